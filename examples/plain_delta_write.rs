@@ -1,0 +1,49 @@
+//! The yardstick of `tests/bench/write_10m.py`: Parquet into a Delta table with deltalake and DataFusion alone, nothing
+//! of Alluvium in between.
+//!
+//! `plain_delta_write generate FILE ROWS` writes the input, `plain_delta_write write FILE FOLDER` is what is timed.
+
+#![allow(clippy::print_stdout, reason = "a script")]
+
+use std::sync::Arc;
+
+use deltalake::DeltaTable;
+use deltalake::datafusion::dataframe::DataFrameWriteOptions;
+use deltalake::datafusion::prelude::{ParquetReadOptions, SessionContext};
+use deltalake::protocol::SaveMode;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+#[tokio::main]
+async fn main() -> Outcome {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["generate", file, rows] => generate(file, rows.parse()?).await,
+        ["write", file, folder] => write(file, folder).await,
+        _ => Err("generate FILE ROWS, or write FILE FOLDER".into()),
+    }
+}
+
+/// Ten columns as accounts and orders have them, ordered by id, about 45 bytes a row on disk.
+async fn generate(file: &str, rows: u64) -> Outcome {
+    let sql = format!(
+        "select id, id * 7919 % 1000000 as customer_id, cast(id % 997 as int) as branch_id,
+                cast(id * 104729 % 100000000 / 100.0 as decimal(18, 2)) as amount, sqrt(id) * (id % 13) as rate,
+                id % 3 = 0 as is_open, cast(cast(18262 + id % 2000 as int) as date) as opened_date,
+                to_timestamp_micros((1704067200 + id % 31536000) * 1000000) as updated_at,
+                md5(cast(id as varchar)) as reference, 'type ' || (id % 12) as account_type
+         from (select cast(value as bigint) as id from generate_series(1, {rows}))"
+    );
+    SessionContext::new().sql(&sql).await?.write_parquet(file, DataFrameWriteOptions::new().with_single_file_output(true), None).await?;
+    Ok(())
+}
+
+async fn write(file: &str, folder: &str) -> Outcome {
+    let session = SessionContext::new();
+    let plan = session.read_parquet(file, ParquetReadOptions::default()).await?.into_unoptimized_plan();
+    std::fs::create_dir_all(folder)?;
+    let table = DeltaTable::try_from_url(deltalake::ensure_table_uri(folder)?).await?;
+    let table = table.write(vec![]).with_input_plan(plan).with_session_state(Arc::new(session.state())).with_save_mode(SaveMode::Overwrite).await?;
+    println!("version {:?}", table.version());
+    Ok(())
+}

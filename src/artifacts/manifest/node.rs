@@ -1,0 +1,427 @@
+//! One node in the manifest: what all kinds have, and what each kind has besides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest as _, Sha256};
+
+use super::super::{hex, paths::compiled_path, to_json};
+use super::ManifestInput;
+use super::config::{Raw, config_json, docs_json};
+use crate::manifest::{ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeKind, NodeRef, ResourceType, TestDetails};
+
+/// What a node's entry needs of the other nodes.
+pub(super) struct Context<'a> {
+    input: &'a ManifestInput<'a>,
+    nodes: &'a BTreeMap<&'a str, &'a Node>,
+    /// Columns with a generic test of a name: (node, test name, column in lower case).
+    tested: BTreeSet<(&'a str, &'a str, String)>,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(input: &'a ManifestInput<'a>, nodes: &'a BTreeMap<&'a str, &'a Node>) -> Self {
+        let tests = nodes.values().filter_map(|node| node.test());
+        let tested = tests.filter_map(|test| {
+            Some((test.attached.as_ref()?.as_str(), test.generic.as_ref()?.name.as_str(), test.column.as_deref()?.to_lowercase()))
+        });
+        Self { input, nodes, tested: tested.collect() }
+    }
+}
+
+/// dbt stamps nodes with the time of parsing; the artifact's own time keeps the output a function of its input.
+pub(super) fn created_at(input: &ManifestInput<'_>) -> f64 {
+    std::time::Duration::from_millis(u64::try_from(input.header.generated_at.timestamp_millis()).unwrap_or(0)).as_secs_f64()
+}
+
+pub(super) fn node_json(node: &Node, context: &Context<'_>) -> Json {
+    match &node.kind {
+        NodeKind::Seed { .. } => to_json(&Seed {
+            common: common(node, context),
+            root_path: None,
+            depends_on: json!({"macros": sorted(&node.depends_on_macros)}),
+            defer_relation: None,
+        }),
+        NodeKind::Model => to_json(&Model { common: common(node, context), code: code(node, context), model: model_fields(node, context) }),
+        NodeKind::Analysis => to_json(&Coded { common: common(node, context), code: code(node, context) }),
+        NodeKind::Snapshot => to_json(&Snapshot { common: common(node, context), code: code(node, context), defer_relation: None }),
+        NodeKind::Test(details) => {
+            let generic = details.generic.as_ref().map(|generic| generic_fields(node, details, generic, context));
+            to_json(&Test { common: common(node, context), code: code(node, context), generic })
+        }
+        NodeKind::Source { source_name, loader, external } => source_json(node, source_name, loader, external.as_ref(), context),
+        NodeKind::Exposure => exposure_json(node, context),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Common<'a> {
+    database: &'a str,
+    schema: String,
+    name: &'a str,
+    resource_type: &'static str,
+    package_name: &'a str,
+    path: &'a str,
+    original_file_path: &'a str,
+    unique_id: &'a str,
+    fqn: &'a [String],
+    alias: &'a str,
+    checksum: Json,
+    config: Json,
+    tags: &'a [String],
+    description: &'a str,
+    columns: IndexMap<&'a str, Json>,
+    meta: &'a Map<String, Json>,
+    group: Option<&'a str>,
+    docs: Json,
+    patch_path: Option<String>,
+    build_path: Option<()>,
+    unrendered_config: BTreeMap<&'a str, &'a Json>,
+    created_at: f64,
+    config_call_dict: Map<String, Json>,
+    unrendered_config_call_dict: Map<String, Json>,
+    relation_name: Option<String>,
+    raw_code: &'a str,
+    doc_blocks: [(); 0],
+}
+
+#[derive(Debug, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names are dbt's")]
+struct Code<'a> {
+    language: &'static str,
+    refs: Vec<Json>,
+    sources: Vec<[&'a str; 2]>,
+    metrics: [(); 0],
+    functions: [(); 0],
+    depends_on: Json,
+    compiled_path: Option<String>,
+    compiled: bool,
+    compiled_code: Option<&'a str>,
+    extra_ctes_injected: bool,
+    extra_ctes: [(); 0],
+    contract: Json,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelFields {
+    access: Json,
+    constraints: Vec<Json>,
+    version: Option<()>,
+    latest_version: Option<()>,
+    deprecation_date: Option<()>,
+    defer_relation: Option<()>,
+    primary_key: Vec<String>,
+    time_spine: Option<()>,
+}
+
+#[derive(Debug, Serialize)]
+struct GenericFields<'a> {
+    column_name: Option<&'a str>,
+    file_key_name: Option<String>,
+    attached_node: Option<&'a str>,
+    test_metadata: Json,
+}
+
+#[derive(Debug, Serialize)]
+struct Coded<'a> {
+    #[serde(flatten)]
+    common: Common<'a>,
+    #[serde(flatten)]
+    code: Code<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Seed<'a> {
+    #[serde(flatten)]
+    common: Common<'a>,
+    root_path: Option<()>,
+    depends_on: Json,
+    defer_relation: Option<()>,
+}
+
+#[derive(Debug, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names are dbt's")]
+struct Model<'a> {
+    #[serde(flatten)]
+    common: Common<'a>,
+    #[serde(flatten)]
+    code: Code<'a>,
+    #[serde(flatten)]
+    model: ModelFields,
+}
+
+#[derive(Debug, Serialize)]
+struct Snapshot<'a> {
+    #[serde(flatten)]
+    common: Common<'a>,
+    #[serde(flatten)]
+    code: Code<'a>,
+    defer_relation: Option<()>,
+}
+
+#[derive(Debug, Serialize)]
+struct Test<'a> {
+    #[serde(flatten)]
+    common: Common<'a>,
+    #[serde(flatten)]
+    code: Code<'a>,
+    #[serde(flatten)]
+    generic: Option<GenericFields<'a>>,
+}
+
+fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
+    let relation = node.relation.as_ref();
+    let database = relation.map(|name| name.database.as_str()).or(node.config.database.as_deref());
+    let alias = relation.map(|name| name.identifier.as_str()).or(node.config.alias.as_deref());
+    Common {
+        database: database.unwrap_or(context.input.database),
+        schema: relation.map_or_else(|| schema_without_relation(node, context.input.schema), |name| name.schema.clone()),
+        name: &node.name,
+        resource_type: node.resource_type().name(),
+        package_name: &node.package,
+        path: &node.path,
+        original_file_path: &node.original_path,
+        unique_id: node.id.as_str(),
+        fqn: &node.fqn,
+        alias: alias.unwrap_or(&node.name),
+        checksum: checksum(node),
+        config: config_json(node),
+        tags: &node.config.tags,
+        description: &node.description,
+        columns: columns(node),
+        meta: &node.config.meta,
+        group: node.config.group.as_deref(),
+        docs: docs_json(node),
+        patch_path: patch_path(node),
+        build_path: None,
+        unrendered_config: unrendered(node),
+        created_at: created_at(context.input),
+        config_call_dict: Map::new(),
+        unrendered_config_call_dict: Map::new(),
+        relation_name: relation.map(ToString::to_string),
+        raw_code: &node.raw_code,
+        doc_blocks: [],
+    }
+}
+
+/// Where dbt would put a node that has no relation, by its default rule for names of schemas.
+fn schema_without_relation(node: &Node, target: &str) -> String {
+    let custom = node.config.schema.as_deref().or((node.resource_type() == ResourceType::Test).then_some("dbt_test__audit"));
+    custom.map_or_else(|| target.to_owned(), |custom| format!("{target}_{custom}"))
+}
+
+/// Generic tests have no file of their own; dbt writes an empty checksum of kind `none` for them.
+fn checksum(node: &Node) -> Json {
+    let generated = node.test().is_some_and(|test| test.generic.is_some());
+    if generated { json!({"name": "none", "checksum": ""}) } else { json!({"name": "sha256", "checksum": node.checksum}) }
+}
+
+fn patch_path(node: &Node) -> Option<String> {
+    let described = !matches!(node.resource_type(), ResourceType::Test | ResourceType::Source | ResourceType::Exposure);
+    node.properties_path.as_ref().filter(|_| described).map(|path| format!("{}://{path}", node.package))
+}
+
+fn unrendered(node: &Node) -> BTreeMap<&str, &Json> {
+    node.config.raw.iter().map(|(key, value)| (key.as_str(), value)).collect()
+}
+
+fn sorted(ids: &[String]) -> BTreeSet<&String> {
+    ids.iter().collect()
+}
+
+fn refs(node: &Node) -> Vec<Json> {
+    let version = |reference: &NodeRef| match &reference.version {
+        Some(version) => version.parse::<i64>().map_or_else(|_| json!(version), |number| json!(number)),
+        None => Json::Null,
+    };
+    node.refs.iter().map(|reference| json!({"name": reference.name, "package": reference.package, "version": version(reference)})).collect()
+}
+
+fn sources(node: &Node) -> Vec<[&str; 2]> {
+    node.sources.iter().map(|source| [source.source.as_str(), source.table.as_str()]).collect()
+}
+
+fn depends_on(node: &Node) -> Json {
+    let nodes: BTreeSet<&str> = node.depends_on.iter().map(crate::manifest::NodeId::as_str).collect();
+    json!({"macros": sorted(&node.depends_on_macros), "nodes": nodes})
+}
+
+fn code<'a>(node: &'a Node, context: &Context<'a>) -> Code<'a> {
+    let compiled_code = context.input.compiled.get(&node.id).map(String::as_str);
+    Code {
+        language: node.language,
+        refs: refs(node),
+        sources: sources(node),
+        metrics: [],
+        functions: [],
+        depends_on: depends_on(node),
+        compiled_path: compiled_code.map(|_| format!("{}/{}", context.input.target_path, compiled_path(node))),
+        compiled: compiled_code.is_some(),
+        compiled_code,
+        extra_ctes_injected: compiled_code.is_some(),
+        extra_ctes: [],
+        contract: contract(node),
+    }
+}
+
+/// The contract, with a fingerprint of the columns it promises where it is enforced.
+fn contract(node: &Node) -> Json {
+    let enforced = node.config.contract_enforced;
+    let alias_types = node.config.raw.get("contract").and_then(|contract| contract.get("alias_types")).cloned().unwrap_or(json!(true));
+    let checksum = enforced.then(|| {
+        let columns: BTreeSet<String> =
+            node.columns.values().map(|column| format!("{}|{}", column.name, column.data_type.as_deref().unwrap_or_default())).collect();
+        hex(&Sha256::digest(columns.into_iter().collect::<Vec<_>>().join("\n")))
+    });
+    json!({"enforced": enforced, "alias_types": alias_types, "checksum": checksum})
+}
+
+fn columns(node: &Node) -> IndexMap<&str, Json> {
+    let column = |column: &crate::manifest::ColumnDecl| {
+        json!({
+            "name": column.name, "description": column.description, "meta": column.meta, "data_type": column.data_type,
+            "constraints": column.constraints.iter().map(|constraint| constraint_json(constraint, false)).collect::<Vec<_>>(),
+            "quote": column.quote.then_some(true), "config": {"meta": column.meta, "tags": column.tags}, "tags": column.tags,
+            "granularity": null, "doc_blocks": [],
+        })
+    };
+    node.columns.values().map(|declared| (declared.name.as_str(), column(declared))).collect()
+}
+
+fn constraint_json(constraint: &ConstraintDecl, of_model: bool) -> Json {
+    let kind = match constraint.kind {
+        ConstraintKind::NotNull => "not_null",
+        ConstraintKind::Unique => "unique",
+        ConstraintKind::PrimaryKey => "primary_key",
+        ConstraintKind::ForeignKey => "foreign_key",
+        ConstraintKind::Check => "check",
+        ConstraintKind::Custom => "custom",
+    };
+    let mut json = json!({
+        "type": kind, "name": constraint.name, "expression": constraint.expression, "warn_unenforced": true,
+        "warn_unsupported": true, "to": null, "to_columns": [],
+    });
+    if of_model && let Json::Object(fields) = &mut json {
+        fields.insert("columns".into(), json!(constraint.columns));
+    }
+    json
+}
+
+fn model_fields(node: &Node, context: &Context<'_>) -> ModelFields {
+    ModelFields {
+        access: Raw(&node.config.raw).or("access", json!("protected")),
+        constraints: node.constraints.iter().map(|constraint| constraint_json(constraint, true)).collect(),
+        version: None,
+        latest_version: None,
+        deprecation_date: None,
+        defer_relation: None,
+        primary_key: primary_key(node, context),
+        time_spine: None,
+    }
+}
+
+/// A declared key, or else the columns that are tested to be unique and not null.
+fn primary_key(node: &Node, context: &Context<'_>) -> Vec<String> {
+    let is_key = |constraint: &&ConstraintDecl| constraint.kind == ConstraintKind::PrimaryKey;
+    if let Some(key) = node.constraints.iter().find(is_key) {
+        return key.columns.clone();
+    }
+    let declared: Vec<String> = node
+        .columns
+        .values()
+        .filter(|column| column.constraints.iter().any(|constraint| is_key(&constraint)))
+        .map(|column| column.name.clone())
+        .collect();
+    if !declared.is_empty() {
+        return declared;
+    }
+    let tested = |test: &str, column: &str| context.tested.contains(&(node.id.as_str(), test, column.to_lowercase()));
+    let columns = node.columns.values().map(|column| &column.name);
+    columns.filter(|column| tested("unique", column) && tested("not_null", column)).cloned().collect()
+}
+
+fn generic_fields<'a>(node: &Node, details: &'a TestDetails, generic: &'a GenericTest, context: &Context<'_>) -> GenericFields<'a> {
+    let attached = details.attached.as_ref().and_then(|id| context.nodes.get(id.as_str()).copied());
+    let mut kwargs = generic.arguments.clone();
+    if let Some(column) = &details.column {
+        kwargs.entry("column_name").or_insert_with(|| json!(column));
+    }
+    if let Some(model) = attached {
+        kwargs.entry("model").or_insert_with(|| json!(format!("{{{{ get_where_subquery({}) }}}}", call_of(model))));
+    }
+    kwargs.sort_keys();
+    GenericFields {
+        column_name: details.column.as_deref(),
+        file_key_name: attached.map(|model| format!("{}.{}", properties_key(model), file_name(model))),
+        // dbt names models here, and nothing else.
+        attached_node: details.attached.as_ref().filter(|id| !id.as_str().starts_with("source.")).map(crate::manifest::NodeId::as_str),
+        test_metadata: json!({"name": generic.name, "kwargs": kwargs, "namespace": generic.package.as_ref().filter(|package| **package != node.package)}),
+    }
+}
+
+fn call_of(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Source { source_name, .. } => format!("source('{source_name}', '{}')", node.name),
+        NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => {
+            format!("ref('{}')", node.name)
+        }
+    }
+}
+
+/// The list of a properties file in which a node is described.
+fn properties_key(node: &Node) -> &'static str {
+    match node.resource_type() {
+        ResourceType::Analysis => "analyses",
+        ResourceType::Exposure => "exposures",
+        ResourceType::Model => "models",
+        ResourceType::Seed => "seeds",
+        ResourceType::Snapshot => "snapshots",
+        ResourceType::Source => "sources",
+        ResourceType::Test => "data_tests",
+    }
+}
+
+fn file_name(node: &Node) -> &str {
+    match &node.kind {
+        NodeKind::Source { source_name, .. } => source_name,
+        NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => &node.name,
+    }
+}
+
+fn source_json(node: &Node, source_name: &str, loader: &str, external: Option<&ExternalSource>, context: &Context<'_>) -> Json {
+    let raw = Raw(&node.config.raw);
+    let relation = node.relation.as_ref();
+    json!({
+        "database": relation.map_or(context.input.database, |name| name.database.as_str()),
+        "schema": relation.map_or(context.input.schema, |name| name.schema.as_str()),
+        "name": node.name, "resource_type": "source", "package_name": node.package,
+        "path": node.original_path, "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn,
+        "source_name": source_name, "source_description": "", "loader": loader,
+        "identifier": relation.map_or(node.name.as_str(), |name| name.identifier.as_str()),
+        "quoting": {"database": null, "schema": null, "identifier": null, "column": null},
+        "loaded_at_field": raw.or("loaded_at_field", Json::Null), "loaded_at_query": raw.or("loaded_at_query", Json::Null),
+        "freshness": raw.or("freshness", Json::Null),
+        "external": external.map(|external| json!({
+            "location": external.config.location, "file_format": external.config.format.name(), "options": external.config.options,
+        })),
+        "description": node.description, "columns": columns(node), "meta": node.config.meta, "source_meta": {},
+        "tags": node.config.tags, "config": config_json(node), "patch_path": null, "unrendered_config": unrendered(node),
+        "relation_name": relation.map(ToString::to_string), "created_at": created_at(context.input),
+        "unrendered_database": null, "unrendered_schema": null, "doc_blocks": [],
+    })
+}
+
+/// Exposures keep what only they have among their config's raw keys.
+fn exposure_json(node: &Node, context: &Context<'_>) -> Json {
+    let raw = Raw(&node.config.raw);
+    json!({
+        "name": node.name, "resource_type": "exposure", "package_name": node.package, "path": node.path,
+        "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn,
+        "type": raw.or("type", json!("application")), "owner": raw.or("owner", json!({})), "description": node.description,
+        "label": raw.or("label", Json::Null), "maturity": raw.or("maturity", Json::Null), "meta": node.config.meta,
+        "tags": node.config.tags, "config": config_json(node), "unrendered_config": {}, "url": raw.or("url", Json::Null),
+        "depends_on": depends_on(node), "refs": refs(node), "sources": sources(node), "metrics": [],
+        "created_at": created_at(context.input),
+    })
+}

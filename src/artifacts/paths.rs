@@ -1,0 +1,29 @@
+//! Where a node's SQL is written below the target folder. Paths use `/`.
+
+use crate::manifest::Node;
+
+/// `compiled/<package>/<file of the node>`; generic tests stand in a folder named as their properties file.
+#[must_use]
+pub fn compiled_path(node: &Node) -> String {
+    sql_path("compiled", node)
+}
+
+/// As [`compiled_path`], below `run/`.
+#[must_use]
+pub fn run_path(node: &Node) -> String {
+    sql_path("run", node)
+}
+
+fn sql_path(folder: &str, node: &Node) -> String {
+    let file_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let own_file = file_name(&node.path) == file_name(&node.original_path);
+    let parts = node.original_path.split(['/', '\\']).chain((!own_file).then_some(node.path.split(['/', '\\'])).into_iter().flatten());
+    let mut path = vec![folder.to_owned(), component(&node.package)];
+    path.extend(parts.filter(|part| !matches!(*part, "" | "." | "..")).map(component));
+    path.join("/")
+}
+
+/// A part of a path that no file system takes for something else: names come from the user's files.
+fn component(part: &str) -> String {
+    part.chars().map(|c| if c.is_control() || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|') { '_' } else { c }).collect()
+}

@@ -1,0 +1,95 @@
+//! `run_results.json`, version 6.
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::{ArtifactHeader, Metadata, timestamp, to_json};
+use crate::base::NodeOutcome;
+use crate::manifest::{NodeResult, TimeSpan};
+
+/// What `run_results.json` is made from.
+#[derive(Debug)]
+pub struct RunResultsInput<'a> {
+    pub header: &'a ArtifactHeader,
+    pub results: &'a [NodeResult],
+    pub elapsed_seconds: f64,
+    /// The command's arguments: `which`, `select`, `invocation_command`, ...
+    pub args: &'a Map<String, Json>,
+}
+
+/// The artifact as JSON; results are sorted by id.
+#[must_use]
+pub fn run_results_json(input: &RunResultsInput<'_>) -> Json {
+    let mut results: Vec<_> = input.results.iter().map(result).collect();
+    results.sort_by_key(|result| result.unique_id);
+    to_json(&RunResults {
+        metadata: Metadata::new("https://schemas.getdbt.com/dbt/run-results/v6.json", input.header),
+        results,
+        elapsed_time: input.elapsed_seconds,
+        args: input.args,
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct RunResults<'a> {
+    metadata: Metadata<'a>,
+    results: Vec<RunResult<'a>>,
+    elapsed_time: f64,
+    args: &'a Map<String, Json>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunResult<'a> {
+    status: &'static str,
+    timing: Vec<Timing>,
+    thread_id: &'a str,
+    execution_time: f64,
+    adapter_response: Json,
+    message: Option<&'a str>,
+    failures: Option<u64>,
+    unique_id: &'a str,
+    compiled: Option<bool>,
+    compiled_code: Option<&'a str>,
+    relation_name: Option<String>,
+    batch_results: Option<()>,
+}
+
+#[derive(Debug, Serialize)]
+struct Timing {
+    name: &'static str,
+    started_at: String,
+    completed_at: String,
+}
+
+fn result(result: &NodeResult) -> RunResult<'_> {
+    let timing =
+        |name, span: Option<TimeSpan>| span.map(|span| Timing { name, started_at: timestamp(span.start), completed_at: timestamp(span.end) });
+    RunResult {
+        status: result.outcome.status(),
+        timing: timing("compile", result.compile).into_iter().chain(timing("execute", result.execute)).collect(),
+        thread_id: &result.thread,
+        execution_time: result.seconds(),
+        adapter_response: adapter_response(result),
+        message: (!result.message.is_empty()).then_some(result.message.as_str()),
+        failures: result.failures,
+        unique_id: result.id.as_str(),
+        // Seeds have nothing to compile.
+        compiled: (!result.id.as_str().starts_with("seed.")).then_some(result.compiled_sql.is_some()),
+        compiled_code: result.compiled_sql.as_deref(),
+        relation_name: result.relation.as_ref().map(ToString::to_string),
+        batch_results: None,
+    }
+}
+
+/// What the engine said of a node that reached it and went through.
+fn adapter_response(result: &NodeResult) -> Json {
+    let message = match result.outcome {
+        NodeOutcome::Success => result.message.as_str(),
+        NodeOutcome::Pass | NodeOutcome::Warn | NodeOutcome::Fail => "OK",
+        NodeOutcome::Error | NodeOutcome::Skipped | NodeOutcome::NoOp => return json!({}),
+    };
+    match result.rows_affected {
+        Some(rows) => json!({"_message": message, "rows_affected": rows}),
+        None => json!({"_message": message}),
+    }
+}

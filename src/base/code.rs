@@ -1,0 +1,87 @@
+//! The closed list of diagnostic codes; each has a page under `docs/codes/` that `alluvium explain` prints.
+
+macro_rules! codes {
+    ($($variant:ident = $name:literal,)*) => {
+        /// What a diagnostic is about. Names are stable: people search for them and silence warnings by them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($variant,)* }
+
+        impl Code {
+            /// Every code, in alphabetical order of the variants as listed.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The kebab-case name that stands in messages.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The page that explains the code, in Markdown.
+            #[must_use]
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/codes/", $name, ".md")),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    AccessDenied = "access-denied",
+    AmbiguousRef = "ambiguous-ref",
+    ConfigType = "config-type",
+    ContractMismatch = "contract-mismatch",
+    Cycle = "cycle",
+    DuplicateName = "duplicate-name",
+    DuplicateRelation = "duplicate-relation",
+    ForeignAdapter = "foreign-adapter",
+    InputFile = "input-file",
+    InvalidSelector = "invalid-selector",
+    JinjaRuntime = "jinja-runtime",
+    JinjaSyntax = "jinja-syntax",
+    JinjaUnsupported = "jinja-unsupported",
+    LayerMaterialization = "layer-materialization",
+    LayerRead = "layer-read",
+    LayerRequirement = "layer-requirement",
+    MacroArguments = "macro-arguments",
+    NamingColumn = "naming-column",
+    NamingModel = "naming-model",
+    NotAvailable = "not-available",
+    OrphanProperties = "orphan-properties",
+    PackagesMissing = "packages-missing",
+    ProfileInvalid = "profile-invalid",
+    ProjectNotFound = "project-not-found",
+    RaisedByProject = "raised-by-project",
+    SqlInvalid = "sql-invalid",
+    SqlSyntax = "sql-syntax",
+    SqlUnsafe = "sql-unsafe",
+    StorageFeature = "storage-feature",
+    StorageUri = "storage-uri",
+    TypeUnknown = "type-unknown",
+    UndefinedEnvVar = "undefined-env-var",
+    UndefinedMacro = "undefined-macro",
+    UndefinedVar = "undefined-var",
+    UnknownColumn = "unknown-column",
+    UnknownFunction = "unknown-function",
+    UnknownKey = "unknown-key",
+    UnknownTable = "unknown-table",
+    UnresolvedRef = "unresolved-ref",
+    UnresolvedSource = "unresolved-source",
+    YamlSyntax = "yaml-syntax",
+    YamlType = "yaml-type",
+}
+
+impl std::str::FromStr for Code {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.iter().copied().find(|code| code.name() == name).ok_or(())
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,110 @@
+//! The file system, for reading projects and writing artifacts. Warehouses never come through here: they are
+//! reached by object store URIs.
+
+use std::path::{Path, PathBuf};
+
+/// A file of the project or of the target folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {action} `{}`: {source}", path.display())]
+pub struct FileError {
+    pub action: &'static str,
+    pub path: PathBuf,
+    pub source: std::io::Error,
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { action, path, source }
+}
+
+/// The text of a file, without a byte order mark.
+///
+/// # Errors
+/// If the file can't be read or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    let text = std::fs::read_to_string(path).map_err(failed("read", path))?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(stripped) => stripped.to_owned(),
+        None => text,
+    })
+}
+
+/// The bytes of a file.
+///
+/// # Errors
+/// If the file can't be read.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(failed("read", path))
+}
+
+#[must_use]
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+#[must_use]
+pub fn is_dir(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// The absolute form of a path with links resolved, or the path itself where it does not exist.
+#[must_use]
+pub fn absolute(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Writes a text, creating folders on the way. Readers see the old text or the new one, never a part: the text is
+/// written beside the file and renamed.
+///
+/// # Errors
+/// If a folder or the file can't be written.
+pub fn write_text(path: &Path, text: &str) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let aside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    std::fs::write(&aside, text).map_err(failed("write", path))?;
+    std::fs::rename(&aside, path).map_err(failed("write", path))
+}
+
+/// A file opened for appending, its folder created.
+///
+/// # Errors
+/// If the folder or the file can't be written.
+pub fn append(path: &Path) -> Result<impl std::io::Write + Send + use<>, FileError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(failed("open", path))?;
+    Ok(std::io::LineWriter::new(file))
+}
+
+/// Writes bytes to standard output or the like, ignoring a reader that went away.
+pub fn write_lossy(out: &mut dyn std::io::Write, text: &str) {
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Removes a folder and everything below it; a folder that is not there is fine.
+///
+/// # Errors
+/// If something below it can't be removed.
+pub fn remove_dir(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(failed("remove", path)),
+    }
+}
+
+/// Entries of a folder, sorted by name; a folder that is not there has none.
+///
+/// # Errors
+/// If the folder can't be read.
+pub fn list(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", path)(error)),
+    };
+    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(failed("list", path))?;
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,148 @@
+//! Texts that diagnostics can point into: the user's files, and SQL that was rendered from them.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A text registered with [`Sources`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(u32);
+
+/// One registered text. `path` is relative to the project where possible and uses `/`.
+#[derive(Debug)]
+pub struct SourceFile {
+    pub path: String,
+    pub text: Arc<str>,
+    line_starts: Vec<u32>,
+}
+
+impl SourceFile {
+    #[must_use]
+    pub fn new(path: &str, text: Arc<str>) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| to_u32(at + 1))).collect();
+        Self { path: path.to_owned(), text, line_starts }
+    }
+
+    /// Line and column of a byte offset; an offset past the end is the end.
+    #[must_use]
+    pub fn position(&self, offset: u32) -> Position {
+        let offset = offset.min(to_u32(self.text.len()));
+        let line = self.line_starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        let start = self.line_starts.get(line).copied().unwrap_or(0) as usize;
+        let column = self.text.get(start..offset as usize).map_or(0, |head| head.chars().count());
+        Position { line: to_u32(line + 1), column: to_u32(column + 1) }
+    }
+
+    /// Byte offset of a 1-based line and column (columns in characters); clamped to the text.
+    #[must_use]
+    pub fn offset(&self, line: u32, column: u32) -> u32 {
+        let Some(start) = self.line_starts.get(line.saturating_sub(1) as usize).copied() else {
+            return to_u32(self.text.len());
+        };
+        let rest = self.text.get(start as usize..).unwrap_or_default();
+        let skipped = rest.char_indices().nth(column.saturating_sub(1) as usize).map_or(rest.len(), |(at, _)| at);
+        start + to_u32(skipped)
+    }
+}
+
+/// A 1-based line and column; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub line: u32,
+    pub column: u32,
+}
+
+/// A byte range of a registered text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    pub file: FileId,
+    pub start: u32,
+    pub end: u32,
+}
+
+impl Span {
+    /// The range `start..end` of `file`; texts over 4 GiB are cut off there.
+    #[must_use]
+    pub fn new(file: FileId, start: usize, end: usize) -> Self {
+        Self { file, start: to_u32(start), end: to_u32(end.max(start)) }
+    }
+
+    /// The first character of a file, for messages about the file as a whole.
+    #[must_use]
+    pub fn file_start(file: FileId) -> Self {
+        Self { file, start: 0, end: 0 }
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spanned<T> {
+    pub value: T,
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    pub fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+}
+
+/// The texts of one invocation. Append-only, shared by all stages.
+#[derive(Debug, Default)]
+pub struct Sources {
+    files: RwLock<Vec<Arc<SourceFile>>>,
+}
+
+impl Sources {
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub fn add(&self, path: &str, text: impl Into<Arc<str>>) -> FileId {
+        let file = Arc::new(SourceFile::new(path, text.into()));
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        files.push(file);
+        FileId(to_u32(files.len() - 1))
+    }
+
+    /// The text behind an id.
+    ///
+    /// Ids come from [`Sources::add`] of the same registry; one from another registry yields an empty text.
+    #[must_use]
+    pub fn file(&self, id: FileId) -> Arc<SourceFile> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.get(id.0 as usize).cloned().unwrap_or_else(|| Arc::new(SourceFile::new("", Arc::from(""))))
+    }
+
+    #[must_use]
+    pub fn position(&self, id: FileId, offset: u32) -> Position {
+        self.file(id).position(offset)
+    }
+
+    /// The text a span covers.
+    #[must_use]
+    pub fn text(&self, span: Span) -> String {
+        self.file(span.file).text.get(span.start as usize..span.end as usize).unwrap_or_default().to_owned()
+    }
+}
+
+fn to_u32(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let sources = Sources::new();
+        let id = sources.add("a.sql", "s\u{e9}lect\n  x");
+        assert_eq!(sources.position(id, 0), Position { line: 1, column: 1 });
+        assert_eq!(sources.position(id, 3), Position { line: 1, column: 3 });
+        assert_eq!(sources.position(id, 10), Position { line: 2, column: 3 });
+        assert_eq!(sources.file(id).offset(2, 3), 10);
+        assert_eq!(sources.file(id).offset(1, 3), 3);
+        assert_eq!(sources.position(id, 999), Position { line: 2, column: 4 });
+    }
+}

@@ -1,0 +1,159 @@
+//! The command line: arguments, thin commands, printing, exit codes.
+
+mod args;
+mod artifacts;
+mod build;
+mod clean;
+mod console;
+mod debug;
+mod explain;
+mod init;
+mod inspect;
+mod logfile;
+mod narrate;
+mod output;
+mod record;
+mod session;
+mod sql;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::Parser as _;
+
+use crate::base::{Clock, SystemClock};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Fine,
+    /// A node or a test failed.
+    Failed,
+    /// The project can't be loaded, parsed or compiled; wrong usage; Ctrl-C.
+    Unusable,
+}
+
+impl Exit {
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Failed => 1,
+            Self::Unusable => 2,
+        }
+    }
+}
+
+/// Where a command prints to. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    pub out: Stream,
+    pub err: Stream,
+    /// Whether `out` is a terminal.
+    pub terminal: bool,
+}
+
+/// A shared writer.
+pub(crate) type Stream = Arc<Mutex<dyn Write + Send>>;
+
+impl Streams {
+    pub(crate) fn print(&self, text: &str) {
+        crate::base::files::write_lossy(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), text);
+    }
+
+    pub(crate) fn complain(&self, text: &str) {
+        crate::base::files::write_lossy(&mut *self.err.lock().unwrap_or_else(PoisonError::into_inner), text);
+    }
+}
+
+/// One call of the program, with everything it takes from its surroundings.
+pub struct Invocation {
+    /// Without the program's name.
+    pub args: Vec<OsString>,
+    pub current_dir: PathBuf,
+    pub stdin: Box<dyn std::io::Read + Send>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a call printed, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    pub exit_code: u8,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the program on the real terminal and gives its exit code.
+#[must_use]
+pub fn main() -> u8 {
+    let invocation = Invocation {
+        args: std::env::args_os().skip(1).collect(),
+        current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+        stdin: Box::new(std::io::stdin()),
+        clock: Arc::new(SystemClock),
+    };
+    let streams = Streams {
+        out: Arc::new(Mutex::new(std::io::stdout())),
+        err: Arc::new(Mutex::new(std::io::stderr())),
+        terminal: std::io::stdout().is_terminal(),
+    };
+    dispatch(invocation, &streams).code()
+}
+
+/// Runs the program within this process and captures what it prints; for tests and embedding.
+#[must_use]
+pub fn invoke(invocation: Invocation) -> Finished {
+    let out = Arc::new(Mutex::new(Vec::<u8>::new()));
+    let err = Arc::new(Mutex::new(Vec::<u8>::new()));
+    let streams = Streams { out: out.clone(), err: err.clone(), terminal: false };
+    let exit_code = dispatch(invocation, &streams).code();
+    let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    Finished { exit_code, stdout: text(&out), stderr: text(&err) }
+}
+
+fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
+    let words = std::iter::once(OsString::from("alluvium")).chain(invocation.args.iter().cloned());
+    let arguments = match args::Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            streams.complain(&error.render().to_string());
+            return Exit::Unusable;
+        }
+        Err(error) => {
+            streams.print(&error.render().to_string());
+            return Exit::Fine;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            streams.complain(&format!("can't start: {error}\n"));
+            return Exit::Unusable;
+        }
+    };
+    let exit = runtime.block_on(run_command(arguments, invocation, streams));
+    runtime.shutdown_background();
+    exit
+}
+
+async fn run_command(arguments: args::Arguments, invocation: Invocation, streams: &Streams) -> Exit {
+    use args::Command;
+    let global = arguments.global;
+    match arguments.command {
+        Command::Explain { code } => explain::explain(code.as_deref(), streams),
+        Command::Init { name } => init::init(&name, &invocation.current_dir, streams),
+        Command::Sql(options) => sql::sql(&options, &global, invocation, streams).await,
+        Command::Debug => debug::debug(&global, invocation, streams).await,
+        Command::Clean => clean::clean(&global, invocation, streams),
+        Command::Parse => inspect::parse(&global, invocation, streams),
+        Command::Ls(options) => inspect::ls(&options, &global, invocation, streams),
+        Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,
+        Command::Show(options) => inspect::show(&options, &global, invocation, streams).await,
+        Command::Seed => build::build(build::Kind::Seed, &global, invocation, streams).await,
+        Command::Run => build::build(build::Kind::Run, &global, invocation, streams).await,
+        Command::Test => build::build(build::Kind::Test, &global, invocation, streams).await,
+        Command::Build => build::build(build::Kind::Build, &global, invocation, streams).await,
+    }
+}

@@ -1,0 +1,129 @@
+//! The artifacts of a command: manifest, run results, compiled and run SQL under the target folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Map;
+
+use super::session::{Session, Stop};
+use crate::artifacts::{
+    ArtifactHeader, DocEntry, MacroEntry, ManifestInput, RunResultsInput, write_compiled, write_manifest, write_run, write_run_results,
+};
+use crate::base::Event;
+use crate::base::NodeOutcome;
+use crate::base::files::FileError;
+use crate::compile::{Compilation, CompiledProject};
+use crate::exec::RunReport;
+use crate::manifest::{Node, NodeId};
+use crate::resolve::Project;
+
+/// Writes everything that a command leaves behind.
+pub(super) fn write(session: &Session, compiled: &CompiledProject, report: Option<&RunReport>) -> Result<(), Stop> {
+    try_write(session, compiled, report).map_err(|error| session.fail(&error.to_string()))
+}
+
+/// Writes the manifest alone.
+pub(super) fn manifest(session: &Session, project: &Project) -> Result<(), Stop> {
+    let written = manifest_into(session, project, &BTreeMap::new());
+    written.map_err(|error| session.fail(&error.to_string()))
+}
+
+fn try_write(session: &Session, compiled: &CompiledProject, report: Option<&RunReport>) -> Result<(), FileError> {
+    let project = &compiled.project;
+    let target = &project.parsed.target_path;
+    let mut texts: BTreeMap<NodeId, String> = BTreeMap::new();
+    for (id, compilation) in &compiled.nodes {
+        if let Compilation::Ready(node) = compilation {
+            texts.insert(id.clone(), node.sql.clone());
+        }
+    }
+    for result in report.iter().flat_map(|report| &report.results) {
+        if let Some(sql) = &result.compiled_sql {
+            texts.insert(result.id.clone(), sql.clone());
+        }
+    }
+    for (node, sql) in texts.iter().filter(|(_, sql)| !sql.is_empty()).filter_map(|(id, sql)| Some((project.nodes.get(id)?, sql))) {
+        write_compiled(target, node, sql)?;
+    }
+    manifest_into(session, project, &texts)?;
+    if let Some(report) = report {
+        run_results(session, project, target, report)?;
+    }
+    Ok(())
+}
+
+fn run_results(session: &Session, project: &Project, target: &Path, report: &RunReport) -> Result<(), FileError> {
+    for result in report.results.iter().filter(|result| result.outcome != NodeOutcome::Skipped) {
+        if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), &result.compiled_sql) {
+            write_run(target, node, sql)?;
+        }
+    }
+    let header = header(session);
+    let arguments = session.arguments();
+    write_run_results(
+        target,
+        &RunResultsInput { header: &header, results: &report.results, elapsed_seconds: report.elapsed_seconds, args: &arguments },
+    )?;
+    session.events.send(&Event::ArtifactWritten { kind: "run_results", path: target.join("run_results.json").to_string_lossy().into_owned() });
+    Ok(())
+}
+
+fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeId, String>) -> Result<(), FileError> {
+    let target = &project.parsed.target_path;
+    let header = header(session);
+    let nodes: Vec<&Node> = project.nodes.values().collect();
+    let disabled: Vec<&Node> = project.disabled.iter().collect();
+    let target_path = target.to_string_lossy();
+    let input = ManifestInput {
+        header: &header,
+        project_name: &project.name,
+        adapter_type: "alluvium",
+        database: &project.target.database,
+        schema: &project.target.schema,
+        target_path: &target_path,
+        nodes: &nodes,
+        disabled: &disabled,
+        compiled,
+        macros: &macros(project),
+        docs: &docs(project),
+        selectors: &Map::new(),
+    };
+    write_manifest(target, &input)?;
+    session.events.send(&Event::ArtifactWritten { kind: "manifest", path: target.join("manifest.json").to_string_lossy().into_owned() });
+    Ok(())
+}
+
+fn macros(project: &Project) -> Vec<MacroEntry> {
+    let decls: Vec<_> = project.parsed.all_packages().flat_map(|package| package.properties.macros.iter().map(move |decl| (package, decl))).collect();
+    let entry = |info: &crate::jinja::MacroInfo| {
+        let decl = decls.iter().find(|(package, decl)| package.name == info.package && decl.name.value == info.name).map(|(_, decl)| decl);
+        MacroEntry {
+            id: info.id.as_str().to_owned(),
+            package: info.package.clone(),
+            name: info.name.clone(),
+            path: project.sources.file(info.file).path.clone(),
+            macro_sql: info.macro_sql.clone(),
+            description: decl.and_then(|decl| decl.description.as_ref()).map(|text| text.value.clone()).unwrap_or_default(),
+            arguments: info.arguments.clone(),
+            depends_on: Vec::new(),
+            properties_path: decl.map(|decl| decl.origin.path.clone()),
+        }
+    };
+    project.library.macros().map(entry).collect()
+}
+
+fn docs(project: &Project) -> Vec<DocEntry> {
+    let entry = |(package, name, text): (&str, &str, &str)| DocEntry {
+        package: package.to_owned(),
+        name: name.to_owned(),
+        path: String::new(),
+        contents: text.to_owned(),
+    };
+    project.docs().map(entry).collect()
+}
+
+fn header(session: &Session) -> ArtifactHeader {
+    const PREFIX: &str = "DBT_ENV_CUSTOM_ENV_";
+    let env = std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value))).collect();
+    ArtifactHeader { invocation_id: session.id.clone(), invocation_started_at: session.started(), generated_at: session.events.now(), env }
+}

@@ -1,0 +1,150 @@
+//! `seed`, `run`, `test` and `build`: select, compile, run, write the artifacts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::args::Global;
+use super::session::{Ready, Session, Stop, cancel_on_interrupt, selection};
+use super::{Exit, Invocation, Streams, artifacts};
+use crate::artifacts::compiled_path;
+use crate::base::{Code, Diagnostic, Event};
+use crate::compile::{CompiledProject, Surroundings, compile};
+use crate::engine::Engine;
+use crate::exec::{EnginePort, RunOptions, RunReport, audits, run, run_order};
+use crate::graph::select;
+use crate::manifest::{Node, NodeId, ResourceType};
+
+/// Which nodes a command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Seed,
+    Run,
+    Test,
+    Build,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Seed => "seed",
+            Self::Run => "run",
+            Self::Test => "test",
+            Self::Build => "build",
+        }
+    }
+
+    fn takes(self, node: &Node) -> bool {
+        match self {
+            Self::Seed => node.resource_type() == ResourceType::Seed,
+            Self::Run => node.resource_type() == ResourceType::Model,
+            Self::Test => node.resource_type() == ResourceType::Test,
+            Self::Build => matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test),
+        }
+    }
+}
+
+pub(super) async fn build(kind: Kind, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
+    let session = match Session::start(kind.name(), global, &invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    match carry_out(kind, global, &session).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
+async fn carry_out(kind: Kind, global: &Global, session: &Session) -> Result<Exit, Stop> {
+    let ready = session.project()?;
+    refuse_hooks(session, &ready)?;
+    session.events.send(&Event::Found { counts: counts(&ready) });
+    let named = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+    let selected: BTreeSet<NodeId> = named.iter().filter(|id| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node))).cloned().collect();
+    if selected.is_empty() {
+        session.events.send(&Event::NothingToDo);
+    }
+    let audits = match kind {
+        Kind::Run | Kind::Build => audits(&ready.project, &ready.dag, &selected, &named),
+        Kind::Seed | Kind::Test => BTreeMap::new(),
+    };
+    let engine = session.project_engine(&ready.project).await?;
+    let surroundings: Arc<dyn Surroundings> =
+        Arc::new(EnginePort { engine: Arc::clone(&engine), events: session.events.clone(), runtime: Handle::current(), queries: false });
+    let compiled_too: BTreeSet<NodeId> = selected.iter().chain(audits.values().flatten()).cloned().collect();
+    let compiled = Arc::new(compile(&ready.project, &ready.dag, &compiled_too, &surroundings).await);
+    refuse_broken_rules(session, &compiled)?;
+    artifacts::write(session, &compiled, None)?;
+    let report = execute(kind, global, session, &ready, &compiled, engine, &selected, &audits).await;
+    artifacts::write(session, &compiled, Some(&report))?;
+    Ok(if report.interrupted {
+        Exit::Unusable
+    } else if report.totals.error > 0 {
+        Exit::Failed
+    } else {
+        Exit::Fine
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "the pieces of one command, named once")]
+async fn execute(
+    kind: Kind,
+    global: &Global,
+    session: &Session,
+    ready: &Ready,
+    compiled: &Arc<CompiledProject>,
+    engine: Arc<dyn Engine>,
+    selected: &BTreeSet<NodeId>,
+    audits: &BTreeMap<NodeId, Vec<NodeId>>,
+) -> RunReport {
+    let order = run_order(&ready.project, &ready.dag, selected, kind == Kind::Build, audits);
+    let target = &ready.project.target;
+    let options =
+        RunOptions { threads: target.threads, fail_fast: global.fail_fast, run_id: session.id.clone(), target: target.name.clone(), compiled_path };
+    run(Arc::clone(compiled), order, engine, session.events.clone(), options, cancel_on_interrupt()).await
+}
+
+/// What is wrong with the project itself may show only when a node is compiled: names of columns, or what a template asks
+/// for only while running. Like everything of that kind it stops a command before it changes anything.
+pub(super) fn refuse_broken_rules(session: &Session, compiled: &CompiledProject) -> Result<(), Stop> {
+    let of_project = |diagnostic: &&Diagnostic| {
+        matches!(
+            diagnostic.code,
+            Code::NamingColumn
+                | Code::UndefinedVar
+                | Code::UndefinedEnvVar
+                | Code::UndefinedMacro
+                | Code::UnresolvedRef
+                | Code::UnresolvedSource
+                | Code::AmbiguousRef
+                | Code::JinjaSyntax
+        )
+    };
+    let broken: Vec<Diagnostic> = compiled.failures().flat_map(|(_, found)| found).filter(of_project).cloned().collect();
+    if broken.is_empty() { Ok(()) } else { Err(session.report(&broken)) }
+}
+
+/// Hooks of the run are SQL that the user counts on, so a run without them is refused.
+fn refuse_hooks(session: &Session, ready: &Ready) -> Result<(), Stop> {
+    let project = &ready.project.parsed.root.project;
+    let named = [("on-run-start", &project.on_run_start), ("on-run-end", &project.on_run_end)];
+    let found: Vec<Diagnostic> = named
+        .into_iter()
+        .filter_map(|(key, hooks)| Some((key, hooks.first()?)))
+        .map(|(key, hook)| {
+            Diagnostic::error(Code::NotAvailable, format!("`{key}` is not available yet"))
+                .at(hook.span, "this hook")
+                .help("take it out to build without it")
+        })
+        .collect();
+    if found.is_empty() { Ok(()) } else { Err(session.report(&found)) }
+}
+
+pub(super) fn counts(ready: &Ready) -> Vec<(String, usize)> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for node in ready.project.nodes.values() {
+        *counts.entry(node.resource_type().name().to_owned()).or_default() += 1;
+    }
+    counts.into_iter().collect()
+}

@@ -1,0 +1,324 @@
+//! What is said about each event: dbt's lines under dbt's names.
+//!
+//! Wording is in `words`, the data of structured lines in `data`. Remembers what the end of a run needs: what was counted, what failed, and the diagnostics to repeat.
+
+mod data;
+mod words;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use super::record::{Level, Paint, Record, Text, timestamp};
+use crate::base::{
+    Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Sources, Totals, render_diagnostic, visible, visible_line,
+};
+use data::{diagnostic_data, node_info, result_data};
+use words::{counted, description, duration_words, failing_rows, fancy, indented, join, kind_words, ran_words, result_words, words};
+
+const MAIN_THREAD: &str = "MainThread";
+
+/// Turns events into records; one for each sink.
+pub(crate) struct Narrator {
+    least: Level,
+    structured: bool,
+    finished: Vec<NodeDone>,
+    diagnosed: BTreeMap<String, Vec<(Diagnostic, Arc<Sources>)>>,
+    interrupted: bool,
+}
+
+impl Narrator {
+    /// Says what is at least of level `least`, with data for structured lines or without.
+    pub fn new(least: Level, structured: bool) -> Self {
+        Self { least, structured, finished: Vec::new(), diagnosed: BTreeMap::new(), interrupted: false }
+    }
+
+    /// What to say about an event, in order.
+    pub fn tell(&mut self, event: &Event, at: chrono::DateTime<chrono::Utc>) -> Vec<Record> {
+        self.remember(event);
+        let records = match event {
+            Event::NodeStarted(start) => self.node_started(start),
+            Event::NodeFinished(done) => self.node_finished(done),
+            Event::Diagnosed { diagnostic, sources, node } => vec![self.diagnosed(diagnostic, sources, node.as_deref())],
+            Event::SqlSent { node, sql } => self.sql_sent(node, sql),
+            Event::RunFinished { totals, elapsed_seconds } => self.run_finished(*totals, *elapsed_seconds),
+            Event::CommandCompleted { command, success, elapsed_seconds } => vec![self.completed(command, *success, *elapsed_seconds, at)],
+            Event::Message { text, info, node } => vec![self.message(text, *info, node.as_deref())],
+            Event::Started { .. }
+            | Event::Found { .. }
+            | Event::RunStarted { .. }
+            | Event::Interrupted
+            | Event::NothingToDo
+            | Event::ArtifactWritten { .. }
+            | Event::Failed { .. } => self.plain(event),
+        };
+        records.into_iter().filter(|record| record.level >= self.least).collect()
+    }
+
+    fn remember(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { .. } => {
+                self.finished.clear();
+                self.diagnosed.clear();
+                self.interrupted = false;
+            }
+            Event::NodeFinished(done) => self.finished.push((**done).clone()),
+            Event::Diagnosed { diagnostic, sources, node: Some(node) } => {
+                self.diagnosed.entry(node.clone()).or_default().push(((**diagnostic).clone(), Arc::clone(sources)));
+            }
+            Event::Interrupted => self.interrupted = true,
+            Event::Started { .. }
+            | Event::Found { .. }
+            | Event::NodeStarted(_)
+            | Event::Message { .. }
+            | Event::Diagnosed { .. }
+            | Event::SqlSent { .. }
+            | Event::RunFinished { .. }
+            | Event::NothingToDo
+            | Event::ArtifactWritten { .. }
+            | Event::CommandCompleted { .. }
+            | Event::Failed { .. } => {}
+        }
+    }
+
+    /// The events that are one fixed line each.
+    fn plain(&self, event: &Event) -> Vec<Record> {
+        match event {
+            Event::Started { version, command } => {
+                let data = self.data(|| json!({"version": version, "log_version": 3, "command": command}));
+                vec![record("MainReportVersion", "A001", Level::Info, Text::new(format!("Running with alluvium={version}")), data)]
+            }
+            Event::Found { counts } => {
+                let line = join(counts.iter().map(|(kind, count)| counted(*count, &kind_words(kind))));
+                let data = self.data(|| json!({"stat_line": line}));
+                vec![record("FoundStats", "W006", Level::Info, Text::new(format!("Found {line}")), data), self.blank()]
+            }
+            Event::RunStarted { threads, target, total } => {
+                let data = self.data(|| json!({"num_threads": threads, "target_name": target, "node_count": total}));
+                let text = format!("Concurrency: {} (target='{}')", counted(*threads, &words("thread")), visible_line(target));
+                vec![record("ConcurrencyLine", "Q027", Level::Info, Text::new(text), data), self.blank()]
+            }
+            Event::Interrupted => {
+                vec![record(
+                    "Note",
+                    "Z050",
+                    Level::Warn,
+                    Text::painted(Paint::Yellow, "Interrupted: what is running is dismissed, the rest is skipped"),
+                    Json::Null,
+                )]
+            }
+            Event::NothingToDo => {
+                let text = "Nothing to do. Try checking your model configs and model specification args";
+                vec![
+                    record("NoNodesSelected", "Q038", Level::Debug, Text::new("No nodes selected!"), Json::Null),
+                    record("NothingToDo", "Q035", Level::Warn, Text::painted(Paint::Yellow, text), Json::Null),
+                ]
+            }
+            Event::ArtifactWritten { kind, path } => {
+                let data = self.data(|| json!({"artifact_type": kind, "artifact_path": path}));
+                vec![record("ArtifactWritten", "P001", Level::Debug, Text::new(format!("Wrote artifact {kind} to {}", visible_line(path))), data)]
+            }
+            Event::Failed { message } => {
+                let data = self.data(|| json!({"exc": message}));
+                let text = Text::painted(Paint::Red, "Encountered an error:").then("\n").then(&visible(message));
+                vec![record("MainEncounteredError", "Z002", Level::Error, text, data)]
+            }
+            Event::NodeStarted(_)
+            | Event::NodeFinished(_)
+            | Event::Message { .. }
+            | Event::Diagnosed { .. }
+            | Event::SqlSent { .. }
+            | Event::RunFinished { .. }
+            | Event::CommandCompleted { .. } => Vec::new(),
+        }
+    }
+
+    fn node_started(&self, start: &NodeStart) -> Vec<Record> {
+        let info = self.data(|| node_info(start, None));
+        let line = fancy(&format!("START {}", description(start)), start, &Text::new("RUN"), None);
+        let data = self.data(|| json!({"node_info": info, "description": description(start), "index": start.index, "total": start.total}));
+        let begun = format!("Began running node {}", visible_line(&start.id));
+        vec![
+            record("NodeStart", "Q024", Level::Debug, Text::new(begun), self.data(|| json!({"node_info": info}))).on(&start.thread),
+            record("LogStartLine", "Q011", Level::Info, line, data).on(&start.thread),
+        ]
+    }
+
+    fn node_finished(&self, done: &NodeDone) -> Vec<Record> {
+        let start = &done.start;
+        let said = self.data(|| {
+            json!({"node_info": node_info(start, Some(done)), "run_result": {
+                "status": done.outcome.status(), "message": done.message, "timing_info": [], "thread": start.thread,
+                "execution_time": done.elapsed_seconds, "adapter_response": {}, "num_failures": failing_rows(done).unwrap_or(0),
+            }})
+        });
+        let text = Text::new(format!("Finished running node {}", visible_line(&start.id)));
+        vec![self.result_line(done).on(&start.thread), record("NodeFinished", "Q025", Level::Debug, text, said).on(&start.thread)]
+    }
+
+    /// The line with how a node ended.
+    fn result_line(&self, done: &NodeDone) -> Record {
+        let start = &done.start;
+        let (name, code) = match (done.outcome, start.resource_type.as_str()) {
+            (NodeOutcome::Skipped, _) => ("SkippingDetails", "Q034"),
+            (NodeOutcome::NoOp, _) => ("LogNodeNoOpResult", "Q019"),
+            (_, "test") => ("LogTestResult", "Q007"),
+            (_, "seed") => ("LogSeedResult", "Q016"),
+            (_, "snapshot") => ("LogSnapshotResult", "Q015"),
+            _ => ("LogModelResult", "Q012"),
+        };
+        let level = match done.outcome {
+            NodeOutcome::Fail | NodeOutcome::Error => Level::Error,
+            NodeOutcome::Warn => Level::Warn,
+            NodeOutcome::Success | NodeOutcome::Pass | NodeOutcome::Skipped | NodeOutcome::NoOp => Level::Info,
+        };
+        let elapsed = (done.outcome != NodeOutcome::Skipped).then_some(done.elapsed_seconds);
+        let (what, status) = result_words(done);
+        let mut line = fancy(&what, start, &status, elapsed);
+        if done.outcome == NodeOutcome::Skipped && !done.message.is_empty() {
+            line = line.then(&format!(" {}", visible_line(&done.message)));
+        }
+        record(name, code, level, line, self.data(|| result_data(done)))
+    }
+
+    fn diagnosed(&self, diagnostic: &Diagnostic, sources: &Sources, node: Option<&str>) -> Record {
+        let level = match diagnostic.severity {
+            Severity::Error => Level::Error,
+            Severity::Warning => Level::Warn,
+        };
+        let data = self.data(|| diagnostic_data(diagnostic, sources, node));
+        record("Diagnostic", "", level, drawn(diagnostic, sources), data).standing_alone()
+    }
+
+    fn message(&self, text: &str, info: bool, node: Option<&str>) -> Record {
+        let data = self.data(|| json!({"msg": text, "node_info": node.map(|id| json!({"unique_id": id}))}));
+        let (name, code, level) = if info { ("JinjaLogInfo", "I062", Level::Info) } else { ("JinjaLogDebug", "I063", Level::Debug) };
+        record(name, code, level, Text::new(visible(text)), data)
+    }
+
+    fn sql_sent(&self, node: &str, sql: &str) -> Vec<Record> {
+        if self.least > Level::Debug {
+            return Vec::new();
+        }
+        let text = Text::new(format!("On {}: {}", visible_line(node), visible(sql)));
+        let data = self.data(|| json!({"conn_name": node, "sql": sql, "node_info": {"unique_id": node}}));
+        vec![record("SQLQuery", "E016", Level::Debug, text, data)]
+    }
+
+    fn completed(&self, command: &str, success: bool, seconds: f64, at: chrono::DateTime<chrono::Utc>) -> Record {
+        let status = if success { "succeeded" } else { "failed" };
+        let text = format!("Command `{}` {status} at {} after {seconds:.2} seconds", visible_line(command), at.format("%H:%M:%S%.6f"));
+        let data = self.data(|| json!({"command": command, "success": success, "completed_at": timestamp(at), "elapsed": seconds}));
+        record("CommandCompleted", "Q039", Level::Debug, Text::new(text), data)
+    }
+
+    /// The end of a run: what ran, whether it went well, every failure once more in full, the counts.
+    fn run_finished(&self, totals: Totals, seconds: f64) -> Vec<Record> {
+        let ran = self.ran();
+        let execution = format!(" in {}", duration_words(seconds));
+        let data = self.data(|| json!({"stat_line": ran, "execution": execution, "execution_time": seconds}));
+        let text = format!("Finished running{}{ran}{execution} ({seconds:.2}s).", if ran.is_empty() { "" } else { " " });
+        let mut records = vec![self.blank(), record("FinishedRunningStats", "", Level::Info, Text::new(text), data), self.blank()];
+        records.push(self.summary(totals));
+        let warnings = self.finished.iter().filter(|done| done.outcome == NodeOutcome::Warn);
+        let failures = self.finished.iter().filter(|done| done.outcome.is_failure());
+        for done in warnings.chain(failures) {
+            records.extend(self.repeated(done));
+        }
+        let stats = json!({"pass": totals.pass, "warn": totals.warn, "error": totals.error, "skip": totals.skip, "noop": totals.no_op, "total": totals.total()});
+        let done = format!(
+            "Done. PASS={} WARN={} ERROR={} SKIP={} NO-OP={} TOTAL={}",
+            totals.pass,
+            totals.warn,
+            totals.error,
+            totals.skip,
+            totals.no_op,
+            totals.total()
+        );
+        records.extend([self.blank(), record("StatsLine", "Z023", Level::Info, Text::new(done), self.data(|| json!({"stats": stats})))]);
+        records
+    }
+
+    fn ran(&self) -> String {
+        let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for done in &self.finished {
+            *counts.entry(ran_words(&done.start)).or_default() += 1;
+        }
+        join(counts.iter().map(|(words, count)| counted(*count, words)))
+    }
+
+    fn summary(&self, totals: Totals) -> Record {
+        let data = self.data(
+            || json!({"num_errors": totals.error, "num_warnings": totals.warn, "num_partial_success": 0, "keyboard_interrupt": self.interrupted}),
+        );
+        let (paint, text) = if self.interrupted {
+            (Paint::Yellow, "Exited because of keyboard interrupt".to_owned())
+        } else if totals.error > 0 {
+            (Paint::Red, format!("Completed with {}, {}:", counted(totals.error, &words("error")), counted(totals.warn, &words("warning"))))
+        } else if totals.warn > 0 {
+            (Paint::Yellow, format!("Completed with {}:", counted(totals.warn, &words("warning"))))
+        } else {
+            (Paint::Green, "Completed successfully".to_owned())
+        };
+        record("EndOfRunSummary", "Z030", Level::Info, Text::painted(paint, &text), data)
+    }
+
+    /// A failure or warning once more: what, why, and where the SQL is.
+    fn repeated(&self, done: &NodeDone) -> Vec<Record> {
+        let start = &done.start;
+        let failed = done.outcome.is_failure();
+        let (level, paint, word) = if failed { (Level::Error, Paint::Red, "Failure") } else { (Level::Warn, Paint::Yellow, "Warning") };
+        let title = format!("{word} in {} {} ({})", start.resource_type, visible_line(&start.name), visible_line(&start.path));
+        let info = self.data(|| node_info(start, Some(done)));
+        let data = self.data(|| json!({"resource_type": start.resource_type, "node_name": start.name, "path": start.path, "node_info": info}));
+        let (name, code) = if failed { ("RunResultFailure", "Z022") } else { ("RunResultWarning", "Z021") };
+        let mut records = vec![self.blank(), record(name, code, level, Text::painted(paint, &title), data)];
+        let (name, code) = if failed { ("RunResultError", "Z024") } else { ("RunResultWarningMessage", "Z046") };
+        let data = |message: &str| self.data(|| json!({"msg": message, "node_info": info}));
+        let diagnostics = self.diagnosed.get(&start.id).map(Vec::as_slice).unwrap_or_default();
+        let mut errors = diagnostics.iter().filter(|(diagnostic, _)| diagnostic.is_error() || !failed).peekable();
+        if errors.peek().is_none() && !done.message.is_empty() {
+            let message = indented(&visible(&done.message));
+            records.push(record(name, code, level, Text::new(message), data(&done.message)));
+        }
+        for (diagnostic, sources) in errors {
+            records.push(record(name, code, level, drawn(diagnostic, sources), data(&diagnostic.message)).standing_alone());
+        }
+        if let Some(path) = &done.compiled_path {
+            let data = self.data(|| json!({"path": path, "node_info": info}));
+            let text = Text::new(format!("  compiled code at {}", visible_line(path)));
+            records.extend([self.blank(), record("SQLCompiledPath", "Z026", Level::Info, text, data)]);
+        }
+        records
+    }
+
+    fn blank(&self) -> Record {
+        record("Formatting", "Z017", Level::Info, Text::default(), self.data(|| json!({"msg": ""})))
+    }
+
+    fn data(&self, make: impl FnOnce() -> Json) -> Json {
+        if self.structured { make() } else { Json::Null }
+    }
+}
+
+impl Record {
+    fn on(mut self, thread: &str) -> Self {
+        thread.clone_into(&mut self.thread);
+        self
+    }
+
+    fn standing_alone(mut self) -> Self {
+        self.stamped = false;
+        self
+    }
+}
+
+fn record(name: &'static str, code: &'static str, level: Level, text: Text, data: Json) -> Record {
+    Record { name, code, level, text, stamped: true, thread: MAIN_THREAD.to_owned(), data }
+}
+
+fn drawn(diagnostic: &Diagnostic, sources: &Sources) -> Text {
+    let draw = |style| render_diagnostic(diagnostic, sources, style) + "\n";
+    Text { plain: draw(PrintStyle::Plain), coloured: draw(PrintStyle::Colour) }
+}

@@ -1,0 +1,118 @@
+//! The wording of dbt's lines: how nodes, results, counts and times are put.
+
+use super::super::record::{Paint, Text};
+use crate::base::{NodeDone, NodeOutcome, NodeStart, visible_line};
+
+/// The width of dbt's lines, up to the status.
+const WIDTH: usize = 80;
+
+/// dbt's line about a node: position, text, dots up to the width, status, time.
+pub(super) fn fancy(what: &str, node: &NodeStart, status: &Text, seconds: Option<f64>) -> Text {
+    let what = format!("{} of {} {} ", node.index, node.total, visible_line(what));
+    let length = what.chars().count();
+    let padded = if length > WIDTH - 3 { what.chars().take(WIDTH - 3).collect::<String>() + "..." } else { what + &".".repeat(WIDTH - length) };
+    let mut line = Text::new(padded + " [");
+    line.plain.push_str(&status.plain);
+    line.coloured.push_str(&status.coloured);
+    match seconds {
+        Some(seconds) => line.then(&format!(" in {seconds:.2}s]")),
+        None => line.then("]"),
+    }
+}
+
+/// What a node is, in the words of dbt's lines.
+pub(super) fn description(start: &NodeStart) -> String {
+    let relation = relation_words(start);
+    match start.resource_type.as_str() {
+        "test" => format!("test {}", start.name),
+        "seed" => format!("seed file {relation}"),
+        "snapshot" => format!("snapshot {relation}"),
+        "model" => format!("sql {} model {relation}", start.materialization),
+        other => format!("{other} {}", start.name),
+    }
+}
+
+pub(super) fn relation_words(start: &NodeStart) -> String {
+    start.relation.as_ref().map_or_else(|| start.name.clone(), |relation| format!("{}.{}", relation.schema, relation.identifier))
+}
+
+/// What stands in front of the dots, and the status behind them.
+pub(super) fn result_words(done: &NodeDone) -> (String, Text) {
+    let start = &done.start;
+    let is_test = start.resource_type == "test";
+    let rows = failing_rows(done).unwrap_or(0);
+    let status = |paint, text: &str| Text::painted(paint, &visible_line(text));
+    match done.outcome {
+        NodeOutcome::Skipped if matches!(start.resource_type.as_str(), "model" | "seed" | "snapshot") => {
+            (format!("SKIP relation {}", relation_words(start)), status(Paint::Yellow, "SKIP"))
+        }
+        NodeOutcome::Skipped => (format!("SKIP {} {}", start.resource_type, start.name), status(Paint::Yellow, "SKIP")),
+        NodeOutcome::NoOp => (format!("NO-OP {}", description(start)), status(Paint::Yellow, "NO-OP")),
+        NodeOutcome::Pass => (format!("PASS {}", start.name), status(Paint::Green, "PASS")),
+        NodeOutcome::Warn => (format!("WARN {rows} {}", start.name), status(Paint::Yellow, &format!("WARN {rows}"))),
+        NodeOutcome::Fail => (format!("FAIL {rows} {}", start.name), status(Paint::Red, &format!("FAIL {rows}"))),
+        NodeOutcome::Error if is_test => (format!("ERROR {}", start.name), status(Paint::Red, "ERROR")),
+        NodeOutcome::Error => (format!("ERROR {} {}", verbs(start).1, built_words(start)), status(Paint::Red, "ERROR")),
+        NodeOutcome::Success => {
+            let message = if done.message.is_empty() { "OK" } else { done.message.as_str() };
+            (format!("OK {} {}", verbs(start).0, built_words(start)), status(Paint::Green, message))
+        }
+    }
+}
+
+/// As [`description`], behind a verb: "snapshotted" says that it is a snapshot.
+fn built_words(start: &NodeStart) -> String {
+    if start.resource_type == "snapshot" { relation_words(start) } else { description(start) }
+}
+
+fn verbs(start: &NodeStart) -> (&'static str, &'static str) {
+    match start.resource_type.as_str() {
+        "seed" => ("loaded", "loading"),
+        "snapshot" => ("snapshotted", "snapshotting"),
+        "operation" => ("ran", "running"),
+        _ => ("created", "creating"),
+    }
+}
+
+pub(super) fn failing_rows(done: &NodeDone) -> Option<u64> {
+    (done.start.resource_type == "test").then_some(done.rows).flatten()
+}
+
+/// Singular and plural of what was found.
+pub(super) fn kind_words(kind: &str) -> (String, String) {
+    match kind {
+        "test" => words("data test"),
+        "unit_test" => words("unit test"),
+        "analysis" => ("analysis".to_owned(), "analyses".to_owned()),
+        other => words(&visible_line(other)),
+    }
+}
+
+/// Singular and plural of what ran: models by how they are materialized.
+pub(super) fn ran_words(start: &NodeStart) -> (String, String) {
+    match start.resource_type.as_str() {
+        "model" => words(&format!("{} model", visible_line(&start.materialization))),
+        other => kind_words(other),
+    }
+}
+
+pub(super) fn words(singular: &str) -> (String, String) {
+    (singular.to_owned(), format!("{singular}s"))
+}
+
+pub(super) fn counted(count: usize, (singular, plural): &(String, String)) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
+}
+
+pub(super) fn join(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn duration_words(seconds: f64) -> String {
+    let (hours, rest) = ((seconds / 3600.0).floor(), seconds.max(0.0) % 3600.0);
+    format!("{hours:.0} hours {:.0} minutes and {:.2} seconds", (rest / 60.0).floor(), rest % 60.0)
+}
+
+pub(super) fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}

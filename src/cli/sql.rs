@@ -1,0 +1,96 @@
+//! `sql`: statements against the target, without needing a project that parses.
+
+use std::io::Read as _;
+
+use futures::TryStreamExt as _;
+
+use super::args::{Global, SqlOptions};
+use super::output::{JsonShape, print_rows};
+use super::session::{Session, Stop};
+use super::{Exit, Invocation, Streams};
+use crate::base::{Diagnostic, Event, FileId, Span};
+use crate::engine::{Engine, EngineError, SqlError};
+use crate::sql::{split_statements, sql_error};
+
+pub(super) async fn sql(options: &SqlOptions, global: &Global, mut invocation: Invocation, streams: &Streams) -> Exit {
+    let mut quiet = global.clone();
+    quiet.quiet = true;
+    let session = match Session::start("sql", &quiet, &invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    let text = match &options.statements {
+        Some(text) => text.clone(),
+        None => {
+            let mut text = String::new();
+            if let Err(error) = invocation.stdin.read_to_string(&mut text) {
+                let Stop(exit) = session.fail(&format!("standard input can't be read: {error}"));
+                return exit;
+            }
+            text
+        }
+    };
+    match carry_out(options, &session, &text, streams).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
+async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams: &Streams) -> Result<Exit, Stop> {
+    let file = session.sources.add(if options.stdin { "standard input" } else { "statement" }, text);
+    let target = session.target()?;
+    let ranges = match split_statements(text) {
+        Ok(ranges) => ranges,
+        Err(error) => {
+            session.diagnosed(&diagnostic(&error, file, 0));
+            return Ok(Exit::Failed);
+        }
+    };
+    let engine = session.engine(&target)?;
+    for (at, range) in ranges.iter().enumerate() {
+        let statement = text.get(range.clone()).unwrap_or_default();
+        let last = at + 1 == ranges.len();
+        if let Err(error) = one(options, engine.as_ref(), statement, last, streams).await {
+            match error {
+                EngineError::Sql(error) => session.diagnosed(&diagnostic(&error, file, range.start)),
+                EngineError::Diagnosed(diagnostic) => session.diagnosed(&diagnostic),
+                other => session.events.send(&Event::Failed { message: explained(&other) }),
+            }
+            return Ok(Exit::Failed);
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// Runs one statement; the rows of the last one are printed.
+async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: bool, streams: &Streams) -> Result<(), EngineError> {
+    let rows = engine.statement(statement).await?;
+    let shown = |reason| EngineError::Storage { context: "the rows can't be shown".into(), reason };
+    match rows {
+        Some(stream) => {
+            let schema = stream.schema();
+            let batches: Vec<_> = stream.try_collect().await.map_err(|error| EngineError::Sql(Box::new(sql_error(&error, statement))))?;
+            if last {
+                print_rows(&schema, &batches, options.output, JsonShape::Columns, streams).map_err(shown)?;
+            }
+        }
+        None if last && options.output == super::args::RowsOutput::Json => streams.print("{\"columns\":[],\"rows\":[]}\n"),
+        None => {}
+    }
+    Ok(())
+}
+
+fn explained(error: &EngineError) -> String {
+    match error {
+        EngineError::Unsupported { message, help: Some(help) } => format!("{message}\n  help: {help}"),
+        other => other.to_string(),
+    }
+}
+
+fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
+    let span = error.range.as_ref().map(|range| Span::new(file, offset + range.start, offset + range.end));
+    let mut diagnostic = Diagnostic::error(error.code, error.message.clone()).at_opt(span, "");
+    diagnostic.notes.extend(error.notes.iter().cloned());
+    diagnostic.help = error.help.clone();
+    diagnostic
+}

@@ -1,0 +1,138 @@
+//! One node becomes SQL that is known to plan: rendered, planned against the schemas of its parents, held against its
+//! contract. `compile` walks the DAG with it.
+//!
+//! Reads no data. What it needs of the surroundings comes through [`Surroundings`]; a template that asks for more than
+//! can be known before a run is [`Compilation::Deferred`], and `exec` calls [`compile_node`] again when the parents are
+//! built.
+
+mod contract;
+mod ephemeral;
+mod host;
+mod node;
+mod planner;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::arrow::datatypes::SchemaRef;
+
+pub use ephemeral::cte_name;
+pub use node::{CompiledNode, compile_node};
+pub use planner::Planner;
+
+use crate::base::Diagnostic;
+use crate::graph::Dag;
+use crate::jinja::{HostError, QueryTable, RelationFacts};
+use crate::manifest::{Node, NodeId, RelationName, ResourceType};
+use crate::resolve::Project;
+
+/// What compiling may ask of the world outside of the project.
+#[async_trait]
+pub trait Surroundings: Send + Sync {
+    /// The schema of what a node stands for in the warehouse or in files; `None` where it is not known.
+    async fn schema(&self, node: &Node) -> Option<SchemaRef>;
+
+    /// Answers `run_query` and `statement`; called on a thread that may block.
+    ///
+    /// # Errors
+    /// The query fails, or can't be answered before a run.
+    fn query(&self, sql: &str) -> Result<QueryTable, HostError>;
+
+    /// Answers `adapter.get_relation` and its kin; called on a thread that may block.
+    ///
+    /// # Errors
+    /// It can't be looked up.
+    fn relation(&self, name: &RelationName) -> Result<Option<RelationFacts>, HostError>;
+
+    /// What a template logs.
+    fn log(&self, message: &str, info: bool, node: &NodeId);
+}
+
+/// What became of a node.
+#[derive(Debug, Clone)]
+pub enum Compilation {
+    Ready(Arc<CompiledNode>),
+    /// It asks for what only a run can tell.
+    Deferred {
+        reason: String,
+    },
+    Failed(Vec<Diagnostic>),
+    /// A parent failed.
+    Skipped {
+        because: NodeId,
+    },
+}
+
+/// Every selected node, compiled as far as it can be.
+#[derive(Debug, Clone)]
+pub struct CompiledProject {
+    pub project: Arc<Project>,
+    pub nodes: BTreeMap<NodeId, Compilation>,
+}
+
+impl CompiledProject {
+    #[must_use]
+    pub fn ready(&self, id: &NodeId) -> Option<&Arc<CompiledNode>> {
+        match self.nodes.get(id) {
+            Some(Compilation::Ready(node)) => Some(node),
+            Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) | None => None,
+        }
+    }
+
+    /// Every diagnostic of every node that failed, in the order of the nodes' ids.
+    pub fn failures(&self) -> impl Iterator<Item = (&NodeId, &Vec<Diagnostic>)> {
+        self.nodes.iter().filter_map(|(id, compilation)| match compilation {
+            Compilation::Failed(diagnostics) => Some((id, diagnostics)),
+            Compilation::Ready(_) | Compilation::Deferred { .. } | Compilation::Skipped { .. } => None,
+        })
+    }
+}
+
+/// Compiles the selected nodes, parents before children, and the ephemeral models that they read.
+///
+/// A node that fails hides no other; what reads it is [`Compilation::Skipped`].
+pub async fn compile(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId>, surroundings: &Arc<dyn Surroundings>) -> CompiledProject {
+    let planner = Planner::new(project);
+    let wanted = with_ephemeral_parents(project, dag, selected);
+    let mut done = CompiledProject { project: Arc::clone(project), nodes: BTreeMap::new() };
+    for id in dag.order().iter().filter(|id| wanted.contains(*id)) {
+        let Some(node) = project.nodes.get(id) else { continue };
+        let compilation = match broken_parent(&done, node) {
+            Some(parent) => Compilation::Skipped { because: parent },
+            None => compile_node(project, &planner, node, &done.nodes, surroundings).await,
+        };
+        done.nodes.insert(id.clone(), compilation);
+    }
+    done
+}
+
+/// Sources, exposures and analyses have nothing that can break a child; tests have no children that read them.
+fn broken_parent(done: &CompiledProject, node: &Node) -> Option<NodeId> {
+    node.depends_on.iter().find_map(|parent| match done.nodes.get(parent)? {
+        Compilation::Failed(_) => Some(parent.clone()),
+        Compilation::Skipped { because } => Some(because.clone()),
+        Compilation::Ready(_) | Compilation::Deferred { .. } => None,
+    })
+}
+
+fn with_ephemeral_parents(project: &Project, dag: &Dag, selected: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let mut wanted: BTreeSet<NodeId> = selected.iter().filter(|id| is_compiled(project, id)).cloned().collect();
+    let mut open: Vec<NodeId> = wanted.iter().cloned().collect();
+    while let Some(id) = open.pop() {
+        for parent in dag.parents(&id) {
+            let ephemeral = project.nodes.get(parent).is_some_and(|node| node.relation.is_none() && node.resource_type() == ResourceType::Model);
+            if ephemeral && wanted.insert(parent.clone()) {
+                open.push(parent.clone());
+            }
+        }
+    }
+    wanted
+}
+
+fn is_compiled(project: &Project, id: &NodeId) -> bool {
+    project.nodes.get(id).is_some_and(|node| match node.resource_type() {
+        ResourceType::Model | ResourceType::Test | ResourceType::Analysis | ResourceType::Seed | ResourceType::Snapshot => true,
+        ResourceType::Source | ResourceType::Exposure => false,
+    })
+}

@@ -1,0 +1,124 @@
+//! What the template of a node may ask for once the project is resolved.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value as Json};
+
+use super::Surroundings;
+use crate::base::Span;
+use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
+use crate::manifest::{Node, NodeId, RelationName};
+use crate::resolve::Project;
+
+/// Answers for one node.
+pub(super) struct NodeHost {
+    pub project: Arc<Project>,
+    pub node: NodeId,
+    pub surroundings: Arc<dyn Surroundings>,
+    /// Ephemeral models that were asked for, in that order.
+    pub ephemeral: Mutex<Vec<NodeId>>,
+}
+
+impl NodeHost {
+    fn node(&self) -> Option<&Node> {
+        self.project.nodes.get(&self.node)
+    }
+
+    fn package(&self) -> &str {
+        self.node().map_or(self.project.name.as_str(), |node| node.package.as_str())
+    }
+
+    fn relation_of(&self, id: &NodeId) -> RelationName {
+        let Some(node) = self.project.nodes.get(id) else { return RelationName::new("", "", "") };
+        node.relation.clone().unwrap_or_else(|| {
+            let mut asked = self.ephemeral.lock().unwrap_or_else(PoisonError::into_inner);
+            if !asked.contains(id) {
+                asked.push(id.clone());
+            }
+            RelationName::new("", "", super::cte_name(&node.name))
+        })
+    }
+}
+
+impl TemplateHost for NodeHost {
+    fn execute(&self) -> bool {
+        true
+    }
+
+    fn reference(&self, call: &RefCall) -> Result<RelationName, HostError> {
+        let id = self.project.find_ref(self.package(), call).map_err(HostError::from)?;
+        Ok(self.relation_of(&id))
+    }
+
+    fn source(&self, call: &SourceCall) -> Result<RelationName, HostError> {
+        let id = self.project.find_source(self.package(), call).map_err(HostError::from)?;
+        Ok(self.relation_of(&id))
+    }
+
+    fn config(&self, _values: Map<String, Json>, _span: Option<Span>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn config_get(&self, key: &str) -> Option<Json> {
+        let config = &self.node()?.config;
+        match key {
+            "materialized" => Some(Json::from(config.materialization.name())),
+            "tags" => Some(Json::from(config.tags.clone())),
+            "meta" => Some(Json::Object(config.meta.clone())),
+            "enabled" => Some(Json::from(config.enabled)),
+            other => config.raw.get(other).cloned(),
+        }
+    }
+
+    fn var(&self, name: &str) -> Option<Json> {
+        self.project.variables.get(self.package(), name)
+    }
+
+    fn this(&self) -> Option<RelationName> {
+        self.node()?.relation.clone()
+    }
+
+    fn target(&self) -> Json {
+        self.project.target_json()
+    }
+
+    fn model(&self) -> Json {
+        self.node().map_or(Json::Null, |node| self.project.node_json(node))
+    }
+
+    fn graph(&self) -> Json {
+        self.project.graph_json()
+    }
+
+    fn project_name(&self) -> String {
+        self.project.name.clone()
+    }
+
+    fn invocation(&self) -> Invocation {
+        self.project.invocation.clone()
+    }
+
+    fn is_incremental(&self) -> bool {
+        false
+    }
+
+    fn query(&self, sql: &str) -> Result<QueryTable, HostError> {
+        self.surroundings.query(sql)
+    }
+
+    fn relation(&self, name: &RelationName) -> Result<Option<RelationFacts>, HostError> {
+        self.surroundings.relation(name)
+    }
+
+    fn doc(&self, package: Option<&str>, name: &str) -> Result<String, HostError> {
+        self.project.find_doc(package.unwrap_or(self.package()), name).map_err(HostError::from)
+    }
+
+    fn log(&self, message: &str, info: bool) {
+        self.surroundings.log(message, info, &self.node);
+    }
+
+    fn dispatch_order(&self) -> std::collections::BTreeMap<String, Vec<String>> {
+        self.project.dispatch.clone()
+    }
+}

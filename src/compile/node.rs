@@ -1,0 +1,225 @@
+//! Compiling one node.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deltalake::arrow::datatypes::SchemaRef;
+
+use super::ephemeral::{Insertion, insertion};
+use super::host::NodeHost;
+use super::planner::{NamedTable, Planner};
+use super::{Compilation, Surroundings, contract};
+use crate::base::{Code, Diagnostic, FileId, Span};
+use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
+use crate::manifest::{Node, NodeId, NodeKind, ResourceType};
+use crate::resolve::Project;
+use crate::sql::{SqlError, type_name, unsafe_construct};
+
+/// A node as SQL that plans, with what is known of its result.
+#[derive(Debug, Clone)]
+pub struct CompiledNode {
+    pub id: NodeId,
+    /// The whole query, the CTEs of ephemeral parents included. Empty for seeds.
+    pub sql: String,
+    /// The query registered as a text, so that messages can quote it.
+    pub file: Option<FileId>,
+    /// What the query yields; `None` where a parent's schema is not known before a run.
+    pub schema: Option<SchemaRef>,
+    /// Macros that were reached, as unique ids.
+    pub macros: Vec<String>,
+    /// The query without the CTEs of ephemeral parents.
+    body: String,
+    /// Those CTEs, theirs first.
+    ctes: Vec<(String, String)>,
+    map: SourceMap,
+    insertion: Insertion,
+    span: Span,
+}
+
+impl CompiledNode {
+    /// A failure in the SQL as a diagnostic that points into the user's file; where a macro or an expression wrote the
+    /// SQL, the compiled text is shown as well.
+    #[must_use]
+    pub fn diagnose(&self, error: &SqlError, what: &str) -> Diagnostic {
+        let mut diagnostic = Diagnostic::error(error.code, error.message.clone());
+        let place = error.range.as_ref().map(|range| self.place(range));
+        match place {
+            Some(Some((span, exact))) => {
+                diagnostic = diagnostic.at(span, if exact { String::new() } else { "what this wrote".into() });
+                if !exact {
+                    diagnostic = self.quote(diagnostic, error);
+                }
+            }
+            Some(None) => diagnostic = self.quote(diagnostic.at(self.span, what), error),
+            None => diagnostic = diagnostic.at(self.span, what),
+        }
+        diagnostic.notes.extend(error.notes.iter().cloned());
+        diagnostic.help = error.help.clone();
+        diagnostic
+    }
+
+    fn quote(&self, diagnostic: Diagnostic, error: &SqlError) -> Diagnostic {
+        match (self.file, &error.range) {
+            (Some(file), Some(range)) => diagnostic.also(Span::new(file, range.start, range.end), "in the compiled SQL"),
+            _ => diagnostic,
+        }
+    }
+
+    /// The place in the user's file that a range of the query comes from, and whether it is the very text.
+    fn place(&self, range: &std::ops::Range<usize>) -> Option<(Span, bool)> {
+        let rendered = |at: usize| {
+            let behind = at.checked_sub(self.insertion.at).filter(|_| !self.insertion.text.is_empty());
+            let at = match behind {
+                None => at,
+                Some(behind) => self.insertion.at + behind.checked_sub(self.insertion.text.len())?,
+            };
+            u32::try_from(at).ok()
+        };
+        let (span, kind) = self.map.lookup_range(rendered(range.start)?, rendered(range.end)?)?;
+        Some((span, kind == SpanKind::Literal))
+    }
+}
+
+/// Renders and plans one node. `done` holds its parents, as far as they were compiled.
+pub async fn compile_node(
+    project: &Arc<Project>,
+    planner: &Planner,
+    node: &Node,
+    done: &BTreeMap<NodeId, Compilation>,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Compilation {
+    if matches!(node.kind, NodeKind::Seed { .. }) {
+        return Compilation::Ready(Arc::new(seed(node, surroundings.schema(node).await)));
+    }
+    let (rendered, ephemeral) = match render(project, node, surroundings).await {
+        Ok(found) => found,
+        Err(RenderFailure::Deferred { reason }) => return Compilation::Deferred { reason },
+        Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
+    };
+    let mut compiled = assemble(project, node, rendered, &ephemeral, done);
+    if node.resource_type() == ResourceType::Analysis {
+        return Compilation::Ready(Arc::new(compiled));
+    }
+    match prove(project, planner, node, &mut compiled, done, surroundings).await {
+        Ok(()) => Compilation::Ready(Arc::new(compiled)),
+        Err(diagnostics) => Compilation::Failed(diagnostics),
+    }
+}
+
+fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
+    CompiledNode {
+        id: node.id.clone(),
+        sql: String::new(),
+        file: None,
+        schema,
+        macros: Vec::new(),
+        body: String::new(),
+        ctes: Vec::new(),
+        map: SourceMap::default(),
+        insertion: Insertion::default(),
+        span: node.span,
+    }
+}
+
+/// Templates may block on queries, so they render on a thread of their own.
+async fn render(project: &Arc<Project>, node: &Node, surroundings: &Arc<dyn Surroundings>) -> Result<(Rendered, Vec<NodeId>), RenderFailure> {
+    let host = Arc::new(NodeHost {
+        project: Arc::clone(project),
+        node: node.id.clone(),
+        surroundings: Arc::clone(surroundings),
+        ephemeral: Mutex::default(),
+    });
+    let asked = Arc::clone(&host);
+    let project = Arc::clone(project);
+    let id = node.id.clone();
+    let rendered = tokio::task::spawn_blocking(move || {
+        let host: Arc<dyn TemplateHost> = host;
+        match project.nodes.get(&id) {
+            Some(node) => project.render(node, &host),
+            None => Err(RenderFailure::Diagnostics(Vec::new())),
+        }
+    })
+    .await
+    .unwrap_or_else(|_| {
+        Err(RenderFailure::Diagnostics(vec![Diagnostic::error(Code::JinjaRuntime, "rendering ended unexpectedly").at(node.span, "this node")]))
+    })?;
+    let ephemeral = asked.ephemeral.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok((rendered, ephemeral))
+}
+
+/// The rendered text with the CTEs of its ephemeral parents, theirs first.
+fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[NodeId], done: &BTreeMap<NodeId, Compilation>) -> CompiledNode {
+    let mut ctes: Vec<(String, String)> = Vec::new();
+    for id in ephemeral {
+        if let (Some(parent), Some(Compilation::Ready(compiled))) = (project.nodes.get(id), done.get(id)) {
+            let own = (super::cte_name(&parent.name), compiled.body.clone());
+            for cte in compiled.ctes.iter().chain(std::iter::once(&own)) {
+                if !ctes.contains(cte) {
+                    ctes.push(cte.clone());
+                }
+            }
+        }
+    }
+    let insertion = insertion(&rendered.text, &ctes);
+    let body = rendered.text;
+    let mut sql = body.clone();
+    sql.insert_str(insertion.at, &insertion.text);
+    let file = project.sources.add(&format!("compiled SQL of {}", node.name), sql.as_str());
+    CompiledNode {
+        id: node.id.clone(),
+        sql,
+        file: Some(file),
+        schema: None,
+        macros: rendered.macros.iter().map(|id| id.as_str().to_owned()).collect(),
+        body,
+        ctes,
+        map: rendered.map,
+        insertion,
+        span: node.span,
+    }
+}
+
+/// Plans the query, holds it against the contract and the naming rules, and notes what it yields.
+async fn prove(
+    project: &Arc<Project>,
+    planner: &Planner,
+    node: &Node,
+    compiled: &mut CompiledNode,
+    done: &BTreeMap<NodeId, Compilation>,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Result<(), Vec<Diagnostic>> {
+    let about = format!("this {}", node.resource_type().name());
+    let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, &about)];
+    if let Some(error) = unsafe_construct(&compiled.sql) {
+        return Err(failed(compiled, &error));
+    }
+    let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
+    let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
+    let Some(tables) = schemas(project, named, done, surroundings).await else { return Ok(()) };
+    let schema = planner.schema_of(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?;
+    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema).into_iter().collect();
+    diagnostics
+        .extend(project.layers.check_columns(node, schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))))));
+    compiled.schema = Some(schema);
+    if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics) } else { Ok(()) }
+}
+
+/// The schemas of the tables a query names; `None` if one of them is not known before a run.
+async fn schemas(
+    project: &Arc<Project>,
+    named: Vec<NamedTable>,
+    done: &BTreeMap<NodeId, Compilation>,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Option<Vec<(NamedTable, SchemaRef)>> {
+    let mut tables = Vec::with_capacity(named.len());
+    for table in named {
+        let node = project.node_of_relation(&table.name)?;
+        let schema = match done.get(&node.id) {
+            Some(Compilation::Ready(parent)) => parent.schema.clone()?,
+            Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => return None,
+            None => surroundings.schema(node).await?,
+        };
+        tables.push((table, schema));
+    }
+    Some(tables)
+}

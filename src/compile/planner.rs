@@ -1,0 +1,102 @@
+//! Planning without data: a query against tables that are nothing but schemas.
+
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
+use deltalake::datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
+use deltalake::datafusion::common::TableReference;
+use deltalake::datafusion::datasource::empty::EmptyTable;
+use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
+use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use deltalake::datafusion::sql::parser::Statement;
+
+use crate::base::Code;
+use crate::manifest::RelationName;
+use crate::resolve::Project;
+use crate::sql::{SessionOptions, SqlError, canonical, parse_query, session_state, sql_error};
+
+/// Plans queries of one project. Cheap to use many times.
+pub struct Planner {
+    base: SessionState,
+    database: String,
+    schema: String,
+}
+
+/// A table as a query names it.
+pub(super) struct NamedTable {
+    reference: TableReference,
+    pub name: RelationName,
+}
+
+impl Planner {
+    #[must_use]
+    pub fn new(project: &Project) -> Self {
+        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false };
+        Self { base: session_state(&options), database: project.target.database.clone(), schema: project.target.schema.clone() }
+    }
+
+    /// The one query in `sql`.
+    pub(super) fn parse(&self, sql: &str) -> Result<Statement, Box<SqlError>> {
+        parse_query(&self.base, sql)
+    }
+
+    /// The tables that a query names, its own CTEs left out.
+    pub(super) fn tables(&self, statement: &Statement, sql: &str) -> Result<Vec<NamedTable>, Box<SqlError>> {
+        let references = self.base.resolve_table_references(statement).map_err(|error| Box::new(sql_error(&error, sql)))?;
+        Ok(references
+            .into_iter()
+            .map(|reference| {
+                let full = reference.clone().resolve(&self.database, &self.schema);
+                NamedTable { name: RelationName::new(&*full.catalog, &*full.schema, &*full.table), reference }
+            })
+            .collect())
+    }
+
+    /// The schema that a query yields over tables of the given schemas.
+    pub(super) async fn schema_of(&self, sql: &str, tables: &[(NamedTable, SchemaRef)]) -> Result<SchemaRef, Box<SqlError>> {
+        let columns: Vec<&str> = tables.iter().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().as_str())).collect();
+        let spelt = canonical(sql, columns);
+        let statement = self.parse(&spelt)?;
+        let state = self.session_over(tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let plan = state.statement_to_plan(statement).await.map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let schema: Schema = plan.schema().as_arrow().clone();
+        if let Some(name) = repeated_column(&schema) {
+            return Err(Box::new(
+                SqlError::new(Code::SqlInvalid, format!("two columns of the result are called `{name}`"))
+                    .help("give one of them another name with `as`"),
+            ));
+        }
+        Ok(Arc::new(schema))
+    }
+
+    fn session_over(&self, tables: &[(NamedTable, SchemaRef)]) -> deltalake::datafusion::common::Result<SessionState> {
+        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+        for (table, schema) in tables {
+            let full = table.reference.clone().resolve(&self.database, &self.schema);
+            let catalog = catalogs.catalog(&full.catalog).unwrap_or_else(|| {
+                let catalog: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
+                catalogs.register_catalog(full.catalog.to_string(), Arc::clone(&catalog));
+                catalog
+            });
+            let folder = match catalog.schema(&full.schema) {
+                Some(folder) => folder,
+                None => {
+                    let folder: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+                    catalog.register_schema(&full.schema, Arc::clone(&folder))?;
+                    folder
+                }
+            };
+            folder.register_table(full.table.to_string(), Arc::new(EmptyTable::new(Arc::clone(schema))))?;
+        }
+        let config = self.base.config().clone().with_default_catalog_and_schema(&self.database, &self.schema);
+        Ok(SessionStateBuilder::new_from_existing(self.base.clone()).with_config(config).with_catalog_list(catalogs).build())
+    }
+}
+
+/// A name that stands twice in a schema, if letters' case is no difference, as in Delta.
+fn repeated_column(schema: &Schema) -> Option<&str> {
+    let mut seen = std::collections::HashSet::new();
+    schema.fields().iter().map(|field| field.name().as_str()).find(|name| !seen.insert(name.to_lowercase()))
+}

@@ -1,0 +1,174 @@
+//! The embedded engine: DataFusion over Delta tables in one warehouse.
+//!
+//! Owns what the steps share (stores, views, stages, memory) and hands every verb to the module that knows it. It
+//! decides nothing about order, retries or what a node needs.
+
+mod catalog;
+mod external;
+mod failure;
+mod files;
+mod layout;
+mod schema;
+mod stage;
+mod statements;
+mod store;
+mod tap;
+mod views;
+mod warehouse;
+mod write;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::execution::SendableRecordBatchStream;
+use deltalake::datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use deltalake::datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use deltalake::datafusion::execution::session_state::SessionState;
+
+use self::files::FileSources;
+use self::stage::{Staged, Stages};
+use self::views::Views;
+use self::warehouse::Warehouse;
+use super::{Capabilities, Engine, EngineError, FilesBinding, Outcome, Overlay, RelationKind, RelationState, SeedInput, Step};
+use crate::base::Sources;
+use crate::manifest::RelationName;
+use crate::sql;
+
+/// Where an engine stores, and what it may use.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// A folder or object store URI; a relative folder is below `project_dir`.
+    pub warehouse: String,
+    /// Further databases by name, each with its own root.
+    pub databases: HashMap<String, String>,
+    /// The name of the target's database in three-part names.
+    pub database: String,
+    /// The schema of names without one.
+    pub schema: String,
+    pub storage_options: HashMap<String, String>,
+    pub project_dir: PathBuf,
+    pub threads: usize,
+    /// Bytes that all queries of the engine share; beyond, they spill to disk.
+    pub memory_limit: Option<u64>,
+    /// Where messages about files of the project find them.
+    pub sources: Arc<Sources>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct LocalEngine {
+    pub(super) options: EngineOptions,
+    pub(super) warehouse: Arc<Warehouse>,
+    pub(super) views: Views,
+    pub(super) files: Arc<FileSources>,
+    pub(super) stages: Stages,
+    pub(super) runtime: Arc<RuntimeEnv>,
+}
+
+impl LocalEngine {
+    /// Opens a warehouse. Nothing is read or written yet.
+    ///
+    /// # Errors
+    /// If a URI is not one, or this build can't reach it.
+    pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
+        let runtime = runtime(options.memory_limit)?;
+        let warehouse = Arc::new(Warehouse::open(&options, &runtime)?);
+        let files = FileSources::new(&options.project_dir, options.storage_options.clone(), Arc::clone(&options.sources));
+        let views = Views::new(Arc::clone(&warehouse));
+        Ok(Self { options, warehouse, views, files, stages: Stages::default(), runtime })
+    }
+
+    /// A session of the dialect with an empty catalog, on the engine's memory pool and stores.
+    pub(super) fn session(&self) -> SessionState {
+        sql::session_state(&sql::SessionOptions {
+            threads: self.options.threads,
+            runtime: Arc::clone(&self.runtime),
+            spilling_joins: self.options.memory_limit.is_some(),
+        })
+    }
+
+    /// Removes what stands under a name, table or view, and tells whether something did.
+    async fn drop_relation(&self, name: &RelationName) -> Result<bool, EngineError> {
+        let view = self.views.remove(name).await?;
+        let table = self.warehouse.drop_table(name).await?;
+        Ok(view || table)
+    }
+}
+
+/// One pool for everything that runs in the engine; consumers that spill share it fairly.
+fn runtime(memory_limit: Option<u64>) -> Result<Arc<RuntimeEnv>, EngineError> {
+    let mut builder = RuntimeEnvBuilder::new();
+    if let Some(limit) = memory_limit {
+        let pool = FairSpillPool::new(usize::try_from(limit).unwrap_or(usize::MAX));
+        let largest = std::num::NonZeroUsize::new(3).unwrap_or(std::num::NonZeroUsize::MIN);
+        builder = builder.with_memory_pool(Arc::new(TrackConsumersPool::new(pool, largest)));
+    }
+    builder.build_arc().map_err(|error| EngineError::Storage { context: "folder for spilled rows".into(), reason: error.strip_backtrace() })
+}
+
+#[async_trait]
+impl Engine for LocalEngine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { views: true, change_feed: true, external_files: true }
+    }
+
+    async fn relation(&self, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
+        if let Some(view) = self.views.get(name).await? {
+            let schema = catalog::view_schema(self, name).await?;
+            return Ok(Some(RelationState { kind: RelationKind::View, schema, version: None, sql: Some(view.sql), partition_by: Vec::new() }));
+        }
+        if let Some(table) = self.warehouse.open_table(name).await? {
+            return Ok(Some(warehouse::state(&table, name)?));
+        }
+        catalog::files_state(self, name).await
+    }
+
+    async fn bind(&self, binding: FilesBinding) -> Result<(), EngineError> {
+        self.files.bind(binding)
+    }
+
+    async fn seed_schema(&self, seed: &SeedInput) -> Result<SchemaRef, EngineError> {
+        Ok(self.files.seed_provider(&self.session(), seed).await?.schema())
+    }
+
+    async fn query(&self, sql: &str, overlays: &[Overlay]) -> Result<SendableRecordBatchStream, EngineError> {
+        catalog::query(self, sql, overlays).await
+    }
+
+    async fn statement(&self, sql: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
+        statements::run(self, sql).await
+    }
+
+    async fn execute(&self, step: &Step) -> Result<Outcome, EngineError> {
+        match step {
+            Step::StageTable(write) => {
+                let staged = write::stage(self, write).await?;
+                let rows = staged.rows;
+                Ok(Outcome::Staged { stage: self.stages.add(Staged::Table(Box::new(staged))), rows })
+            }
+            Step::StageFiles(write) => {
+                let (staged, rows) = external::stage(self, write).await?;
+                Ok(Outcome::Staged { stage: self.stages.add(Staged::Files(Box::new(staged))), rows })
+            }
+            Step::PutView(view) => {
+                let recorded = self.views.put(view).await?;
+                let replaced = self.warehouse.drop_table(&view.relation).await?;
+                Ok(Outcome::Done { changed: recorded || replaced })
+            }
+            Step::Publish(stage) => self.stages.publish(*stage, self).await,
+            Step::Dismiss(stage) => Ok(Outcome::Done { changed: self.stages.dismiss(*stage).await? }),
+            Step::Drop(name) => Ok(Outcome::Done { changed: self.drop_relation(name).await? }),
+        }
+    }
+
+    async fn probe(&self) -> Result<(), EngineError> {
+        self.warehouse.probe().await
+    }
+
+    async fn cancel(&self) {
+        self.stages.dismiss_all().await;
+    }
+}

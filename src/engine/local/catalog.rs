@@ -1,0 +1,275 @@
+//! What the names in a query mean: every table reference is resolved once, at one version, into a catalog that lives as
+//! long as the query's session.
+//!
+//! Names resolve without regard to case, to what lies over the warehouse for the query, to bound files, to a view
+//! (inlined) or to a Delta table. Leaves opening tables to `warehouse` and reading files to `files`.
+
+mod information_schema;
+mod names;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::common::TableReference;
+use deltalake::datafusion::datasource::ViewTable;
+use deltalake::datafusion::execution::SendableRecordBatchStream;
+use deltalake::datafusion::execution::session_state::SessionState;
+use deltalake::datafusion::logical_expr::LogicalPlan;
+use deltalake::datafusion::physical_plan::execute_stream;
+use deltalake::datafusion::sql::parser::Statement;
+use deltalake::datafusion::sql::sqlparser::ast;
+
+use self::names::QueryCatalog;
+use super::super::{EngineError, InputVersion, Overlay, RelationKind, RelationState};
+use super::{LocalEngine, failure};
+use crate::base::{Code, nearest};
+use crate::manifest::RelationName;
+use crate::sql::{self, SqlError};
+
+/// A planned query with the session that knows its tables.
+pub(super) struct Bound {
+    pub(super) state: SessionState,
+    pub(super) plan: LogicalPlan,
+    /// The Delta tables it reads, sorted, each at its version.
+    pub(super) inputs: Vec<InputVersion>,
+}
+
+/// Plans a query in a session of its own. Every table is opened once.
+///
+/// # Errors
+/// If the SQL does not parse or plan, is not a query, or a table it names is missing or damaged.
+pub(super) async fn bind_session(engine: &LocalEngine, sql: &str, overlays: &[Overlay]) -> Result<Bound, EngineError> {
+    let mut resolver = Resolver::new(engine, overlays);
+    let default = Scope { database: engine.options.database.clone(), schema: engine.options.schema.clone() };
+    let (state, plan) = resolver.plan(sql, &default).await?;
+    Ok(Bound { state, plan, inputs: resolver.inputs.into_iter().collect() })
+}
+
+/// Runs a query.
+///
+/// # Errors
+/// As [`bind_session`].
+pub(super) async fn query(engine: &LocalEngine, sql: &str, overlays: &[Overlay]) -> Result<SendableRecordBatchStream, EngineError> {
+    let bound = bind_session(engine, sql, overlays).await?;
+    let plan = bound.state.create_physical_plan(&bound.plan).await.map_err(|error| failure::query(error, sql))?;
+    execute_stream(plan, bound.state.task_ctx()).map_err(|error| failure::query(error, sql))
+}
+
+/// The columns of a view, by planning it.
+///
+/// # Errors
+/// If its query does not plan any more.
+pub(super) async fn view_schema(engine: &LocalEngine, name: &RelationName) -> Result<SchemaRef, EngineError> {
+    let found = Resolver::new(engine, &[]).relation(name).await?;
+    found.map(|provider| provider.schema()).ok_or_else(|| EngineError::Damaged { relation: name.short(), reason: "the view went away".into() })
+}
+
+/// What the files under a name are; `None` where no files are bound to it.
+///
+/// # Errors
+/// If the files are missing or can't be read.
+pub(super) async fn files_state(engine: &LocalEngine, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
+    let Some(binding) = engine.files.get(name) else { return Ok(None) };
+    let provider = engine.files.provider(&engine.session(), &binding).await?;
+    Ok(Some(RelationState { kind: RelationKind::Files, schema: provider.schema(), version: None, sql: None, partition_by: Vec::new() }))
+}
+
+/// Where names without a schema or database are looked up.
+#[derive(Debug, Clone)]
+pub(super) struct Scope {
+    pub(super) database: String,
+    pub(super) schema: String,
+}
+
+impl Scope {
+    pub(super) fn name(&self, reference: &TableReference) -> RelationName {
+        let schema = reference.schema().unwrap_or(&self.schema);
+        RelationName::new(reference.catalog().unwrap_or(&self.database), schema, reference.table())
+    }
+}
+
+/// Resolves the names of one query and of the views it reads.
+struct Resolver<'a> {
+    engine: &'a LocalEngine,
+    overlays: &'a [Overlay],
+    found: BTreeMap<RelationName, Arc<dyn TableProvider>>,
+    inputs: BTreeSet<InputVersion>,
+    /// The views that are being planned, outermost first.
+    open: Vec<RelationName>,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(engine: &'a LocalEngine, overlays: &'a [Overlay]) -> Self {
+        Self { engine, overlays, found: BTreeMap::new(), inputs: BTreeSet::new(), open: Vec::new() }
+    }
+
+    async fn plan(&mut self, sql: &str, scope: &Scope) -> Result<(SessionState, LogicalPlan), EngineError> {
+        let mut state = self.engine.session();
+        // Once to know the names of tables whatever their case, and once more when their columns are known.
+        let statement = parse(&state, &sql::canonical(sql, []), sql)?;
+        let references = state.resolve_table_references(&statement).map_err(|error| failure::query(error, sql))?;
+        let mut catalog = QueryCatalog::default();
+        let mut columns = BTreeSet::new();
+        for reference in &references {
+            let name = scope.name(reference);
+            let Some(provider) = self.relation(&name).await? else {
+                return Err(self.unknown(&statement, reference, &name, sql).await);
+            };
+            columns.extend(provider.schema().fields().iter().map(|field| field.name().clone()));
+            catalog.add(&name, provider);
+        }
+        let options = state.config_mut().options_mut();
+        options.catalog.default_catalog.clone_from(&scope.database);
+        options.catalog.default_schema.clone_from(&scope.schema);
+        state.register_catalog_list(Arc::new(catalog));
+        let statement = parse(&state, &sql::canonical(sql, columns.iter().map(String::as_str)), sql)?;
+        let plan = state.statement_to_plan(statement).await.map_err(|error| failure::query(error, sql))?;
+        Ok((state, plan))
+    }
+
+    /// What a name means; `None` where nothing does.
+    async fn relation(&mut self, name: &RelationName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+        if let Some(provider) = self.found.get(name) {
+            return Ok(Some(Arc::clone(provider)));
+        }
+        let provider = Box::pin(self.resolve(name)).await?;
+        if let Some(provider) = &provider {
+            self.found.insert(name.clone(), Arc::clone(provider));
+        }
+        Ok(provider)
+    }
+
+    async fn resolve(&mut self, name: &RelationName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+        let over = self.overlays.iter().find(|overlay| match overlay {
+            Overlay::Stage { name: over, .. } | Overlay::Query { name: over, .. } => over == name,
+        });
+        match over {
+            Some(Overlay::Stage { stage, .. }) => return self.engine.stages.provider(*stage, self.engine).await.map(Some),
+            // Inside of itself, the name means what lies below.
+            Some(Overlay::Query { sql, .. }) if !self.open.contains(name) => return self.view(name, sql).await.map(Some),
+            Some(Overlay::Query { .. }) | None => {}
+        }
+        if name.schema.eq_ignore_ascii_case("information_schema") {
+            return information_schema::table(self.engine, name).await;
+        }
+        if let Some(binding) = self.engine.files.get(name) {
+            return self.engine.files.provider(&self.engine.session(), &binding).await.map(Some);
+        }
+        if let Some(view) = self.engine.views.get(name).await? {
+            return self.view(name, &view.sql).await.map(Some);
+        }
+        self.table(name).await
+    }
+
+    async fn table(&mut self, name: &RelationName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+        let Some(table) = self.engine.warehouse.open_table(name).await? else { return Ok(None) };
+        if let Some(version) = table.version() {
+            self.inputs.insert(InputVersion { relation: name.to_string(), version });
+        }
+        table.update_datafusion_session(&self.engine.session()).map_err(|error| failure::reading(&error, name))?;
+        let provider = table.table_provider().await.map_err(|error| failure::query(error, ""))?;
+        Ok(Some(provider))
+    }
+
+    /// A query under a name, planned in the schema of its name.
+    async fn view(&mut self, name: &RelationName, sql: &str) -> Result<Arc<dyn TableProvider>, EngineError> {
+        if self.open.contains(name) {
+            let path: Vec<_> = self.open.iter().chain([name]).map(|view| format!("`{}`", view.short())).collect();
+            return Err(EngineError::Sql(Box::new(SqlError::new(Code::Cycle, format!("the view reads itself: {}", path.join(" -> "))))));
+        }
+        self.open.push(name.clone());
+        let scope = Scope { database: name.database.clone(), schema: name.schema.clone() };
+        let planned = self.plan(sql, &scope).await;
+        self.open.pop();
+        let (_, plan) = planned.map_err(|error| within(error, name))?;
+        Ok(Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))
+    }
+
+    async fn unknown(&self, statement: &Statement, reference: &TableReference, name: &RelationName, sql: &str) -> EngineError {
+        let mut error = SqlError::new(Code::UnknownTable, format!("there is no table `{reference}`"));
+        error.range = places(statement, sql).into_iter().find(|(found, _)| found == reference).map(|(_, range)| range);
+        let known = relations(self.engine).await.unwrap_or_default();
+        let here: Vec<&str> =
+            known.keys().filter(|known| known.schema.eq_ignore_ascii_case(&name.schema)).map(|known| known.identifier.as_str()).collect();
+        let elsewhere = known.keys().find(|known| known.identifier.eq_ignore_ascii_case(&name.identifier));
+        error.help = match (nearest(&name.identifier, here), elsewhere) {
+            (Some(near), _) if reference.schema().is_none() => Some(format!("did you mean `{near}`?")),
+            (Some(near), _) => Some(format!("did you mean `{}.{near}`?", name.schema)),
+            (None, Some(elsewhere)) => Some(format!("did you mean `{}`?", elsewhere.short())),
+            (None, None) if reference.schema().is_none() => Some(format!("names without a schema are looked up in `{}`", name.schema)),
+            (None, None) => None,
+        };
+        EngineError::Sql(Box::new(error))
+    }
+}
+
+/// Everything that has a name, with its kind: by listing, nothing is opened.
+pub(super) async fn relations(engine: &LocalEngine) -> Result<BTreeMap<RelationName, RelationKind>, EngineError> {
+    let mut known = BTreeMap::new();
+    known.extend(engine.files.names().into_iter().map(|name| (name, RelationKind::Files)));
+    known.extend(engine.warehouse.list().await?.into_iter().map(|name| (name, RelationKind::Table)));
+    known.extend(engine.views.list().await?.into_iter().map(|(name, _)| (name, RelationKind::View)));
+    Ok(known)
+}
+
+fn parse(state: &SessionState, canonical: &str, written: &str) -> Result<Statement, EngineError> {
+    let statement = sql::parse_query(state, canonical).map_err(EngineError::Sql)?;
+    if is_query(&statement) {
+        return Ok(statement);
+    }
+    let word: String = written.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
+    Err(EngineError::Sql(Box::new(
+        SqlError::new(Code::SqlInvalid, format!("expected a query, found `{}`", word.to_lowercase())).help("write a select"),
+    )))
+}
+
+fn is_query(statement: &Statement) -> bool {
+    match statement {
+        Statement::Statement(statement) => matches!(**statement, ast::Statement::Query(_) | ast::Statement::ExplainTable { .. }),
+        Statement::Explain(explain) => is_query(&explain.statement),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => false,
+    }
+}
+
+/// The tables that a statement names, each with its place in the text.
+fn places(statement: &Statement, sql: &str) -> Vec<(TableReference, std::ops::Range<usize>)> {
+    let mut found = Vec::new();
+    let inner = match statement {
+        Statement::Statement(inner) => inner.as_ref(),
+        Statement::Explain(explain) => return places(&explain.statement, sql),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return found,
+    };
+    let text = crate::base::SourceFile::new("", sql.into());
+    let offset = |at: deltalake::datafusion::sql::sqlparser::tokenizer::Location| {
+        text.offset(u32::try_from(at.line).unwrap_or(u32::MAX), u32::try_from(at.column).unwrap_or(u32::MAX)) as usize
+    };
+    let _ = ast::visit_relations(inner, |name| {
+        let parts: Vec<&ast::Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+        if let (Some(first), Some(last)) = (parts.first(), parts.last()) {
+            let reference = match parts.as_slice() {
+                [table] => Some(TableReference::bare(table.value.clone())),
+                [schema, table] => Some(TableReference::partial(schema.value.clone(), table.value.clone())),
+                [database, schema, table] => Some(TableReference::full(database.value.clone(), schema.value.clone(), table.value.clone())),
+                _ => None,
+            };
+            let range = offset(first.span.start)..offset(last.span.end);
+            found.extend(reference.map(|reference| (reference, range)));
+        }
+        std::ops::ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+/// An error inside of a view: its places are in the view's text, not in the query's.
+fn within(error: EngineError, view: &RelationName) -> EngineError {
+    match error {
+        EngineError::Sql(mut inner) => {
+            inner.range = None;
+            inner.notes.push(format!("in the query of the view `{}`", view.short()));
+            EngineError::Sql(inner)
+        }
+        other => other,
+    }
+}

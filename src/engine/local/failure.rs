@@ -1,0 +1,222 @@
+//! What delta-rs and object stores say when something goes wrong, as the engine's errors: sorted by what a user can
+//! do about it, without names of types.
+
+use deltalake::DeltaTableError;
+use deltalake::datafusion::common::DataFusionError;
+use deltalake::kernel::transaction::{CommitConflictError, TransactionError};
+use deltalake::logstore::object_store::Error as StoreError;
+
+use super::super::EngineError;
+use crate::manifest::RelationName;
+use crate::sql;
+
+/// A failure of reading a table's log.
+pub(super) fn reading(error: &DeltaTableError, relation: &RelationName) -> EngineError {
+    let relation = relation.short();
+    match error {
+        DeltaTableError::ObjectStore { source } => storage(source, &format!("reading `{relation}`")),
+        DeltaTableError::Io { source } => EngineError::Storage { context: format!("reading `{relation}`"), reason: io_reason(source) },
+        DeltaTableError::Transaction { source: TransactionError::UnsupportedTableFeatures(features) } => {
+            EngineError::Damaged { relation, reason: format!("it uses {}, which Alluvium can't read", feature_names(features)) }
+        }
+        DeltaTableError::InvalidJsonLog { line, version, .. } => {
+            EngineError::Damaged { relation, reason: format!("its log entry {version} is damaged: {}", lower_first(line)) }
+        }
+        DeltaTableError::UnsupportedColumnMapping { .. } => {
+            EngineError::Damaged { relation, reason: "it uses column mapping in a way that Alluvium can't read".into() }
+        }
+        other => EngineError::Damaged { relation, reason: format!("its Delta log is damaged: {}", plain(&other.to_string())) },
+    }
+}
+
+/// A failure of a write or commit.
+pub(super) fn writing(error: DeltaTableError, relation: &RelationName) -> EngineError {
+    let name = relation.short();
+    match error {
+        DeltaTableError::ObjectStore { source } => storage(&source, &format!("writing `{name}`")),
+        DeltaTableError::Io { source } => EngineError::Storage { context: format!("writing `{name}`"), reason: io_reason(&source) },
+        DeltaTableError::VersionAlreadyExists(_) | DeltaTableError::VersionMismatch(..) => EngineError::Conflict { relation: name },
+        DeltaTableError::Transaction { source } => transaction(source, name),
+        DeltaTableError::InvalidJsonLog { .. } | DeltaTableError::NotATable(_) | DeltaTableError::MetadataError(_) => reading(&error, relation),
+        DeltaTableError::UnsupportedColumnMapping { .. } => EngineError::Unwritable { relation: name, reason: "it uses column mapping".into() },
+        DeltaTableError::Arrow { source } => EngineError::Sql(Box::new(sql::sql_error(&DataFusionError::from(source), ""))),
+        other => by_text(&other.to_string(), name),
+    }
+}
+
+fn transaction(error: TransactionError, relation: String) -> EngineError {
+    match error {
+        TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) => EngineError::Conflict { relation },
+        TransactionError::CommitConflict(CommitConflictError::UnsupportedWriterVersion(version)) => {
+            EngineError::Unwritable { relation, reason: format!("its log asks for writer version {version}, which Alluvium does not know") }
+        }
+        TransactionError::CommitConflict(CommitConflictError::UnsupportedReaderVersion(version)) => {
+            EngineError::Unwritable { relation, reason: format!("its log asks for reader version {version}, which Alluvium does not know") }
+        }
+        TransactionError::CommitConflict(_) => EngineError::Conflict { relation },
+        TransactionError::ObjectStore { source } => storage(&source, &format!("writing `{relation}`")),
+        TransactionError::DeltaTableAppendOnly => EngineError::Unwritable { relation, reason: "it is append-only (`delta.appendOnly`)".into() },
+        TransactionError::UnsupportedTableFeatures(features) => {
+            EngineError::Unwritable { relation, reason: format!("it uses {}, which Alluvium can't write", feature_names(&features)) }
+        }
+        TransactionError::TableFeaturesRequired(feature) => EngineError::Unwritable {
+            relation,
+            reason: format!("its log does not allow {}, which these rows need", feature_names(std::slice::from_ref(&feature))),
+        },
+        other => EngineError::Storage { context: format!("writing `{relation}`"), reason: plain(&other.to_string()) },
+    }
+}
+
+/// Table features by the names that stand in the log.
+fn feature_names<T: AsRef<str>>(features: &[T]) -> String {
+    let mut names: Vec<_> = features.iter().map(|feature| format!("`{}`", feature.as_ref())).collect();
+    names.sort();
+    match names.as_slice() {
+        [one] => format!("the table feature {one}"),
+        _ => format!("the table features {}", names.join(", ")),
+    }
+}
+
+/// delta-rs turns most failures below it into text.
+fn by_text(text: &str, relation: String) -> EngineError {
+    let text = plain(text);
+    if text.contains("validation check") {
+        return EngineError::Constraint { relation, reason: broken_rule(&text) };
+    }
+    if let Some(limit) = out_of_memory(&text) {
+        return limit;
+    }
+    EngineError::Storage { context: format!("writing `{relation}`"), reason: text }
+}
+
+/// The first lines of delta-rs's text: how many rows break which rule, with a preview of them.
+fn broken_rule(text: &str) -> String {
+    lower_first(text.trim_start_matches("Invalid data found: ").trim())
+}
+
+fn out_of_memory(text: &str) -> Option<EngineError> {
+    let reason = text.strip_prefix("Resources exhausted: ").or_else(|| text.split_once("Resources exhausted: ").map(|(_, rest)| rest))?;
+    let limit =
+        reason.rsplit_once("greedy(").or_else(|| reason.rsplit_once("fair(")).and_then(|(_, rest)| rest.split(')').next()).unwrap_or("the engine");
+    Some(EngineError::Memory {
+        limit: limit.trim_start_matches("pool_size: ").to_owned(),
+        reason: lower_first(reason.lines().next().unwrap_or_default()),
+    })
+}
+
+/// An error of planning or running a query for a relation, with what it wraps taken out.
+pub(super) fn query(error: DataFusionError, sql: &str) -> EngineError {
+    if let Some(inner) = external(&error) {
+        return inner;
+    }
+    if let DataFusionError::ResourcesExhausted(reason) = error.find_root() {
+        return out_of_memory(&format!("Resources exhausted: {reason}")).unwrap_or(EngineError::Interrupted);
+    }
+    EngineError::Sql(Box::new(sql::sql_error(&error, sql)))
+}
+
+/// An error of ours that went through DataFusion.
+fn external(error: &DataFusionError) -> Option<EngineError> {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = at {
+        if let Some(found) = current.downcast_ref::<EngineError>() {
+            return Some(copy(found));
+        }
+        if let Some(DeltaTableError::ObjectStore { source }) = current.downcast_ref::<DeltaTableError>() {
+            return Some(storage(source, "reading a table"));
+        }
+        if let Some(source) = current.downcast_ref::<StoreError>() {
+            return Some(storage(source, "reading files"));
+        }
+        at = match current.downcast_ref::<DataFusionError>() {
+            Some(DataFusionError::External(inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::Context(_, inner)) | Some(DataFusionError::Diagnostic(_, inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::Shared(inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::ObjectStore(inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::ArrowError(inner, _)) => Some(inner.as_ref()),
+            _ => current.source(),
+        };
+    }
+    None
+}
+
+/// The same error once more; engine errors hold nothing that can't be copied.
+fn copy(error: &EngineError) -> EngineError {
+    match error {
+        EngineError::Sql(inner) => EngineError::Sql(inner.clone()),
+        EngineError::Diagnosed(inner) => EngineError::Diagnosed(inner.clone()),
+        EngineError::Conflict { relation } => EngineError::Conflict { relation: relation.clone() },
+        EngineError::Damaged { relation, reason } => EngineError::Damaged { relation: relation.clone(), reason: reason.clone() },
+        EngineError::Unwritable { relation, reason } => EngineError::Unwritable { relation: relation.clone(), reason: reason.clone() },
+        EngineError::Constraint { relation, reason } => EngineError::Constraint { relation: relation.clone(), reason: reason.clone() },
+        EngineError::Unsupported { message, help } => EngineError::Unsupported { message: message.clone(), help: help.clone() },
+        EngineError::Storage { context, reason } => EngineError::Storage { context: context.clone(), reason: reason.clone() },
+        EngineError::Memory { limit, reason } => EngineError::Memory { limit: limit.clone(), reason: reason.clone() },
+        EngineError::Interrupted => EngineError::Interrupted,
+    }
+}
+
+/// A failure of an object store.
+pub(super) fn storage(error: &StoreError, context: &str) -> EngineError {
+    let reason = match error {
+        StoreError::NotFound { path, .. } => format!("`{path}` is not there"),
+        StoreError::AlreadyExists { path, .. } => format!("`{path}` is there already"),
+        StoreError::PermissionDenied { path, .. } => format!("permission to `{path}` was denied"),
+        StoreError::Unauthenticated { path, .. } => format!("the credentials do not open `{path}`"),
+        other => {
+            let mut deepest: &dyn std::error::Error = other;
+            while let Some(source) = deepest.source() {
+                deepest = source;
+            }
+            match deepest.downcast_ref::<std::io::Error>() {
+                Some(source) => io_reason(source),
+                None => plain(&deepest.to_string()),
+            }
+        }
+    };
+    EngineError::Storage { context: context.to_owned(), reason }
+}
+
+fn io_reason(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::PermissionDenied => "permission denied".into(),
+        ErrorKind::StorageFull => "the disk is full".into(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
+        ErrorKind::NotADirectory => "a part of the path is not a folder".into(),
+        _ => lower_first(&error.to_string()),
+    }
+}
+
+/// Without the words that libraries put before every message.
+fn plain(text: &str) -> String {
+    let text = text.split("\n\nbacktrace:").next().unwrap_or_default();
+    let noise = [
+        "Generic DeltaTable error: ",
+        "Generic error: ",
+        "Generic delta kernel error: ",
+        "Kernel error: ",
+        "Kernel: ",
+        "External error: ",
+        "Execution error: ",
+        "Arrow error: ",
+        "Error during planning: ",
+        "Transaction failed: ",
+        "Failed to commit transaction: ",
+        "Parquet error: ",
+        "Error interacting with object store: ",
+    ];
+    let mut text = text.trim();
+    while let Some(rest) = noise.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        text = rest.trim();
+    }
+    lower_first(text.trim_end_matches('.'))
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,197 @@
+//! Files as relations: CSV, JSON and Parquet that a source names, and seeds.
+//!
+//! Says which files a binding means and how they become a table provider. How a format is read is in the modules
+//! below; writing files for consumers is `external`.
+
+mod csv;
+mod infer;
+mod json;
+mod location;
+mod options;
+mod parquet;
+mod read;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use deltalake::arrow::datatypes::{DataType, SchemaRef};
+use deltalake::datafusion::catalog::{Session, TableProvider};
+
+pub(crate) use location::{Location, Stores};
+pub(crate) use options::{FileOptions, compression};
+
+use super::super::{EngineError, FilesBinding, SeedInput};
+use crate::base::{Code, Diagnostic, Sources, Span};
+use crate::manifest::{FileFormat, RelationName};
+use location::Listing;
+
+/// What every reader of files needs.
+#[derive(Debug, Clone)]
+struct Reading {
+    listing: Arc<Listing>,
+    options: FileOptions,
+    sources: Arc<Sources>,
+    /// Where the files are named, for messages about them.
+    span: Option<Span>,
+}
+
+impl Reading {
+    fn placed(&self, error: EngineError) -> EngineError {
+        placed(error, self.span)
+    }
+}
+
+/// A message about files with the place that names them, where it has none of its own.
+fn placed(error: EngineError, span: Option<Span>) -> EngineError {
+    match (error, span) {
+        (EngineError::Diagnosed(diagnostic), Some(span)) if diagnostic.labels.is_empty() => {
+            EngineError::Diagnosed(Box::new(diagnostic.at(span, "named here")))
+        }
+        (EngineError::Diagnosed(diagnostic), Some(span)) if diagnostic.labels.len() == 1 => {
+            EngineError::Diagnosed(Box::new(diagnostic.also(span, "the file is named here")))
+        }
+        (error, _) => error,
+    }
+}
+
+/// The files that are bound to relation names, and the stores they are in.
+#[derive(Debug)]
+pub(crate) struct FileSources {
+    stores: Stores,
+    sources: Arc<Sources>,
+    bindings: RwLock<BTreeMap<RelationName, FilesBinding>>,
+    /// Schemas by what they were inferred from, so that a file is read through once and not once a query.
+    inferred: Mutex<HashMap<String, SchemaRef>>,
+}
+
+impl FileSources {
+    pub(crate) fn new(project_dir: &Path, storage_options: HashMap<String, String>, sources: Arc<Sources>) -> Arc<Self> {
+        Arc::new(Self { stores: Stores::new(project_dir, storage_options), sources, bindings: RwLock::default(), inferred: Mutex::default() })
+    }
+
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// Makes files readable under a name. Nothing is read.
+    ///
+    /// # Errors
+    /// If the location can't be reached by this build, an option is not known or a declared type is not one.
+    pub(crate) fn bind(&self, binding: FilesBinding) -> Result<(), EngineError> {
+        self.stores.locate(&binding.config.location)?;
+        FileOptions::parse(&binding.config).and_then(|_| declared(&binding)).map_err(|error| placed(error, binding.span))?;
+        self.bindings.write().unwrap_or_else(PoisonError::into_inner).insert(binding.name.clone(), binding);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, name: &RelationName) -> Option<FilesBinding> {
+        self.bindings.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(crate) fn names(&self) -> Vec<RelationName> {
+        self.bindings.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// The files of a binding as a table.
+    ///
+    /// # Errors
+    /// If no file is there, or one can't be read.
+    pub(crate) async fn provider(&self, session: &dyn Session, binding: &FilesBinding) -> Result<Arc<dyn TableProvider>, EngineError> {
+        self.provider_at(session, binding, self.stores.locate(&binding.config.location)?).await
+    }
+
+    /// As [`FileSources::provider`], with the files of another location.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn provider_at(
+        &self,
+        session: &dyn Session,
+        binding: &FilesBinding,
+        location: Location,
+    ) -> Result<Arc<dyn TableProvider>, EngineError> {
+        let declared = declared(binding)?;
+        let options = FileOptions::parse(&binding.config)?;
+        self.open(session, (location, binding.config.format), options, &declared, binding.span).await
+    }
+
+    /// A seed's file as a table; types that are not given are inferred from all its values.
+    ///
+    /// # Errors
+    /// If the file is missing or not a regular CSV file, or a type is not one.
+    pub(crate) async fn seed_provider(&self, session: &dyn Session, seed: &SeedInput) -> Result<Arc<dyn TableProvider>, EngineError> {
+        let mut declared = Vec::new();
+        for (name, type_name) in &seed.column_types {
+            declared.push((
+                name.clone(),
+                parse_declared(name, type_name).map_err(|diagnostic| EngineError::Diagnosed(Box::new(diagnostic.at(seed.span, "this seed"))))?,
+            ));
+        }
+        let location = self.stores.locate_file(&seed.path)?;
+        self.open(session, (location, FileFormat::Csv), FileOptions::seed(seed.delimiter), &declared, Some(seed.span)).await
+    }
+
+    async fn open(
+        &self,
+        session: &dyn Session,
+        (location, format): (Location, FileFormat),
+        options: FileOptions,
+        declared: &[(String, DataType)],
+        span: Option<Span>,
+    ) -> Result<Arc<dyn TableProvider>, EngineError> {
+        let listing = Arc::new(location.list(format).await.map_err(|error| placed(error, span))?);
+        session.runtime_env().register_object_store(listing.store_url.as_ref(), Arc::clone(&listing.store));
+        let reading = Reading { listing, options, sources: Arc::clone(&self.sources), span };
+        let key = format!("{:?}|{:?}|{declared:?}|{}", format, reading.options, reading.listing.fingerprint());
+        let known = self.inferred.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let schema = if let Some(schema) = known {
+            schema
+        } else {
+            let schema = infer_schema(session, &reading, format, declared).await.map_err(|error| reading.placed(error))?;
+            self.inferred.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&schema));
+            schema
+        };
+        match format {
+            FileFormat::Csv => Ok(read::table(reading, schema, csv::decode)),
+            FileFormat::Json => Ok(read::table(reading, schema, json::decode)),
+            FileFormat::Parquet => parquet::table(&reading, &schema, declared),
+        }
+    }
+}
+
+/// The columns of the files, then those in the names of their folders.
+async fn infer_schema(
+    session: &dyn Session,
+    reading: &Reading,
+    format: FileFormat,
+    declared: &[(String, DataType)],
+) -> Result<SchemaRef, EngineError> {
+    let fields = match format {
+        FileFormat::Csv => csv::infer(reading, declared).await?,
+        FileFormat::Json => json::infer(reading, declared).await?,
+        FileFormat::Parquet => parquet::infer(session, reading).await?,
+    };
+    Ok(Arc::new(reading.listing.with_partition_columns(fields, declared)))
+}
+
+fn declared(binding: &FilesBinding) -> Result<Vec<(String, DataType)>, EngineError> {
+    let typed = binding.columns.iter().filter_map(|(name, data_type)| Some((name, data_type.as_ref()?)));
+    typed
+        .map(|(name, data_type)| {
+            parse_declared(name, data_type).map(|parsed| (name.clone(), parsed)).map_err(|diagnostic| EngineError::Diagnosed(Box::new(diagnostic)))
+        })
+        .collect()
+}
+
+fn parse_declared(column: &str, type_name: &str) -> Result<DataType, Diagnostic> {
+    crate::sql::parse_type(type_name).map_err(|reason| Diagnostic::error(Code::TypeUnknown, format!("column `{column}`: {reason}")))
+}
+
+/// The type that is declared for a column, whatever the case of its name.
+fn declared_type<'a>(declared: &'a [(String, DataType)], column: &str) -> Option<&'a DataType> {
+    declared.iter().find(|(name, _)| name.to_lowercase() == column.to_lowercase()).map(|(_, data_type)| data_type)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! The type that fits all values of a column of text.
+
+use deltalake::arrow::datatypes::{DataType, TimeUnit};
+
+/// What the values seen so far can all be read as. Values with leading zeros, as in postal codes, stay text; so do
+/// numbers with more digits than a double keeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Guess {
+    seen: bool,
+    /// Bits of the types that no value has ruled out.
+    ruled_out: u8,
+}
+
+const BOOLEAN: u8 = 1;
+const BIGINT: u8 = 2;
+const DOUBLE: u8 = 4;
+const DATE: u8 = 8;
+const TIMESTAMP: u8 = 16;
+const TIMESTAMPTZ: u8 = 32;
+const ALL: u8 = 63;
+
+impl Guess {
+    /// Takes one value into account. Values that mean NULL are not to be shown.
+    pub(super) fn see(&mut self, value: &str) {
+        self.seen = true;
+        if self.ruled_out != ALL {
+            self.ruled_out |= ALL & !fits(value.trim());
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.seen |= other.seen;
+        self.ruled_out |= other.ruled_out;
+    }
+
+    pub(super) fn data_type(self) -> DataType {
+        let candidates = [
+            (BOOLEAN, DataType::Boolean),
+            (BIGINT, DataType::Int64),
+            (DOUBLE, DataType::Float64),
+            (DATE, DataType::Date32),
+            (TIMESTAMP, DataType::Timestamp(TimeUnit::Microsecond, None)),
+            (TIMESTAMPTZ, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        ];
+        let fitting = candidates.into_iter().find(|(bit, _)| self.seen && self.ruled_out & bit == 0);
+        fitting.map_or(DataType::Utf8, |(_, data_type)| data_type)
+    }
+}
+
+fn fits(value: &str) -> u8 {
+    match value.as_bytes().first() {
+        Some(b't' | b'T' | b'f' | b'F') if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") => BOOLEAN,
+        Some(b'0'..=b'9' | b'-' | b'.') => number(value) | moment(value),
+        _ => 0,
+    }
+}
+
+fn number(value: &str) -> u8 {
+    let unsigned = value.strip_prefix('-').unwrap_or(value);
+    let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+    if digits > 1 && unsigned.starts_with('0') {
+        return 0;
+    }
+    if digits == unsigned.len() {
+        return match value.parse::<i64>() {
+            Ok(_) => BIGINT | DOUBLE,
+            Err(_) => 0,
+        };
+    }
+    let plain = unsigned.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'-' | b'+'));
+    if plain && value.parse::<f64>().is_ok_and(f64::is_finite) { DOUBLE } else { 0 }
+}
+
+fn moment(value: &str) -> u8 {
+    let Some((date, time)) = value.split_at_checked(10) else { return 0 };
+    if chrono::NaiveDate::parse_from_str(date, "%Y-%m-%d").is_err() {
+        return 0;
+    }
+    if time.is_empty() {
+        return DATE | TIMESTAMP;
+    }
+    let Some(time) = time.strip_prefix(['T', ' ']) else { return 0 };
+    let clock_end = time.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.')).unwrap_or(time.len());
+    let (clock, zone) = time.split_at(clock_end);
+    let clock_fits = ["%H:%M:%S%.f", "%H:%M"].iter().any(|format| chrono::NaiveTime::parse_from_str(clock, format).is_ok());
+    match (clock_fits, zone.trim()) {
+        (true, "") => TIMESTAMP,
+        (true, zone) if is_zone(zone) => TIMESTAMPTZ,
+        (true | false, _) => 0,
+    }
+}
+
+/// `Z`, `+02`, `+0200`, `+02:00`.
+fn is_zone(zone: &str) -> bool {
+    let offset = zone.strip_prefix(['+', '-']).map(|offset| offset.replacen(':', "", 1));
+    zone.eq_ignore_ascii_case("z")
+        || zone == "UTC"
+        || offset.is_some_and(|offset| [2, 4].contains(&offset.len()) && offset.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::type_name;
+
+    fn guess(values: &[&str]) -> String {
+        let mut guess = Guess::default();
+        values.iter().for_each(|value| guess.see(value));
+        type_name(&guess.data_type())
+    }
+
+    #[test]
+    fn the_narrowest_type_that_fits_all_values() {
+        for (values, expected) in [
+            (&["1", "-2", "0"][..], "BIGINT"),
+            (&["1", "2.5", "1e3"], "DOUBLE"),
+            (&["007", "12"], "VARCHAR"),
+            (&["00.5"], "VARCHAR"),
+            (&["0.5", ".5"], "DOUBLE"),
+            (&["12345678901234567890"], "VARCHAR"),
+            (&["true", "FALSE"], "BOOLEAN"),
+            (&["true", "1"], "VARCHAR"),
+            (&["2024-02-29"], "DATE"),
+            (&["2023-02-29"], "VARCHAR"),
+            (&["2024-02-29", "2024-03-01 10:00:00"], "TIMESTAMP"),
+            (&["2024-03-01T10:00:00.5Z", "2024-03-01 10:00:00+02:00"], "TIMESTAMPTZ"),
+            (&["2024-03-01T10:00:00Z", "2024-03-01 10:00:00"], "VARCHAR"),
+            (&["+49123"], "VARCHAR"),
+            (&["-", "."], "VARCHAR"),
+            (&[], "VARCHAR"),
+        ] {
+            assert_eq!(guess(values), expected, "{values:?}");
+        }
+    }
+}

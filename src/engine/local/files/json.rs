@@ -1,0 +1,202 @@
+//! JSON: objects one after the other, usually one a line, or an array of them.
+
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::datatypes::{DataType, Field, SchemaRef};
+use deltalake::arrow::error::ArrowError;
+use deltalake::arrow::json::ReaderBuilder;
+use deltalake::arrow::json::reader::infer_json_schema_from_iterator;
+use serde_json::Value as Json;
+
+use super::super::super::EngineError;
+use super::location::FileEntry;
+use super::read::{BATCH_ROWS, Sent, each_file, open};
+use super::{Reading, declared_type};
+use crate::base::{Code, Diagnostic};
+
+/// The fields of all objects of all files, declared types in front of found ones.
+///
+/// # Errors
+/// If a file is not JSON, or a field has values that no type fits.
+pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) -> Result<Vec<Field>, EngineError> {
+    let typed = declared.to_vec();
+    let files = each_file(reading, move |reading, file| survey(reading, file, &typed)).await?;
+    let mut fields: Vec<Field> = Vec::new();
+    for field in files.into_iter().flatten() {
+        match fields.iter_mut().find(|known| known.name() == field.name()) {
+            None => fields.push(field),
+            Some(known) if known.data_type() == field.data_type() => {}
+            Some(known) => *known = Field::new(known.name(), wider(known.data_type(), field.data_type()), true),
+        }
+    }
+    Ok(fields.into_iter().map(|field| named_type(&field, declared)).collect())
+}
+
+fn named_type(field: &Field, declared: &[(String, DataType)]) -> Field {
+    let data_type = match (declared_type(declared, field.name()), field.data_type()) {
+        (Some(data_type), _) => data_type.clone(),
+        (None, DataType::Null) => DataType::Utf8,
+        (None, found) => found.clone(),
+    };
+    Field::new(field.name(), data_type, true)
+}
+
+/// A type for two files that disagree: numbers widen, everything else is text.
+fn wider(one: &DataType, other: &DataType) -> DataType {
+    match (one, other) {
+        (DataType::Null, known) | (known, DataType::Null) => known.clone(),
+        (DataType::Int64, DataType::Float64) | (DataType::Float64, DataType::Int64) => DataType::Float64,
+        _ => DataType::Utf8,
+    }
+}
+
+fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) -> Result<Vec<Field>, EngineError> {
+    let mut names: Vec<String> = Vec::new();
+    let mut broken = None;
+    let objects = serde_json::Deserializer::from_reader(BufReader::new(Objects::new(open(reading, file)?))).into_iter::<Json>();
+    let values = objects.map_while(|object| match object {
+        Ok(Json::Object(mut fields)) => {
+            for name in fields.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>() {
+                names.push(name);
+            }
+            // What is declared needs no type that fits its values.
+            fields.iter_mut().filter(|(name, _)| declared_type(declared, name).is_some()).for_each(|(_, value)| *value = Json::Null);
+            Some(Ok(Json::Object(fields)))
+        }
+        Ok(_) => {
+            broken = Some(malformed(file, None, "expected an object, found another value"));
+            None
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let reason = text.split(" at line ").next().unwrap_or_default();
+            broken = Some(malformed(file, Some(error.line()), reason));
+            None
+        }
+    });
+    let schema = infer_json_schema_from_iterator(values).map_err(|error| malformed(file, None, &arrow_reason(&error)));
+    if let Some(error) = broken {
+        return Err(error);
+    }
+    let schema = schema?;
+    Ok(names.iter().filter_map(|name| schema.field_with_name(name).ok().cloned()).collect())
+}
+
+/// Sends the objects of a file as batches of `schema`; fields that an object lacks are NULL.
+///
+/// # Errors
+/// If the file is not JSON, or a value does not fit its type.
+pub(super) fn decode(reading: &Reading, file: &FileEntry, schema: &SchemaRef, send: &mut dyn FnMut(RecordBatch) -> Sent) -> Result<(), EngineError> {
+    let input = BufReader::new(Objects::new(open(reading, file)?));
+    let reader = ReaderBuilder::new(Arc::clone(schema)).with_batch_size(BATCH_ROWS).with_coerce_primitive(true).build(input);
+    for batch in reader.map_err(|error| malformed(file, None, &arrow_reason(&error)))? {
+        match batch {
+            Ok(batch) => {
+                if send(batch) == Sent::Enough {
+                    break;
+                }
+            }
+            Err(error) => return Err(diagnose(reading, file, schema, &error)),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the file again, object by object, to say which one is wrong.
+fn diagnose(reading: &Reading, file: &FileEntry, schema: &SchemaRef, error: &ArrowError) -> EngineError {
+    let reason = arrow_reason(error);
+    let input = match open(reading, file) {
+        Ok(input) => input,
+        Err(error) => return error,
+    };
+    let objects = serde_json::Deserializer::from_reader(BufReader::new(Objects::new(input))).into_iter::<Json>();
+    for (at, object) in objects.enumerate() {
+        let object = match object {
+            Ok(object) => object,
+            Err(error) => return malformed(file, Some(error.line()), error.to_string().split(" at line ").next().unwrap_or_default()),
+        };
+        let Ok(mut decoder) = ReaderBuilder::new(Arc::clone(schema)).with_coerce_primitive(true).build_decoder() else { break };
+        if let Err(error) = decoder.serialize(&[object]).and_then(|()| decoder.flush().map(|_| ())) {
+            return malformed(file, None, &format!("object {}: {}", at + 1, arrow_reason(&error)));
+        }
+    }
+    malformed(file, None, &reason)
+}
+
+fn arrow_reason(error: &ArrowError) -> String {
+    let text = error.to_string();
+    let text = text.split_once(" error: ").map_or(text.as_str(), |(_, reason)| reason);
+    text.to_owned()
+}
+
+fn malformed(file: &FileEntry, line: Option<usize>, reason: &str) -> EngineError {
+    let place = line.map_or_else(String::new, |line| format!(" line {line}"));
+    EngineError::Diagnosed(Box::new(
+        Diagnostic::error(Code::InputFile, format!("`{}`{place}: {reason}", file.shown))
+            .help("expected one JSON object a line, or one array of objects"),
+    ))
+}
+
+/// Makes an array of objects into objects one after the other, by blanking its brackets and commas. Bytes keep their
+/// places, and so do lines.
+struct Objects<R> {
+    input: R,
+    /// `None` until the first byte that is not white space has told.
+    is_array: Option<bool>,
+    depth: usize,
+    in_text: bool,
+    escaped: bool,
+}
+
+impl<R: Read> Objects<R> {
+    fn new(input: R) -> Self {
+        Self { input, is_array: None, depth: 0, in_text: false, escaped: false }
+    }
+
+    fn pass(&mut self, byte: u8) -> u8 {
+        if self.in_text {
+            self.in_text = self.escaped || byte != b'"';
+            self.escaped = !self.escaped && byte == b'\\';
+            return byte;
+        }
+        match byte {
+            b'"' => self.in_text = true,
+            b'[' if self.depth == 0 => {
+                self.depth = 1;
+                return b' ';
+            }
+            b'[' | b'{' => self.depth += 1,
+            b']' | b'}' => {
+                self.depth = self.depth.saturating_sub(1);
+                if self.depth == 0 {
+                    return b' ';
+                }
+            }
+            b',' if self.depth == 1 => return b' ',
+            _ => {}
+        }
+        byte
+    }
+}
+
+impl<R: Read> Read for Objects<R> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let length = self.input.read(target)?;
+        let Some(filled) = target.get_mut(..length) else { return Ok(length) };
+        if self.is_array.is_none() {
+            // A byte order mark is white space to nobody but Windows.
+            if filled.starts_with(&[0xef, 0xbb, 0xbf]) {
+                filled.iter_mut().take(3).for_each(|byte| *byte = b' ');
+            }
+            self.is_array = filled.iter().find(|byte| !byte.is_ascii_whitespace()).map(|byte| *byte == b'[');
+        }
+        if self.is_array == Some(true) {
+            for byte in filled.iter_mut() {
+                *byte = self.pass(*byte);
+            }
+        }
+        Ok(length)
+    }
+}

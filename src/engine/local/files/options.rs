@@ -1,0 +1,97 @@
+//! The options of a location: how its files are written down.
+
+use deltalake::datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+
+use super::super::super::EngineError;
+use crate::base::{Code, Diagnostic, nearest};
+use crate::manifest::{ExternalConfig, FileFormat};
+
+/// How CSV files are written down; the other formats need no options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileOptions {
+    pub(crate) header: bool,
+    pub(crate) delimiter: u8,
+    pub(crate) quote: u8,
+    /// `None`: a quote inside quotes is doubled.
+    pub(crate) escape: Option<u8>,
+    /// What stands for NULL beside the empty value.
+    pub(crate) null_value: Option<String>,
+}
+
+const NAMES: [&str; 6] = ["header", "delimiter", "quote", "escape", "null_value", "encoding"];
+
+impl FileOptions {
+    fn plain() -> Self {
+        Self { header: true, delimiter: b',', quote: b'"', escape: None, null_value: None }
+    }
+
+    /// How a seed is written: `null` means NULL there, as in dbt.
+    pub(crate) fn seed(delimiter: char) -> Self {
+        let delimiter = u8::try_from(delimiter).unwrap_or(b',');
+        Self { delimiter, null_value: Some("null".into()), ..Self::plain() }
+    }
+
+    /// # Errors
+    /// A diagnostic for an option that is not known or has a value that is not allowed.
+    pub(crate) fn parse(config: &ExternalConfig) -> Result<Self, EngineError> {
+        let mut options = Self::plain();
+        for (name, value) in &config.options {
+            options
+                .set(name, value)
+                .map_err(|diagnostic| EngineError::Diagnosed(Box::new(diagnostic.note(format!("the location is `{}`", config.location)))))?;
+        }
+        if config.format == FileFormat::Csv && options.delimiter == options.quote {
+            let same = Diagnostic::error(Code::ConfigType, "the options `delimiter` and `quote` are the same character");
+            return Err(EngineError::Diagnosed(Box::new(same)));
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Diagnostic> {
+        match name.to_lowercase().as_str() {
+            "header" => self.header = parse_bool(name, value)?,
+            "delimiter" | "delim" | "sep" | "separator" => self.delimiter = parse_byte(name, value)?,
+            "quote" => self.quote = parse_byte(name, value)?,
+            "escape" => self.escape = Some(parse_byte(name, value)?).filter(|escape| *escape != self.quote),
+            "null_value" | "nullstr" | "null" => self.null_value = Some(value.to_owned()),
+            "encoding" if ["utf-8", "utf8"].contains(&value.to_lowercase().as_str()) => {}
+            "encoding" => return Err(wrong(name, "utf-8", value)),
+            _ => {
+                let unknown = Diagnostic::error(Code::UnknownKey, format!("unknown option `{name}` of a file location"));
+                return Err(unknown.help_nearest(nearest(name, NAMES), format!("the options are {}", NAMES.join(", "))));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse_bool(name: &str, value: &str) -> Result<bool, Diagnostic> {
+    match value.to_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err(wrong(name, "true or false", value)),
+    }
+}
+
+fn parse_byte(name: &str, value: &str) -> Result<u8, Diagnostic> {
+    match (value, value.as_bytes()) {
+        ("\\t" | "tab", _) => Ok(b'\t'),
+        (_, [byte]) if byte.is_ascii() => Ok(*byte),
+        _ => Err(wrong(name, "one ASCII character", value)),
+    }
+}
+
+fn wrong(name: &str, expected: &str, found: &str) -> Diagnostic {
+    Diagnostic::error(Code::ConfigType, format!("option `{name}`: expected {expected}, found `{found}`"))
+}
+
+/// The compression that a file name tells by its ending.
+pub(crate) fn compression(path: &str) -> FileCompressionType {
+    match path.rsplit('.').next().map(str::to_lowercase).as_deref() {
+        Some("gz") => FileCompressionType::GZIP,
+        Some("bz2") => FileCompressionType::BZIP2,
+        Some("xz") => FileCompressionType::XZ,
+        Some("zst") => FileCompressionType::ZSTD,
+        _ => FileCompressionType::UNCOMPRESSED,
+    }
+}

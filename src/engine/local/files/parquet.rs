@@ -1,0 +1,125 @@
+//! Parquet files: schemas merged by name, scans with pruning by `DataFusion`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::datafusion::catalog::{Session, TableProvider};
+use deltalake::datafusion::common::{Column, DFSchema, Result as DfResult, ScalarValue};
+use deltalake::datafusion::datasource::file_format::FileFormat as _;
+use deltalake::datafusion::datasource::file_format::parquet::ParquetFormat;
+use deltalake::datafusion::datasource::listing::PartitionedFile;
+use deltalake::datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use deltalake::datafusion::datasource::table_schema::TableSchema;
+use deltalake::datafusion::datasource::{ViewTable, provider_as_source};
+use deltalake::datafusion::logical_expr::utils::conjunction;
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, cast};
+use deltalake::datafusion::physical_plan::ExecutionPlan;
+use deltalake::logstore::object_store::ObjectMeta;
+
+use super::super::super::EngineError;
+use super::{Reading, declared_type};
+
+/// The columns of all files, merged by name.
+///
+/// # Errors
+/// If a file is not Parquet, or two files disagree on the type of a column.
+pub(super) async fn infer(session: &dyn Session, reading: &Reading) -> Result<Vec<Field>, EngineError> {
+    let metas: Vec<ObjectMeta> = reading.listing.files.iter().map(|file| file.meta.clone()).collect();
+    let schema =
+        ParquetFormat::default().with_force_view_types(false).infer_schema(session, &reading.listing.store, &metas).await.map_err(|error| {
+            let shown = reading.listing.files.first().map(|file| file.shown.clone()).unwrap_or_default();
+            EngineError::Storage { context: format!("reading `{shown}`"), reason: error.strip_backtrace() }
+        })?;
+    Ok(schema.fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect())
+}
+
+/// A table over the files; columns whose declared type is another one are cast.
+///
+/// # Errors
+/// If a column can't be cast.
+pub(super) fn table(reading: &Reading, schema: &SchemaRef, declared: &[(String, DataType)]) -> Result<Arc<dyn TableProvider>, EngineError> {
+    let table: Arc<dyn TableProvider> = Arc::new(ParquetTable { reading: reading.clone(), schema: Arc::clone(schema) });
+    let wanted = |field: &Field| declared_type(declared, field.name()).filter(|data_type| *data_type != field.data_type()).cloned();
+    if !schema.fields().iter().any(|field| wanted(field).is_some()) {
+        return Ok(table);
+    }
+    let columns = schema.fields().iter().map(|field| {
+        let column = Expr::Column(Column::from_name(field.name()));
+        match wanted(field) {
+            Some(data_type) => cast(column, data_type).alias(field.name()),
+            None => column,
+        }
+    });
+    let plan =
+        LogicalPlanBuilder::scan("files", provider_as_source(table), None).and_then(|scan| scan.project(columns)).and_then(LogicalPlanBuilder::build);
+    let plan = plan.map_err(|error| EngineError::Storage { context: "reading Parquet files".into(), reason: error.strip_backtrace() })?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+#[derive(Debug)]
+struct ParquetTable {
+    reading: Reading,
+    schema: SchemaRef,
+}
+
+impl ParquetTable {
+    fn partition_count(&self) -> usize {
+        self.reading.listing.partition_columns.len()
+    }
+
+    fn table_schema(&self) -> TableSchema {
+        let own = self.schema.fields().len() - self.partition_count();
+        let file_schema = Arc::new(Schema::new(self.schema.fields().iter().take(own).cloned().collect::<Vec<_>>()));
+        TableSchema::builder(file_schema).with_table_partition_cols(self.schema.fields().iter().skip(own).cloned().collect::<Vec<_>>()).build()
+    }
+
+    fn files(&self) -> DfResult<Vec<PartitionedFile>> {
+        let own = self.schema.fields().len() - self.partition_count();
+        let mut files = Vec::with_capacity(self.reading.listing.files.len());
+        for file in &self.reading.listing.files {
+            let values = self.schema.fields().iter().skip(own).zip(&file.partitions).map(|(field, value)| match value {
+                Some(value) => ScalarValue::try_from_string(value.clone(), field.data_type()),
+                None => ScalarValue::try_from(field.data_type()),
+            });
+            files.push(PartitionedFile::new_from_meta(file.meta.clone()).with_partition_values(values.collect::<DfResult<_>>()?));
+        }
+        Ok(files)
+    }
+}
+
+#[async_trait]
+impl TableProvider for ParquetTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let mut source = ParquetSource::new(self.table_schema());
+        if let Some(predicate) = conjunction(filters.to_vec()) {
+            let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+            source = source.with_predicate(state.create_physical_expr(predicate, &schema)?);
+        }
+        let groups = FileGroup::new(self.files()?).split_files(state.config().target_partitions());
+        let config = FileScanConfigBuilder::new(self.reading.listing.store_url.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(if filters.is_empty() { limit } else { None })
+            .build();
+        ParquetFormat::default().with_force_view_types(false).create_physical_plan(state, config).await
+    }
+}

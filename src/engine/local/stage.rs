@@ -1,0 +1,228 @@
+//! What is staged, and how it is published: one commit for a table, one rename for a file.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
+use deltalake::kernel::{Action, Metadata, Protocol};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use serde_json::{Value as Json, json};
+
+use super::super::{EngineError, Outcome, StageId, WriteMode};
+use super::external::StagedFiles;
+use super::write::StagedTable;
+use super::{LocalEngine, failure};
+
+/// Something written and not visible yet.
+#[derive(Debug)]
+pub(super) enum Staged {
+    Table(Box<StagedTable>),
+    Files(Box<StagedFiles>),
+}
+
+/// The open stages of an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Stages {
+    next: AtomicU64,
+    open: Mutex<BTreeMap<StageId, Arc<Staged>>>,
+}
+
+impl Stages {
+    pub(super) fn add(&self, staged: Staged) -> StageId {
+        let stage = StageId(self.next.fetch_add(1, Ordering::Relaxed));
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(stage, Arc::new(staged));
+        stage
+    }
+
+    fn get(&self, stage: StageId) -> Result<Arc<Staged>, EngineError> {
+        let found = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&stage).cloned();
+        found.ok_or_else(|| EngineError::Unsupported { message: "what was staged is published or dismissed already".into(), help: None })
+    }
+
+    fn forget(&self, stage: StageId) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&stage);
+    }
+
+    /// Makes a stage visible. Where that fails the stage stays open, to be dismissed.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] if the table was changed since it was staged.
+    pub(super) async fn publish(&self, stage: StageId, engine: &LocalEngine) -> Result<Outcome, EngineError> {
+        let staged = self.get(stage)?;
+        let version = match staged.as_ref() {
+            Staged::Table(table) => {
+                let version = publish_table(table, engine).await?;
+                table.tidy().await;
+                Some(version)
+            }
+            Staged::Files(files) => {
+                files.publish(engine).await?;
+                None
+            }
+        };
+        self.forget(stage);
+        Ok(Outcome::Published { version })
+    }
+
+    /// Deletes what a stage wrote. Tells whether it was open.
+    ///
+    /// # Errors
+    /// If files can't be deleted.
+    pub(super) async fn dismiss(&self, stage: StageId) -> Result<bool, EngineError> {
+        let Ok(staged) = self.get(stage) else { return Ok(false) };
+        self.forget(stage);
+        match staged.as_ref() {
+            Staged::Table(table) => table.dismiss().await?,
+            Staged::Files(files) => files.dismiss().await?,
+        }
+        Ok(true)
+    }
+
+    pub(super) async fn dismiss_all(&self) {
+        let open: Vec<StageId> = self.open.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        for stage in open {
+            let _ = self.dismiss(stage).await;
+        }
+    }
+
+    /// A stage as a table that can be read.
+    ///
+    /// # Errors
+    /// If it is not open, or can't be read.
+    pub(super) async fn provider(&self, stage: StageId, engine: &LocalEngine) -> Result<Arc<dyn TableProvider>, EngineError> {
+        match self.get(stage)?.as_ref() {
+            Staged::Table(table) => table.provider(engine).await,
+            Staged::Files(files) => files.provider(engine).await,
+        }
+    }
+}
+
+/// Commits a staged write to the real log, on the version it was staged against.
+async fn publish_table(staged: &StagedTable, engine: &LocalEngine) -> Result<u64, EngineError> {
+    let relation = &staged.relation;
+    let table = match &staged.base {
+        Some(table) => table.clone(),
+        None => staged.folder.builder(relation)?.build().map_err(|error| failure::reading(&error, relation))?,
+    };
+    let snapshot = staged
+        .base
+        .as_ref()
+        .map(|table| table.snapshot().map(|state| state.snapshot()))
+        .transpose()
+        .map_err(|error| failure::reading(&error, relation))?;
+    let actions = actions(staged)?;
+    let partition_by = staged.table.snapshot().map_err(|error| failure::reading(&error, relation))?.metadata().partition_columns().to_vec();
+    let operation = DeltaOperation::Write {
+        mode: match staged.mode {
+            WriteMode::Overwrite => SaveMode::Overwrite,
+            WriteMode::Append => SaveMode::Append,
+        },
+        partition_by: (!partition_by.is_empty()).then_some(partition_by),
+        // An overwrite depends on every row: a foreign append must be a conflict, not a survivor.
+        predicate: (staged.mode == WriteMode::Overwrite && snapshot.is_some()).then(|| "true".to_owned()),
+    };
+    let mut properties = CommitProperties::default().with_metadata(metadata(staged));
+    if snapshot.is_none() {
+        // Trying again would make a second version 0 into version 1.
+        properties = properties.with_max_retries(0);
+    }
+    let commit = CommitBuilder::from(properties).with_actions(actions).build(
+        snapshot.map(|snapshot| snapshot as &dyn TableReference),
+        table.log_store(),
+        operation,
+    );
+    let done = commit.await.map_err(|error| failure::writing(error, relation))?;
+    let version = done.version();
+    engine.warehouse.forget(relation);
+    engine.views.remove(relation).await?;
+    Ok(version)
+}
+
+fn metadata(staged: &StagedTable) -> HashMap<String, Json> {
+    let mut metadata = staged.metadata.clone();
+    let files = staged.actions.iter().filter(|action| matches!(action, Action::Add(_))).count();
+    metadata.insert("operationMetrics".into(), json!({ "numOutputRows": staged.rows.to_string(), "numFiles": files.to_string() }));
+    metadata
+}
+
+/// What goes into the commit: the staged files, in place of those that are there, and what changes about the table.
+fn actions(staged: &StagedTable) -> Result<Vec<Action>, EngineError> {
+    let Some(base) = &staged.base else {
+        return Ok(staged.actions.iter().filter(|action| !matches!(action, Action::CommitInfo(_))).cloned().collect());
+    };
+    let state = base.snapshot().map_err(|error| failure::reading(&error, &staged.relation))?;
+    let mut actions = Vec::new();
+    for action in &staged.actions {
+        match action {
+            Action::CommitInfo(_) => {}
+            Action::Protocol(wanted) => actions.extend(widened(state.protocol(), wanted).map(Action::Protocol)),
+            Action::Metadata(wanted) => actions.extend(changed(state.metadata(), wanted).map(Action::Metadata)),
+            other => actions.push(other.clone()),
+        }
+    }
+    if staged.mode == WriteMode::Overwrite {
+        actions.extend(state.log_data().iter().map(|file| Action::Remove(file.remove_action(true))));
+    }
+    Ok(actions)
+}
+
+/// The wanted metadata under the table's own identity; `None` where nothing differs.
+fn changed(present: &Metadata, wanted: &Metadata) -> Option<Metadata> {
+    let mut value = serde_json::to_value(wanted).ok()?;
+    let before = serde_json::to_value(present).ok()?;
+    let map = value.as_object_mut()?;
+    for key in ["id", "name", "createdTime"] {
+        map.insert(key.into(), before.get(key).cloned().unwrap_or(Json::Null));
+    }
+    if map.get("description").is_none_or(Json::is_null) {
+        map.insert("description".into(), before.get("description").cloned().unwrap_or(Json::Null));
+    }
+    let schema = |value: &Json| value.get("schemaString").and_then(Json::as_str).and_then(|text| serde_json::from_str::<Json>(text).ok());
+    let same =
+        schema(&value) == schema(&before) && ["partitionColumns", "configuration", "description"].iter().all(|key| value.get(key) == before.get(key));
+    if same { None } else { serde_json::from_value(value).ok() }
+}
+
+/// A protocol with the features of both; `None` where the table's own has all that is wanted.
+fn widened(present: &Protocol, wanted: &Protocol) -> Option<Protocol> {
+    let (present, wanted) = (serde_json::to_value(present).ok()?, serde_json::to_value(wanted).ok()?);
+    let version = |value: &Json, key: &str| value.get(key).and_then(Json::as_u64).unwrap_or(1);
+    let features = |value: &Json, key: &str| -> BTreeSet<String> {
+        value.get(key).and_then(Json::as_array).into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    };
+    let mut writer = features(&present, "writerFeatures");
+    writer.extend(implied(version(&present, "minWriterVersion")));
+    let mut reader = features(&present, "readerFeatures");
+    let mut wanted_writer = features(&wanted, "writerFeatures");
+    wanted_writer.extend(implied(version(&wanted, "minWriterVersion")));
+    let wanted_reader = features(&wanted, "readerFeatures");
+    let legacy_is_enough = version(&wanted, "minWriterVersion") <= version(&present, "minWriterVersion")
+        && version(&wanted, "minReaderVersion") <= version(&present, "minReaderVersion");
+    if wanted_writer.is_subset(&writer) && wanted_reader.is_subset(&reader) && (legacy_is_enough || version(&present, "minWriterVersion") == 7) {
+        return None;
+    }
+    writer.extend(wanted_writer);
+    reader.extend(wanted_reader);
+    let value = if reader.is_empty() {
+        json!({ "minReaderVersion": version(&present, "minReaderVersion"), "minWriterVersion": 7, "writerFeatures": writer })
+    } else {
+        json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": reader, "writerFeatures": writer })
+    };
+    serde_json::from_value(value).ok()
+}
+
+/// The features that a writer version without a list of features stands for, as the Delta protocol has them.
+fn implied(writer_version: u64) -> Vec<String> {
+    const LEGACY: [(u64, &str); 7] = [
+        (2, "appendOnly"),
+        (2, "invariants"),
+        (3, "checkConstraints"),
+        (4, "changeDataFeed"),
+        (4, "generatedColumns"),
+        (5, "columnMapping"),
+        (6, "identityColumns"),
+    ];
+    LEGACY.iter().filter(|(since, _)| *since <= writer_version && writer_version < 7).map(|(_, name)| (*name).to_owned()).collect()
+}

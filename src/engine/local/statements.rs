@@ -1,0 +1,256 @@
+//! Statements of the `sql` command, of hooks and of operations: queries, schemas, tables, views, and rows put in,
+//! changed and removed.
+//!
+//! Says what a statement does; writing goes through the engine's steps like every other write, so that constraints
+//! hold and each statement is one commit. What is not known is refused by its name.
+
+mod rows;
+mod tables;
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::common::TableReference;
+use deltalake::datafusion::execution::SendableRecordBatchStream;
+use deltalake::datafusion::sql::parser::Statement;
+use deltalake::datafusion::sql::planner::object_name_to_table_reference;
+use deltalake::datafusion::sql::resolve::resolve_table_references;
+use deltalake::datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
+
+use super::super::{Engine as _, EngineError, Outcome, RelationKind, Step, ViewWrite};
+use super::catalog::{self, Scope};
+use super::{LocalEngine, failure};
+use crate::base::Code;
+use crate::manifest::RelationName;
+use crate::sql::{self, SqlError};
+
+/// How often a statement that lost against another writer is run again.
+const ATTEMPTS: usize = 10;
+
+/// Runs one statement; rows stream for those that have some.
+///
+/// # Errors
+/// If the statement does not parse or is not known, and as its parts fail.
+pub(super) async fn run(engine: &LocalEngine, text: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
+    let statement = sql::parse_query(&engine.session(), text).map_err(EngineError::Sql)?;
+    let statement = match statement {
+        Statement::Explain(_) => return catalog::query(engine, text, &[]).await.map(Some),
+        Statement::Statement(statement) => *statement,
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Err(unknown(text)),
+    };
+    match &statement {
+        ast::Statement::Query(_) => return catalog::query(engine, text, &[]).await.map(Some),
+        ast::Statement::ShowTables { .. } => {
+            return show(engine, &format!("select table_schema, table_name, table_type from information_schema.tables where {SHOWN} order by 1, 2"))
+                .await;
+        }
+        ast::Statement::ShowSchemas { .. } => return show(engine, "select schema_name from information_schema.schemata order by 1").await,
+        ast::Statement::ExplainTable { table_name, .. } => return describe(engine, table_name).await,
+        _ => {}
+    }
+    let mut attempt = 1;
+    loop {
+        match change(engine, &statement, text).await {
+            Err(EngineError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(None),
+        }
+    }
+}
+
+/// Alluvium's own tables are not what somebody asks for.
+const SHOWN: &str = "table_schema <> '_alluvium'";
+
+async fn show(engine: &LocalEngine, query: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
+    catalog::query(engine, query, &[]).await.map(Some)
+}
+
+async fn describe(engine: &LocalEngine, table: &ObjectName) -> Result<Option<SendableRecordBatchStream>, EngineError> {
+    let name = relation_name(engine, table)?;
+    existing(engine, &name).await?;
+    let literal = |text: &str| format!("'{}'", text.to_lowercase().replace('\'', "''"));
+    let query = format!(
+        "select column_name, data_type, is_nullable from information_schema.columns where lower(table_catalog) = {} and lower(table_schema) = {} and lower(table_name) = {} order by ordinal_position",
+        literal(&name.database),
+        literal(&name.schema),
+        literal(&name.identifier)
+    );
+    show(engine, &query).await
+}
+
+/// A statement that has no rows.
+async fn change(engine: &LocalEngine, statement: &ast::Statement, text: &str) -> Result<(), EngineError> {
+    match statement {
+        ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => create_schema(engine, schema_name, *if_not_exists).await,
+        ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => {
+            for name in names {
+                match object_type {
+                    ObjectType::Schema => drop_schema(engine, name, *if_exists, *cascade).await?,
+                    ObjectType::Table => drop_relation(engine, name, *if_exists, RelationKind::Table).await?,
+                    ObjectType::View => drop_relation(engine, name, *if_exists, RelationKind::View).await?,
+                    _ => return Err(unknown(text)),
+                }
+            }
+            Ok(())
+        }
+        ast::Statement::CreateTable(create) => tables::create(engine, create, text).await,
+        ast::Statement::CreateView(create) if !create.materialized && !create.temporary => create_view(engine, create).await,
+        ast::Statement::Insert(insert) => tables::insert(engine, insert, text).await,
+        ast::Statement::Update(update) => rows::update(engine, update, text).await,
+        ast::Statement::Delete(delete) => rows::delete(engine, delete, text).await,
+        // Every statement is a transaction of its own; what dbt's hooks send around them changes nothing.
+        ast::Statement::Commit { .. } | ast::Statement::StartTransaction { .. } => Ok(()),
+        _ => Err(unknown(text)),
+    }
+}
+
+fn unknown(text: &str) -> EngineError {
+    let words = text.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '_').to_lowercase());
+    let mut words = words.filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default();
+    let two = ["alter", "create", "drop", "show", "comment", "set", "merge"].contains(&first.as_str());
+    let name = match words.next().filter(|_| two) {
+        Some(second) => format!("{first} {second}"),
+        None => first,
+    };
+    EngineError::Unsupported { message: format!("`{name}` is not available yet"), help: None }
+}
+
+/// What a name of a statement means in the target.
+fn relation_name(engine: &LocalEngine, name: &ObjectName) -> Result<RelationName, EngineError> {
+    let reference: TableReference = object_name_to_table_reference(name.clone(), false).map_err(|error| failure::query(error, ""))?;
+    let scope = Scope { database: engine.options.database.clone(), schema: engine.options.schema.clone() };
+    Ok(scope.name(&reference))
+}
+
+/// `schema` or `database.schema`.
+fn schema_of(engine: &LocalEngine, name: &ObjectName) -> Result<(String, String), EngineError> {
+    let parts: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.clone()).collect();
+    match parts.as_slice() {
+        [schema] => Ok((engine.options.database.clone(), schema.clone())),
+        [database, schema] => Ok((database.clone(), schema.clone())),
+        _ => Err(invalid(format!("`{name}` is not a schema's name"))),
+    }
+}
+
+fn invalid(message: String) -> EngineError {
+    EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message)))
+}
+
+/// What stands under a name, without opening it.
+async fn kind_of(engine: &LocalEngine, name: &RelationName) -> Result<Option<RelationKind>, EngineError> {
+    if engine.views.get(name).await?.is_some() {
+        return Ok(Some(RelationKind::View));
+    }
+    if engine.warehouse.folder(name).await?.has_log(name).await? {
+        return Ok(Some(RelationKind::Table));
+    }
+    Ok(engine.files.get(name).map(|_| RelationKind::Files))
+}
+
+async fn existing(engine: &LocalEngine, name: &RelationName) -> Result<RelationKind, EngineError> {
+    if let Some(kind) = kind_of(engine, name).await? {
+        return Ok(kind);
+    }
+    let known = catalog::relations(engine).await.unwrap_or_default();
+    let here = known.keys().filter(|known| known.schema.eq_ignore_ascii_case(&name.schema)).map(|known| known.identifier.as_str());
+    let near = crate::base::nearest(&name.identifier, here);
+    let mut error = SqlError::new(Code::UnknownTable, format!("there is no table `{}`", name.short()));
+    error.help = near.map(|near| format!("did you mean `{}.{near}`?", name.schema));
+    Err(EngineError::Sql(Box::new(error)))
+}
+
+async fn create_schema(engine: &LocalEngine, name: &ast::SchemaName, if_not_exists: bool) -> Result<(), EngineError> {
+    let (ast::SchemaName::Simple(name) | ast::SchemaName::NamedAuthorization(name, _)) = name else {
+        return Err(invalid("a schema needs a name".into()));
+    };
+    let (database, schema) = schema_of(engine, name)?;
+    let created = engine.warehouse.create_schema(&database, &schema).await?;
+    if created || if_not_exists { Ok(()) } else { Err(invalid(format!("the schema `{schema}` exists already"))) }
+}
+
+async fn drop_schema(engine: &LocalEngine, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<(), EngineError> {
+    let (database, schema) = schema_of(engine, name)?;
+    let inside = |name: &RelationName| name.database.eq_ignore_ascii_case(&database) && name.schema.eq_ignore_ascii_case(&schema);
+    let tables = engine.warehouse.tables_of(&database, &schema).await?;
+    let views: Vec<_> = engine.views.list().await?.into_iter().map(|(name, _)| name).filter(inside).collect();
+    if !cascade && let Some(first) = tables.first().or(views.first()) {
+        let help = "write `cascade` behind the name to drop what it holds too".into();
+        return Err(EngineError::Unsupported {
+            message: format!("the schema `{schema}` is not empty: it holds `{}`", first.identifier),
+            help: Some(help),
+        });
+    }
+    for view in &views {
+        engine.views.remove(view).await?;
+    }
+    let dropped = engine.warehouse.drop_schema(&database, &schema).await?;
+    if dropped || !views.is_empty() || if_exists { Ok(()) } else { Err(invalid(format!("there is no schema `{schema}`"))) }
+}
+
+async fn drop_relation(engine: &LocalEngine, name: &ObjectName, if_exists: bool, wanted: RelationKind) -> Result<(), EngineError> {
+    let name = relation_name(engine, name)?;
+    let word = |kind| match kind {
+        RelationKind::Table => "table",
+        RelationKind::View => "view",
+        RelationKind::Files => "source of files",
+    };
+    match kind_of(engine, &name).await? {
+        None if if_exists => Ok(()),
+        None => existing(engine, &name).await.map(|_| ()),
+        Some(kind) if kind == wanted => engine.execute(&Step::Drop(name)).await.map(|_| ()),
+        Some(kind) => Err(invalid(format!("`{}` is a {}, not a {}", name.short(), word(kind), word(wanted)))),
+    }
+}
+
+async fn create_view(engine: &LocalEngine, create: &ast::CreateView) -> Result<(), EngineError> {
+    let relation = relation_name(engine, &create.name)?;
+    match kind_of(engine, &relation).await? {
+        Some(_) if create.if_not_exists => return Ok(()),
+        Some(RelationKind::View) if create.or_replace => {}
+        None => {}
+        Some(_) => return Err(invalid(format!("`{}` exists already", relation.short()))),
+    }
+    let query = qualified(engine, &create.query)?;
+    let sql = if create.columns.is_empty() {
+        query
+    } else {
+        let columns: Vec<_> = create.columns.iter().map(|column| column.name.to_string()).collect();
+        format!("select * from ({query}) as \"{}\" ({})", relation.identifier.replace('"', "\"\""), columns.join(", "))
+    };
+    catalog::bind_session(engine, &sql, &[]).await.map_err(without_place)?;
+    let write = ViewWrite { relation, sql, description: create.comment.clone(), label: tables::label() };
+    engine.execute(&Step::PutView(write)).await.map(|_: Outcome| ())
+}
+
+/// A query with its names of tables spelt out, so that it means the same wherever it is read from.
+fn qualified(engine: &LocalEngine, query: &ast::Query) -> Result<String, EngineError> {
+    let statement = Statement::Statement(Box::new(ast::Statement::Query(Box::new(query.clone()))));
+    let (tables, ctes) = resolve_table_references(&statement, false).map_err(|error| failure::query(error, ""))?;
+    let lower = |references: &[TableReference]| references.iter().map(|reference| reference.to_string().to_lowercase()).collect::<BTreeSet<_>>();
+    let (tables, ctes) = (lower(&tables), lower(&ctes));
+    let mut query = query.clone();
+    let _ = ast::visit_relations_mut(&mut query, |name| {
+        let written = object_name_to_table_reference(name.clone(), false).map(|reference| reference.to_string().to_lowercase());
+        if let (Ok(full), true) = (relation_name(engine, name), written.is_ok_and(|written| tables.contains(&written) && !ctes.contains(&written))) {
+            let parts = [full.database, full.schema, full.identifier];
+            *name = ObjectName::from(parts.into_iter().map(|part| ast::Ident::with_quote('"', part)).collect::<Vec<_>>());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    Ok(query.to_string())
+}
+
+/// For SQL that was put together anew: its places are not those of the statement.
+fn without_place(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Sql(mut inner) => {
+            inner.range = None;
+            EngineError::Sql(inner)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

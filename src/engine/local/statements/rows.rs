@@ -1,0 +1,253 @@
+//! Rows changed and removed by statements: delta-rs rewrites the files they touch, in one commit.
+//!
+//! delta-rs knows conditions on the row only. Subqueries are run first and replaced by what they yield; one that uses
+//! columns of the changed row is refused.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, RecordBatch};
+use deltalake::arrow::datatypes::{DataType, SchemaRef};
+use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
+use deltalake::datafusion::common::DFSchema;
+use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use deltalake::datafusion::logical_expr::Expr;
+use deltalake::datafusion::sql::sqlparser::ast::{
+    self, AssignmentTarget, FromTable, Query, TableFactor, TableWithJoins, Visit, VisitMut, Visitor, VisitorMut,
+};
+use deltalake::delta_datafusion::planner::DeltaPlanner;
+use futures::TryStreamExt as _;
+
+use super::super::super::EngineError;
+use super::super::{LocalEngine, catalog, failure};
+use super::tables::{position, table_schema, typed};
+use super::{existing, relation_name, unknown, without_place};
+use crate::manifest::RelationName;
+use crate::sql::{self, quote_ident};
+
+/// How many values a subquery behind `in` may yield.
+const LONGEST_LIST: usize = 10_000;
+
+/// The table that a statement changes.
+struct Target {
+    relation: RelationName,
+    alias: Option<String>,
+    schema: SchemaRef,
+    state: SessionState,
+}
+
+/// `update t set c = e [where p]`.
+pub(super) async fn update(engine: &LocalEngine, update: &ast::Update, text: &str) -> Result<(), EngineError> {
+    let Some(target) = target(engine, &update.table).await? else { return Err(unknown(text)) };
+    if update.from.is_some() || update.returning.is_some() || update.limit.is_some() {
+        return Err(EngineError::Unsupported {
+            message: "`update ... from` is not available yet".into(),
+            help: Some("use a subquery in `set` and `where`".into()),
+        });
+    }
+    let Some(table) = engine.warehouse.open_table(&target.relation).await? else { return existing(engine, &target.relation).await.map(|_| ()) };
+    let mut builder = table.update().with_session_state(target.delta_session());
+    for assignment in &update.assignments {
+        let AssignmentTarget::ColumnName(column) = &assignment.target else { return Err(unknown(text)) };
+        let name = column.0.last().and_then(|part| part.as_ident()).map(|part| part.value.clone()).unwrap_or_default();
+        let field = target.schema.field(position(&target.schema, &name, &target.relation)?);
+        let value = target.row_only(engine, &assignment.value).await?;
+        builder = builder.with_update(quote_ident(field.name()), target.expression(&typed(&format!("({value})"), field))?);
+    }
+    if let Some(condition) = &update.selection {
+        let condition = target.row_only(engine, condition).await?;
+        builder = builder.with_predicate(target.expression(&condition.to_string())?);
+    }
+    let (table, _) = builder.await.map_err(|error| failure::writing(error, &target.relation))?;
+    engine.warehouse.remember(&target.relation, &table).await;
+    Ok(())
+}
+
+/// `delete from t [where p]`.
+pub(super) async fn delete(engine: &LocalEngine, delete: &ast::Delete, text: &str) -> Result<(), EngineError> {
+    let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
+    let [table] = tables.as_slice() else { return Err(unknown(text)) };
+    let Some(target) = target(engine, table).await? else { return Err(unknown(text)) };
+    if delete.using.is_some() || delete.returning.is_some() || delete.limit.is_some() {
+        return Err(EngineError::Unsupported {
+            message: "`delete ... using` is not available yet".into(),
+            help: Some("use a subquery in `where`".into()),
+        });
+    }
+    let Some(table) = engine.warehouse.open_table(&target.relation).await? else { return existing(engine, &target.relation).await.map(|_| ()) };
+    let mut builder = table.delete().with_session_state(target.delta_session());
+    if let Some(condition) = &delete.selection {
+        let condition = target.row_only(engine, condition).await?;
+        builder = builder.with_predicate(target.expression(&condition.to_string())?);
+    }
+    let (table, _) = builder.await.map_err(|error| failure::writing(error, &target.relation))?;
+    engine.warehouse.remember(&target.relation, &table).await;
+    Ok(())
+}
+
+async fn target(engine: &LocalEngine, table: &TableWithJoins) -> Result<Option<Target>, EngineError> {
+    match &table.relation {
+        TableFactor::Table { name, alias, .. } if table.joins.is_empty() => {
+            let relation = relation_name(engine, name)?;
+            let schema = table_schema(engine, &relation).await?;
+            Ok(Some(Target { relation, alias: alias.as_ref().map(|alias| alias.name.value.clone()), schema, state: engine.session() }))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl Target {
+    /// The same session with the plan nodes that delta-rs counts rows by.
+    fn delta_session(&self) -> Arc<SessionState> {
+        Arc::new(SessionStateBuilder::new_from_existing(self.state.clone()).with_query_planner(DeltaPlanner::new()).build())
+    }
+
+    fn expression(&self, text: &str) -> Result<Expr, EngineError> {
+        let text = sql::canonical(text, self.schema.fields().iter().map(|field| field.name().as_str()));
+        let schema = DFSchema::try_from(Arc::clone(&self.schema)).map_err(|error| failure::query(error, &text))?;
+        self.state.create_logical_expr(&text, &schema).map_err(|error| without_place(failure::query(error, &text)))
+    }
+
+    /// The expression with subqueries replaced by what they yield, and columns without their table.
+    async fn row_only(&self, engine: &LocalEngine, expression: &ast::Expr) -> Result<ast::Expr, EngineError> {
+        let mut found = Subqueries::default();
+        let _ = Visit::visit(expression, &mut found);
+        let mut values = HashMap::new();
+        for query in found.queries {
+            let list = self.values(engine, &query).await?;
+            values.insert(query, list);
+        }
+        let own = [self.alias.as_deref().unwrap_or(&self.relation.identifier).to_lowercase()];
+        let mut replace = Replace { values, own, depth: 0, error: None };
+        let mut expression = expression.clone();
+        let _ = VisitMut::visit(&mut expression, &mut replace);
+        replace.error.map_or(Ok(expression), Err)
+    }
+
+    /// The values of a query's only column, as expressions.
+    async fn values(&self, engine: &LocalEngine, query: &str) -> Result<Vec<ast::Expr>, EngineError> {
+        let rows = catalog::query(engine, query, &[]).await.map_err(|error| match without_place(error) {
+            EngineError::Sql(mut inner) => {
+                inner.notes.push("subqueries of `update` and `delete` are run by themselves: they can't use columns of the changed row".into());
+                EngineError::Sql(inner)
+            }
+            other => other,
+        })?;
+        let batches: Vec<RecordBatch> = rows.try_collect().await.map_err(|error| without_place(failure::query(error, query)))?;
+        let mut values = Vec::new();
+        for batch in &batches {
+            let column = batch.column(0);
+            let format = FormatOptions::default();
+            let shown = ArrayFormatter::try_new(column, &format).map_err(|error| failure::query(error.into(), query))?;
+            for row in 0..batch.num_rows() {
+                let text = if column.is_null(row) { "null".to_owned() } else { literal(&shown.value(row).to_string(), column.data_type()) };
+                let dialect = self.state.config_options().sql_parser.dialect;
+                values.push(self.state.sql_to_expr(&text, &dialect).map_err(|error| failure::query(error, query))?);
+            }
+            if values.len() > LONGEST_LIST {
+                return Err(EngineError::Unsupported {
+                    message: format!("a subquery of `update` or `delete` yields more than {LONGEST_LIST} rows"),
+                    help: Some("write the rows that stay with `create or replace table ... as`".into()),
+                });
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn literal(text: &str, data_type: &DataType) -> String {
+    let quoted = format!("'{}'", text.replace('\'', "''"));
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => quoted,
+        DataType::Boolean => text.to_owned(),
+        other => format!("arrow_cast({quoted}, '{}')", other.to_string().replace('\'', "''")),
+    }
+}
+
+/// The outermost subqueries of an expression.
+#[derive(Default)]
+struct Subqueries {
+    depth: usize,
+    queries: Vec<String>,
+}
+
+impl Visitor for Subqueries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if self.depth == 0 {
+            self.queries.push(query.to_string());
+        }
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+}
+
+/// Puts what subqueries yield in their place.
+struct Replace {
+    values: HashMap<String, Vec<ast::Expr>>,
+    /// How the changed table is called.
+    own: [String; 1],
+    depth: usize,
+    error: Option<EngineError>,
+}
+
+impl VisitorMut for Replace {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &mut ast::Expr) -> ControlFlow<()> {
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        let replaced = match expression {
+            ast::Expr::Subquery(query) => self.scalar(&query.to_string()),
+            ast::Expr::Exists { subquery, negated } => self.values.get(&subquery.to_string()).map(|rows| truth(rows.is_empty() == *negated)),
+            ast::Expr::InSubquery { expr, subquery, negated } => self.values.get(&subquery.to_string()).map(|rows| match rows.as_slice() {
+                [] => truth(*negated),
+                list => ast::Expr::InList { expr: expr.clone(), list: list.to_vec(), negated: *negated },
+            }),
+            ast::Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [.., table, column] if self.own.contains(&table.value.to_lowercase()) => Some(ast::Expr::Identifier(column.clone())),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(replaced) = replaced {
+            *expression = replaced;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Replace {
+    fn scalar(&mut self, query: &str) -> Option<ast::Expr> {
+        match self.values.get(query)?.as_slice() {
+            [] => Some(ast::Expr::Value(ast::Value::Null.into())),
+            [one] => Some(one.clone()),
+            [_, ..] => {
+                self.error = Some(super::invalid(format!("the subquery `{query}` yields more than one row")));
+                None
+            }
+        }
+    }
+}
+
+fn truth(value: bool) -> ast::Expr {
+    ast::Expr::Value(ast::Value::Boolean(value).into())
+}

@@ -1,0 +1,197 @@
+//! Tables made by statements, and rows put into them.
+
+use deltalake::arrow::datatypes::{Field, SchemaRef};
+use deltalake::datafusion::sql::sqlparser::ast::{self, ColumnOption, TableConstraint};
+
+use super::super::super::{
+    CommitLabel, Engine as _, EngineError, Outcome, RelationKind, Step, TableColumn, TableInput, TableSettings, TableWrite, WriteMode,
+};
+use super::super::{LocalEngine, catalog};
+use super::{existing, invalid, kind_of, relation_name, unknown, without_place};
+use crate::base::{Code, nearest};
+use crate::manifest::RelationName;
+use crate::sql::{SqlError, parse_type, quote_ident, type_name};
+
+/// What commits of statements say of where they came from.
+pub(super) fn label() -> CommitLabel {
+    CommitLabel { run_id: String::new(), node: "sql".into() }
+}
+
+/// `create table`, with columns or from a query.
+pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text: &str) -> Result<(), EngineError> {
+    if create.temporary || create.external || create.like.is_some() || create.clone.is_some() {
+        return Err(unknown(text));
+    }
+    let relation = relation_name(engine, &create.name)?;
+    match kind_of(engine, &relation).await? {
+        Some(_) if create.if_not_exists => return Ok(()),
+        Some(RelationKind::Table) if create.or_replace => {}
+        None => {}
+        Some(_) => return Err(invalid(format!("`{}` exists already", relation.short()))),
+    }
+    let columns = declared(create)?;
+    let sql = match &create.query {
+        Some(query) => query.to_string(),
+        None if columns.is_empty() => return Err(invalid(format!("the table `{}` has no columns", relation.short()))),
+        None => empty_rows(&columns),
+    };
+    write(
+        engine,
+        TableWrite {
+            relation,
+            input: TableInput::Query(sql),
+            mode: WriteMode::Overwrite,
+            columns,
+            settings: TableSettings::default(),
+            label: label(),
+        },
+    )
+    .await
+}
+
+fn declared(create: &ast::CreateTable) -> Result<Vec<TableColumn>, EngineError> {
+    let keys: Vec<String> = create
+        .constraints
+        .iter()
+        .flat_map(|constraint| match constraint {
+            TableConstraint::PrimaryKey(key) => {
+                key.columns.iter().map(|column| column.column.expr.to_string().trim_matches('"').to_lowercase()).collect()
+            }
+            _ => Vec::new(),
+        })
+        .collect();
+    create
+        .columns
+        .iter()
+        .map(|column| {
+            let name = column.name.value.clone();
+            let data_type = column.data_type.to_string();
+            parse_type(&data_type)
+                .map_err(|reason| EngineError::Sql(Box::new(SqlError::new(Code::TypeUnknown, format!("column `{name}`: {reason}")))))?;
+            let mut nullable = !keys.contains(&name.to_lowercase());
+            for option in &column.options {
+                match &option.option {
+                    ColumnOption::NotNull | ColumnOption::PrimaryKey(_) => nullable = false,
+                    ColumnOption::Null | ColumnOption::Comment(_) | ColumnOption::Unique(_) => {}
+                    other => {
+                        return Err(EngineError::Unsupported { message: format!("column `{name}`: `{other}` is not available yet"), help: None });
+                    }
+                }
+            }
+            Ok(TableColumn { name, data_type, nullable })
+        })
+        .collect()
+}
+
+/// A query with the columns and no rows.
+fn empty_rows(columns: &[TableColumn]) -> String {
+    let columns: Vec<_> = columns.iter().map(|column| format!("null as {}", quote_ident(&column.name))).collect();
+    format!("select {} where false", columns.join(", "))
+}
+
+/// `insert into`: columns that are not named are NULL, values are cast to the table's types.
+pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &str) -> Result<(), EngineError> {
+    let (ast::TableObject::TableName(name), Some(source)) = (&insert.table, &insert.source) else { return Err(unknown(text)) };
+    if insert.on.is_some() || insert.returning.is_some() || insert.replace_into || insert.partitioned.is_some() {
+        return Err(unknown(text));
+    }
+    let relation = relation_name(engine, name)?;
+    let schema = table_schema(engine, &relation).await?;
+    let named: Vec<String> = insert.columns.iter().map(|column| column.to_string().trim_matches('"').to_owned()).collect();
+    let targets = targets(&schema, &named, &relation)?;
+    let source = source.to_string();
+    let width = catalog::bind_session(engine, &source, &[]).await.map_err(without_place)?.plan.schema().fields().len();
+    let expected = targets.len();
+    if named.is_empty() && width > expected || !named.is_empty() && width != expected {
+        return Err(invalid(format!("`{}`: expected {expected} values, found {width}", relation.short())));
+    }
+    let sql = insert_query(&schema, targets.get(..width).unwrap_or(&targets), &source);
+    let mode = if insert.overwrite { WriteMode::Overwrite } else { WriteMode::Append };
+    let columns = if insert.overwrite { columns_of(&schema) } else { Vec::new() };
+    write(engine, TableWrite { relation, input: TableInput::Query(sql), mode, columns, settings: TableSettings::default(), label: label() }).await
+}
+
+/// The columns of a table that can be written.
+pub(super) async fn table_schema(engine: &LocalEngine, relation: &RelationName) -> Result<SchemaRef, EngineError> {
+    match (existing(engine, relation).await?, engine.relation(relation).await?) {
+        (RelationKind::Table, Some(state)) => Ok(state.schema),
+        (RelationKind::View, _) => Err(invalid(format!("`{}` is a view: its rows can't be changed", relation.short()))),
+        (RelationKind::Files | RelationKind::Table, _) => {
+            Err(invalid(format!("the rows of `{}` can't be changed: they are in files", relation.short())))
+        }
+    }
+}
+
+pub(super) fn columns_of(schema: &SchemaRef) -> Vec<TableColumn> {
+    schema
+        .fields()
+        .iter()
+        .map(|field| TableColumn { name: field.name().clone(), data_type: type_name(field.data_type()), nullable: field.is_nullable() })
+        .collect()
+}
+
+/// The positions of the named columns; of all where none is named.
+fn targets(schema: &SchemaRef, named: &[String], relation: &RelationName) -> Result<Vec<usize>, EngineError> {
+    if named.is_empty() {
+        return Ok((0..schema.fields().len()).collect());
+    }
+    let mut found = Vec::new();
+    for name in named {
+        let at = position(schema, name, relation)?;
+        if found.contains(&at) {
+            return Err(invalid(format!("the column `{name}` is named twice")));
+        }
+        found.push(at);
+    }
+    Ok(found)
+}
+
+pub(super) fn position(schema: &SchemaRef, name: &str, relation: &RelationName) -> Result<usize, EngineError> {
+    let names = || schema.fields().iter().map(|field| field.name().as_str());
+    names().position(|known| known == name).or_else(|| names().position(|known| known.to_lowercase() == name.to_lowercase())).ok_or_else(|| {
+        let mut error = SqlError::new(Code::UnknownColumn, format!("`{}` has no column `{name}`", relation.short()));
+        error.help = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
+        EngineError::Sql(Box::new(error))
+    })
+}
+
+/// The source's columns, matched by position, in the table's order and types.
+fn insert_query(schema: &SchemaRef, targets: &[usize], source: &str) -> String {
+    let names: Vec<String> = (1..=targets.len()).map(|at| format!("__value_{at}")).collect();
+    let columns: Vec<String> = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(at, field)| {
+            let value = match targets.iter().position(|target| *target == at) {
+                Some(place) => names.get(place).map_or("null", String::as_str),
+                None => "null",
+            };
+            format!("{} as {}", typed(value, field), quote_ident(field.name()))
+        })
+        .collect();
+    format!("select {} from ({source}) as __source ({})", columns.join(", "), names.join(", "))
+}
+
+/// A value in a column's type; nested types are left to the write.
+pub(super) fn typed(value: &str, field: &Field) -> String {
+    if field.data_type().is_nested() {
+        value.to_owned()
+    } else {
+        format!("arrow_cast({value}, '{}')", field.data_type().to_string().replace('\'', "''"))
+    }
+}
+
+/// Stages and publishes; what was staged is dismissed where publishing fails.
+pub(super) async fn write(engine: &LocalEngine, write: TableWrite) -> Result<(), EngineError> {
+    let Outcome::Staged { stage, .. } = engine.execute(&Step::StageTable(write)).await.map_err(without_place)? else {
+        return Ok(());
+    };
+    match engine.execute(&Step::Publish(stage)).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            engine.execute(&Step::Dismiss(stage)).await?;
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Rows on their way into a table: cast to the table's types, checked for NULL where the table allows none, counted.
+//!
+//! A table provider around a query's plan, so that delta-rs plans its write over a schema that is exactly the table's.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use deltalake::arrow::array::{Array as _, RecordBatch, RecordBatchOptions};
+use deltalake::arrow::compute::{CastOptions, cast_with_options};
+use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::catalog::{Session, TableProvider};
+use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
+use deltalake::datafusion::common::{DataFusionError, Result};
+use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use deltalake::datafusion::logical_expr::{Expr, TableType};
+use deltalake::datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use deltalake::datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use deltalake::datafusion::physical_plan::projection::ProjectionExec;
+use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use deltalake::datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties as _, PlanProperties};
+use futures::StreamExt as _;
+
+use super::super::EngineError;
+
+/// What a tap tells about the rows that went through it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gauge {
+    rows: Arc<AtomicU64>,
+    failure: Arc<Mutex<Option<DataFusionError>>>,
+}
+
+impl Gauge {
+    pub(super) fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// The first error of the rows; delta-rs passes errors on as text only.
+    pub(super) fn failure(&self) -> Option<DataFusionError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note(&self, error: DataFusionError) -> DataFusionError {
+        let error = Arc::new(error);
+        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| DataFusionError::Shared(Arc::clone(&error)));
+        DataFusionError::Shared(error)
+    }
+}
+
+/// A query's rows in the shape of a table.
+pub(super) struct Tap {
+    plan: Arc<TapExec>,
+}
+
+impl Tap {
+    /// `plan` yields the columns of `schema` in that order, under whatever names and types; `relation` stands in messages.
+    pub(super) fn new(plan: Arc<dyn ExecutionPlan>, schema: SchemaRef, relation: &str, gauge: Gauge) -> Self {
+        Self { plan: Arc::new(TapExec::new(plan, schema, relation.to_owned(), gauge)) }
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tap")
+    }
+}
+
+#[async_trait]
+impl TableProvider for Tap {
+    fn schema(&self) -> SchemaRef {
+        self.plan.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan: Arc<dyn ExecutionPlan> = Arc::clone(&self.plan) as _;
+        let Some(columns) = projection else { return Ok(plan) };
+        let schema = self.schema();
+        if columns.iter().copied().eq(0..schema.fields().len()) {
+            return Ok(plan);
+        }
+        let named = columns.iter().map(|at| {
+            let name = schema.field(*at).name();
+            let column: Arc<dyn PhysicalExpr> = Arc::new(deltalake::datafusion::physical_expr::expressions::Column::new(name, *at));
+            (column, name.clone())
+        });
+        Ok(Arc::new(ProjectionExec::try_new(named.collect::<Vec<_>>(), plan)?))
+    }
+}
+
+#[derive(Debug)]
+struct TapExec {
+    input: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
+    relation: String,
+    gauge: Gauge,
+    properties: Arc<PlanProperties>,
+}
+
+impl TapExec {
+    fn new(input: Arc<dyn ExecutionPlan>, schema: SchemaRef, relation: String, gauge: Gauge) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            input.output_partitioning().clone(),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self { input, schema, relation, gauge, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for TapExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TapExec: {}", self.relation)
+    }
+}
+
+impl ExecutionPlan for TapExec {
+    fn name(&self) -> &'static str {
+        "TapExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
+        Ok(Arc::new(Self::new(input, Arc::clone(&self.schema), self.relation.clone(), self.gauge.clone())))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context).map_err(|error| self.gauge.note(error))?;
+        let (schema, relation, gauge) = (Arc::clone(&self.schema), self.relation.clone(), self.gauge.clone());
+        let shaped = input.map(move |batch| {
+            let batch = batch.and_then(|batch| shape(&batch, &schema, &relation)).map_err(|error| gauge.note(error))?;
+            gauge.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            Ok(batch)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), shaped)))
+    }
+}
+
+/// A batch with the table's names, types and nullability.
+fn shape(batch: &RecordBatch, schema: &SchemaRef, relation: &str) -> Result<RecordBatch> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (column, field) in batch.columns().iter().zip(schema.fields()) {
+        let column = if column.data_type() == field.data_type() {
+            Arc::clone(column)
+        } else {
+            cast_with_options(column, field.data_type(), &strict).map_err(|error| {
+                let reason = format!("column `{}`: {}", field.name(), crate::sql::sql_error(&DataFusionError::from(error), "").message);
+                ours(EngineError::Constraint { relation: relation.to_owned(), reason })
+            })?
+        };
+        if !field.is_nullable() && column.null_count() > 0 {
+            let reason =
+                format!("column `{}` is NULL in {} of {} rows looked at, and the table allows none", field.name(), column.null_count(), column.len());
+            return Err(ours(EngineError::Constraint { relation: relation.to_owned(), reason }));
+        }
+        columns.push(column);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(DataFusionError::from)
+}
+
+fn ours(error: EngineError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

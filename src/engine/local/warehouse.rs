@@ -1,0 +1,377 @@
+//! Where relations are: names to table folders, over object store URIs. Opens, lists and drops tables.
+//!
+//! Writing rows is `write`, making them visible `stage`; views have no folder and are in `views`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
+use deltalake::logstore::ObjectStoreRef;
+use deltalake::logstore::object_store::path::Path;
+use deltalake::logstore::object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt as _};
+use deltalake::{DeltaTable, DeltaTableBuilder};
+use futures::TryStreamExt as _;
+use futures::stream::StreamExt as _;
+use url::Url;
+
+use super::super::{EngineError, RelationKind, RelationState};
+use super::layout::{DATABASES, LOG, decode, encode};
+use super::{EngineOptions, failure, store};
+use crate::base::{Code, Diagnostic};
+use crate::manifest::RelationName;
+
+/// The folder that a database is in.
+#[derive(Debug, Clone)]
+struct Root {
+    url: Url,
+    path: Path,
+    store: ObjectStoreRef,
+    /// As the user wrote it.
+    written: String,
+}
+
+/// A table's folder.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    pub(super) url: Url,
+    pub(super) path: Path,
+    pub(super) store: ObjectStoreRef,
+}
+
+/// The tables of all databases.
+#[derive(Debug)]
+pub(crate) struct Warehouse {
+    main: Root,
+    databases: HashMap<String, Root>,
+    database: String,
+    /// Loaded tables with the log entry that was their newest: they are good as long as it still is.
+    open: Mutex<BTreeMap<RelationName, (DeltaTable, ObjectMeta)>>,
+}
+
+impl Warehouse {
+    /// # Errors
+    /// If a URI is not one or this build can't reach it.
+    pub(super) fn open(options: &EngineOptions, runtime: &RuntimeEnv) -> Result<Self, EngineError> {
+        let open = |written: &str| root(written, options, runtime);
+        let mut databases = HashMap::new();
+        for (name, uri) in &options.databases {
+            databases.insert(name.to_lowercase(), open(uri)?);
+        }
+        Ok(Self { main: open(&options.warehouse)?, databases, database: options.database.clone(), open: Mutex::default() })
+    }
+
+    /// The root of a database, and the folders in between for one that the target does not name.
+    fn root(&self, database: &str) -> Result<(Root, Option<String>), EngineError> {
+        if database.eq_ignore_ascii_case(&self.database) {
+            return Ok((self.main.clone(), None));
+        }
+        match self.databases.get(&database.to_lowercase()) {
+            Some(root) => Ok((root.clone(), None)),
+            None => Ok((self.main.clone(), Some(format!("{DATABASES}/{}", encode(database)?)))),
+        }
+    }
+
+    fn database_folder(&self, database: &str) -> Result<Folder, EngineError> {
+        let (root, between) = self.root(database)?;
+        let folder = Folder { url: root.url, path: root.path, store: root.store };
+        Ok(between
+            .into_iter()
+            .flat_map(|parts| parts.split('/').map(str::to_owned).collect::<Vec<_>>())
+            .fold(folder, |folder, part| folder.join(&part)))
+    }
+
+    /// The folder that a new table of this name gets; folders that differ in case only are taken as they are.
+    pub(super) async fn folder(&self, name: &RelationName) -> Result<Folder, EngineError> {
+        let database = self.database_folder(&name.database)?;
+        let schema = encode(&name.schema)?;
+        let identifier = encode(&name.identifier)?;
+        let exact = database.join(&schema).join(&identifier);
+        if exact.has_log(name).await? {
+            return Ok(exact);
+        }
+        let schema = database.spelling(&schema, name).await?;
+        let schema = database.join(&schema);
+        let identifier = schema.spelling(&identifier, name).await?;
+        Ok(schema.join(&identifier))
+    }
+
+    /// A table at its newest version; `None` where there is none.
+    ///
+    /// # Errors
+    /// If the storage can't be read or the log is damaged.
+    pub(crate) async fn open_table(&self, name: &RelationName) -> Result<Option<DeltaTable>, EngineError> {
+        if let Some((table, newest)) = self.cached(name) {
+            if is_newest(&table, &newest).await {
+                return Ok(Some(table));
+            }
+            self.forget(name);
+        }
+        let folder = self.folder(name).await?;
+        if !folder.has_log(name).await? {
+            return Ok(None);
+        }
+        let mut table = folder.builder(name)?.build().map_err(|error| failure::reading(&error, name))?;
+        table.load().await.map_err(|error| failure::reading(&error, name))?;
+        self.remember(name, &table).await;
+        Ok(Some(table))
+    }
+
+    fn cached(&self, name: &RelationName) -> Option<(DeltaTable, ObjectMeta)> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(super) fn forget(&self, name: &RelationName) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Keeps a loaded table until its log moves.
+    pub(super) async fn remember(&self, name: &RelationName, table: &DeltaTable) {
+        let Some(version) = table.version() else { return };
+        if let Ok(newest) = table.object_store().head(&entry(version)).await {
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), (table.clone(), newest));
+        }
+    }
+
+    /// All tables of the target's database and the databases it names, sorted.
+    ///
+    /// # Errors
+    /// If the storage can't be listed.
+    pub(crate) async fn list(&self) -> Result<Vec<RelationName>, EngineError> {
+        let mut names = Vec::new();
+        for database in self.database_names() {
+            for schema in self.schemas_of(&database).await? {
+                names.extend(self.tables_of(&database, &schema).await?);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The target's database and the ones it names, the target's first.
+    pub(crate) fn database_names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.databases.keys().filter(|name| !name.eq_ignore_ascii_case(&self.database)).cloned().collect();
+        names.sort();
+        names.insert(0, self.database.clone());
+        names
+    }
+
+    /// The schemas of a database that have a folder, sorted; Alluvium's own is among them.
+    ///
+    /// # Errors
+    /// If the storage can't be listed.
+    pub(crate) async fn schemas_of(&self, database: &str) -> Result<Vec<String>, EngineError> {
+        let folders = self.database_folder(database)?.folders().await?;
+        let mut names: Vec<_> = folders.iter().filter_map(|folder| decode(folder)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The tables of a schema, sorted.
+    ///
+    /// # Errors
+    /// If the storage can't be listed.
+    pub(crate) async fn tables_of(&self, database: &str, schema: &str) -> Result<Vec<RelationName>, EngineError> {
+        let probe = RelationName::new(database, schema, "");
+        let root = self.database_folder(database)?;
+        let folder = root.join(&root.spelling(&encode(schema)?, &probe).await?);
+        let mut names = Vec::new();
+        for part in folder.folders().await? {
+            let Some(identifier) = decode(&part) else { continue };
+            let name = RelationName::new(database, schema, identifier);
+            if folder.join(&part).has_log(&name).await? {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes a schema stay although it has no table. Tells whether it is new.
+    ///
+    /// # Errors
+    /// If the storage can't be written.
+    pub(crate) async fn create_schema(&self, database: &str, schema: &str) -> Result<bool, EngineError> {
+        if self.schemas_of(database).await?.iter().any(|known| known.to_lowercase() == schema.to_lowercase()) {
+            return Ok(false);
+        }
+        let folder = self.database_folder(database)?.join(&encode(schema)?);
+        let marker = folder.path.clone().join(MARKER);
+        folder.store.put(&marker, "".into()).await.map_err(|error| failure::storage(&error, &format!("creating the schema `{schema}`")))?;
+        Ok(true)
+    }
+
+    /// Removes a schema's folder with all that is in it. Tells whether it was there.
+    ///
+    /// # Errors
+    /// If the storage can't be written.
+    pub(crate) async fn drop_schema(&self, database: &str, schema: &str) -> Result<bool, EngineError> {
+        for name in self.tables_of(database, schema).await? {
+            self.drop_table(&name).await?;
+        }
+        let root = self.database_folder(database)?;
+        let probe = RelationName::new(database, schema, "");
+        let folder = root.join(&root.spelling(&encode(schema)?, &probe).await?);
+        folder.delete(&format!("dropping the schema `{schema}`")).await
+    }
+
+    /// Removes a table's folder. Tells whether there was a table.
+    ///
+    /// # Errors
+    /// If something can't be removed.
+    pub(crate) async fn drop_table(&self, name: &RelationName) -> Result<bool, EngineError> {
+        self.forget(name);
+        let folder = self.folder(name).await?;
+        if !folder.has_log(name).await? {
+            return Ok(false);
+        }
+        folder.delete(&format!("dropping `{}`", name.short())).await
+    }
+
+    /// Writes a small object and removes it.
+    ///
+    /// # Errors
+    /// If either fails.
+    pub(super) async fn probe(&self) -> Result<(), EngineError> {
+        let path = self.main.path.clone().join(format!(".probe-{}", uuid::Uuid::new_v4()));
+        let context = format!("warehouse `{}`", self.main.written);
+        self.main.store.put(&path, "probe".into()).await.map_err(|error| failure::storage(&error, &context))?;
+        self.main.store.delete(&path).await.map_err(|error| failure::storage(&error, &context))
+    }
+}
+
+/// Keeps an empty schema's folder.
+const MARKER: &str = ".schema";
+
+/// The path of a log entry below a table's folder.
+pub(super) fn entry(version: u64) -> Path {
+    Path::from(format!("{LOG}/{version:020}.json"))
+}
+
+/// Whether a loaded table's newest log entry is still there, the same, and the newest.
+async fn is_newest(table: &DeltaTable, known: &ObjectMeta) -> bool {
+    let Some(version) = table.version() else { return false };
+    let store = table.object_store();
+    let (last, next) = (entry(version), entry(version + 1));
+    let (last, next) = futures::join!(store.head(&last), store.head(&next));
+    let same = last.is_ok_and(|found| found.last_modified == known.last_modified && found.size == known.size && found.e_tag == known.e_tag);
+    same && matches!(next, Err(StoreError::NotFound { .. }))
+}
+
+/// A loaded table as the engine's callers see it.
+///
+/// # Errors
+/// If the table's schema can't be read.
+pub(super) fn state(table: &DeltaTable, name: &RelationName) -> Result<RelationState, EngineError> {
+    let snapshot = table.snapshot().map_err(|error| failure::reading(&error, name))?;
+    let schema = snapshot.snapshot().arrow_schema();
+    let partition_by = snapshot.metadata().partition_columns().to_vec();
+    Ok(RelationState { kind: RelationKind::Table, schema, version: table.version(), sql: None, partition_by })
+}
+
+impl Folder {
+    fn join(&self, part: &str) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/{part}/", self.url.path().trim_end_matches('/')));
+        Self { url, path: self.path.clone().join(part), store: Arc::clone(&self.store) }
+    }
+
+    /// A builder of the table in this folder, over the folder's store.
+    pub(super) fn builder(&self, name: &RelationName) -> Result<DeltaTableBuilder, EngineError> {
+        self.builder_over(Arc::clone(&self.store), name)
+    }
+
+    /// As [`Folder::builder`], over another store with the same paths.
+    pub(super) fn builder_over(&self, store: ObjectStoreRef, name: &RelationName) -> Result<DeltaTableBuilder, EngineError> {
+        let builder = DeltaTableBuilder::from_url(self.url.clone()).map_err(|error| failure::reading(&error, name))?;
+        Ok(builder.with_storage_backend(store, self.url.clone()))
+    }
+
+    pub(super) async fn has_log(&self, name: &RelationName) -> Result<bool, EngineError> {
+        match self.store.list(Some(&self.path.clone().join(LOG))).next().await {
+            None | Some(Err(StoreError::NotFound { .. })) => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(error)) => Err(failure::storage(&error, &format!("reading `{}`", name.short()))),
+        }
+    }
+
+    /// The names of the folders in this one.
+    async fn folders(&self) -> Result<Vec<String>, EngineError> {
+        match self.store.list_with_delimiter(Some(&self.path)).await {
+            Ok(found) => Ok(found.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect()),
+            Err(StoreError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(failure::storage(&error, &format!("listing `{}`", self.path))),
+        }
+    }
+
+    /// How a part is spelt in this folder: itself, one that differs in case only, or itself where there is none.
+    async fn spelling(&self, part: &str, name: &RelationName) -> Result<String, EngineError> {
+        let mut same: Vec<_> = self.folders().await?.into_iter().filter(|found| found.eq_ignore_ascii_case(part)).collect();
+        same.sort();
+        match same.as_slice() {
+            [] => Ok(part.to_owned()),
+            [one] => Ok(one.clone()),
+            _ if same.iter().any(|found| found == part) => Ok(part.to_owned()),
+            _ => Err(EngineError::Unsupported {
+                message: format!(
+                    "`{}` means several folders that differ in case: {}",
+                    name.short(),
+                    same.iter().map(|found| format!("`{found}`")).collect::<Vec<_>>().join(", ")
+                ),
+                help: Some("spell the name as the folder that is meant".into()),
+            }),
+        }
+    }
+
+    /// Deletes everything below the folder: the log first, newest entry first, so that no reader finds a log whose
+    /// files are gone. Tells whether there was anything.
+    async fn delete(&self, context: &str) -> Result<bool, EngineError> {
+        let found: Result<Vec<ObjectMeta>, _> = self.store.list(Some(&self.path)).try_collect().await;
+        let mut paths: Vec<Path> = match found {
+            Ok(found) => found.into_iter().map(|meta| meta.location).collect(),
+            Err(StoreError::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(failure::storage(&error, context)),
+        };
+        let log = self.path.clone().join(LOG);
+        paths.sort_by_key(|path| (!path.prefix_matches(&log), std::cmp::Reverse(path.clone())));
+        let any = !paths.is_empty();
+        let logs = paths.iter().take_while(|path| path.prefix_matches(&log)).count();
+        let data = paths.split_off(logs);
+        for group in [paths, data] {
+            let mut deleted = self.store.delete_stream(futures::stream::iter(group.into_iter().map(Ok)).boxed());
+            while let Some(result) = deleted.next().await {
+                match result {
+                    Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                    Err(error) => return Err(failure::storage(&error, context)),
+                }
+            }
+        }
+        Ok(any)
+    }
+}
+
+fn root(written: &str, options: &EngineOptions, runtime: &RuntimeEnv) -> Result<Root, EngineError> {
+    let invalid = |reason: String| {
+        EngineError::Diagnosed(Box::new(
+            Diagnostic::error(Code::StorageUri, format!("the warehouse `{written}` is not a path or URI: {reason}"))
+                .help("use a folder, or a URI of `file`, `memory`, `s3`, `az`, `abfss` or `gs`"),
+        ))
+    };
+    let mut url = match written.split_once("://") {
+        Some(("file", path)) => {
+            Url::from_directory_path(path.strip_prefix("localhost").unwrap_or(path)).map_err(|()| invalid("the path is not absolute".into()))?
+        }
+        Some(_) => Url::parse(written).map_err(|error| invalid(error.to_string()))?,
+        None => {
+            let project = std::path::absolute(&options.project_dir).map_err(|error| invalid(error.to_string()))?;
+            Url::from_directory_path(project.join(written)).map_err(|()| invalid("the path is not absolute".into()))?
+        }
+    };
+    let trimmed = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&format!("{trimmed}/"));
+    let store = store::root_store(written, &url, &options.storage_options)?;
+    if url.scheme() != "file" {
+        runtime.register_object_store(&url, Arc::clone(&store));
+    }
+    let path = Path::from_url_path(url.path()).map_err(|error| invalid(error.to_string()))?;
+    Ok(Root { url, path, store, written: written.to_owned() })
+}

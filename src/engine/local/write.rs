@@ -1,0 +1,292 @@
+//! Staging rows for a table: data files go to their place, the commit that would name them stays in memory.
+//!
+//! An overwrite is staged as if the table were new, whatever is there: so its schema, partitions and settings are those
+//! of this write alone. What it replaces is looked up when it is published.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::datasource::provider_as_source;
+use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use deltalake::datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use deltalake::datafusion::physical_plan::ExecutionPlan;
+use deltalake::delta_datafusion::planner::DeltaPlanner;
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake::kernel::transaction::CommitProperties;
+use deltalake::kernel::{Action, MetadataValue, StructField, StructType};
+use deltalake::logstore::get_actions;
+use deltalake::logstore::object_store::ObjectStoreExt as _;
+use deltalake::logstore::object_store::path::Path;
+use deltalake::protocol::SaveMode;
+use deltalake::{DeltaTable, DeltaTableError};
+use serde_json::Value as Json;
+
+use super::super::{CommitLabel, EngineError, InputVersion, TableInput, TableSettings, TableWrite, WriteMode};
+use super::schema::table_schema;
+use super::store::{StagingStore, Visible, scoped_runtime};
+use super::tap::{Gauge, Tap};
+use super::warehouse::Folder;
+use super::{LocalEngine, catalog, failure};
+use crate::base::Code;
+use crate::manifest::RelationName;
+use crate::sql::SqlError;
+
+/// Rows that are written and not published.
+#[derive(Debug)]
+pub(super) struct StagedTable {
+    pub(super) relation: RelationName,
+    pub(super) folder: Folder,
+    pub(super) mode: WriteMode,
+    /// What the log held when the write began; `None` where there was no table.
+    pub(super) base: Option<DeltaTable>,
+    /// The table as the write leaves it.
+    pub(super) table: DeltaTable,
+    pub(super) store: Arc<StagingStore>,
+    /// What the write would commit, without information about the commit.
+    pub(super) actions: Vec<Action>,
+    /// Information for the commit: where it came from, and the write's metrics.
+    pub(super) metadata: HashMap<String, Json>,
+    pub(super) rows: u64,
+    marker: Path,
+}
+
+/// The rows to write, planned.
+struct Rows {
+    plan: Arc<dyn ExecutionPlan>,
+    state: SessionState,
+    inputs: Vec<InputVersion>,
+}
+
+/// Writes the rows of an input aside.
+///
+/// # Errors
+/// If the input fails, its columns have no place in the table, or the files can't be written. Nothing stays then.
+pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<StagedTable, EngineError> {
+    let rows = rows(engine, &write.input).await?;
+    let schema = table_schema(&rows.plan.schema(), &write.columns, &write.relation)?;
+    let partition_by = partitions(&write.settings.partition_by, &schema, &write.relation)?;
+    let base = engine.warehouse.open_table(&write.relation).await?;
+    let folder = engine.warehouse.folder(&write.relation).await?;
+    let mode = if base.is_none() { WriteMode::Overwrite } else { write.mode };
+    let visible = match (mode, base.as_ref().and_then(DeltaTable::version)) {
+        (WriteMode::Append, Some(version)) => Visible::UpTo(version),
+        (WriteMode::Append | WriteMode::Overwrite, _) => Visible::Nothing,
+    };
+    let store = StagingStore::new(Arc::clone(&folder.store), folder.path.clone(), visible);
+    let marker = folder.path.clone().join(format!("_staging-{}", uuid::Uuid::new_v4().simple()));
+    let outcome = async {
+        // On a local disk the log can't be read before the table's folder is there.
+        store.put(&marker, "".into()).await.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
+        let first = match mode {
+            WriteMode::Append => open(&folder, &store, &write.relation).await?,
+            WriteMode::Overwrite => create(&folder, &store, &schema, &partition_by, write, base.as_ref()).await?,
+        };
+        fill(engine, rows, first, schema, write).await
+    };
+    match outcome.await {
+        Ok((table, rows, metadata)) => {
+            let actions = staged_actions(&table, visible, &write.relation).await?;
+            Ok(StagedTable { relation: write.relation.clone(), folder, mode, base, table, store, actions, metadata, rows, marker })
+        }
+        Err(error) => {
+            let _ = store.discard().await;
+            Err(error)
+        }
+    }
+}
+
+async fn rows(engine: &LocalEngine, input: &TableInput) -> Result<Rows, EngineError> {
+    match input {
+        TableInput::Query(sql) => {
+            let bound = catalog::bind_session(engine, sql, &[]).await?;
+            let plan = bound.state.create_physical_plan(&bound.plan).await.map_err(|error| failure::query(error, sql))?;
+            Ok(Rows { plan, state: bound.state, inputs: bound.inputs })
+        }
+        TableInput::Seed(seed) => {
+            let state = engine.session();
+            let provider = engine.files.seed_provider(&state, seed).await?;
+            let plan = provider.scan(&state, None, &[], None).await.map_err(|error| failure::query(error, ""))?;
+            Ok(Rows { plan, state, inputs: Vec::new() })
+        }
+    }
+}
+
+/// Partition columns as the schema spells them.
+fn partitions(wanted: &[String], schema: &Schema, relation: &RelationName) -> Result<Vec<String>, EngineError> {
+    wanted
+        .iter()
+        .map(|name| {
+            let found = schema.fields().iter().find(|field| field.name().eq_ignore_ascii_case(name));
+            found.map(|field| field.name().clone()).ok_or_else(|| {
+                let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+                let near = crate::base::nearest(name, columns.iter().copied())
+                    .map_or_else(|| format!("the columns are {}", columns.join(", ")), |near| format!("did you mean `{near}`?"));
+                EngineError::Sql(Box::new(
+                    SqlError::new(Code::UnknownColumn, format!("`{}` is to be partitioned by `{name}`, which is no column of it", relation.short()))
+                        .help(near),
+                ))
+            })
+        })
+        .collect()
+}
+
+async fn open(folder: &Folder, store: &Arc<StagingStore>, relation: &RelationName) -> Result<DeltaTable, EngineError> {
+    let mut table = folder.builder_over(Arc::clone(store) as _, relation)?.build().map_err(|error| failure::reading(&error, relation))?;
+    table.load().await.map_err(|error| failure::reading(&error, relation))?;
+    Ok(table)
+}
+
+/// A new table in memory, with the schema to the letter.
+async fn create(
+    folder: &Folder,
+    store: &Arc<StagingStore>,
+    schema: &SchemaRef,
+    partition_by: &[String],
+    write: &TableWrite,
+    base: Option<&DeltaTable>,
+) -> Result<DeltaTable, EngineError> {
+    let relation = &write.relation;
+    let table = folder.builder_over(Arc::clone(store) as _, relation)?.build().map_err(|error| failure::reading(&error, relation))?;
+    let mut create = table
+        .create()
+        .with_columns(delta_fields(schema, &write.settings).map_err(|error| failure::writing(error, relation))?)
+        .with_partition_columns(partition_by.to_vec())
+        .with_configuration(configuration(&write.settings, base))
+        .with_raise_if_key_not_exists(false)
+        .with_save_mode(SaveMode::ErrorIfExists);
+    if let Some(description) = &write.settings.description {
+        create = create.with_comment(description);
+    }
+    create.await.map_err(|error| failure::writing(error, relation))
+}
+
+/// The settings of a table that is there stay unless this write names them; the change feed is for new tables.
+fn configuration(settings: &TableSettings, base: Option<&DeltaTable>) -> HashMap<String, Option<String>> {
+    const CHANGE_FEED: &str = "delta.enableChangeDataFeed";
+    let mut configuration: HashMap<String, Option<String>> = HashMap::new();
+    match base.and_then(|table| table.snapshot().ok()) {
+        Some(snapshot) => configuration.extend(snapshot.metadata().configuration().iter().map(|(key, value)| (key.clone(), Some(value.clone())))),
+        None if settings.change_feed => drop(configuration.insert(CHANGE_FEED.into(), Some("true".into()))),
+        None => {}
+    }
+    configuration.extend(settings.properties.iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
+    configuration
+}
+
+fn delta_fields(schema: &SchemaRef, settings: &TableSettings) -> Result<Vec<StructField>, DeltaTableError> {
+    let converted: StructType = schema.as_ref().try_into_kernel()?;
+    let commented = |field: &StructField| {
+        let comment = settings.column_comments.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.name()));
+        let mut field = field.clone();
+        if let Some((_, text)) = comment {
+            field.metadata.insert("comment".into(), MetadataValue::String(text.clone()));
+        }
+        field
+    };
+    Ok(converted.fields().map(commented).collect())
+}
+
+/// Streams the rows into a staged table.
+async fn fill(
+    engine: &LocalEngine,
+    rows: Rows,
+    table: DeltaTable,
+    schema: SchemaRef,
+    write: &TableWrite,
+) -> Result<(DeltaTable, u64, HashMap<String, Json>), EngineError> {
+    let gauge = Gauge::default();
+    let target = if write.mode == WriteMode::Append && table.version().is_some_and(|version| version > 0) {
+        delta_schema(&table, &write.relation)?
+    } else {
+        schema
+    };
+    let plan = logical(rows.plan, target, &write.relation, gauge.clone())?;
+    let state = SessionStateBuilder::new_from_existing(rows.state)
+        .with_runtime_env(scoped_runtime(&engine.runtime))
+        .with_query_planner(DeltaPlanner::new())
+        .build();
+    let properties = CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
+    let written = table
+        .write(vec![])
+        .with_input_plan(plan)
+        .with_session_state(Arc::new(state))
+        .with_save_mode(SaveMode::Append)
+        .with_commit_properties(properties)
+        .await;
+    let table = written.map_err(|error| match gauge.failure() {
+        Some(cause) => failure::query(cause, query_text(&write.input)),
+        None => failure::writing(error, &write.relation),
+    })?;
+    Ok((table, gauge.rows(), label(&write.label, &rows.inputs)))
+}
+
+fn query_text(input: &TableInput) -> &str {
+    match input {
+        TableInput::Query(sql) => sql,
+        TableInput::Seed(_) => "",
+    }
+}
+
+/// The schema of a table that is appended to.
+fn delta_schema(table: &DeltaTable, relation: &RelationName) -> Result<SchemaRef, EngineError> {
+    let snapshot = table.snapshot().map_err(|error| failure::reading(&error, relation))?;
+    Ok(snapshot.snapshot().arrow_schema())
+}
+
+fn logical(plan: Arc<dyn ExecutionPlan>, schema: SchemaRef, relation: &RelationName, gauge: Gauge) -> Result<LogicalPlan, EngineError> {
+    let tap: Arc<dyn TableProvider> = Arc::new(Tap::new(plan, schema, &relation.short(), gauge));
+    let built = LogicalPlanBuilder::scan("rows", provider_as_source(tap), None).and_then(LogicalPlanBuilder::build);
+    built.map_err(|error| failure::query(error, ""))
+}
+
+/// What a commit says of where it came from.
+fn label(label: &CommitLabel, inputs: &[InputVersion]) -> HashMap<String, Json> {
+    let inputs: serde_json::Map<String, Json> = inputs.iter().map(|input| (input.relation.clone(), Json::from(input.version))).collect();
+    let mut metadata = HashMap::from([("alluvium.inputs".to_owned(), Json::Object(inputs))]);
+    if !label.run_id.is_empty() {
+        metadata.insert("alluvium.runId".into(), Json::from(label.run_id.clone()));
+        metadata.insert("alluvium.node".into(), Json::from(label.node.clone()));
+    }
+    metadata
+}
+
+/// The actions of all staged commits, in order.
+async fn staged_actions(table: &DeltaTable, visible: Visible, relation: &RelationName) -> Result<Vec<Action>, EngineError> {
+    let first = match visible {
+        Visible::Nothing => 0,
+        Visible::UpTo(version) => version + 1,
+    };
+    let mut actions = Vec::new();
+    for version in first..=table.version().unwrap_or(0) {
+        let bytes = table.log_store().read_commit_entry(version).await.map_err(|error| failure::reading(&error, relation))?;
+        let Some(bytes) = bytes else { continue };
+        actions.extend(get_actions(version, &bytes).map_err(|error| failure::reading(&error, relation))?);
+    }
+    Ok(actions)
+}
+
+impl StagedTable {
+    /// The table with the staged rows, for audits.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(super) async fn provider(&self, engine: &LocalEngine) -> Result<Arc<dyn TableProvider>, EngineError> {
+        self.table.update_datafusion_session(&engine.session()).map_err(|error| failure::reading(&error, &self.relation))?;
+        self.table.table_provider().await.map_err(|error| failure::query(error, ""))
+    }
+
+    /// Removes what only staging needed, once the rows are published.
+    pub(super) async fn tidy(&self) {
+        let _ = self.folder.store.delete(&self.marker).await;
+    }
+
+    /// Deletes the files that were written.
+    ///
+    /// # Errors
+    /// If one can't be deleted.
+    pub(super) async fn dismiss(&self) -> Result<(), EngineError> {
+        self.store.discard().await.map_err(|error| failure::storage(&error, &format!("dismissing what was staged for `{}`", self.relation.short())))
+    }
+}

@@ -1,0 +1,16 @@
+//! Running: a ready queue over the DAG, one node's steps in order, retries, cancellation, and the results.
+//!
+//! Knows nodes, compiled SQL and the engine's verbs; decides nothing about materializations (`plan` does) and prints
+//! nothing (events do).
+
+mod audit;
+mod node;
+mod port;
+mod queue;
+mod run;
+mod verdict;
+
+pub use audit::audits;
+pub use port::EnginePort;
+pub use queue::{RunOrder, run_order};
+pub use run::{RunOptions, RunReport, run};

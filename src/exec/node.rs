@@ -1,0 +1,275 @@
+//! One node from its compiled SQL to its results: its steps in order, its audits, and another try when it lost against
+//! another writer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deltalake::arrow::array::AsArray;
+use deltalake::arrow::datatypes::Int64Type;
+use futures::TryStreamExt as _;
+
+use super::run::Shared;
+use super::verdict::{Verdict, judge};
+use crate::base::{Diagnostic, Event, NodeOutcome};
+use crate::compile::{Compilation, CompiledNode};
+use crate::engine::{CommitLabel, EngineError, Outcome, Overlay, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode};
+use crate::manifest::{Node, NodeId, NodeResult, ResourceType, TimeSpan};
+use crate::plan::{PlanOptions, PlanStep, plan_node, test_query, verdict};
+use crate::sql::sql_error;
+
+/// How often a node that loses against other writers is tried before it is given up.
+const ATTEMPTS: u32 = 8;
+
+/// What a node came to.
+pub(super) struct Ended {
+    pub outcome: NodeOutcome,
+    pub message: String,
+    pub diagnostics: Vec<Diagnostic>,
+    pub rows: Option<u64>,
+    pub failures: Option<u64>,
+    pub compiled: Option<Arc<CompiledNode>>,
+    /// When compiling, as far as it was done here, ended.
+    pub compiled_at: DateTime<Utc>,
+    /// The tests that ran between staging and publishing.
+    pub audits: Vec<(NodeId, Ended, DateTime<Utc>)>,
+}
+
+impl Ended {
+    fn new(outcome: NodeOutcome, message: impl Into<String>, at: DateTime<Utc>) -> Self {
+        Self {
+            outcome,
+            message: message.into(),
+            diagnostics: Vec::new(),
+            rows: None,
+            failures: None,
+            compiled: None,
+            compiled_at: at,
+            audits: Vec::new(),
+        }
+    }
+
+    pub(super) fn skipped(message: &str, at: DateTime<Utc>) -> Self {
+        Self::new(NodeOutcome::Skipped, message, at)
+    }
+
+    fn failed(diagnostics: Vec<Diagnostic>, at: DateTime<Utc>) -> Self {
+        let message = diagnostics.first().map_or_else(String::new, |diagnostic| diagnostic.message.clone());
+        Self { diagnostics, ..Self::new(NodeOutcome::Error, message, at) }
+    }
+}
+
+/// Why a node's steps stopped.
+enum Stopped {
+    Engine(EngineError),
+    /// An audit of error severity failed; the rows were not published.
+    Audit(String),
+}
+
+impl From<EngineError> for Stopped {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// Runs a node, whatever it is.
+pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
+    let compilation = shared.compilation(node).await;
+    let at = shared.events.now();
+    let compiled = match compilation {
+        Compilation::Ready(compiled) => compiled,
+        Compilation::Failed(diagnostics) => return Ended::failed(diagnostics, at),
+        Compilation::Skipped { because } => return Ended::new(NodeOutcome::Skipped, format!("because of `{}`", shared.name(&because)), at),
+        Compilation::Deferred { reason } => return Ended::new(NodeOutcome::Error, format!("can't be compiled: {reason}"), at),
+    };
+    let mut ended = match node.resource_type() {
+        ResourceType::Test => run_test(shared, node, &compiled, &[]).await,
+        _ => build(shared, node, &compiled).await,
+    };
+    ended.compiled_at = at;
+    ended.compiled = Some(compiled);
+    ended
+}
+
+async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
+    let at = shared.events.now();
+    let audits = shared.order.audits.get(&node.id).cloned().unwrap_or_default();
+    let options = PlanOptions { run_id: shared.options.run_id.clone(), audits };
+    let plan = match plan_node(node, compiled, &options) {
+        Ok(plan) => plan,
+        Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
+    };
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let mut ended = Ended::new(NodeOutcome::Success, "", at);
+        match carry_out(shared, node, compiled, &plan.steps, &mut ended).await {
+            Ok(()) => return ended,
+            Err(Stopped::Engine(EngineError::Conflict { .. })) if attempt < ATTEMPTS => pause(attempt).await,
+            Err(Stopped::Engine(error)) => return Ended { audits: ended.audits, ..engine_failure(node, compiled, error, at) },
+            Err(Stopped::Audit(message)) => return Ended { audits: ended.audits, ..Ended::new(NodeOutcome::Error, message, at) },
+        }
+    }
+}
+
+/// Waits a little longer each time, and not as long as its rival.
+async fn pause(attempt: u32) {
+    let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt * attempt) + jitter)).await;
+}
+
+async fn carry_out(shared: &Shared, node: &Node, compiled: &CompiledNode, steps: &[PlanStep], ended: &mut Ended) -> Result<(), Stopped> {
+    let mut stage: Option<StageId> = None;
+    for step in steps {
+        let done = carry_out_step(shared, node, compiled, step, &mut stage, ended).await;
+        if done.is_err() {
+            if let Some(stage) = stage {
+                shared.engine.execute(&Step::Dismiss(stage)).await?;
+            }
+            return done;
+        }
+    }
+    Ok(())
+}
+
+async fn carry_out_step(
+    shared: &Shared,
+    node: &Node,
+    compiled: &CompiledNode,
+    step: &PlanStep,
+    stage: &mut Option<StageId>,
+    ended: &mut Ended,
+) -> Result<(), Stopped> {
+    let step = match step {
+        PlanStep::StageTable(write) => Step::StageTable(write.clone()),
+        PlanStep::StageFiles(write) => Step::StageFiles(write.clone()),
+        PlanStep::PutView(write) => Step::PutView(write.clone()),
+        PlanStep::Publish => match *stage {
+            Some(stage) => Step::Publish(stage),
+            None => return Ok(()),
+        },
+        PlanStep::Audit(tests) => return audit(shared, node, compiled, tests, *stage, ended).await,
+    };
+    if !compiled.sql.is_empty() && stage.is_none() {
+        shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
+    }
+    match shared.engine.execute(&step).await? {
+        Outcome::Staged { stage: staged, rows } => {
+            *stage = Some(staged);
+            ended.rows = Some(rows);
+            ended.message = if rows == 1 { "1 row".into() } else { format!("{rows} rows") };
+        }
+        Outcome::Published { .. } => *stage = None,
+        Outcome::Done { changed } => ended.message = if changed { "created".into() } else { "unchanged".into() },
+    }
+    Ok(())
+}
+
+/// Runs the tests of a node over its staged rows; for a view, which has none, over its query.
+async fn audit(
+    shared: &Shared,
+    node: &Node,
+    compiled: &CompiledNode,
+    tests: &[NodeId],
+    stage: Option<StageId>,
+    ended: &mut Ended,
+) -> Result<(), Stopped> {
+    let Some(name) = node.relation.clone() else { return Ok(()) };
+    let overlay = match stage {
+        Some(stage) => Overlay::Stage { name, stage },
+        None => Overlay::Query { name, sql: compiled.sql.clone() },
+    };
+    let overlays = [overlay];
+    ended.audits.clear();
+    let mut failed = Vec::new();
+    for test in tests.iter().filter_map(|id| shared.compiled.project.nodes.get(id)) {
+        let started = shared.events.now();
+        let result = match shared.compilation(test).await {
+            Compilation::Ready(compiled) => Ended { compiled: Some(Arc::clone(&compiled)), ..run_test(shared, test, &compiled, &overlays).await },
+            Compilation::Failed(diagnostics) => Ended::failed(diagnostics, started),
+            Compilation::Skipped { because } => Ended::new(NodeOutcome::Skipped, format!("because of `{}`", shared.name(&because)), started),
+            Compilation::Deferred { reason } => Ended::new(NodeOutcome::Error, format!("can't be compiled: {reason}"), started),
+        };
+        if result.outcome.is_failure() {
+            failed.push(format!("`{}`", test.name));
+        }
+        ended.audits.push((test.id.clone(), result, started));
+    }
+    match failed.len() {
+        0 => Ok(()),
+        1 => Err(Stopped::Audit(format!("not published: the audit {} failed", failed.join(", ")))),
+        more => Err(Stopped::Audit(format!("not published: {more} audits failed: {}", failed.join(", ")))),
+    }
+}
+
+async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Ended {
+    let at = shared.events.now();
+    shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
+    match ask(shared, node, compiled, overlays).await {
+        Ok(verdict) => {
+            let (outcome, message) = judge(verdict, &node.config.test);
+            Ended { failures: Some(verdict.failures), ..Ended::new(outcome, message, at) }
+        }
+        Err(error) => engine_failure(node, compiled, error, at),
+    }
+}
+
+async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
+    let query = test_query(&compiled.sql, &node.config.test);
+    let Some(relation) = node.relation.as_ref().filter(|_| overlays.is_empty()) else {
+        return one_verdict(shared, &query.verdict, overlays).await;
+    };
+    let write = TableWrite {
+        relation: relation.clone(),
+        input: TableInput::Query(query.rows),
+        mode: WriteMode::Overwrite,
+        columns: Vec::new(),
+        settings: TableSettings::default(),
+        label: CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() },
+    };
+    if let Outcome::Staged { stage, .. } = shared.engine.execute(&Step::StageTable(write)).await? {
+        shared.engine.execute(&Step::Publish(stage)).await?;
+    }
+    one_verdict(shared, &verdict(&relation.to_string(), &node.config.test), &[]).await
+}
+
+async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
+    let failed = |error| EngineError::Sql(Box::new(sql_error(&error, sql)));
+    let batches: Vec<_> = shared.engine.query(sql, overlays).await?.try_collect().await.map_err(failed)?;
+    let found = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() == 3).and_then(|batch| {
+        let failures = batch.column(0).as_primitive_opt::<Int64Type>()?.value(0);
+        let flag = |at: usize| Some(batch.column(at).as_boolean_opt()?.value(0));
+        Some(Verdict { failures: u64::try_from(failures).unwrap_or(0), should_warn: flag(1)?, should_error: flag(2)? })
+    });
+    found.ok_or_else(|| EngineError::Unsupported {
+        message: "the test gives no verdict".into(),
+        help: Some("`warn_if` and `error_if` compare the number of failures, e.g. `> 10`; `fail_calc` is one aggregate".into()),
+    })
+}
+
+fn engine_failure(node: &Node, compiled: &CompiledNode, error: EngineError, at: DateTime<Utc>) -> Ended {
+    let about = format!("this {}", node.resource_type().name());
+    match error {
+        EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(&error, &about)], at),
+        EngineError::Diagnosed(diagnostic) => Ended::failed(vec![*diagnostic], at),
+        EngineError::Interrupted => Ended::new(NodeOutcome::Skipped, "the run was interrupted", at),
+        EngineError::Unsupported { message, help: Some(help) } => Ended::new(NodeOutcome::Error, format!("{message}\n  help: {help}"), at),
+        other => Ended::new(NodeOutcome::Error, other.to_string(), at),
+    }
+}
+
+/// The result as reports and artifacts keep it.
+pub(super) fn result(node: &Node, ended: &Ended, started: DateTime<Utc>, finished: DateTime<Utc>, thread: &str) -> NodeResult {
+    NodeResult {
+        id: node.id.clone(),
+        outcome: ended.outcome,
+        message: ended.message.clone(),
+        failures: ended.failures,
+        rows_affected: ended.rows,
+        compile: Some(TimeSpan { start: started, end: ended.compiled_at.max(started) }),
+        execute: Some(TimeSpan { start: ended.compiled_at.max(started), end: finished }),
+        thread: thread.to_owned(),
+        compiled_sql: ended.compiled.as_ref().map(|compiled| compiled.sql.clone()).filter(|sql| !sql.is_empty()),
+        relation: node.relation.clone(),
+    }
+}

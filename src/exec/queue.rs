@@ -1,0 +1,73 @@
+//! Which nodes run, and what each waits for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::graph::Dag;
+use crate::manifest::{Materialization, NodeId, ResourceType};
+use crate::resolve::Project;
+
+/// Nodes in the order of the DAG, with what each waits for and which tests audit it.
+#[derive(Debug, Clone, Default)]
+pub struct RunOrder {
+    /// Parents before children, else by id.
+    pub nodes: Vec<NodeId>,
+    /// Selected nodes that must be done before.
+    pub waits_for: HashMap<NodeId, BTreeSet<NodeId>>,
+    /// Tests that run between writing a node's files and committing them. They are not in `nodes`.
+    pub audits: BTreeMap<NodeId, Vec<NodeId>>,
+}
+
+/// The order in which the selected nodes run.
+///
+/// A node waits for its nearest selected ancestors, whatever lies between them. With `tests_gate` (as `build` has it), a
+/// node also waits for the tests of its ancestors, so that it is skipped if one fails. With `audits`, tests whose other
+/// parents are all ancestors of the node they are about become audits of it.
+#[must_use]
+pub fn run_order(project: &Project, dag: &Dag, selected: &BTreeSet<NodeId>, tests_gate: bool, audits: &BTreeMap<NodeId, Vec<NodeId>>) -> RunOrder {
+    let audited: HashSet<&NodeId> = audits.values().flatten().collect();
+    let runs = |id: &NodeId| selected.contains(id) && !audited.contains(id) && is_run(project, id);
+    let nodes: Vec<NodeId> = dag.order().iter().filter(|id| runs(id)).cloned().collect();
+    let mut nearest: HashMap<NodeId, BTreeSet<NodeId>> = HashMap::new();
+    for id in dag.order() {
+        let mut found = BTreeSet::new();
+        for parent in dag.parents(id) {
+            if runs(parent) {
+                found.insert(parent.clone());
+            } else if let Some(above) = nearest.get(parent) {
+                found.extend(above.iter().cloned());
+            }
+        }
+        nearest.insert(id.clone(), found);
+    }
+    let mut waits_for: HashMap<NodeId, BTreeSet<NodeId>> =
+        nodes.iter().map(|id| (id.clone(), nearest.get(id).cloned().unwrap_or_default())).collect();
+    if tests_gate {
+        add_test_gates(project, dag, &nodes, &mut waits_for);
+    }
+    RunOrder { nodes, waits_for, audits: audits.clone() }
+}
+
+/// A child of a tested node waits for the test, unless the test itself needs something beside or below that child.
+fn add_test_gates(project: &Project, dag: &Dag, nodes: &[NodeId], waits_for: &mut HashMap<NodeId, BTreeSet<NodeId>>) {
+    let is_test = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::Test);
+    let running: HashSet<&NodeId> = nodes.iter().collect();
+    let mut ancestors: HashMap<&NodeId, HashSet<NodeId>> = HashMap::new();
+    for test in nodes.iter().filter(|id| is_test(id)) {
+        let parents: Vec<&NodeId> = dag.parents(test);
+        let children: BTreeSet<&NodeId> = parents.iter().flat_map(|parent| dag.children(parent)).filter(|id| !is_test(id)).collect();
+        for child in children.into_iter().filter(|id| running.contains(*id)) {
+            let above = ancestors.entry(child).or_insert_with(|| dag.ancestors(child, None));
+            if parents.iter().all(|parent| above.contains(*parent)) {
+                waits_for.entry(child.clone()).or_default().insert(test.clone());
+            }
+        }
+    }
+}
+
+fn is_run(project: &Project, id: &NodeId) -> bool {
+    project.nodes.get(id).is_some_and(|node| match node.resource_type() {
+        ResourceType::Model => node.config.materialization != Materialization::Ephemeral,
+        ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
+        ResourceType::Analysis | ResourceType::Source | ResourceType::Exposure => false,
+    })
+}

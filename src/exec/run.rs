@@ -1,0 +1,331 @@
+//! A run: nodes start when what they wait for is done, up to the number of threads; what reads a failed node is skipped.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::node::{Ended, result, run_node};
+use super::{EnginePort, RunOrder};
+use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
+use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_node};
+use crate::engine::Engine;
+use crate::manifest::{Node, NodeId, NodeResult, ResourceType};
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Nodes that run side by side.
+    pub threads: usize,
+    pub fail_fast: bool,
+    /// Stands in every commit and every artifact.
+    pub run_id: String,
+    /// What log lines call the target.
+    pub target: String,
+    /// Where the compiled SQL of a node can be read, for messages about failures.
+    pub compiled_path: fn(&Node) -> String,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct RunReport {
+    /// In the order in which nodes ended; audits stand before the node they audited.
+    pub results: Vec<NodeResult>,
+    pub totals: Totals,
+    pub elapsed_seconds: f64,
+    pub interrupted: bool,
+}
+
+/// What all nodes of a run share.
+pub(super) struct Shared {
+    pub compiled: Arc<CompiledProject>,
+    pub order: RunOrder,
+    pub engine: Arc<dyn Engine>,
+    pub events: Events,
+    pub options: RunOptions,
+    planner: Planner,
+    /// What was compiled during the run, because it had to wait for its parents.
+    late: Mutex<BTreeMap<NodeId, Compilation>>,
+    surroundings: Arc<dyn Surroundings>,
+}
+
+impl Shared {
+    pub(super) fn name(&self, id: &NodeId) -> String {
+        self.compiled.project.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone())
+    }
+
+    /// A node's SQL: as compiled before the run, or compiled now, when its parents are built.
+    pub(super) async fn compilation(&self, node: &Node) -> Compilation {
+        match self.compiled.nodes.get(&node.id) {
+            Some(Compilation::Deferred { .. }) | None => {}
+            Some(known) => return known.clone(),
+        }
+        let mut late = self.late.lock().await;
+        for id in self.deferred_ephemeral_parents(node) {
+            if let Some(parent) = self.compiled.project.nodes.get(&id).filter(|_| !late.contains_key(&id)) {
+                let compilation = compile_node(&self.compiled.project, &self.planner, parent, &self.known(&late), &self.surroundings).await;
+                late.insert(id, compilation);
+            }
+        }
+        let known = self.known(&late);
+        drop(late);
+        compile_node(&self.compiled.project, &self.planner, node, &known, &self.surroundings).await
+    }
+
+    fn known(&self, late: &BTreeMap<NodeId, Compilation>) -> BTreeMap<NodeId, Compilation> {
+        self.compiled.nodes.iter().chain(late).map(|(id, compilation)| (id.clone(), compilation.clone())).collect()
+    }
+
+    /// Parents first.
+    fn deferred_ephemeral_parents(&self, node: &Node) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        let mut open = vec![node];
+        while let Some(reader) = open.pop() {
+            for parent in reader.depends_on.iter().filter_map(|id| self.compiled.project.nodes.get(id)) {
+                let deferred = matches!(self.compiled.nodes.get(&parent.id), Some(Compilation::Deferred { .. }));
+                if deferred && parent.relation.is_none() {
+                    found.push(parent.id.clone());
+                    open.push(parent);
+                }
+            }
+        }
+        found.reverse();
+        found
+    }
+}
+
+/// Runs the nodes of `order`. Cancelling dismisses what is being staged and skips the rest.
+pub async fn run(
+    compiled: Arc<CompiledProject>,
+    order: RunOrder,
+    engine: Arc<dyn Engine>,
+    events: Events,
+    options: RunOptions,
+    cancel: CancellationToken,
+) -> RunReport {
+    let began = events.now();
+    let total = order.nodes.len() + order.audits.values().map(Vec::len).sum::<usize>();
+    events.send(&Event::RunStarted { threads: options.threads, target: options.target.clone(), total });
+    let surroundings: Arc<dyn Surroundings> =
+        Arc::new(EnginePort { engine: Arc::clone(&engine), events: events.clone(), runtime: Handle::current(), queries: true });
+    let planner = Planner::new(&compiled.project);
+    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings });
+    let mut queue = Queue::new(Arc::clone(&shared), total);
+    queue.work(&cancel).await;
+    let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    let report = RunReport { results: queue.results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled() };
+    events.send(&Event::RunFinished { totals: report.totals, elapsed_seconds });
+    report
+}
+
+/// A node that ended, as its task hands it back.
+struct Finished {
+    id: NodeId,
+    start: NodeStart,
+    slot: usize,
+    ended: Ended,
+}
+
+struct Queue {
+    shared: Arc<Shared>,
+    total: usize,
+    started: usize,
+    /// What each node still waits for.
+    waiting: HashMap<NodeId, BTreeSet<NodeId>>,
+    /// Who waits for a node.
+    readers: HashMap<NodeId, Vec<NodeId>>,
+    /// By position in the order.
+    ready: BTreeSet<usize>,
+    position: HashMap<NodeId, usize>,
+    /// Nodes that will not run, and because of which.
+    blocked: HashMap<NodeId, NodeId>,
+    free: BTreeSet<usize>,
+    results: Vec<NodeResult>,
+    totals: Totals,
+    stopping: bool,
+}
+
+impl Queue {
+    fn new(shared: Arc<Shared>, total: usize) -> Self {
+        let position: HashMap<NodeId, usize> = shared.order.nodes.iter().enumerate().map(|(at, id)| (id.clone(), at)).collect();
+        let waiting = shared.order.waits_for.clone();
+        let mut readers: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+        for (id, parents) in &waiting {
+            for parent in parents {
+                readers.entry(parent.clone()).or_default().push(id.clone());
+            }
+        }
+        let ready =
+            shared.order.nodes.iter().enumerate().filter(|(_, id)| waiting.get(*id).is_none_or(BTreeSet::is_empty)).map(|(at, _)| at).collect();
+        let free = (1..=shared.options.threads.max(1)).collect();
+        Self {
+            shared,
+            total,
+            started: 0,
+            waiting,
+            readers,
+            ready,
+            position,
+            blocked: HashMap::new(),
+            free,
+            results: Vec::new(),
+            totals: Totals::default(),
+            stopping: false,
+        }
+    }
+
+    async fn work(&mut self, cancel: &CancellationToken) {
+        let mut running: JoinSet<Finished> = JoinSet::new();
+        loop {
+            while !self.stopping && !cancel.is_cancelled() {
+                let Some(slot) = self.free.first().copied() else { break };
+                let Some(at) = self.ready.pop_first() else { break };
+                self.start(at, slot, &mut running);
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled(), if !running.is_empty() => {
+                    self.interrupt(&mut running).await;
+                    break;
+                }
+                done = running.join_next() => match done {
+                    Some(Ok(finished)) => self.finish(finished),
+                    Some(Err(_)) => self.stopping = true,
+                    None => if self.stopping || cancel.is_cancelled() || self.ready.is_empty() { break },
+                },
+            }
+        }
+        self.skip_the_rest(if cancel.is_cancelled() { "the run was interrupted" } else { "an earlier node failed and --fail-fast is set" });
+    }
+
+    fn start(&mut self, at: usize, slot: usize, running: &mut JoinSet<Finished>) {
+        let shared = Arc::clone(&self.shared);
+        let Some(id) = shared.order.nodes.get(at).cloned() else { return };
+        let start = self.begin(&id, &format!("Thread-{slot}"), shared.events.now());
+        if let Some(cause) = self.blocked.get(&id).cloned() {
+            let message = format!("because of `{}`", shared.name(&cause));
+            self.skip(&id, start, &message);
+            return;
+        }
+        self.free.remove(&slot);
+        shared.events.send(&Event::NodeStarted(start.clone()));
+        running.spawn(async move {
+            let ended = match shared.compiled.project.nodes.get(&id) {
+                Some(node) => run_node(&shared, node).await,
+                None => unknown(&shared),
+            };
+            Finished { id, start, slot, ended }
+        });
+    }
+
+    fn begin(&mut self, id: &NodeId, thread: &str, at: DateTime<Utc>) -> NodeStart {
+        self.started += 1;
+        node_start(&self.shared, id, (self.started, self.total), thread, at)
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        let Finished { id, start, slot, mut ended } = finished;
+        self.free.insert(slot);
+        let thread = format!("Thread-{slot}");
+        for (test, audit, at) in std::mem::take(&mut ended.audits) {
+            let start = self.begin(&test, &thread, at);
+            self.shared.events.send(&Event::NodeStarted(start.clone()));
+            self.report(&test, start, &audit, &thread);
+        }
+        let broken = ended.outcome.is_failure() || ended.outcome == NodeOutcome::Skipped;
+        let failed = ended.outcome.is_failure();
+        self.report(&id, start, &ended, &thread);
+        self.release(&id, broken.then_some(&id));
+        if failed && self.shared.options.fail_fast {
+            self.stopping = true;
+        }
+    }
+
+    /// Lets go of those that wait for a node; `cause` blocks them.
+    fn release(&mut self, id: &NodeId, cause: Option<&NodeId>) {
+        let cause = cause.map(|cause| self.blocked.get(id).cloned().unwrap_or_else(|| cause.clone()));
+        for reader in self.readers.get(id).cloned().unwrap_or_default() {
+            if let Some(cause) = &cause {
+                self.blocked.entry(reader.clone()).or_insert_with(|| cause.clone());
+            }
+            let open = self.waiting.get_mut(&reader).is_some_and(|parents| {
+                parents.remove(id);
+                parents.is_empty()
+            });
+            if let Some(at) = self.position.get(&reader).filter(|_| open) {
+                self.ready.insert(*at);
+            }
+        }
+    }
+
+    fn report(&mut self, id: &NodeId, start: NodeStart, ended: &Ended, thread: &str) {
+        let shared = Arc::clone(&self.shared);
+        let Some(node) = shared.compiled.project.nodes.get(id) else { return };
+        let finished_at = shared.events.now();
+        for diagnostic in &ended.diagnostics {
+            let sources = Arc::clone(&shared.compiled.project.sources);
+            shared.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic.clone()), sources, node: Some(id.to_string()) });
+        }
+        self.totals.count(ended.outcome);
+        let result = result(node, ended, start.at, finished_at, thread);
+        let rows = if node.resource_type() == ResourceType::Test { ended.failures } else { ended.rows };
+        let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+        let compiled_path = ended.compiled.as_ref().filter(|_| ended.outcome.is_failure()).map(|_| (shared.options.compiled_path)(node));
+        let done = NodeDone { start, outcome: ended.outcome, message: ended.message.clone(), rows, elapsed_seconds, finished_at, compiled_path };
+        shared.events.send(&Event::NodeFinished(Box::new(done)));
+        self.results.push(result);
+    }
+
+    fn skip(&mut self, id: &NodeId, start: NodeStart, message: &str) {
+        let ended = Ended::skipped(message, start.at);
+        let audits = self.shared.order.audits.get(id).cloned().unwrap_or_default();
+        self.report(id, start, &ended, "main");
+        for test in audits {
+            let start = self.begin(&test, "main", ended.compiled_at);
+            self.report(&test, start, &ended, "main");
+        }
+        self.release(id, Some(id));
+    }
+
+    async fn interrupt(&mut self, running: &mut JoinSet<Finished>) {
+        self.shared.events.send(&Event::Interrupted);
+        running.abort_all();
+        while running.join_next().await.is_some() {}
+        self.shared.engine.cancel().await;
+    }
+
+    /// Everything that has no result yet, in the order of the run.
+    fn skip_the_rest(&mut self, message: &str) {
+        let shared = Arc::clone(&self.shared);
+        let done: BTreeSet<NodeId> = self.results.iter().map(|result| result.id.clone()).collect();
+        for id in shared.order.nodes.iter().filter(|id| !done.contains(*id)) {
+            let message = self.blocked.get(id).map_or_else(|| message.to_owned(), |cause| format!("because of `{}`", shared.name(cause)));
+            let start = self.begin(id, "main", shared.events.now());
+            self.skip(id, start, &message);
+        }
+    }
+}
+
+fn node_start(shared: &Shared, id: &NodeId, (index, total): (usize, usize), thread: &str, at: DateTime<Utc>) -> NodeStart {
+    let node = shared.compiled.project.nodes.get(id);
+    NodeStart {
+        index,
+        total,
+        id: id.to_string(),
+        name: shared.name(id),
+        resource_type: node.map_or("", |node| node.resource_type().name()).to_owned(),
+        materialization: node.map_or("", |node| node.config.materialization.name()).to_owned(),
+        relation: node.and_then(|node| node.relation.as_ref()).map(Into::into),
+        path: node.map_or_else(String::new, |node| node.original_path.clone()),
+        thread: thread.to_owned(),
+        at,
+    }
+}
+
+fn unknown(shared: &Shared) -> Ended {
+    Ended::skipped("it is not part of the project", shared.events.now())
+}

@@ -1,0 +1,219 @@
+//! The methods of selection: what a node must be for a criterion to name it.
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde_json::Value as Json;
+
+use crate::base::{Code, Diagnostic, nearest};
+use crate::manifest::{Node, NodeKind, ResourceType};
+use crate::resolve::Project;
+
+/// A method with its value.
+pub(super) enum Method {
+    Fqn(Pattern),
+    Path(Pattern),
+    File(Pattern),
+    Tag(Pattern),
+    /// `config.a.b:value`
+    Config(Vec<String>, String),
+    ResourceType(ResourceType),
+    Source(Vec<Pattern>),
+    Package(Pattern),
+    TestName(Pattern),
+    TestType(TestType),
+    Group(Pattern),
+    Exposure(Pattern),
+}
+
+/// `test_type:`
+#[derive(Clone, Copy)]
+pub(super) enum TestType {
+    Generic,
+    Singular,
+    Any,
+    None,
+}
+
+/// A value with the wildcards of `fnmatch`: `*`, `?`, `[abc]`.
+pub(super) struct Pattern {
+    text: String,
+    glob: Option<GlobMatcher>,
+}
+
+const METHODS: [&str; 12] =
+    ["config.", "exposure", "file", "fqn", "group", "package", "path", "resource_type", "source", "tag", "test_name", "test_type"];
+const LATER: [&str; 9] = ["access", "metric", "result", "saved_query", "selector", "semantic_model", "source_status", "state", "unit_test"];
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self, Diagnostic> {
+        let glob = if text.contains(['*', '?', '[']) {
+            let glob = GlobBuilder::new(text).literal_separator(false).build();
+            Some(
+                glob.map_err(|error| Diagnostic::error(Code::InvalidSelector, format!("`{text}` is not a pattern: {}", error.kind())))?
+                    .compile_matcher(),
+            )
+        } else {
+            None
+        };
+        Ok(Self { text: text.to_owned(), glob })
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        self.glob.as_ref().map_or(self.text == text, |glob| glob.is_match(text))
+    }
+}
+
+impl Method {
+    /// A criterion without its graph operators. With no method: a path if it holds a separator, a file if it ends in
+    /// `.sql`, `.csv` or `.py`, else a fully qualified name.
+    pub(super) fn parse(text: &str) -> Result<Self, Diagnostic> {
+        let Some((method, value)) = text.split_once(':') else {
+            let is_file = [".sql", ".csv", ".py"].iter().any(|ending| text.to_lowercase().ends_with(ending));
+            return Ok(match (text.contains(['/', '\\']), is_file) {
+                (true, _) => Self::Path(path_pattern(text)?),
+                (false, true) => Self::File(Pattern::new(text)?),
+                (false, false) => Self::Fqn(Pattern::new(text)?),
+            });
+        };
+        if let Some(key) = method.strip_prefix("config.") {
+            return Ok(Self::Config(key.split('.').map(str::to_owned).collect(), value.to_owned()));
+        }
+        Ok(match method {
+            "fqn" => Self::Fqn(Pattern::new(value)?),
+            "path" => Self::Path(path_pattern(value)?),
+            "file" => Self::File(Pattern::new(value)?),
+            "tag" => Self::Tag(Pattern::new(value)?),
+            "package" => Self::Package(Pattern::new(value)?),
+            "source" => Self::Source(value.split('.').map(Pattern::new).collect::<Result<_, _>>()?),
+            "test_name" => Self::TestName(Pattern::new(value)?),
+            "group" => Self::Group(Pattern::new(value)?),
+            "exposure" => Self::Exposure(Pattern::new(value)?),
+            "resource_type" => Self::ResourceType(resource_type(value)?),
+            "test_type" => Self::TestType(test_type(value)?),
+            other => return Err(unknown_method(other)),
+        })
+    }
+}
+
+fn path_pattern(text: &str) -> Result<Pattern, Diagnostic> {
+    let text = text.replace('\\', "/");
+    Pattern::new(text.trim_start_matches("./").trim_end_matches('/'))
+}
+
+fn unknown_method(method: &str) -> Diagnostic {
+    if LATER.contains(&method) {
+        return Diagnostic::error(Code::NotAvailable, format!("selection by `{method}:` is not available yet"))
+            .help(format!("available are {}", METHODS.join(", ")));
+    }
+    Diagnostic::error(Code::InvalidSelector, format!("there is no selection method `{method}`"))
+        .help_nearest(nearest(method, METHODS), format!("the methods are {}", METHODS.join(", ")))
+}
+
+fn resource_type(value: &str) -> Result<ResourceType, Diagnostic> {
+    ResourceType::from_name(value).ok_or_else(|| {
+        let names = ResourceType::ALL.map(ResourceType::name);
+        Diagnostic::error(Code::InvalidSelector, format!("there is no resource type `{value}`"))
+            .help_nearest(nearest(value, names), format!("the types are {}", names.join(", ")))
+    })
+}
+
+fn test_type(value: &str) -> Result<TestType, Diagnostic> {
+    match value {
+        "generic" => Ok(TestType::Generic),
+        "singular" => Ok(TestType::Singular),
+        "data" => Ok(TestType::Any),
+        "unit" => Ok(TestType::None),
+        other => {
+            Err(Diagnostic::error(Code::InvalidSelector, format!("there is no test type `{other}`"))
+                .help("the types are generic, singular, data, unit"))
+        }
+    }
+}
+
+/// Whether a criterion names a node.
+pub(super) fn matches(node: &Node, method: &Method, project: &Project) -> bool {
+    match method {
+        Method::Fqn(pattern) => matches_fqn(node, pattern),
+        Method::Path(pattern) => matches_path(node, pattern),
+        Method::File(pattern) => {
+            let file = node.original_path.rsplit('/').next().unwrap_or_default();
+            pattern.matches(file) || pattern.matches(file.rsplit_once('.').map_or(file, |(stem, _)| stem))
+        }
+        Method::Tag(pattern) => node.config.tags.iter().any(|tag| pattern.matches(tag)),
+        Method::Config(keys, value) => matches_config(node, keys, value),
+        Method::ResourceType(kind) => node.resource_type() == *kind,
+        Method::Source(parts) => matches_source(node, parts),
+        Method::Package(pattern) => pattern.matches(&node.package) || pattern.text == "this" && node.package == project.name,
+        Method::TestName(pattern) => node
+            .test()
+            .is_some_and(|test| test.generic.as_ref().map_or_else(|| pattern.matches(&node.name), |generic| pattern.matches(&generic.name))),
+        Method::TestType(kind) => node.test().is_some_and(|test| match kind {
+            TestType::Generic => test.generic.is_some(),
+            TestType::Singular => test.generic.is_none(),
+            TestType::Any => true,
+            TestType::None => false,
+        }),
+        Method::Group(pattern) => node.config.group.as_deref().is_some_and(|group| pattern.matches(group)),
+        Method::Exposure(pattern) => node.resource_type() == ResourceType::Exposure && pattern.matches(&node.name),
+    }
+}
+
+/// A name alone, or a prefix of the fully qualified name with or without its package.
+fn matches_fqn(node: &Node, pattern: &Pattern) -> bool {
+    if matches!(node.kind, NodeKind::Source { .. } | NodeKind::Exposure) {
+        return false;
+    }
+    if pattern.matches(&node.name) || node.fqn.last().is_some_and(|last| pattern.matches(last)) {
+        return true;
+    }
+    let whole = node.fqn.join(".");
+    let bare = node.fqn.get(1..).unwrap_or_default().join(".");
+    let prefix = |name: &str| name == pattern.text || name.strip_prefix(pattern.text.as_str()).is_some_and(|rest| rest.starts_with('.'));
+    if pattern.glob.is_some() { pattern.matches(&whole) || pattern.matches(&bare) } else { prefix(&whole) || prefix(&bare) }
+}
+
+/// The file itself or a folder above it.
+fn matches_path(node: &Node, pattern: &Pattern) -> bool {
+    let declared = node.properties_path.as_deref().filter(|_| matches!(node.kind, NodeKind::Source { .. }));
+    std::iter::once(node.original_path.as_str()).chain(declared).any(|path| {
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        pattern.matches(path) || above.into_iter().any(|folder| pattern.matches(folder))
+    })
+}
+
+fn matches_source(node: &Node, parts: &[Pattern]) -> bool {
+    let NodeKind::Source { source_name, .. } = &node.kind else { return false };
+    match parts {
+        [source] => source.matches(source_name),
+        [first, second] => first.matches(source_name) && second.matches(&node.name) || first.matches(&node.package) && second.matches(source_name),
+        [package, source, table] => package.matches(&node.package) && source.matches(source_name) && table.matches(&node.name),
+        _ => false,
+    }
+}
+
+/// The config at a path of keys equals the value as text, or is a list that holds it, or a map that has it as a key.
+fn matches_config(node: &Node, keys: &[String], wanted: &str) -> bool {
+    let materialized = Json::from(node.config.materialization.name());
+    let tags = Json::from(node.config.tags.clone());
+    let mut found = match keys.first().map(String::as_str) {
+        Some("materialized") => Some(&materialized),
+        Some("tags") => Some(&tags),
+        Some(key) => node.config.raw.get(key),
+        None => None,
+    };
+    for key in keys.iter().skip(1) {
+        found = found.and_then(|value| value.get(key));
+    }
+    match found {
+        Some(Json::Array(items)) => items.iter().any(|item| text_of(item) == wanted),
+        Some(Json::Object(map)) => map.contains_key(wanted),
+        Some(value) => text_of(value).eq_ignore_ascii_case(wanted) && (value.is_boolean() || text_of(value) == wanted),
+        None => false,
+    }
+}
+
+fn text_of(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

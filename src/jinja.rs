@@ -1,0 +1,34 @@
+//! Templates to text: dbt's Jinja on an embedded engine.
+//!
+//! Responsible for the language (macros across files and packages, `return`, mutable lists, dbt's functions), for
+//! errors with places in the user's files, and for the map from rendered text back to them. What `ref` finds or a
+//! query returns is up to the [`TemplateHost`] that a phase brings along.
+
+mod adapter;
+mod blocks;
+mod builtin;
+mod containers;
+mod error;
+mod functions;
+mod host;
+mod library;
+mod macros;
+mod modules;
+mod names;
+mod output;
+mod query;
+mod relation;
+mod render;
+mod rewrite;
+mod scan;
+mod session;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};
+pub use error::RenderFailure;
+pub use host::{HostError, Invocation, QueryTable, RefCall, RelationFacts, RelationKind, SourceCall, TemplateHost};
+pub use library::{MacroFile, MacroId, MacroInfo, MacroKind, MacroLibrary};
+pub use output::{SourceMap, SpanKind};
+pub use render::{MacroCall, Rendered, Scope, Template, render, render_call, render_text};

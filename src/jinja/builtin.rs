@@ -1,0 +1,8 @@
+//! The macros that come with the program, as package `dbt`; a macro of the root project takes precedence.
+
+/// Paths as diagnostics name them, and texts.
+pub(super) const FILES: &[(&str, &str)] = &[
+    ("dbt/names.sql", include_str!("builtin/names.sql")),
+    ("dbt/types.sql", include_str!("builtin/types.sql")),
+    ("dbt/tests.sql", include_str!("builtin/tests.sql")),
+];

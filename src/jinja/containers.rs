@@ -1,0 +1,254 @@
+//! Lists and dicts that can be changed, as Python's can. The engine's own are constants; [`super::rewrite`] wraps
+//! literals and assigned values so that they become these.
+
+use std::sync::{Arc, Mutex};
+
+use indexmap::IndexMap;
+use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Tuple, ValueKind};
+use minijinja::{Error, State, Value};
+
+use super::error::problem;
+use super::macros::split_kwargs;
+use super::session::lock;
+use crate::base::Code;
+
+/// How deep containers may be nested; deeper ones could not be printed or dropped safely.
+const NESTING: usize = 60;
+
+/// A mutable list.
+#[derive(Debug, Default)]
+pub(super) struct List(Mutex<Vec<Value>>);
+
+/// A mutable dict, in order of insertion.
+#[derive(Debug, Default)]
+pub(super) struct Dict(Mutex<IndexMap<Value, Value>>);
+
+pub(super) fn new_list(items: Vec<Value>) -> Value {
+    Value::from_object(List(Mutex::new(items)))
+}
+
+pub(super) fn new_dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {
+    Value::from_object(Dict(Mutex::new(pairs.into_iter().collect())))
+}
+
+/// A list or dict of the engine as one that can be changed; anything else as it is.
+pub(super) fn mutable(value: Value) -> Result<Value, Error> {
+    if value.is_tuple() || value.is_kwargs() || is_own(&value) {
+        return Ok(value);
+    }
+    // Objects that only look like a list or dict (a query's result, the graph) stay what they are.
+    match value.kind() {
+        ValueKind::Seq if value.downcast_object_ref::<Vec<Value>>().is_some() => collect(&value).map(new_list),
+        ValueKind::Iterable if value.len().is_some() => collect(&value).map(new_list),
+        ValueKind::Map if value.downcast_object_ref::<IndexMap<Value, Value>>().is_some() => {
+            let pairs = value.as_object().and_then(DynObject::try_iter_pairs);
+            Ok(new_dict(pairs.into_iter().flatten()))
+        }
+        _ => Ok(value),
+    }
+}
+
+/// The items of anything that can be looped over.
+pub(super) fn collect(value: &Value) -> Result<Vec<Value>, Error> {
+    value.try_iter()?.checked().collect()
+}
+
+fn is_own(value: &Value) -> bool {
+    value.downcast_object_ref::<List>().is_some() || value.downcast_object_ref::<Dict>().is_some()
+}
+
+/// Refuses what would contain itself or be nested too deeply.
+fn check_insert(own: &DynObject, value: &Value, depth: usize) -> Result<(), Error> {
+    let Some(object) = value.as_object().filter(|_| matches!(value.kind(), ValueKind::Seq | ValueKind::Map)) else {
+        return Ok(());
+    };
+    if depth > NESTING {
+        return Err(problem(Code::JinjaRuntime, format!("lists and dicts are nested more than {NESTING} deep")));
+    }
+    if same(own, object) {
+        return Err(problem(Code::JinjaRuntime, "a list or dict can't contain itself"));
+    }
+    if let Some(list) = object.downcast_ref::<List>() {
+        let items = lock(&list.0).clone();
+        return items.iter().try_for_each(|item| check_insert(own, item, depth + 1));
+    }
+    if let Some(dict) = object.downcast_ref::<Dict>() {
+        let items: Vec<Value> = lock(&dict.0).values().cloned().collect();
+        return items.iter().try_for_each(|item| check_insert(own, item, depth + 1));
+    }
+    if value.is_tuple() {
+        return collect(value)?.iter().try_for_each(|item| check_insert(own, item, depth + 1));
+    }
+    Ok(())
+}
+
+fn same(a: &DynObject, b: &DynObject) -> bool {
+    match (a.downcast_ref::<List>(), b.downcast_ref::<List>()) {
+        (Some(a), Some(b)) => return std::ptr::eq(a, b),
+        (Some(_), None) | (None, Some(_)) => return false,
+        (None, None) => {}
+    }
+    match (a.downcast_ref::<Dict>(), b.downcast_ref::<Dict>()) {
+        (Some(a), Some(b)) => std::ptr::eq(a, b),
+        (Some(_), None) | (None, Some(_) | None) => false,
+    }
+}
+
+impl Object for List {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        lock(&self.0).get(key.as_usize()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(lock(&self.0).clone())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(lock(&self.0).len())
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let (positional, named) = split_kwargs(args)?;
+        let none = Value::from(());
+        match (method, positional) {
+            ("append", [item]) => {
+                self.insert_checked(item)?;
+                lock(&self.0).push(item.clone());
+            }
+            ("extend", [items]) => {
+                for item in collect(items)? {
+                    self.insert_checked(&item)?;
+                    lock(&self.0).push(item);
+                }
+            }
+            ("insert", [at, item]) => {
+                self.insert_checked(item)?;
+                let mut list = lock(&self.0);
+                let at = index(at, list.len()).unwrap_or(list.len()).min(list.len());
+                list.insert(at, item.clone());
+            }
+            ("pop", [] | [_]) => return self.pop(positional.first()),
+            ("remove", [item]) => {
+                let at = lock(&self.0).iter().position(|known| known == item);
+                let at = at.ok_or_else(|| problem(Code::JinjaRuntime, format!("`{item}` is not in the list")))?;
+                lock(&self.0).remove(at);
+            }
+            ("clear", []) => lock(&self.0).clear(),
+            ("reverse", []) => lock(&self.0).reverse(),
+            ("copy", []) => return Ok(new_list(lock(&self.0).clone())),
+            ("index", [item]) => {
+                let at = lock(&self.0).iter().position(|known| known == item);
+                return at.map(Value::from).ok_or_else(|| problem(Code::JinjaRuntime, format!("`{item}` is not in the list")));
+            }
+            ("sort", []) => {
+                let reverse = named.iter().any(|(name, value)| name == "reverse" && value.is_true());
+                let mut items = lock(&self.0).clone();
+                items.sort();
+                if reverse {
+                    items.reverse();
+                }
+                *lock(&self.0) = items;
+            }
+            _ => return Err(minijinja::ErrorKind::UnknownMethod.into()),
+        }
+        Ok(none)
+    }
+}
+
+impl List {
+    fn insert_checked(self: &Arc<Self>, item: &Value) -> Result<(), Error> {
+        check_insert(&DynObject::new(Arc::clone(self)), item, 1)
+    }
+
+    fn pop(&self, at: Option<&Value>) -> Result<Value, Error> {
+        let mut list = lock(&self.0);
+        let length = list.len();
+        let at = at.map_or_else(|| length.checked_sub(1), |at| index(at, length));
+        match at.filter(|at| *at < length) {
+            Some(at) => Ok(list.remove(at)),
+            None => Err(problem(Code::JinjaRuntime, "pop from outside of the list")),
+        }
+    }
+}
+
+/// A Python index, which counts from the end where it is negative.
+fn index(at: &Value, length: usize) -> Option<usize> {
+    let at = at.as_i64()?;
+    if at < 0 { Some(length.saturating_sub(usize::try_from(at.unsigned_abs()).ok()?)) } else { usize::try_from(at).ok() }
+}
+
+impl Object for Dict {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        lock(&self.0).get(key).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(lock(&self.0).keys().cloned().collect())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(lock(&self.0).len())
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let (positional, named) = split_kwargs(args)?;
+        match (method, positional) {
+            ("update", [] | [_]) => {
+                for pair in positional.first().map(pairs).transpose()?.unwrap_or_default() {
+                    self.set(pair.0, pair.1)?;
+                }
+                for (name, value) in named {
+                    self.set(Value::from(name), value)?;
+                }
+                Ok(Value::from(()))
+            }
+            ("pop", [key]) => {
+                let found = lock(&self.0).shift_remove(key);
+                found.ok_or_else(|| problem(Code::JinjaRuntime, format!("the dict has no key `{key}`")))
+            }
+            ("pop", [key, default]) => Ok(lock(&self.0).shift_remove(key).unwrap_or_else(|| default.clone())),
+            ("setdefault", [key] | [key, _]) => {
+                let found = lock(&self.0).get(key).cloned();
+                if let Some(found) = found {
+                    return Ok(found);
+                }
+                let value = positional.get(1).cloned().unwrap_or_else(|| Value::from(()));
+                self.set(key.clone(), value.clone())?;
+                Ok(value)
+            }
+            ("clear", []) => {
+                lock(&self.0).clear();
+                Ok(Value::from(()))
+            }
+            ("copy", []) => Ok(new_dict(lock(&self.0).clone())),
+            // Python's are views; macros index and append to what they take from them.
+            ("keys", []) => Ok(new_list(lock(&self.0).keys().cloned().collect())),
+            ("values", []) => Ok(new_list(lock(&self.0).values().cloned().collect())),
+            ("items", []) => {
+                let items = lock(&self.0).clone();
+                Ok(new_list(items.into_iter().map(|(key, value)| Value::from(Tuple::from([key, value]))).collect()))
+            }
+            _ => Err(minijinja::ErrorKind::UnknownMethod.into()),
+        }
+    }
+}
+
+impl Dict {
+    fn set(self: &Arc<Self>, key: Value, value: Value) -> Result<(), Error> {
+        check_insert(&DynObject::new(Arc::clone(self)), &value, 1)?;
+        lock(&self.0).insert(key, value);
+        Ok(())
+    }
+}
+
+/// The pairs of a mapping, or of a list of pairs.
+fn pairs(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
+    if value.kind() == ValueKind::Map {
+        return Ok(value.as_object().and_then(DynObject::try_iter_pairs).into_iter().flatten().collect());
+    }
+    collect(value)?.iter().map(|pair| Ok((pair.get_item_by_index(0)?, pair.get_item_by_index(1)?))).collect()
+}

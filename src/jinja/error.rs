@@ -1,0 +1,195 @@
+//! From the engine's errors to diagnostics with places in the user's files.
+
+use std::fmt;
+use std::ops::Range;
+
+use minijinja::{Error, ErrorKind, Value};
+
+use super::host::HostError;
+use super::session::Session;
+use crate::base::{Code, Diagnostic, Span, nearest};
+
+/// Why a template gave no text.
+#[derive(Debug, Clone)]
+pub enum RenderFailure {
+    Diagnostics(Vec<Diagnostic>),
+    /// It asked for what only a run can tell.
+    Deferred {
+        reason: String,
+    },
+}
+
+impl From<Diagnostic> for Box<RenderFailure> {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::new(RenderFailure::Diagnostics(vec![diagnostic]))
+    }
+}
+
+/// What travels through the engine as the source of one of its errors.
+pub(super) enum Signal {
+    /// `return(value)`, on its way to the macro that called it.
+    Return(Value),
+    Problem(Box<Diagnostic>),
+    Deferred(String),
+    /// An error inside a macro; the engine adds the place of the call to the error that carries this.
+    InMacro {
+        name: String,
+        error: Error,
+    },
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Return(_) => f.write_str("return outside of a macro"),
+            Self::Problem(diagnostic) => f.write_str(&diagnostic.message),
+            Self::Deferred(reason) => f.write_str(reason),
+            Self::InMacro { name, error } => write!(f, "in macro {name}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Signal {}
+
+impl From<Signal> for Error {
+    fn from(signal: Signal) -> Self {
+        Self::from(ErrorKind::InvalidOperation).with_source(signal)
+    }
+}
+
+/// The signal an error carries.
+pub(super) fn signal(error: &Error) -> Option<&Signal> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// An error that becomes a diagnostic at the place of the call.
+pub(super) fn problem(code: Code, message: impl Into<String>) -> Error {
+    Signal::Problem(Box::new(Diagnostic::error(code, message))).into()
+}
+
+pub(super) fn diagnosed(diagnostic: Diagnostic) -> Error {
+    Signal::Problem(Box::new(diagnostic)).into()
+}
+
+/// For what dbt has and this room does not have yet.
+pub(super) fn unsupported(what: &str) -> Error {
+    problem(Code::JinjaUnsupported, format!("`{what}` is not available in alluvium yet"))
+}
+
+impl From<HostError> for Error {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Diagnostic(diagnostic) => Signal::Problem(diagnostic).into(),
+            HostError::Deferred { reason } => Signal::Deferred(reason).into(),
+        }
+    }
+}
+
+/// The failure an error of the engine amounts to: its innermost cause, with the calls that led there.
+pub(super) fn failure(session: &Session, error: &Error) -> Box<RenderFailure> {
+    let mut calls = Vec::new();
+    let mut inner = error;
+    while let Some(Signal::InMacro { name, error }) = signal(inner) {
+        calls.push((name.clone(), place(session, inner).map(|(span, _)| span)));
+        inner = error;
+    }
+    if let Some(Signal::Deferred(reason)) = signal(inner) {
+        return Box::new(RenderFailure::Deferred { reason: reason.clone() });
+    }
+    let (at, text) = place(session, inner).map_or((None, String::new()), |(span, text)| (Some(span), text));
+    let mut diagnostic = cause(session, inner, &text);
+    calls.reverse();
+    if diagnostic.labels.is_empty() {
+        // A macro of ours is no place for the user to look at: then the innermost call of theirs is.
+        let own = at.filter(|span| !session.is_builtin(*span));
+        let called = calls.iter().filter_map(|(_, span)| *span).find(|span| !session.is_builtin(*span));
+        diagnostic = diagnostic.at_opt(own.or(called), "here");
+    }
+    let primary = diagnostic.primary_span();
+    for (name, span) in &calls {
+        match span {
+            Some(span) if Some(*span) == primary => diagnostic = diagnostic.note(format!("in macro `{name}`")),
+            Some(span) if !session.is_builtin(*span) => diagnostic = diagnostic.also(*span, format!("macro `{name}` called here")),
+            Some(_) | None => diagnostic = diagnostic.note(format!("in macro `{name}`")),
+        }
+    }
+    diagnostic.into()
+}
+
+/// A diagnostic for what the parser refuses.
+pub(super) fn parse_diagnostic(error: &Error, span: Option<Span>) -> Diagnostic {
+    Diagnostic::error(Code::JinjaSyntax, detail(error)).at_opt(span, "here")
+}
+
+fn detail(error: &Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
+}
+
+fn place(session: &Session, error: &Error) -> Option<(Span, String)> {
+    session.locate(error.name()?, error.range(), error.line())
+}
+
+/// The bytes of the rewritten text that a line covers, without indentation.
+pub(super) fn line_range(text: &str, line: usize) -> Range<usize> {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let content = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let indent = content.len() - content.trim_start().len();
+    start + indent..start + content.len()
+}
+
+fn cause(session: &Session, error: &Error, text: &str) -> Diagnostic {
+    match signal(error) {
+        Some(Signal::Problem(diagnostic)) => return (**diagnostic).clone(),
+        Some(Signal::Return(_)) => return Diagnostic::error(Code::JinjaRuntime, "`return` outside of a macro"),
+        Some(Signal::Deferred(_) | Signal::InMacro { .. }) | None => {}
+    }
+    let message = detail(error);
+    match error.kind() {
+        ErrorKind::SyntaxError => Diagnostic::error(Code::JinjaSyntax, message),
+        ErrorKind::UnknownFunction => undefined_macro(session, message.strip_suffix(" is unknown").unwrap_or(&message)),
+        ErrorKind::InvalidOperation if message == "value of type undefined is not callable" => undefined_macro(session, callee(text)),
+        ErrorKind::UnknownMethod if message.starts_with("undefined has no method") => undefined_macro(session, callee(text)),
+        ErrorKind::UndefinedError => match path(text) {
+            "" => Diagnostic::error(Code::JinjaRuntime, "an undefined value is used here"),
+            name => {
+                let owner = name.rsplit_once('.').map_or(name, |(owner, _)| owner);
+                Diagnostic::error(Code::JinjaRuntime, format!("`{owner}` is undefined"))
+            }
+        },
+        ErrorKind::TooManyArguments | ErrorKind::MissingArgument => Diagnostic::error(Code::MacroArguments, message),
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest => Diagnostic::error(Code::JinjaRuntime, message),
+        ErrorKind::WriteFailure => Diagnostic::error(Code::JinjaRuntime, "the rendered text is longer than 64 MiB"),
+        _ if message == "recursion limit exceeded" => Diagnostic::error(Code::JinjaRuntime, "macros are nested too deeply"),
+        _ => Diagnostic::error(Code::JinjaRuntime, message),
+    }
+}
+
+fn undefined_macro(session: &Session, name: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::error(Code::UndefinedMacro, format!("`{name}` is undefined"));
+    let known = session.known_names(name);
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => match name.split_once('.') {
+            Some((package, _)) if !session.has_package(package) => diagnostic.note(format!("no package `{package}` is installed")),
+            _ => diagnostic.note("neither a macro of the project and its packages nor a function of dbt's"),
+        },
+    }
+}
+
+/// `a.b` of `a.b(c)`.
+fn callee(text: &str) -> &str {
+    path(text.split_once('(').map_or(text, |(head, _)| head))
+}
+
+/// The dotted name a text starts with.
+fn path(text: &str) -> &str {
+    let text = text.trim_start();
+    let end = text.find(|c: char| c != '_' && c != '.' && !c.is_alphanumeric()).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default().trim_end_matches('.')
+}

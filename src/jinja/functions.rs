@@ -1,0 +1,376 @@
+//! dbt's functions, as templates call them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use md5::{Digest, Md5};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple, ValueKind};
+use minijinja::{Error, ErrorKind, State, Value};
+use serde_json::{Map, Value as Json};
+
+use super::containers::{collect, new_list};
+use super::error::{Signal, diagnosed, problem, unsupported};
+use super::host::{QueryTable, RefCall, SourceCall};
+use super::macros::{split_kwargs, statement_result};
+use super::query::{Table, statement_value};
+use super::relation::Relation;
+use super::session::{Scope, Session, lock};
+use super::values::{bind_args, describe, from_json, required, required_text, to_json};
+use crate::base::{Code, Diagnostic, Span};
+
+fn call_place(session: &Session) -> Option<Span> {
+    *lock(&session.call_place)
+}
+
+/// `ref('name')`, `ref('package', 'name')`, `version=` or `v=`.
+pub(super) fn reference(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let (positional, named) = split_kwargs(args)?;
+    let text = |value: &Value| match value.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(problem(Code::MacroArguments, format!("`ref` expects names as text, found {}", describe(value)))),
+    };
+    let (package, name) = match positional {
+        [name] => (None, text(name)?),
+        [package, name] => (Some(text(package)?), text(name)?),
+        _ => return Err(problem(Code::MacroArguments, format!("`ref` takes one or two names but was given {}", positional.len()))),
+    };
+    let mut version = None;
+    for (key, value) in named {
+        match key.as_str() {
+            "version" | "v" => version = (!value.is_none() && !value.is_undefined()).then(|| value.to_string()),
+            other => return Err(problem(Code::MacroArguments, format!("`ref` has no argument `{other}`"))),
+        }
+    }
+    let call = RefCall { package, name, version, span: call_place(session) };
+    Ok(Relation::value(session.host.reference(&call)?))
+}
+
+pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [source, table] = bind_args("source", ["source_name", "table_name"], args)?;
+    let call = SourceCall {
+        source: required_text("source", "source_name", source)?,
+        table: required_text("source", "table_name", table)?,
+        span: call_place(session),
+    };
+    Ok(Relation::value(session.host.source(&call)?))
+}
+
+/// `config(..)` and `config.get(..)`.
+#[derive(Debug)]
+pub(super) struct Config(pub Arc<Session>);
+
+impl Config {
+    fn set(&self, args: &[Value]) -> Result<Value, Error> {
+        let (positional, named) = split_kwargs(args)?;
+        let mut values = Map::new();
+        for value in positional {
+            let Json::Object(given) = to_json(value)? else {
+                let message = format!("`config` takes values by name, found {}", describe(value));
+                return Err(problem(Code::MacroArguments, message));
+            };
+            values.extend(given);
+        }
+        for (name, value) in named {
+            values.insert(name, to_json(&value)?);
+        }
+        self.0.host.config(values, call_place(&self.0))?;
+        Ok(Value::from(""))
+    }
+
+    fn get(&self, function: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+        let [name, default, _] = bind_args(function, ["name", "default", "validator"], args)?;
+        let name = required_text(function, "name", name)?;
+        if !self.0.execute {
+            return Ok(Some(Value::from("")));
+        }
+        Ok(self.0.host.config_get(&name).map(|json| from_json(&json)).or(default))
+    }
+
+    fn meta(&self, function: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+        let [name, default, _] = bind_args(function, ["name", "default", "validator"], args)?;
+        let name = required_text(function, "name", name)?;
+        let meta = self.0.host.config_get("meta");
+        Ok(meta.as_ref().and_then(|meta| meta.get(&name)).map(from_json).or(default))
+    }
+
+    fn persists(&self, what: &str) -> Value {
+        let docs = self.0.host.config_get("persist_docs");
+        Value::from(docs.and_then(|docs| docs.get(what).and_then(Json::as_bool)).unwrap_or(false))
+    }
+}
+
+impl Object for Config {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        self.set(args)
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(self.0.host.config_get(key.as_str()?).map_or(Value::UNDEFINED, |json| from_json(&json)))
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        match method {
+            "get" => Ok(self.get("config.get", args)?.unwrap_or_else(|| Value::from(()))),
+            "require" => self.get("config.require", args)?.ok_or_else(|| missing_config(args)),
+            "meta_get" => Ok(self.meta("config.meta_get", args)?.unwrap_or_else(|| Value::from(()))),
+            "meta_require" => self.meta("config.meta_require", args)?.ok_or_else(|| missing_config(args)),
+            "set" => {
+                let [name, value] = bind_args("config.set", ["name", "value"], args)?;
+                let name = required_text("config.set", "name", name)?;
+                let value = to_json(&value.unwrap_or_default())?;
+                self.0.host.config(Map::from_iter([(name, value)]), call_place(&self.0))?;
+                Ok(Value::from(""))
+            }
+            "persist_relation_docs" => Ok(self.persists("relation")),
+            "persist_column_docs" => Ok(self.persists("columns")),
+            other => Err(unsupported(&format!("config.{other}()"))),
+        }
+    }
+}
+
+fn missing_config(args: &[Value]) -> Error {
+    let name = args.first().map(Value::to_string).unwrap_or_default();
+    problem(Code::JinjaRuntime, format!("the config `{name}` is required and not set"))
+}
+
+/// `var('name', default)`.
+#[derive(Debug)]
+pub(super) struct Var(pub Arc<Session>);
+
+impl Object for Var {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        let [name, default] = bind_args("var", ["name", "default"], args)?;
+        let name = required_text("var", "name", name)?;
+        if let Some(json) = self.0.host.var(&name) {
+            return Ok(from_json(&json));
+        }
+        // As in dbt, a default of none still counts as one.
+        default.ok_or_else(|| {
+            let diagnostic = Diagnostic::error(Code::UndefinedVar, format!("variable `{name}` is not set"));
+            diagnosed(diagnostic.help(format!("give a default, `var('{name}', ..)`, or set it under `vars` in the project file")))
+        })
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        match (method, args) {
+            ("has_var", [name]) => Ok(Value::from(self.0.host.var(name.as_str().unwrap_or_default()).is_some())),
+            _ => Err(ErrorKind::UnknownMethod.into()),
+        }
+    }
+}
+
+/// The prefix of variables that only the project and profile files may read.
+const SECRET_PREFIX: &str = "DBT_ENV_SECRET";
+
+pub(super) fn env_var(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [name, default] = bind_args("env_var", ["var", "default"], args)?;
+    let name = required_text("env_var", "var", name)?;
+    if name.starts_with(SECRET_PREFIX) && session.scope != Scope::Yaml {
+        let message = format!("the secret `{name}` can't be read here");
+        let diagnostic = Diagnostic::error(Code::UndefinedEnvVar, message);
+        return Err(diagnosed(diagnostic.note(format!("variables that start with `{SECRET_PREFIX}` are for profiles and package files"))));
+    }
+    match std::env::var(&name) {
+        Ok(value) => Ok(Value::from(value)),
+        Err(_) => default.filter(|value| !value.is_undefined()).ok_or_else(|| {
+            let diagnostic = Diagnostic::error(Code::UndefinedEnvVar, format!("environment variable `{name}` is not set"));
+            diagnosed(diagnostic.help(format!("set it, or give a default: `env_var('{name}', ..)`")))
+        }),
+    }
+}
+
+pub(super) fn doc(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [first, second] = bind_args("doc", ["package", "name"], args)?;
+    let first = required_text("doc", "name", first)?;
+    let text = match second {
+        Some(name) => session.host.doc(Some(&first), &name.to_string())?,
+        None => session.host.doc(None, &first)?,
+    };
+    Ok(Value::from(text))
+}
+
+pub(super) fn log(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [message, info] = bind_args("log", ["msg", "info"], args)?;
+    let message = required("log", "msg", message)?.to_string();
+    session.host.log(&message, info.is_some_and(|info| info.is_true()));
+    Ok(Value::from(""))
+}
+
+pub(super) fn print(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [message] = bind_args("print", ["msg"], args)?;
+    session.host.log(&message.unwrap_or_default().to_string(), true);
+    Ok(Value::from(""))
+}
+
+pub(super) fn give_back(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [value] = bind_args("return", ["data"], args)?;
+    Err(Signal::Return(value.unwrap_or_else(|| Value::from(()))).into())
+}
+
+pub(super) fn tojson(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [value, default, sort] = bind_args("tojson", ["value", "default", "sort_keys"], args)?;
+    let Ok(mut json) = to_json(&value.unwrap_or_default()) else {
+        return Ok(default.unwrap_or_else(|| Value::from(())));
+    };
+    if sort.is_some_and(|sort| sort.is_true()) {
+        json.sort_all_objects();
+    }
+    let mut text = String::new();
+    write_json(&json, &mut text);
+    Ok(Value::from(text))
+}
+
+/// JSON with a space after commas and colons, as Python writes it.
+fn write_json(json: &Json, text: &mut String) {
+    match json {
+        Json::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index == 0 { "" } else { ", " });
+                write_json(item, text);
+            }
+            text.push(']');
+        }
+        Json::Object(pairs) => {
+            text.push('{');
+            for (index, (key, value)) in pairs.iter().enumerate() {
+                text.push_str(if index == 0 { "" } else { ", " });
+                text.push_str(&Json::from(key.as_str()).to_string());
+                text.push_str(": ");
+                write_json(value, text);
+            }
+            text.push('}');
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => text.push_str(&json.to_string()),
+    }
+}
+
+pub(super) fn fromjson(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [text, default] = bind_args("fromjson", ["string", "default"], args)?;
+    let read = text.as_ref().and_then(Value::as_str).and_then(|text| serde_json::from_str::<Json>(text).ok());
+    Ok(read.map_or_else(|| default.unwrap_or_else(|| Value::from(())), |json| from_json(&json)))
+}
+
+fn distinct(values: Vec<Value>) -> Value {
+    let mut seen = std::collections::HashSet::new();
+    new_list(values.into_iter().filter(|value| seen.insert(value.clone())).collect())
+}
+
+/// A set is a list without repetitions here, in order of first appearance.
+pub(super) fn set(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [value, default] = bind_args("set", ["value", "default"], args)?;
+    let values = collect(&value.unwrap_or_default());
+    Ok(values.map_or_else(|_| default.unwrap_or_else(|| Value::from(())), distinct))
+}
+
+pub(super) fn set_strict(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [value] = bind_args("set_strict", ["value"], args)?;
+    collect(&required("set_strict", "value", value)?).map(distinct)
+}
+
+fn zipped(lists: &[Value]) -> Result<Value, Error> {
+    let lists = lists.iter().map(collect).collect::<Result<Vec<_>, _>>()?;
+    let length = lists.iter().map(Vec::len).min().unwrap_or(0);
+    let row = |index: usize| {
+        let row: Vec<Value> = lists.iter().filter_map(|list| list.get(index).cloned()).collect();
+        Value::from(Tuple::from(row))
+    };
+    Ok(new_list((0..length).map(row).collect()))
+}
+
+pub(super) fn zip(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let (lists, named) = split_kwargs(args)?;
+    let default = named.into_iter().find(|(name, _)| name == "default").map(|(_, value)| value);
+    zipped(lists).or_else(|_| Ok(default.unwrap_or_else(|| Value::from(()))))
+}
+
+pub(super) fn zip_strict(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    zipped(args)
+}
+
+pub(super) fn local_md5(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [value] = bind_args("local_md5", ["value"], args)?;
+    let digest = Md5::digest(required("local_md5", "value", value)?.to_string().as_bytes());
+    let mut text = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(Value::from(text))
+}
+
+/// `exceptions.raise_compiler_error(..)` and `exceptions.warn(..)`.
+#[derive(Debug)]
+pub(super) struct Exceptions;
+
+impl Object for Exceptions {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let message = args.first().map(Value::to_string).unwrap_or_default();
+        match method {
+            "raise_compiler_error" | "raise_not_implemented" | "raise_parsing_error" | "raise_fail_fast_error" => {
+                Err(problem(Code::RaisedByProject, message.trim()))
+            }
+            "warn" => {
+                let session = super::session::session_of(state)?;
+                session.host.log(&format!("warning: {}", message.trim()), true);
+                Ok(Value::from(""))
+            }
+            other => Err(unsupported(&format!("exceptions.{other}()"))),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+}
+
+/// The rows of a query; undefined while parsing, as in dbt.
+pub(super) fn run_query(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [sql] = bind_args("run_query", ["sql"], args)?;
+    let sql = required("run_query", "sql", sql)?;
+    if !session.execute {
+        return Ok(Value::UNDEFINED);
+    }
+    Ok(Table::value(&query(session, &sql)?))
+}
+
+fn query(session: &Session, sql: &Value) -> Result<QueryTable, Error> {
+    match sql.kind() {
+        ValueKind::String => Ok(session.host.query(sql.as_str().unwrap_or_default())?),
+        _ => Err(problem(Code::MacroArguments, format!("a query has to be text, found {}", describe(sql)))),
+    }
+}
+
+/// `{% call statement('name', fetch_result=true) %} sql {% endcall %}`.
+pub(super) fn statement(session: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let names = ["name", "fetch_result", "auto_begin", "language", "caller"];
+    let [name, _, _, language, caller] = bind_args("statement", names, args)?;
+    if language.is_some_and(|language| language.as_str().is_some_and(|language| language != "sql")) {
+        return Err(unsupported("statement(language='python')"));
+    }
+    let sql = required("statement", "caller", caller)?.call(state, &[])?;
+    if session.execute {
+        let value = statement_value(&query(session, &sql)?);
+        if let Some(name) = name.as_ref().and_then(Value::as_str) {
+            lock(&session.results).insert(name.to_owned(), value);
+        }
+    }
+    Ok(Value::from(""))
+}
+
+pub(super) fn load_result(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [name] = bind_args("load_result", ["name"], args)?;
+    let name = required_text("load_result", "name", name)?;
+    Ok(statement_result(session, &name).unwrap_or_else(|| Value::from(())))
+}

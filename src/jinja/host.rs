@@ -1,0 +1,142 @@
+//! What a template may ask of the phase that renders it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value as Json};
+
+use crate::base::{Diagnostic, Span};
+use crate::manifest::RelationName;
+
+/// A call of `ref`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefCall {
+    pub package: Option<String>,
+    pub name: String,
+    pub version: Option<String>,
+    /// The call in the file that holds it, which may be a macro's.
+    pub span: Option<Span>,
+}
+
+/// A call of `source`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceCall {
+    pub source: String,
+    pub table: String,
+    pub span: Option<Span>,
+}
+
+/// The rows that a query gave.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueryTable {
+    /// Names and SQL types.
+    pub columns: Vec<(String, String)>,
+    pub rows: Vec<Vec<Json>>,
+}
+
+/// What a relation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelationKind {
+    Table,
+    View,
+}
+
+/// What is known of a relation that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationFacts {
+    pub kind: RelationKind,
+    /// Names and SQL types.
+    pub columns: Vec<(String, String)>,
+}
+
+/// The invocation a template is rendered in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    pub id: String,
+    pub run_started_at: DateTime<Utc>,
+    pub flags: Json,
+    pub arguments: Json,
+}
+
+/// Why a host gives no answer.
+#[derive(Debug, Clone)]
+pub enum HostError {
+    /// The user can mend it.
+    Diagnostic(Box<Diagnostic>),
+    /// The answer needs parents that are not built yet.
+    Deferred { reason: String },
+}
+
+impl From<Diagnostic> for HostError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Diagnostic(Box::new(diagnostic))
+    }
+}
+
+/// What a template may ask for. `resolve` answers while parsing, `compile` and `exec` afterwards.
+///
+/// A diagnostic without labels gets the place of the call that led to it.
+pub trait TemplateHost: Send + Sync {
+    /// Whether answers are real. While parsing they are placeholders, and undefined names are let pass.
+    fn execute(&self) -> bool;
+
+    /// # Errors
+    /// Nothing of that name, or no access to it.
+    fn reference(&self, call: &RefCall) -> Result<RelationName, HostError>;
+
+    /// # Errors
+    /// Nothing of that name.
+    fn source(&self, call: &SourceCall) -> Result<RelationName, HostError>;
+
+    /// A call of `config(..)`, which prints nothing.
+    ///
+    /// # Errors
+    /// Values that no config takes.
+    fn config(&self, values: Map<String, Json>, span: Option<Span>) -> Result<(), HostError>;
+
+    fn config_get(&self, key: &str) -> Option<Json>;
+
+    /// A variable as the scope's package sees it; `None` where it is not set.
+    fn var(&self, name: &str) -> Option<Json>;
+
+    /// The relation of the node being rendered.
+    fn this(&self) -> Option<RelationName>;
+
+    fn target(&self) -> Json;
+
+    fn model(&self) -> Json;
+
+    fn graph(&self) -> Json;
+
+    fn project_name(&self) -> String;
+
+    fn invocation(&self) -> Invocation;
+
+    fn is_incremental(&self) -> bool;
+
+    /// Runs a query; blocks.
+    ///
+    /// # Errors
+    /// The query can't run, or not yet.
+    fn query(&self, sql: &str) -> Result<QueryTable, HostError>;
+
+    /// `None` where no such relation exists.
+    ///
+    /// # Errors
+    /// It can't be looked up, or not yet.
+    fn relation(&self, name: &RelationName) -> Result<Option<RelationFacts>, HostError>;
+
+    /// The text of a docs block.
+    ///
+    /// # Errors
+    /// Nothing of that name.
+    fn doc(&self, package: Option<&str>, name: &str) -> Result<String, HostError>;
+
+    /// `info` tells whether the message belongs on the terminal.
+    fn log(&self, message: &str, info: bool);
+
+    /// Search orders of the project file's `dispatch`, by the namespace they are for.
+    fn dispatch_order(&self) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::new()
+    }
+}

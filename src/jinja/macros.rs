@@ -1,0 +1,233 @@
+//! Macros as the templates see them: wrappers that bind arguments, catch `return`, and keep the stack of calls;
+//! namespaces of packages; `adapter.dispatch`.
+
+use std::sync::Arc;
+
+use minijinja::value::{Kwargs, Object, ObjectRepr};
+use minijinja::{Error, State, Value};
+
+use super::containers::{new_dict, new_list};
+use super::error::{Signal, diagnosed, problem, signal, unsupported};
+use super::library::{BUILTIN_PACKAGE, Unit};
+use super::session::{Session, lock, session_of};
+use crate::base::{Code, Diagnostic, nearest};
+
+/// The prefixes that `adapter.dispatch` tries, in order.
+const DISPATCH_PREFIXES: [&str; 2] = ["alluvium__", "default__"];
+
+/// A macro of the library.
+#[derive(Debug)]
+pub(super) struct MacroObject {
+    id: u32,
+}
+
+impl MacroObject {
+    pub(super) fn new(id: u32) -> Self {
+        Self { id }
+    }
+}
+
+impl Object for MacroObject {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        let session = session_of(state)?;
+        let shared = Arc::clone(&session.shared);
+        let unit = shared.unit(self.id).ok_or_else(|| problem(Code::JinjaRuntime, "this macro is not known"))?;
+        let back = session.enter(self.id, &unit.info.package)?;
+        let result = call(&session, state, self.id, unit, args);
+        session.leave(back);
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => match signal(&error) {
+                Some(Signal::Return(value)) => Ok(value.clone()),
+                Some(Signal::Problem(_) | Signal::Deferred(_) | Signal::InMacro { .. }) | None => {
+                    Err(Signal::InMacro { name: unit.info.name.clone(), error }.into())
+                }
+            },
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<macro>")
+    }
+}
+
+fn call(session: &Session, state: &mut State<'_, '_>, id: u32, unit: &Unit, args: &[Value]) -> Result<Value, Error> {
+    let inner = session.imported(state, id, &unit.template)?;
+    let takes_caller = inner.get_attr("caller").is_ok_and(|value| value.is_true());
+    let bound = bind(unit, takes_caller, args)?;
+    let result = inner.call(state, &bound)?;
+    session.begin_emission(result.as_str().map_or(0, str::len))?;
+    session.end_emission();
+    Ok(result)
+}
+
+/// Puts arguments in the order of the parameters, the surplus into `varargs` and `kwargs` where the macro reads
+/// them.
+fn bind(unit: &Unit, takes_caller: bool, args: &[Value]) -> Result<Vec<Value>, Error> {
+    let (positional, named) = split_kwargs(args)?;
+    let parameters = &unit.signature.parameters;
+    let mut bound: Vec<Value> = positional.iter().take(parameters.len()).cloned().collect();
+    bound.resize(parameters.len(), Value::UNDEFINED);
+    let surplus = positional.get(parameters.len()..).unwrap_or_default();
+    if !surplus.is_empty() && !unit.signature.varargs {
+        let message = format!("macro `{}` takes {} but was given {} by position", unit.info.name, count(parameters.len()), positional.len());
+        return Err(arguments_problem(unit, message));
+    }
+    let mut others = Vec::new();
+    let mut caller = None;
+    for (name, value) in named {
+        match parameters.iter().position(|parameter| *parameter == name) {
+            Some(index) if index < positional.len() => {
+                return Err(arguments_problem(unit, format!("macro `{}` was given `{name}` twice", unit.info.name)));
+            }
+            Some(index) => {
+                if let Some(slot) = bound.get_mut(index) {
+                    *slot = value;
+                }
+            }
+            None if name == "caller" && takes_caller => caller = Some(value),
+            None => others.push((name, value)),
+        }
+    }
+    if let Some((name, _)) = others.first().filter(|_| !unit.signature.kwargs) {
+        return Err(unknown_argument(unit, name));
+    }
+    if unit.signature.varargs {
+        bound.push(new_list(surplus.to_vec()));
+    }
+    if unit.signature.kwargs {
+        bound.push(new_dict(others.into_iter().map(|(name, value)| (Value::from(name), value))));
+    }
+    if takes_caller {
+        bound.push(Value::from(Kwargs::from_iter([("caller", caller.unwrap_or_default())])));
+    }
+    Ok(bound)
+}
+
+fn count(parameters: usize) -> String {
+    if parameters == 1 { "1 argument".to_owned() } else { format!("{parameters} arguments") }
+}
+
+fn arguments_problem(unit: &Unit, message: String) -> Error {
+    diagnosed(Diagnostic::error(Code::MacroArguments, message).note(signature(unit)))
+}
+
+fn unknown_argument(unit: &Unit, name: &str) -> Error {
+    let message = format!("macro `{}` has no argument `{name}`", unit.info.name);
+    let known = unit.signature.parameters.iter().map(String::as_str);
+    let diagnostic = Diagnostic::error(Code::MacroArguments, message).note(signature(unit));
+    diagnosed(match nearest(name, known) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic,
+    })
+}
+
+fn signature(unit: &Unit) -> String {
+    format!("it is `{}({})`", unit.info.name, unit.signature.parameters.join(", "))
+}
+
+/// Arguments given by name.
+pub(super) type Named = Vec<(String, Value)>;
+
+/// Positional arguments, and named ones in the order given.
+pub(super) fn split_kwargs(args: &[Value]) -> Result<(&[Value], Named), Error> {
+    match args.split_last() {
+        Some((last, positional)) if last.is_kwargs() => {
+            let kwargs = Kwargs::try_from(last.clone())?;
+            let mut pairs = Vec::new();
+            for name in kwargs.args() {
+                pairs.push((name.to_owned(), kwargs.peek::<Value>(name)?));
+            }
+            Ok((positional, pairs))
+        }
+        Some(_) | None => Ok((args, Vec::new())),
+    }
+}
+
+/// `dbt_utils` in `dbt_utils.star(..)`.
+#[derive(Debug)]
+pub(super) struct PackageObject {
+    session: Arc<Session>,
+    package: String,
+}
+
+impl PackageObject {
+    pub(super) fn value(session: &Arc<Session>, package: &str) -> Value {
+        Value::from_object(Self { session: Arc::clone(session), package: package.to_owned() })
+    }
+}
+
+impl Object for PackageObject {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        let found = self.session.shared.in_package(&self.package, name);
+        match found.and_then(|id| self.session.shared.value(id)) {
+            Some(value) => Some(value),
+            None if self.package == BUILTIN_PACKAGE => {
+                super::names::of_dbt(&self.session, name).or_else(|| Some(Value::from(unsupported(&format!("dbt.{name}")))))
+            }
+            None => None,
+        }
+    }
+
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        match self.get_value(&Value::from(method)) {
+            Some(value) => match value.kind() {
+                minijinja::value::ValueKind::Invalid => Err(unsupported(&format!("{}.{method}", self.package))),
+                _ => value.call(state, args),
+            },
+            None if self.session.execute => {
+                let name = format!("{}.{method}", self.package);
+                let known = self.session.known_names(&name);
+                let message = format!("package `{}` has no macro `{method}`", self.package);
+                let diagnostic = Diagnostic::error(Code::UndefinedMacro, message);
+                Err(diagnosed(match nearest(&name, known.iter().map(String::as_str)) {
+                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None => diagnostic,
+                }))
+            }
+            None => Ok(Value::UNDEFINED),
+        }
+    }
+}
+
+/// `adapter.dispatch(name, namespace)`: the first of the prefixed macros in the packages to search.
+pub(super) fn dispatch(session: &Arc<Session>, name: &str, namespace: Option<&str>) -> Result<Value, Error> {
+    if name.contains('.') {
+        let message = format!("`adapter.dispatch` was given `{name}`, and takes a name without a package");
+        return Err(diagnosed(Diagnostic::error(Code::JinjaRuntime, message).help("give the package as the second argument")));
+    }
+    let shared = &session.shared;
+    let order = session.dispatch.get_or_init(|| session.host.dispatch_order());
+    let packages = namespace.map(|namespace| match order.get(namespace) {
+        Some(order) => order.clone(),
+        None => vec![shared.root.clone(), namespace.to_owned()],
+    });
+    // dbt looks through all prefixes of one package before it goes on to the next.
+    let found = match &packages {
+        None => {
+            let package = session.package();
+            DISPATCH_PREFIXES.iter().find_map(|prefix| shared.resolve(&package, &format!("{prefix}{name}")))
+        }
+        Some(packages) => {
+            packages.iter().find_map(|package| DISPATCH_PREFIXES.iter().find_map(|prefix| shared.in_package(package, &format!("{prefix}{name}"))))
+        }
+    };
+    if let Some(value) = found.and_then(|id| shared.value(id)) {
+        return Ok(value);
+    }
+    let looked = DISPATCH_PREFIXES.map(|prefix| format!("`{prefix}{name}`")).join(" or ");
+    let place = packages.map_or_else(|| "any package".to_owned(), |packages| format!("`{}`", packages.join("`, `")));
+    Err(diagnosed(
+        Diagnostic::error(Code::UndefinedMacro, format!("no macro to dispatch `{name}` to")).note(format!("looked for {looked} in {place}")),
+    ))
+}
+
+/// The results of `statement`, which macros read by name.
+pub(super) fn statement_result(session: &Session, name: &str) -> Option<Value> {
+    lock(&session.results).get(name).cloned()
+}

@@ -1,0 +1,434 @@
+//! Every name a template can use, in the order dbt looks them up: macros, packages, then the functions and
+//! values below. What dbt has and this room lacks is an error that says so, never an undefined value.
+
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
+use minijinja::{Error, State, Value};
+use serde_json::Value as Json;
+
+use super::adapter::{Adapter, Api};
+use super::containers::{collect, new_dict, new_list};
+use super::error::problem;
+use super::functions as f;
+use super::library::BUILTIN_PACKAGE;
+use super::macros::PackageObject;
+use super::modules::{Instant, Modules};
+use super::relation::Relation;
+use super::session::{MAIN, Scope, Session, attach, lock, session_of};
+use super::values::{assigned, from_json};
+use crate::base::Code;
+
+/// Functions and values of dbt's that templates may use, for suggestions.
+pub(super) const KNOWN: &[&str] = &[
+    "adapter",
+    "api",
+    "as_bool",
+    "builtins",
+    "config",
+    "database",
+    "dbt_version",
+    "doc",
+    "env_var",
+    "exceptions",
+    "execute",
+    "flags",
+    "fromjson",
+    "graph",
+    "invocation_args_dict",
+    "invocation_id",
+    "is_incremental",
+    "load_relation",
+    "load_result",
+    "local_md5",
+    "log",
+    "model",
+    "modules",
+    "namespace",
+    "print",
+    "project_name",
+    "range",
+    "ref",
+    "return",
+    "run_query",
+    "run_started_at",
+    "schema",
+    "set",
+    "set_strict",
+    "source",
+    "statement",
+    "target",
+    "this",
+    "tojson",
+    "var",
+    "zip",
+    "zip_strict",
+];
+
+/// What dbt has and this room does not.
+const UNSUPPORTED: &[&str] = &[
+    "context",
+    "fromyaml",
+    "toyaml",
+    "selected_resources",
+    "store_result",
+    "store_raw_result",
+    "submit_python_job",
+    "metrics",
+    "metric",
+    "function",
+    "pre_hooks",
+    "post_hooks",
+    "sql",
+    "compiled_code",
+    "connection_name",
+    "sql_now",
+    "diff_of_two_dicts",
+    "validation",
+    "write",
+    "try_or_compiler_error",
+    "defer_relation",
+    "micros",
+    "thread_id",
+    "dbt_metadata_envs",
+    "create_table_as",
+    "create_view_as",
+    "make_temp_relation",
+    "make_intermediate_relation",
+    "make_backup_relation",
+    "run_hooks",
+    "drop_relation_if_exists",
+    "get_create_table_as_sql",
+];
+
+type Run = fn(&Arc<Session>, &mut State<'_, '_>, &[Value]) -> Result<Value, Error>;
+
+/// One of our functions.
+pub(super) struct Function {
+    name: &'static str,
+    run: Run,
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<function {}>", self.name)
+    }
+}
+
+impl Object for Function {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        let session = session_of(state)?;
+        (self.run)(&session, state, args)
+    }
+}
+
+pub(super) fn function(name: &'static str, run: Run) -> Value {
+    Value::from_object(Function { name, run })
+}
+
+/// The value of a name, or `None` where it is undefined.
+pub(super) fn lookup(session: &Arc<Session>, name: &str) -> Option<Value> {
+    if let Some(value) = internal(session, name) {
+        return Some(value);
+    }
+    if let Some(value) = session.given.get(name) {
+        return Some(value.clone());
+    }
+    if session.scope == Scope::Yaml {
+        return of_yaml(session, name);
+    }
+    let package = session.package();
+    if let Some(value) = session.shared.resolve(&package, name).and_then(|id| session.shared.value(id)) {
+        return Some(value);
+    }
+    if session.shared.has_package(name) {
+        return Some(PackageObject::value(session, name));
+    }
+    if let Some(value) = of_node(session, name).or_else(|| of_both(session, name)) {
+        return Some(value);
+    }
+    if UNSUPPORTED.contains(&name) {
+        return Some(Value::from_object(Unavailable(format!("`{name}` is not available in alluvium yet"))));
+    }
+    let called = session.main.called.contains(name) || session.shared.called.contains(name);
+    (!session.execute && called && !is_of_engine(name)).then(|| Value::from_object(Stub))
+}
+
+/// Names the engine itself knows.
+fn is_of_engine(name: &str) -> bool {
+    matches!(name, "range" | "dict" | "namespace" | "debug" | "cycler" | "joiner" | "lipsum" | "caller" | "loop" | "super" | "self")
+}
+
+/// dbt's own macros that are functions here, as in `dbt.run_query(..)`.
+pub(super) fn of_dbt(session: &Arc<Session>, name: &str) -> Option<Value> {
+    let macros = ["is_incremental", "run_query", "statement", "ref", "source", "load_relation", "load_cached_relation"];
+    if macros.contains(&name) { of_node(session, name) } else { None }
+}
+
+/// The names that [`super::rewrite`] puts into templates.
+fn internal(session: &Arc<Session>, name: &str) -> Option<Value> {
+    Some(match name {
+        "__boot" => Value::from_object(Boot(Arc::clone(session))),
+        "__keep" => function("keep", |session, _, args| match args {
+            [template, module] => session.keep(template.as_str().unwrap_or_default(), module).map(|()| Value::UNDEFINED),
+            _ => Ok(Value::UNDEFINED),
+        }),
+        "__b" => function("begin", |session, _, args| {
+            let site = args.first().and_then(Value::as_i64).unwrap_or(-1);
+            Ok(Value::from(site << 32 | i64::try_from(session.calls() & 0xffff_ffff).unwrap_or(0)))
+        }),
+        "__e" => function("emit", emit),
+        "__c" => function("call", |_, _, args| match args {
+            [site, callee] => Ok(Value::from_object(Placed {
+                place: Place::Site(site.as_usize().and_then(|site| u32::try_from(site).ok()).unwrap_or(MAIN)),
+                callee: callee.clone(),
+            })),
+            _ => Ok(Value::UNDEFINED),
+        }),
+        "__at" => function("at", |_, _, args| match args {
+            [origin, start, end, callee] => {
+                let number = |value: &Value| value.as_usize().unwrap_or(0);
+                let origin = u32::try_from(number(origin)).unwrap_or(MAIN);
+                let place = Place::Span(origin, number(start), number(end));
+                Ok(Value::from_object(Placed { place, callee: callee.clone() }))
+            }
+            _ => Ok(Value::UNDEFINED),
+        }),
+        "__s" => function("set", |_, _, args| assigned(args)),
+        "__do" => function("do", |_, _, _| Ok(Value::UNDEFINED)),
+        "__l" => function("list", |_, _, args| collect(args.first().unwrap_or(&Value::UNDEFINED)).map(new_list)),
+        "__d" => function("dict", |_, _, args| {
+            let pairs = args.first().and_then(Value::as_object).and_then(minijinja::value::DynObject::try_iter_pairs);
+            Ok(new_dict(pairs.into_iter().flatten()))
+        }),
+        "__unset" => Value::from_object(Unset),
+        _ => return None,
+    })
+}
+
+fn emit(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let Some((begin, values)) = args.split_first() else { return Ok(Value::UNDEFINED) };
+    let begin = begin.as_i64().unwrap_or(-1);
+    let calls = i64::try_from(session.calls() & 0xffff_ffff).unwrap_or(0);
+    session.set_site(u32::try_from(begin >> 32).unwrap_or(MAIN), begin & 0xffff_ffff != calls);
+    match values {
+        [value] if value.is_kwargs() => Err(problem(Code::JinjaSyntax, "unexpected `=` in an expression")),
+        [value] => Ok(value.clone()),
+        values => Ok(Value::from(minijinja::value::Tuple::from(values.to_vec()))),
+    }
+}
+
+/// Names that YAML strings and nodes share.
+fn of_both(session: &Arc<Session>, name: &str) -> Option<Value> {
+    Some(match name {
+        "var" => Value::from_object(f::Var(Arc::clone(session))),
+        "env_var" => function("env_var", f::env_var),
+        "target" => made(session, "target", |session| from_json(&session.host.target())),
+        "project_name" => Value::from(session.host.project_name()),
+        "doc" => function("doc", f::doc),
+        "log" => function("log", f::log),
+        "print" => function("print", f::print),
+        "return" => function("return", f::give_back),
+        "tojson" => function("tojson", f::tojson),
+        "fromjson" => function("fromjson", f::fromjson),
+        "set" => function("set", f::set),
+        "set_strict" => function("set_strict", f::set_strict),
+        "zip" => function("zip", f::zip),
+        "zip_strict" => function("zip_strict", f::zip_strict),
+        "local_md5" => function("local_md5", f::local_md5),
+        "exceptions" => Value::from_object(f::Exceptions),
+        "modules" => Value::from_object(Modules),
+        "dbt_version" => Value::from("1.11.0"),
+        "run_started_at" => Value::from_object(Instant::utc(session.host.invocation().run_started_at)),
+        "invocation_id" => Value::from(session.host.invocation().id),
+        "invocation_args_dict" => made(session, "arguments", |session| from_json(&session.host.invocation().arguments)),
+        "flags" => made(session, "flags", |session| from_json(&session.host.invocation().flags)),
+        _ => return None,
+    })
+}
+
+fn of_yaml(session: &Arc<Session>, name: &str) -> Option<Value> {
+    if let Some(value) = of_both(session, name) {
+        return Some(value);
+    }
+    let elsewhere = ["ref", "source", "this", "adapter", "config", "run_query", "execute", "graph", "model", "api", "is_incremental"];
+    let message = || format!("`{name}` is not available in this file");
+    elsewhere.contains(&name).then(|| Value::from_object(Unavailable(message())))
+}
+
+/// Names that only nodes have.
+fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
+    Some(match name {
+        "ref" => function("ref", f::reference),
+        "source" => function("source", f::source),
+        "config" => Value::from_object(f::Config(Arc::clone(session))),
+        "this" => session.host.this().map_or_else(|| Value::from(()), Relation::value),
+        "execute" => Value::from(session.execute),
+        "is_incremental" => function("is_incremental", |session, _, _| Ok(Value::from(session.host.is_incremental()))),
+        "run_query" => function("run_query", f::run_query),
+        "statement" => function("statement", f::statement),
+        "load_result" => function("load_result", f::load_result),
+        "adapter" => Value::from_object(Adapter(Arc::clone(session))),
+        "load_relation" | "load_cached_relation" => {
+            function("load_relation", |session, state, args| Arc::new(Adapter(Arc::clone(session))).call_method(state, "load_relation", args))
+        }
+        "api" => Value::from_object(Api),
+        "model" => Value::from_object(Lazy { name: "model", make: |session| session.host.model(), session: Arc::clone(session) }),
+        "graph" => Value::from_object(Lazy { name: "graph", make: |session| session.host.graph(), session: Arc::clone(session) }),
+        "schema" | "database" => made(session, if name == "schema" { "schema" } else { "database" }, |session| {
+            let this = session.host.this();
+            let own = this.map(|this| if name == "schema" { this.schema } else { this.database });
+            own.map_or_else(|| session.host.target().get(name).map(from_json).unwrap_or_default(), Value::from)
+        }),
+        "builtins" => new_dict(["ref", "source", "config"].map(|name| (Value::from(name), of_node(session, name).unwrap_or_default()))),
+        BUILTIN_PACKAGE => PackageObject::value(session, BUILTIN_PACKAGE),
+        _ => return None,
+    })
+}
+
+/// A value made at its first use.
+fn made(session: &Arc<Session>, name: &'static str, make: impl FnOnce(&Arc<Session>) -> Value) -> Value {
+    let found = lock(&session.made).get(name).cloned();
+    found.unwrap_or_else(|| {
+        let value = make(session);
+        lock(&session.made).insert(name, value.clone());
+        value
+    })
+}
+
+/// Takes the importer and starts the session.
+#[derive(Debug)]
+struct Boot(Arc<Session>);
+
+impl Object for Boot {
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        attach(state, &self.0);
+        self.0.set_importer(args.first().cloned().unwrap_or_default());
+        Ok(Value::UNDEFINED)
+    }
+}
+
+/// Stands for an argument that was not given.
+#[derive(Debug)]
+struct Unset;
+
+impl Object for Unset {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
+
+/// A callable with the place of its call.
+#[derive(Debug)]
+struct Placed {
+    place: Place,
+    callee: Value,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Site(u32),
+    Span(u32, usize, usize),
+}
+
+impl Object for Placed {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        let session = session_of(state)?;
+        match self.place {
+            Place::Site(site) => {
+                let before = session.calls();
+                let value = self.callee.call(state, args)?;
+                session.set_site(site, session.calls() != before);
+                Ok(value)
+            }
+            Place::Span(origin, start, end) => {
+                *lock(&session.call_place) = session.marked_span(origin, start, end);
+                self.callee.call(state, args)
+            }
+        }
+    }
+}
+
+/// A name that is known and can't be used: any use of it is an error.
+#[derive(Debug)]
+pub(super) struct Unavailable(String);
+
+impl Unavailable {
+    pub(super) fn error(&self) -> Error {
+        problem(Code::JinjaUnsupported, self.0.clone())
+    }
+}
+
+impl Object for Unavailable {
+    fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
+        Some(Value::from(self.error()))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(vec![Value::from(self.error())])
+    }
+
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, _: &[Value]) -> Result<Value, Error> {
+        Err(self.error())
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, _: &str, _: &[Value]) -> Result<Value, Error> {
+        Err(self.error())
+    }
+}
+
+/// What an unknown name that is called stands for while parsing: everything about it is undefined.
+#[derive(Debug)]
+struct Stub;
+
+impl Object for Stub {
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, _: &[Value]) -> Result<Value, Error> {
+        Ok(Value::UNDEFINED)
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, _: &str, _: &[Value]) -> Result<Value, Error> {
+        Ok(Value::UNDEFINED)
+    }
+
+    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// A large value that is only made where a template looks into it.
+struct Lazy {
+    name: &'static str,
+    make: fn(&Session) -> Json,
+    session: Arc<Session>,
+}
+
+impl fmt::Debug for Lazy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Lazy {
+    fn value(&self) -> Value {
+        made(&self.session, self.name, |session| from_json(&(self.make)(session)))
+    }
+}
+
+impl Object for Lazy {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.value().get_item(key).ok().filter(|value| value.kind() != ValueKind::Undefined)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.value().try_iter().map_or(Enumerator::Empty, |keys| Enumerator::Values(keys.collect()))
+    }
+}

@@ -1,0 +1,196 @@
+//! Relations and columns as templates see them.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, ValueKind};
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::containers::new_dict;
+use super::error::unsupported;
+use super::host::RelationKind;
+use super::values::bind_args;
+use crate::manifest::RelationName;
+
+/// What `ref`, `source`, `this` and `api.Relation.create` give.
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    pub name: RelationName,
+    pub kind: Option<RelationKind>,
+    /// Whether database, schema and identifier are printed, and quoted.
+    include: [bool; 3],
+    quote: [bool; 3],
+}
+
+const PARTS: [&str; 3] = ["database", "schema", "identifier"];
+
+impl Relation {
+    pub(super) fn new(name: RelationName, kind: Option<RelationKind>) -> Self {
+        Self { name, kind, include: [true; 3], quote: [true; 3] }
+    }
+
+    pub(super) fn value(name: RelationName) -> Value {
+        Value::from_object(Self::new(name, None))
+    }
+
+    fn parts(&self) -> [&str; 3] {
+        [&self.name.database, &self.name.schema, &self.name.identifier]
+    }
+
+    fn text(&self) -> String {
+        let mut printed = Vec::new();
+        for ((part, include), quote) in self.parts().into_iter().zip(self.include).zip(self.quote) {
+            if include && !part.is_empty() {
+                printed.push(if quote { quoted(part) } else { part.to_owned() });
+            }
+        }
+        printed.join(".")
+    }
+
+    /// `include(..)` and `quote(..)`: the flags given by name.
+    fn flags(old: [bool; 3], function: &str, args: &[Value]) -> Result<[bool; 3], Error> {
+        let given = bind_args(function, PARTS, args)?;
+        let mut flags = old;
+        for (flag, given) in flags.iter_mut().zip(given) {
+            if let Some(given) = given.filter(|value| !value.is_none() && !value.is_undefined()) {
+                *flag = given.is_true();
+            }
+        }
+        Ok(flags)
+    }
+
+    fn replaced(&self, args: &[Value]) -> Result<Self, Error> {
+        let [database, schema, identifier] = bind_args("replace_path", PARTS, args)?;
+        let text = |new: Option<Value>, old: &str| new.map_or_else(|| old.to_owned(), |value| value.to_string());
+        let name = RelationName::new(text(database, &self.name.database), text(schema, &self.name.schema), text(identifier, &self.name.identifier));
+        Ok(Self { name, ..self.clone() })
+    }
+}
+
+pub(super) fn quoted(part: &str) -> String {
+    format!("\"{}\"", part.replace('"', "\"\""))
+}
+
+/// Packages ask `is mapping` and for `metadata.type` to tell a relation from text, so it is a mapping.
+impl Object for Relation {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let kind = |wanted: RelationKind| Value::from(self.kind == Some(wanted));
+        Some(match key.as_str()? {
+            "database" => Value::from(&*self.name.database),
+            "schema" => Value::from(&*self.name.schema),
+            "identifier" | "name" | "table" => Value::from(&*self.name.identifier),
+            "is_table" => kind(RelationKind::Table),
+            "is_view" => kind(RelationKind::View),
+            "is_cte" | "is_materialized_view" | "is_dynamic_table" => Value::from(false),
+            "type" => match self.kind {
+                Some(RelationKind::Table) => Value::from("table"),
+                Some(RelationKind::View) => Value::from("view"),
+                None => Value::from(()),
+            },
+            "metadata" => new_dict([(Value::from("type"), Value::from("AlluviumRelation"))]),
+            other => Value::from(unsupported(&format!("relation.{other}"))),
+        })
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let changed = match method {
+            "include" => Self { include: Self::flags(self.include, "include", args)?, ..(**self).clone() },
+            "quote" => Self { quote: Self::flags(self.quote, "quote", args)?, ..(**self).clone() },
+            "replace_path" => self.replaced(args)?,
+            "without_identifier" => Self { include: [self.include[0], self.include[1], false], ..(**self).clone() },
+            "render" => return Ok(Value::from(self.text())),
+            "get" => {
+                let [key, default] = bind_args("get", ["key", "default"], args)?;
+                let found = key.and_then(|key| self.get_value(&key)).filter(|value| value.kind() != ValueKind::Invalid);
+                return Ok(found.or(default).unwrap_or_else(|| Value::from(())));
+            }
+            "quoted" => {
+                let [part] = bind_args("quoted", ["identifier"], args)?;
+                return Ok(Value::from(quoted(&part.unwrap_or_default().to_string())));
+            }
+            other => return Err(unsupported(&format!("relation.{other}()"))),
+        };
+        Ok(Value::from_object(changed))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["database", "schema", "identifier", "type"])
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        Some(self.name.cmp(&other.downcast_ref::<Self>()?.name))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+/// A column of a relation.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub name: String,
+    pub data_type: String,
+}
+
+impl Column {
+    pub(super) fn value(name: &str, data_type: &str) -> Value {
+        Value::from_object(Self { name: name.to_owned(), data_type: data_type.to_owned() })
+    }
+
+    /// The first number in the type's parentheses.
+    fn size(&self) -> Option<u64> {
+        let (_, arguments) = self.data_type.split_once('(')?;
+        arguments.split([',', ')']).next()?.trim().parse().ok()
+    }
+
+    fn is_one_of(&self, kinds: &[&str]) -> bool {
+        let data_type = self.data_type.to_lowercase();
+        let base = data_type.split('(').next().unwrap_or_default().trim();
+        kinds.contains(&base)
+    }
+}
+
+const STRINGS: &[&str] = &["string", "varchar", "text", "char", "character varying"];
+const INTEGERS: &[&str] = &["tinyint", "smallint", "int", "integer", "bigint", "long"];
+const FLOATS: &[&str] = &["float", "real", "double", "double precision"];
+const NUMERICS: &[&str] = &["decimal", "numeric"];
+
+impl Object for Column {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(match key.as_str()? {
+            "name" | "column" => Value::from(&*self.name),
+            "quoted" => Value::from(quoted(&self.name)),
+            "dtype" | "data_type" => Value::from(&*self.data_type),
+            other => Value::from(unsupported(&format!("column.{other}"))),
+        })
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, _: &[Value]) -> Result<Value, Error> {
+        match method {
+            "is_string" => Ok(Value::from(self.is_one_of(STRINGS))),
+            "is_integer" => Ok(Value::from(self.is_one_of(INTEGERS))),
+            "is_float" => Ok(Value::from(self.is_one_of(FLOATS))),
+            "is_numeric" => Ok(Value::from(self.is_one_of(NUMERICS))),
+            "is_number" => Ok(Value::from([INTEGERS, FLOATS, NUMERICS].iter().any(|kinds| self.is_one_of(kinds)))),
+            // dbt's figure for text without a length.
+            "string_size" => Ok(Value::from(self.size().unwrap_or(256))),
+            "name" | "column" | "quoted" | "dtype" | "data_type" => Err(ErrorKind::UnknownMethod.into()),
+            other => Err(unsupported(&format!("column.{other}()"))),
+        }
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        let other = other.downcast_ref::<Self>()?;
+        Some((&self.name, &self.data_type).cmp(&(&other.name, &other.data_type)))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<Column {} ({})>", self.name, self.data_type)
+    }
+}

@@ -1,0 +1,228 @@
+//! One render: a template, its scope and its host to text and a source map.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use minijinja::{Environment, Value};
+use serde_json::{Map, Value as Json};
+
+use super::blocks::syntax_error;
+use super::error::{RenderFailure, failure, line_range, parse_diagnostic};
+use super::host::TemplateHost;
+use super::library::{MacroId, MacroLibrary};
+use super::output::{SourceMap, Writer};
+use super::rewrite::{Rewritten, rewrite_template};
+use super::scan::ScanError;
+use super::session::{MAIN, MAIN_NAME, Origin, Root, Scope as Names, Session, Start, lock};
+use super::values::from_json;
+use crate::base::{Code, Diagnostic, FileId, Sources, Span};
+
+/// A text with Jinja in it. Rewritten once, however often it is rendered; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Template {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    text: Arc<str>,
+    range: Range<usize>,
+    origin: Origin,
+    rewritten: OnceLock<Result<Arc<Rewritten>, ScanError>>,
+}
+
+impl Template {
+    /// A whole file.
+    #[must_use]
+    pub fn file(sources: &Sources, file: FileId) -> Self {
+        let text = Arc::clone(&sources.file(file).text);
+        let range = 0..text.len();
+        Self::new(text, range, Origin::File(file))
+    }
+
+    /// A part of a file, as a snapshot's body.
+    #[must_use]
+    pub fn part(sources: &Sources, span: Span) -> Self {
+        let text = Arc::clone(&sources.file(span.file).text);
+        let range = span.start as usize..(span.end as usize).min(text.len());
+        Self::new(text, range, Origin::File(span.file))
+    }
+
+    /// A text that stands somewhere within `span`, as a string of a YAML file with its escapes resolved.
+    #[must_use]
+    pub fn string(text: impl Into<Arc<str>>, span: Span) -> Self {
+        let text = text.into();
+        let range = 0..text.len();
+        Self::new(text, range, Origin::Place(span))
+    }
+
+    fn new(text: Arc<str>, range: Range<usize>, origin: Origin) -> Self {
+        Self { inner: Arc::new(Inner { text, range, origin, rewritten: OnceLock::new() }) }
+    }
+
+    fn rewritten(&self) -> Result<Arc<Rewritten>, Diagnostic> {
+        let inner = &self.inner;
+        let rewrite = || rewrite_template(&inner.text, inner.range.clone(), MAIN).map(Arc::new);
+        match inner.rewritten.get_or_init(rewrite) {
+            Ok(rewritten) => Ok(Arc::clone(rewritten)),
+            Err(error) => Err(match inner.origin {
+                Origin::File(file) => *syntax_error(file, error),
+                Origin::Place(span) => Diagnostic::error(Code::JinjaSyntax, error.message).at(span, "in this text"),
+            }),
+        }
+    }
+}
+
+/// Whose names a template sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    pub package: String,
+}
+
+/// What a template gave.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    pub text: String,
+    pub map: SourceMap,
+    /// The macros that were called.
+    pub macros: BTreeSet<MacroId>,
+}
+
+/// A call of a macro from outside of any template: a generic test, `generate_schema_name`, `run-operation`.
+#[derive(Debug, Clone)]
+pub struct MacroCall {
+    pub id: MacroId,
+    /// Arguments by name. Text that is a call of `ref`, `source`, `var`, `env_var` or `doc`, or one `{{ .. }}`,
+    /// is evaluated, as dbt does with a test's arguments; other values are passed as they are.
+    pub arguments: Map<String, Json>,
+    /// Where the call is declared; everything rendered maps to it.
+    pub span: Span,
+}
+
+/// Renders a node, a snapshot's body or a hook.
+///
+/// # Errors
+/// Diagnostics with places in the user's files, or that the text can only be had while running.
+pub fn render(template: &Template, scope: &Scope, library: &MacroLibrary, host: &Arc<dyn TemplateHost>) -> Result<Rendered, Box<RenderFailure>> {
+    let (session, text, map) = run(template, Names::Node, &scope.package, BTreeMap::new(), library, host)?;
+    Ok(Rendered { text, map, macros: session.macros_used() })
+}
+
+/// Renders the call of a macro.
+///
+/// # Errors
+/// As [`render`]; also where no such macro is in the library.
+pub fn render_call(call: &MacroCall, scope: &Scope, library: &MacroLibrary, host: &Arc<dyn TemplateHost>) -> Result<Rendered, Box<RenderFailure>> {
+    let shared = &library.shared;
+    let Some(callee) = shared.by_id(&call.id).and_then(|id| shared.value(id)) else {
+        let message = format!("there is no macro `{}`", call.id);
+        return Err(Diagnostic::error(Code::UndefinedMacro, message).at(call.span, "called here").into());
+    };
+    let mut given = BTreeMap::from([("__callee".to_owned(), callee)]);
+    let mut text = String::from("{{ __callee(");
+    for (index, (name, value)) in call.arguments.iter().enumerate() {
+        let _ = write!(text, "{}{name}=", if index == 0 { "" } else { ", " });
+        argument(value, &mut text, &mut given);
+    }
+    text.push_str(") }}");
+    let template = Template::string(text, call.span);
+    let (session, text, map) = run(&template, Names::Node, &scope.package, given, library, host)?;
+    Ok(Rendered { text, map, macros: session.macros_used() })
+}
+
+/// Writes an argument as an expression; what is not evaluated becomes a given value.
+fn argument(value: &Json, text: &mut String, given: &mut BTreeMap<String, Value>) {
+    match value {
+        Json::String(code) if expression(code).is_some() => {
+            let _ = write!(text, "({})", expression(code).unwrap_or_default());
+        }
+        Json::Array(items) => {
+            text.push('[');
+            for item in items {
+                argument(item, text, given);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
+            let name = format!("__given{}", given.len());
+            text.push_str(&name);
+            given.insert(name, from_json(value));
+        }
+    }
+}
+
+/// The expression that a test's argument is, if it is one.
+fn expression(text: &str) -> Option<&str> {
+    let text = text.trim();
+    if let Some(inner) = text.strip_prefix("{{").and_then(|text| text.strip_suffix("}}")) {
+        return (!inner.contains("}}")).then_some(inner.trim_matches('-'));
+    }
+    let name = text.split_once('(').filter(|_| text.ends_with(')'))?.0.trim_end();
+    matches!(name, "ref" | "source" | "var" | "env_var" | "doc").then_some(text)
+}
+
+/// Renders a string of a YAML file, which sees variables and the target but no macros and relations. Text stays
+/// text unless a filter (`as_bool`, `as_number`, `as_native`) makes it something else.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_text(text: &str, span: Span, library: &MacroLibrary, host: &Arc<dyn TemplateHost>) -> Result<Json, Box<RenderFailure>> {
+    if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
+        return Ok(Json::from(text));
+    }
+    let template = Template::string(text, span);
+    let (session, text, _) = run(&template, Names::Yaml, "", BTreeMap::new(), library, host)?;
+    let native = lock(&session.native).take().filter(|_| session.main.single_expression);
+    Ok(native.unwrap_or(Json::String(text)))
+}
+
+type Run = (Arc<Session>, String, SourceMap);
+
+fn run(
+    template: &Template,
+    names: Names,
+    package: &str,
+    given: BTreeMap<String, Value>,
+    library: &MacroLibrary,
+    host: &Arc<dyn TemplateHost>,
+) -> Result<Run, Box<RenderFailure>> {
+    let main = template.rewritten()?;
+    let session = Session::new(Start {
+        shared: Arc::clone(&library.shared),
+        host: Arc::clone(host),
+        scope: names,
+        main: Arc::clone(&main),
+        text: Arc::clone(&template.inner.text),
+        origin: template.inner.origin,
+        package: package.to_owned(),
+        given,
+    });
+    let environment = if session.execute { &library.shared.executing } else { &library.shared.parsing };
+    // The engine asserts its own invariants; one that a template breaks must not take the program down.
+    let result = catch_unwind(AssertUnwindSafe(|| evaluate(environment, &main, &session)));
+    match result {
+        Ok(Ok((text, map))) => Ok((session, text, map)),
+        Ok(Err(failure)) => Err(failure),
+        Err(_) => {
+            let message = "the template engine can't run this template";
+            Err(Diagnostic::error(Code::JinjaRuntime, message).at(session.main_span(0..0), "in this text").into())
+        }
+    }
+}
+
+fn evaluate(environment: &Environment<'_>, main: &Rewritten, session: &Arc<Session>) -> Result<(String, SourceMap), Box<RenderFailure>> {
+    let template = environment.template_from_named_str(MAIN_NAME, &main.text).map_err(|error| {
+        let range = error.range().unwrap_or_else(|| line_range(&main.text, error.line().unwrap_or(1)));
+        parse_diagnostic(&error, Some(session.main_span(range)))
+    })?;
+    let mut writer = Writer::new(&main.text, Arc::clone(session));
+    let root = Value::from_object(Root(Arc::clone(session)));
+    match template.render_captured_to(root, &mut writer) {
+        Ok(_) => Ok(writer.finish()),
+        Err(error) => Err(failure(session, &error)),
+    }
+}

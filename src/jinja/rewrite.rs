@@ -1,0 +1,437 @@
+//! From dbt's dialect of Jinja to the engine's, keeping lines: mutable lists and dicts, `do` of any expression,
+//! hidden macro parameters, and markers that say where an expression or a call stands. An offset table leads
+//! from the rewritten text back to the user's.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use super::scan::{ScanError, Tag, TagKind, Tags, Token, TokenKind, closing};
+
+/// The name every macro has inside its own template; free names thus always reach the wrappers.
+pub(super) const MACRO_NAME: &str = "alv_macro";
+
+/// Put in front of a template that may call macros: how the wrappers import one into the running state.
+const PRELUDE: &str = "{%macro __alv_import(__alv_n)%}{%import __alv_n as __alv_m%}{%do __keep(__alv_n,__alv_m)%}\
+                       {%endmacro%}{%do __boot(__alv_import)%}";
+
+/// A rewritten template.
+#[derive(Debug, Default)]
+pub(super) struct Rewritten {
+    pub text: String,
+    pub table: OffsetTable,
+    /// Names that stand before an opening parenthesis.
+    pub called: BTreeSet<String>,
+    /// Ranges of the expressions and call tags, in the original text; markers name them by index.
+    pub sites: Vec<Range<usize>>,
+    /// Whether the template is one expression and nothing else.
+    pub single_expression: bool,
+}
+
+/// Leads from offsets of a rewritten text to offsets of the original.
+#[derive(Debug, Default)]
+pub(super) struct OffsetTable {
+    /// Copied stretches: start in the rewritten text, start in the original, length.
+    stretches: Vec<(usize, usize, usize)>,
+}
+
+impl OffsetTable {
+    /// The offset in the original; one inside inserted text is the place of insertion.
+    pub(super) fn original(&self, rewritten: usize) -> usize {
+        let index = self.stretches.partition_point(|(start, _, _)| *start <= rewritten);
+        match index.checked_sub(1).and_then(|index| self.stretches.get(index)) {
+            Some((start, original, length)) => original + (rewritten - start).min(*length),
+            None => self.stretches.first().map_or(0, |(_, original, _)| *original),
+        }
+    }
+
+    /// The range in the original that a range of the rewritten text stands for.
+    pub(super) fn original_range(&self, range: Range<usize>) -> Range<usize> {
+        let start = self.original_start(range.start);
+        start..self.original(range.end).max(start)
+    }
+
+    /// As [`OffsetTable::original`], but text that was inserted belongs to what follows it.
+    fn original_start(&self, rewritten: usize) -> usize {
+        let index = self.stretches.partition_point(|(start, _, _)| *start <= rewritten);
+        let previous = index.checked_sub(1).and_then(|index| self.stretches.get(index));
+        match (previous, self.stretches.get(index)) {
+            (Some((start, original, length)), _) if rewritten < start + length => original + (rewritten - start),
+            (_, Some((_, original, _))) => *original,
+            (Some((_, original, length)), None) => original + length,
+            (None, None) => 0,
+        }
+    }
+}
+
+/// A change at one place: `text` replaces `at..until`.
+struct Edit {
+    at: usize,
+    until: usize,
+    /// At the same place, what closes comes before what opens.
+    opens: bool,
+    text: String,
+}
+
+#[derive(Default)]
+struct Edits(Vec<Edit>);
+
+impl Edits {
+    fn before(&mut self, at: usize, text: impl Into<String>) {
+        self.0.push(Edit { at, until: at, opens: true, text: text.into() });
+    }
+
+    fn after(&mut self, at: usize, text: impl Into<String>) {
+        self.0.push(Edit { at, until: at, opens: false, text: text.into() });
+    }
+
+    fn replace(&mut self, range: Range<usize>, text: impl Into<String>) {
+        self.0.push(Edit { at: range.start, until: range.end, opens: true, text: text.into() });
+    }
+
+    fn apply(mut self, original: &str, range: Range<usize>, prelude: &str) -> (String, OffsetTable) {
+        self.0.sort_by_key(|edit| (edit.at, edit.opens));
+        let mut text = String::with_capacity(prelude.len() + range.len() + self.0.len() * 12);
+        text.push_str(prelude);
+        let mut table = OffsetTable::default();
+        let mut at = range.start;
+        for edit in &self.0 {
+            copy(&mut text, &mut table, original, at..edit.at);
+            let lines = original.get(edit.at..edit.until).map_or(0, |cut| cut.matches('\n').count());
+            text.push_str(&edit.text);
+            text.extend(std::iter::repeat_n('\n', lines));
+            at = edit.until.max(at);
+        }
+        copy(&mut text, &mut table, original, at..range.end);
+        (text, table)
+    }
+}
+
+fn copy(text: &mut String, table: &mut OffsetTable, original: &str, range: Range<usize>) {
+    if let Some(part) = original.get(range.clone()).filter(|part| !part.is_empty()) {
+        table.stretches.push((text.len(), range.start, part.len()));
+        text.push_str(part);
+    }
+}
+
+/// Rewrites what a user's node or string holds. `origin` goes into the markers of `ref`, `source` and `config`.
+pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> Result<Rewritten, ScanError> {
+    let mut edits = Edits::default();
+    let mut result = Rewritten::default();
+    let mut literal_from = range.start;
+    let mut has_text = false;
+    let mut expressions = 0_usize;
+    for tag in tags_within(text, &range) {
+        let tag = tag?;
+        has_text |= !text.get(literal_from..tag.outer.start).unwrap_or_default().trim().is_empty();
+        literal_from = tag.outer.end;
+        match tag.kind {
+            TagKind::Comment => {}
+            TagKind::Raw => has_text = true,
+            TagKind::Expression => {
+                expressions += 1;
+                mark_expression(&tag, &mut edits, &mut result.sites);
+                rewrite_tokens(text, &tag.tokens, origin, &mut edits, &mut result.called);
+            }
+            TagKind::Block => {
+                expressions += 2;
+                if tag.keyword(text) == Some("call") {
+                    mark_call(text, &tag, &mut edits, &mut result.sites);
+                }
+                rewrite_block(text, &tag, origin, &mut edits, &mut result.called);
+            }
+        }
+    }
+    has_text |= !text.get(literal_from..range.end).unwrap_or_default().trim().is_empty();
+    result.single_expression = expressions == 1 && !has_text;
+    let prelude = if expressions == 0 { "" } else { PRELUDE };
+    (result.text, result.table) = edits.apply(text, range, prelude);
+    Ok(result)
+}
+
+/// What a macro's own tag says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Signature {
+    pub parameters: Vec<String>,
+    pub varargs: bool,
+    pub kwargs: bool,
+}
+
+/// Rewrites one macro, test or materialization block to a macro named [`MACRO_NAME`]. `range` covers the block,
+/// its tags included.
+pub(super) fn rewrite_macro(text: &str, range: Range<usize>, origin: u32) -> Result<(Rewritten, Signature), ScanError> {
+    let mut edits = Edits::default();
+    let mut result = Rewritten::default();
+    let tags = tags_within(text, &range).collect::<Result<Vec<_>, _>>()?;
+    let (Some(open), Some(close)) = (tags.first(), tags.last().filter(|_| tags.len() > 1)) else {
+        return Err(ScanError { at: range, message: "this block has no end" });
+    };
+    let body = tags.get(1..tags.len() - 1).unwrap_or_default();
+    let mentions = |name: &str| body.iter().any(|tag| tag.tokens.iter().any(|token| token.is(text, name)));
+    let mut signature = Signature { varargs: mentions("varargs"), kwargs: mentions("kwargs"), ..Signature::default() };
+    open_tag(text, open, origin, &mut edits, &mut signature, &mut result.called)?;
+    for tag in body {
+        match tag.kind {
+            TagKind::Comment | TagKind::Raw => {}
+            TagKind::Expression => rewrite_tokens(text, &tag.tokens, origin, &mut edits, &mut result.called),
+            TagKind::Block => rewrite_block(text, tag, origin, &mut edits, &mut result.called),
+        }
+    }
+    if let (Some(first), Some(last)) = (close.tokens.first(), close.tokens.last()) {
+        edits.replace(first.start..last.end, "endmacro");
+    }
+    (result.text, result.table) = edits.apply(text, range, "");
+    Ok((result, signature))
+}
+
+/// The tags that start inside a range. A tag that runs over its end is reported by the parser.
+fn tags_within<'t>(text: &'t str, range: &Range<usize>) -> impl Iterator<Item = Result<Tag, ScanError>> + use<'t> {
+    let text = text.get(..range.end).unwrap_or(text);
+    Tags::new(text, range.start)
+}
+
+/// `{% macro name(a, b=c) %}` and its like: the keyword, the name and the parameters.
+fn open_tag(
+    text: &str,
+    tag: &Tag,
+    origin: u32,
+    edits: &mut Edits,
+    signature: &mut Signature,
+    called: &mut BTreeSet<String>,
+) -> Result<(), ScanError> {
+    let (Some(keyword), Some(last)) = (tag.tokens.first(), tag.tokens.last()) else {
+        return Err(ScanError { at: tag.outer.clone(), message: "this block has no name" });
+    };
+    if keyword.is(text, "materialization") {
+        edits.replace(keyword.start..last.end, format!("macro {MACRO_NAME}()"));
+        return Ok(());
+    }
+    edits.replace(keyword.start..keyword.end, "macro");
+    let Some(name) = tag.tokens.get(1).filter(|token| token.kind == TokenKind::Ident) else {
+        return Err(ScanError { at: tag.outer.clone(), message: "this block has no name" });
+    };
+    edits.replace(name.start..name.end, MACRO_NAME);
+    let end = tag.tokens.get(2).filter(|token| token.is(text, "(")).and_then(|_| closing(&tag.tokens, 2));
+    let Some(end) = end else {
+        return Err(ScanError { at: name.start..name.end, message: "expected `(` and parameters after the name" });
+    };
+    let late = parameters(text, tag.tokens.get(3..end).unwrap_or_default(), origin, edits, signature, called);
+    let mut hidden = String::new();
+    let trailing_comma = tag.tokens.get(end - 1).is_some_and(|token| token.is(text, ",") || token.is(text, "("));
+    for name in [("varargs", signature.varargs), ("kwargs", signature.kwargs)].iter().filter(|(_, on)| *on).map(|(name, _)| name) {
+        let comma = if hidden.is_empty() && trailing_comma { "" } else { "," };
+        let _ = write!(hidden, "{comma}{name}=none");
+    }
+    if let Some(token) = tag.tokens.get(end).filter(|_| !hidden.is_empty()) {
+        edits.after(token.start, hidden);
+    }
+    if let Some(late) = late {
+        let control = if tag.trims_after(text) { "{%if true-%}{%endif-%}" } else { "" };
+        edits.after(tag.outer.end, format!("{late}{control}"));
+    }
+    Ok(())
+}
+
+/// Collects the parameters; returns statements for defaults that read other parameters, which the engine would
+/// evaluate from right to left and thus see as undefined.
+fn parameters(
+    text: &str,
+    tokens: &[Token],
+    origin: u32,
+    edits: &mut Edits,
+    signature: &mut Signature,
+    called: &mut BTreeSet<String>,
+) -> Option<String> {
+    let mut late = String::new();
+    for part in split_commas(text, tokens) {
+        let Some(name) = part.first().filter(|token| token.kind == TokenKind::Ident) else { continue };
+        let name = name.text(text).to_owned();
+        let default = part.get(2..).unwrap_or_default();
+        let reads_parameter =
+            default.iter().any(|token| token.kind == TokenKind::Ident && signature.parameters.iter().any(|known| token.is(text, known)));
+        if let (true, Some(first), Some(last)) = (reads_parameter, default.first(), default.last()) {
+            let expression = text.get(first.start..last.end).unwrap_or_default().replace('\n', " ");
+            edits.replace(first.start..last.end, "__unset");
+            let _ = write!(late, "{{%if {name} is sameas __unset%}}{{%set {name}=({expression})%}}{{%endif%}}");
+        } else {
+            rewrite_tokens(text, default, origin, edits, called);
+        }
+        signature.parameters.push(name);
+    }
+    (!late.is_empty()).then_some(late)
+}
+
+fn split_commas<'a>(text: &str, tokens: &'a [Token]) -> Vec<&'a [Token]> {
+    let mut parts = Vec::new();
+    let (mut depth, mut from) = (0_usize, 0);
+    for (index, token) in tokens.iter().enumerate() {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            TokenKind::Operator if depth == 0 && token.is(text, ",") => {
+                parts.extend(tokens.get(from..index));
+                from = index + 1;
+            }
+            TokenKind::Ident | TokenKind::Text | TokenKind::Number | TokenKind::Operator => {}
+        }
+    }
+    parts.extend(tokens.get(from..));
+    parts
+}
+
+fn mark_expression(tag: &Tag, edits: &mut Edits, sites: &mut Vec<Range<usize>>) {
+    if let (Some(first), Some(last)) = (tag.tokens.first(), tag.tokens.last()) {
+        edits.before(first.start, format!("__e(__b({}),", sites.len()));
+        edits.after(last.end, ")");
+        sites.push(tag.outer.clone());
+    }
+}
+
+/// `{% call(x) callee(args) %}`: the callee is wrapped, so that the output of the block has a place.
+fn mark_call(text: &str, tag: &Tag, edits: &mut Edits, sites: &mut Vec<Range<usize>>) {
+    let mut from = 1;
+    if tag.tokens.get(1).is_some_and(|token| token.is(text, "(")) {
+        from = closing(&tag.tokens, 1).map_or(from, |index| index + 1);
+    }
+    let last = tag.tokens.len().saturating_sub(1);
+    let arguments = (from..last)
+        .rev()
+        .find(|index| tag.tokens.get(*index).is_some_and(|token| token.is(text, "(")) && closing(&tag.tokens, *index) == Some(last));
+    let arguments = arguments.and_then(|index| tag.tokens.get(index));
+    if let (Some(first), Some(arguments)) = (tag.tokens.get(from), arguments)
+        && first.start < arguments.start
+    {
+        edits.before(first.start, format!("__c({},", sites.len()));
+        edits.after(arguments.start, ")");
+        sites.push(tag.outer.clone());
+    }
+}
+
+fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
+    let keyword = tag.keyword(text).unwrap_or_default();
+    let Some(last) = tag.tokens.last() else { return };
+    match keyword {
+        "set" => {
+            let mut depth = 0_usize;
+            let assign = tag.tokens.iter().position(|token| {
+                match token.kind {
+                    TokenKind::Open => depth += 1,
+                    TokenKind::Close => depth = depth.saturating_sub(1),
+                    TokenKind::Ident | TokenKind::Text | TokenKind::Number | TokenKind::Operator => {}
+                }
+                depth == 0 && token.is(text, "=")
+            });
+            if let Some(first) = assign.and_then(|index| tag.tokens.get(index + 1)) {
+                let dotted = tag.tokens.get(2).is_some_and(|token| token.is(text, "."));
+                let target = tag.tokens.get(1).filter(|_| dotted).map(|token| token.text(text));
+                edits.before(first.start, "__s(");
+                edits.after(last.end, target.map_or_else(|| ")".to_owned(), |target| format!(",__t={target})")));
+            }
+        }
+        "do" => {
+            if let Some(first) = tag.tokens.get(1) {
+                edits.before(first.start, "__do(");
+                edits.after(last.end, ")");
+            }
+        }
+        "if" | "elif" | "for" | "else" if last.is(text, ":") => edits.replace(last.start..last.end, " "),
+        _ => {}
+    }
+    rewrite_tokens(text, tag.tokens.get(1..).unwrap_or_default(), origin, edits, called);
+}
+
+/// Marks calls of `ref`, `source` and `config`, and makes list and dict literals mutable.
+fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
+    for (index, token) in tokens.iter().enumerate() {
+        let previous = index.checked_sub(1).and_then(|index| tokens.get(index));
+        match token.kind {
+            TokenKind::Ident => {
+                let calls = tokens.get(index + 1).is_some_and(|next| next.is(text, "("));
+                if calls {
+                    rewrite_called(text, tokens, index, origin, edits, called);
+                }
+            }
+            TokenKind::Open if !token.is(text, "(") => {
+                let literal = token.is(text, "{") || !previous.is_some_and(|token| ends_operand(text, token));
+                if let Some(close) = closing(tokens, index).filter(|_| literal).and_then(|close| tokens.get(close)) {
+                    edits.before(token.start, if token.is(text, "{") { "__d(" } else { "__l(" });
+                    edits.after(close.end, ")");
+                }
+            }
+            TokenKind::Open | TokenKind::Text | TokenKind::Number | TokenKind::Close | TokenKind::Operator => {}
+        }
+    }
+}
+
+fn rewrite_called(text: &str, tokens: &[Token], index: usize, origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
+    let Some(token) = tokens.get(index) else { return };
+    let name = token.text(text);
+    let dotted = index.checked_sub(1).and_then(|index| tokens.get(index)).is_some_and(|token| token.is(text, "."));
+    let owner = index.checked_sub(2).and_then(|index| tokens.get(index)).filter(|_| dotted);
+    if !dotted {
+        called.insert(name.to_owned());
+    }
+    let start = match owner {
+        None => token.start,
+        Some(owner) if owner.is(text, "builtins") => owner.start,
+        Some(_) => return,
+    };
+    if !matches!(name, "ref" | "source" | "config") || (dotted && owner.is_none()) {
+        return;
+    }
+    if let Some(end) = closing(tokens, index + 1).and_then(|close| tokens.get(close)) {
+        edits.before(start, format!("__at({origin},{start},{},", end.end));
+        edits.after(token.end, ")");
+    }
+}
+
+/// Whether a `[` after this token is a subscript.
+fn ends_operand(text: &str, token: &Token) -> bool {
+    const WORDS: [&str; 14] = ["in", "not", "and", "or", "if", "else", "elif", "is", "for", "do", "set", "call", "recursive", "import"];
+    match token.kind {
+        TokenKind::Text | TokenKind::Number | TokenKind::Close => true,
+        TokenKind::Ident => !WORDS.contains(&token.text(text)),
+        TokenKind::Open | TokenKind::Operator => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> String {
+        let rewritten = rewrite_template(text, 0..text.len(), 7).unwrap();
+        rewritten.text.strip_prefix(PRELUDE).unwrap().to_owned()
+    }
+
+    #[test]
+    fn marks_expressions_and_calls_and_wraps_literals() {
+        assert_eq!(body("{{ ref('a') }}"), "{{ __e(__b(0),__at(7,3,11,ref)('a')) }}");
+        assert_eq!(body("{% set x = [1, {'a': y[0]}] %}"), "{% set x = __s(__l([1, __d({'a': y[0]})])) %}");
+        assert_eq!(body("{% set ns.x = 1 %}"), "{% set ns.x = __s(1,__t=ns) %}");
+        assert_eq!(body("{% call(r) m.n(1) %}{% endcall %}"), "{% call(r) __c(0,m.n)(1) %}{% endcall %}");
+        assert_eq!(body("{% if x: %}{% endif %}"), "{% if x  %}{% endif %}");
+    }
+
+    #[test]
+    fn macros_get_the_common_name_and_hidden_parameters() {
+        let text = "{% test t(model, k=model) %}{{ kwargs }}{% endtest %}";
+        let (rewritten, signature) = rewrite_macro(text, 0..text.len(), 0).unwrap();
+        assert_eq!(
+            rewritten.text,
+            "{% macro alv_macro(model, k=__unset,kwargs=none) %}{%if k is sameas __unset%}{%set k=(model)%}{%endif%}{{ kwargs }}{% endmacro %}"
+        );
+        assert_eq!(signature, Signature { parameters: vec!["model".into(), "k".into()], varargs: false, kwargs: true });
+    }
+
+    #[test]
+    fn the_offset_table_leads_back() {
+        let text = "select {{ ref('a') }} from [x]";
+        let rewritten = rewrite_template(text, 0..text.len(), 0).unwrap();
+        let at = rewritten.text.find("ref)").unwrap();
+        assert_eq!(rewritten.table.original(at), text.find("ref").unwrap());
+        let call = rewritten.text.find("__at").unwrap()..rewritten.text.find(") }}").unwrap();
+        assert_eq!(&text[rewritten.table.original_range(call)], "ref('a')");
+        assert_eq!(rewritten.table.original(rewritten.text.len()), text.len());
+    }
+}

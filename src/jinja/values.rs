@@ -1,0 +1,294 @@
+//! The engine as this room sets it up: undefined values, printing, filters, Python's methods, and JSON.
+
+use indexmap::IndexMap;
+use minijinja::value::{Rest, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
+use serde_json::Value as Json;
+
+use super::containers::{collect, mutable, new_list};
+use super::error::problem;
+use super::macros::split_kwargs;
+use super::names::Unavailable;
+use super::relation::Relation;
+use super::session::{lock, session_of};
+use crate::base::{Code, Diagnostic, nearest};
+
+/// An environment. While parsing, attributes of undefined values are undefined again, as in dbt.
+pub(super) fn environment(executing: bool) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(if executing { UndefinedBehavior::Lenient } else { UndefinedBehavior::Chainable });
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(print);
+    environment.set_debug(false);
+    environment.set_auto_reload(false);
+    if executing {
+        environment.set_unknown_method_callback(python_method);
+    } else {
+        environment.set_unknown_method_callback(|state, value, method, args| match value.kind() {
+            ValueKind::Undefined => Ok(Value::UNDEFINED),
+            _ => python_method(state, value, method, args),
+        });
+    }
+    environment.add_filter("list", |value: Value| match value.kind() {
+        ValueKind::Undefined | ValueKind::None => Ok(new_list(Vec::new())),
+        ValueKind::String => Ok(new_list(value.as_str().unwrap_or_default().chars().map(|c| Value::from(c.to_string())).collect())),
+        _ => collect(&value).map(new_list),
+    });
+    environment.add_filter("as_text", |value: Value| value);
+    environment.add_filter("as_bool", as_bool);
+    environment.add_filter("as_number", as_number);
+    environment.add_filter("as_native", as_native);
+    environment.add_filter("truncate", truncate);
+    environment.add_test("callable", |value: Value| value.as_object().is_some() && value.kind() == ValueKind::Plain);
+    environment
+}
+
+fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if let Some(unavailable) = value.downcast_object_ref::<Unavailable>() {
+        return Err(unavailable.error());
+    }
+    let printed;
+    let text = match value.kind() {
+        ValueKind::Undefined => "",
+        ValueKind::String => value.as_str().unwrap_or_default(),
+        ValueKind::Invalid => return value.clone().try_iter().map(|_| ()),
+        _ => {
+            printed = value.to_string();
+            &printed
+        }
+    };
+    let Ok(session) = session_of(state) else {
+        return out.write_str(text).map_err(Error::from);
+    };
+    session.begin_emission(text.len())?;
+    let written = out.write_str(text);
+    session.end_emission();
+    written.map_err(Error::from)
+}
+
+/// Methods of Python's strings, dicts and lists on the engine's own values.
+fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    const CHANGES: [&str; 9] = ["append", "extend", "insert", "pop", "remove", "sort", "update", "setdefault", "clear"];
+    let result = minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args);
+    match result {
+        Ok(found) => match method {
+            "split" | "splitlines" | "keys" | "values" | "items" => collect(&found).map(new_list),
+            _ => Ok(found),
+        },
+        Err(error) if error.kind() == ErrorKind::UnknownMethod => {
+            if matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) && CHANGES.contains(&method) {
+                let message = format!("`.{method}` can't change this value in place");
+                return Err(super::error::diagnosed(
+                    Diagnostic::error(Code::JinjaUnsupported, message).help("assign it with `{% set %}` first, and change that"),
+                ));
+            }
+            string_method(value, method, args).unwrap_or(Err(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The string methods that the engine's collection lacks; `None` where this is not one.
+fn string_method(value: &Value, method: &str, args: &[Value]) -> Option<Result<Value, Error>> {
+    let text = value.as_str()?;
+    let argument = |index: usize| args.get(index).and_then(Value::as_str);
+    let width = args.first().and_then(Value::as_usize).unwrap_or(0).min(1 << 16);
+    let padding = width.saturating_sub(text.chars().count());
+    let fill = argument(1).unwrap_or(" ");
+    let value = match (method, argument(0)) {
+        ("zfill", None) => {
+            let (sign, digits) = text.split_at(usize::from(text.starts_with(['-', '+'])));
+            Value::from(format!("{sign}{}{digits}", "0".repeat(padding)))
+        }
+        ("rjust", None) => Value::from(format!("{}{text}", fill.repeat(padding))),
+        ("ljust", None) => Value::from(format!("{text}{}", fill.repeat(padding))),
+        ("removeprefix", Some(part)) => Value::from(text.strip_prefix(part).unwrap_or(text)),
+        ("removesuffix", Some(part)) => Value::from(text.strip_suffix(part).unwrap_or(text)),
+        ("swapcase", None) => Value::from(
+            text.chars().map(|c| if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() }).collect::<String>(),
+        ),
+        ("index", Some(part)) => match text.find(part) {
+            Some(at) => Value::from(text.get(..at).unwrap_or_default().chars().count()),
+            None => return Some(Err(problem(Code::JinjaRuntime, format!("`{part}` is not in `{text}`")))),
+        },
+        ("partition" | "rpartition", Some(part)) => {
+            let found = if method == "partition" { text.split_once(part) } else { text.rsplit_once(part) };
+            let parts = match found {
+                Some((head, tail)) => [head, part, tail],
+                None if method == "partition" => [text, "", ""],
+                None => ["", "", text],
+            };
+            Value::from(minijinja::value::Tuple::from(parts.map(Value::from)))
+        }
+        ("rsplit", Some(part)) if !part.is_empty() => {
+            let limit = args.get(1).and_then(Value::as_usize);
+            let mut parts: Vec<Value> = match limit {
+                Some(limit) => text.rsplitn(limit.saturating_add(1), part).map(Value::from).collect(),
+                None => text.rsplit(part).map(Value::from).collect(),
+            };
+            parts.reverse();
+            new_list(parts)
+        }
+        ("casefold", None) => Value::from(text.to_lowercase()),
+        ("encode" | "decode", _) => Value::from(text),
+        _ => return None,
+    };
+    Some(Ok(value))
+}
+
+/// `truncate(length, killwords, end)` by position or by name.
+fn truncate(value: Value, Rest(args): Rest<minijinja::value::ValueOrKwargs>) -> Result<Value, Error> {
+    let args: Vec<Value> = args.into_iter().map(minijinja::value::ValueOrKwargs::into_value).collect();
+    let [length, kill, end, leeway] = bind_args("truncate", ["length", "killwords", "end", "leeway"], &args)?;
+    let length = length.and_then(|value| value.as_usize()).unwrap_or(255);
+    let leeway = leeway.and_then(|value| value.as_usize()).unwrap_or(5);
+    let end = end.map_or_else(|| "...".to_owned(), |value| value.to_string());
+    let text = value.to_string();
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(Value::from(text));
+    }
+    let mut head: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
+    if !kill.is_some_and(|value| value.is_true()) {
+        let words = head.rsplit_once(' ').map_or(head.len(), |(words, _)| words.len());
+        head.truncate(words);
+    }
+    Ok(Value::from(head + &end))
+}
+
+fn native(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    let session = session_of(state)?;
+    *lock(&session.native) = Some(to_json(value)?);
+    Ok(value.clone())
+}
+
+fn as_bool(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    let flag = match value.as_str().map(str::to_lowercase).as_deref() {
+        Some("true") => true,
+        Some("false") => false,
+        None if value.kind() == ValueKind::Bool => value.is_true(),
+        Some(_) | None => return Err(problem(Code::JinjaRuntime, format!("expected a boolean, found `{value}`"))),
+    };
+    native(state, &Value::from(flag))
+}
+
+fn as_number(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    let number = match value.as_str().map(str::trim) {
+        None if value.is_number() => value,
+        None => return Err(problem(Code::JinjaRuntime, format!("expected a number, found `{value}`"))),
+        Some(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(number), _) => Value::from(number),
+            (Err(_), Ok(number)) if number.is_finite() => Value::from(number),
+            (Err(_), Ok(_) | Err(_)) => {
+                return Err(problem(Code::JinjaRuntime, format!("expected a number, found `{text}`")));
+            }
+        },
+    };
+    native(state, &number)
+}
+
+fn as_native(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    let text = value.as_str().map(str::trim);
+    let read = match text {
+        None => value.clone(),
+        Some("None" | "none") => Value::from(()),
+        Some(text) if text.eq_ignore_ascii_case("true") => Value::from(true),
+        Some(text) if text.eq_ignore_ascii_case("false") => Value::from(false),
+        Some(text) => serde_json::from_str::<Json>(text).map_or_else(|_| value.clone(), |json| from_json(&json)),
+    };
+    native(state, &read)
+}
+
+/// JSON as a value of the engine.
+pub(super) fn from_json(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(flag) => Value::from(*flag),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Value::from(number),
+            (None, Some(number)) => Value::from(number),
+            (None, None) => Value::from(number.as_f64().unwrap_or_default()),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
+        Json::Object(pairs) => {
+            let pairs = pairs.iter().map(|(key, value)| (Value::from(key.as_str()), from_json(value)));
+            Value::from(pairs.collect::<IndexMap<Value, Value>>())
+        }
+    }
+}
+
+/// A value as JSON; relations and the like as their text.
+pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
+    if value.downcast_object_ref::<Relation>().is_some() {
+        return Ok(Json::String(value.to_string()));
+    }
+    serde_json::to_value(value).map_err(|error| problem(Code::JinjaRuntime, format!("this value can't be written as data: {error}")))
+}
+
+/// Arguments of one of our functions, by position or by name.
+pub(super) fn bind_args<const N: usize>(function: &str, names: [&str; N], args: &[Value]) -> Result<[Option<Value>; N], Error> {
+    let (positional, named) = split_kwargs(args)?;
+    if positional.len() > N {
+        let message = format!("`{function}` takes at most {N} arguments but was given {}", positional.len());
+        return Err(problem(Code::MacroArguments, message));
+    }
+    let mut bound = [const { None }; N];
+    for (slot, value) in bound.iter_mut().zip(positional) {
+        *slot = Some(value.clone());
+    }
+    for (name, value) in named {
+        let index = names.iter().position(|known| *known == name);
+        match index.and_then(|index| bound.get_mut(index)) {
+            Some(slot @ None) => *slot = Some(value),
+            Some(Some(_)) => {
+                return Err(problem(Code::MacroArguments, format!("`{function}` was given `{name}` twice")));
+            }
+            None => {
+                let diagnostic = Diagnostic::error(Code::MacroArguments, format!("`{function}` has no argument `{name}`"));
+                let near = nearest(&name, names);
+                return Err(super::error::diagnosed(diagnostic.help_nearest(near, format!("it takes `{}`", names.join("`, `")))));
+            }
+        }
+    }
+    Ok(bound)
+}
+
+/// An argument that has to be there.
+pub(super) fn required(function: &str, name: &str, value: Option<Value>) -> Result<Value, Error> {
+    value.ok_or_else(|| problem(Code::MacroArguments, format!("`{function}` needs an argument `{name}`")))
+}
+
+/// An argument that has to be there and to be text.
+pub(super) fn required_text(function: &str, name: &str, value: Option<Value>) -> Result<String, Error> {
+    let value = required(function, name, value)?;
+    match value.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(problem(Code::MacroArguments, format!("`{function}` expects text for `{name}`, found {}", describe(&value)))),
+    }
+}
+
+/// What a value is, in words.
+pub(super) fn describe(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Undefined => "an undefined value".to_owned(),
+        ValueKind::None => "none".to_owned(),
+        ValueKind::Bool => "a boolean".to_owned(),
+        ValueKind::Number => format!("the number `{value}`"),
+        ValueKind::String => format!("`{value}`"),
+        ValueKind::Seq | ValueKind::Iterable => "a list".to_owned(),
+        ValueKind::Map => "a dict".to_owned(),
+        _ => "an object".to_owned(),
+    }
+}
+
+/// For [`super::names`]: what `{% set %}` does to a value.
+pub(super) fn assigned(args: &[Value]) -> Result<Value, Error> {
+    let (positional, _) = split_kwargs(args)?;
+    match positional {
+        [value] => mutable(value.clone()),
+        values => {
+            let values = values.iter().cloned().map(mutable).collect::<Result<Vec<_>, _>>()?;
+            Ok(Value::from(minijinja::value::Tuple::from(values)))
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Files to typed, unresolved declarations, every value with its span: project file, targets, properties files, lists of
+//! model, macro, test, seed and document files, of the project and of its installed packages.
+//!
+//! Leaves rendering of models, precedence of configs and looking up of names to `resolve`. The only room that reads YAML
+//! and walks folders.
+
+mod data_tests;
+mod decl;
+mod files;
+mod ignore;
+mod layers;
+mod packages;
+mod profiles;
+mod project;
+mod properties;
+mod reader;
+mod scalar;
+mod sources;
+mod target;
+mod text;
+mod yaml;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+pub use decl::{
+    ColumnDecl, ExposureDecl, ExternalDecl, Freshness, FreshnessDecl, FreshnessRule, GroupDecl, MacroArgumentDecl, MacroDecl, NodeDecl, NodeDeclKind,
+    Origin, Period, Properties, Quoting, RawDecl, RawKind, SingularTestDecl, SourceDecl, SourceTableDecl, TestDecl,
+};
+pub use files::{DocFile, SeedFile, SqlFile};
+pub use layers::{LayerDecl, LayersDecl, MayRead, NamePattern, NamingDecl, Pattern, Requirement};
+pub use packages::ParsedPackage;
+pub use project::{ConfigTrees, DispatchDecl, ProjectDialect, ProjectFile, ProjectPaths};
+pub use reader::MapReader;
+pub use target::{Secret, Target, TargetOrigin, load_target};
+pub use yaml::{Yaml, YamlValue, parse_yaml};
+
+use crate::base::{Diagnostic, Diagnostics, Sources};
+
+/// What the command line says about where and what to load.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    pub project_dir: PathBuf,
+    /// Where the command runs; relative folders of the command line start here.
+    pub working_dir: PathBuf,
+    /// `--profiles-dir` or `DBT_PROFILES_DIR`.
+    pub profiles_dir: Option<PathBuf>,
+    pub profile: Option<String>,
+    pub target: Option<String>,
+    /// A folder or URI.
+    pub warehouse: Option<String>,
+    pub vars: Map<String, Json>,
+    pub threads: Option<usize>,
+    pub target_path: Option<String>,
+}
+
+/// A project as its files declare it.
+#[derive(Debug)]
+pub struct ParsedProject {
+    pub sources: Arc<Sources>,
+    pub root: ParsedPackage,
+    /// Installed packages, sorted by name.
+    pub packages: Vec<ParsedPackage>,
+    pub target: Target,
+    /// Absolute; where artifacts are written.
+    pub target_path: PathBuf,
+    pub vars_from_cli: Map<String, Json>,
+    pub warnings: Diagnostics,
+}
+
+impl ParsedProject {
+    /// The project itself, then its packages.
+    pub fn all_packages(&self) -> impl Iterator<Item = &ParsedPackage> {
+        std::iter::once(&self.root).chain(&self.packages)
+    }
+}
+
+/// Loads a project and everything its files declare.
+///
+/// # Errors
+/// All that is wrong with the files, not only the first.
+pub fn load(options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProject, Vec<Diagnostic>> {
+    let mut out = Diagnostics::new();
+    let parsed = packages::load_all(options, sources, &mut out);
+    // In the order in which a user reads the files; readers ask for keys in an order of their own.
+    out.sort_by_key(Diagnostic::primary_span);
+    let has_errors = out.iter().any(Diagnostic::is_error);
+    match parsed {
+        Some(parsed) if !has_errors => {
+            let (root, packages, target, target_path) = parsed;
+            let vars_from_cli = options.vars.clone();
+            Ok(ParsedProject { sources: Arc::clone(sources), root, packages, target, target_path, vars_from_cli, warnings: out })
+        }
+        Some(_) | None => Err(out),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The project and its installed packages, each read in the same way.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::LoadOptions;
+use super::decl::{Origin, Properties};
+use super::files::{DocFile, Ground, PackageFiles, PropertiesFile, SeedFile, SqlFile, collect};
+use super::project::{self, PackageEntry, ProjectFile, package_entries, read_yaml, unreadable};
+use super::target::{Sections, Target, choose};
+use super::text::TextRenderer;
+use crate::base::{Code, Diagnostic, Diagnostics, Sources, files};
+
+/// A package as its files declare it.
+#[derive(Debug)]
+pub struct ParsedPackage {
+    pub name: String,
+    pub root_dir: PathBuf,
+    /// Stands before the package's paths in registered file names: empty for the project itself, else e.g.
+    /// `dbt_packages/dbt_utils/`.
+    pub prefix: String,
+    pub project: ProjectFile,
+    pub models: Vec<SqlFile>,
+    pub snapshots: Vec<SqlFile>,
+    pub singular_tests: Vec<SqlFile>,
+    /// Files of macros, and of generic tests.
+    pub macros: Vec<SqlFile>,
+    pub analyses: Vec<SqlFile>,
+    pub seeds: Vec<SeedFile>,
+    pub docs: Vec<DocFile>,
+    pub properties: Properties,
+}
+
+type Loaded = (ParsedPackage, Vec<ParsedPackage>, Target, PathBuf);
+
+pub(super) fn load_all(options: &LoadOptions, sources: &Sources, out: &mut Diagnostics) -> Option<Loaded> {
+    let folder = &options.project_dir;
+    let Some(path) = project::find(folder) else {
+        out.push(project::not_found(folder));
+        return None;
+    };
+    let renderer = TextRenderer::new(options.vars.clone());
+    let mut project = ProjectFile::read(&path, "", &renderer, sources, out)?;
+    if let Some(target_path) = &options.target_path {
+        if project.clean_targets == [project.target_path.clone()] {
+            project.clean_targets = vec![target_path.clone()];
+        }
+        target_path.clone_into(&mut project.target_path);
+    }
+    let target = choose(options, &Sections::of_project(&project), sources, out);
+    let target_path = folder.join(&project.target_path);
+    let packages = load_packages(folder, &project, &renderer, sources, out);
+    let root = load_package(folder, String::new(), project, sources, out);
+    Some((root, packages, target?, target_path))
+}
+
+fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sources, out: &mut Diagnostics) -> ParsedPackage {
+    let ground = Ground { root, prefix: &prefix, project: &project, sources };
+    let found = collect(&ground, out);
+    let mut properties = Properties::default();
+    for file in &found.properties {
+        read_properties(file, &ground, &mut properties, out);
+    }
+    let PackageFiles { models, snapshots, singular_tests, macros, analyses, seeds, docs, properties: _ } = found;
+    let (name, root_dir) = (project.name.value.clone(), root.to_owned());
+    ParsedPackage { name, root_dir, prefix, project, models, snapshots, singular_tests, macros, analyses, seeds, docs, properties }
+}
+
+fn read_properties(file: &PropertiesFile, ground: &Ground<'_>, properties: &mut Properties, out: &mut Diagnostics) {
+    let Some((id, yaml)) = read_yaml(&file.absolute, &format!("{}{}", ground.prefix, file.path), ground.sources, out) else { return };
+    let folders = file.resource_path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let folders = folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned).collect();
+    let origin = Origin { file: id, path: file.path.clone(), folders, package: ground.project.name.value.clone() };
+    properties.read(&yaml, &origin, out);
+}
+
+/// Packages that are installed, and those that lie in a folder of the user's; sorted by name.
+fn load_packages(folder: &Path, root: &ProjectFile, renderer: &TextRenderer, sources: &Sources, out: &mut Diagnostics) -> Vec<ParsedPackage> {
+    let install = folder.join(&root.packages_install_path);
+    let entries = package_entries(folder, "", sources, out);
+    let mut places: Vec<(PathBuf, String)> = Vec::new();
+    match files::list(&install) {
+        Ok(paths) => {
+            for path in paths.into_iter().filter(|path| files::is_dir(path)) {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                places.push((path, format!("{}/{name}/", root.packages_install_path.trim_end_matches('/'))));
+            }
+        }
+        Err(error) => out.push(unreadable(&error)),
+    }
+    let installed: HashSet<PathBuf> = places.iter().map(|(path, _)| files::absolute(path)).collect();
+    for local in entries.iter().filter_map(|entry| entry.local.as_ref()) {
+        let path = folder.join(local);
+        if !installed.contains(&files::absolute(&path)) {
+            places.push((path, format!("{}/", local.trim_end_matches('/'))));
+        }
+    }
+    let mut packages: Vec<ParsedPackage> = Vec::new();
+    let mut folders: Vec<String> = Vec::new();
+    for (path, prefix) in places {
+        let Some(package) = load_installed(&path, prefix, renderer, sources, out) else { continue };
+        folders.push(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
+        // A local package may be installed as a copy, too.
+        let is_copy = packages.iter().any(|other| other.name == package.name);
+        if package.name == root.name.value {
+            out.push(
+                Diagnostic::error(Code::DuplicateName, format!("a package has the name of the project, `{}`", package.name))
+                    .at(package.project.name.span, "the package")
+                    .also(root.name.span, "the project")
+                    .help("rename the project, or remove the package"),
+            );
+        } else if !is_copy {
+            packages.push(package);
+        }
+    }
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    let names = packages.iter().map(|package| package.name.clone()).chain(folders).map(|name| comparable(&name)).collect();
+    report_missing(&entries, &names, packages.len(), root, out);
+    packages
+}
+
+/// Reads an installed package. Keys that we don't know are its author's business and not reported.
+fn load_installed(path: &Path, prefix: String, renderer: &TextRenderer, sources: &Sources, out: &mut Diagnostics) -> Option<ParsedPackage> {
+    let file = project::find(path)?;
+    let mut found = Diagnostics::new();
+    let project = ProjectFile::read(&file, &prefix, renderer, sources, &mut found);
+    let package = project.map(|project| load_package(path, prefix, project, sources, &mut found));
+    out.extend(found.into_iter().filter(|diagnostic| diagnostic.code != Code::UnknownKey));
+    package
+}
+
+/// Names of packages differ in `-` and `_`, and the folders of some begin with `dbt-`.
+fn comparable(name: &str) -> String {
+    let name = name.to_lowercase().replace(['-', '.'], "_");
+    name.strip_prefix("dbt_").unwrap_or(&name).to_owned()
+}
+
+fn report_missing(entries: &[PackageEntry], names: &HashSet<String>, installed: usize, root: &ProjectFile, out: &mut Diagnostics) {
+    let (found, mut missing): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| names.contains(&comparable(&entry.folder)));
+    // The project in a repository may be called quite otherwise than the repository: packages that nothing else names
+    // are taken for those.
+    let mut unclaimed = installed.saturating_sub(found.len());
+    missing.retain(|entry| {
+        let taken = entry.loose && unclaimed > 0;
+        unclaimed -= usize::from(taken);
+        !taken
+    });
+    for entry in missing {
+        let folder = root.packages_install_path.trim_end_matches('/');
+        let help = match &entry.local {
+            Some(path) => format!("check the path: `{path}` has no project file"),
+            None => format!("put its folder at `{folder}/{}/`; installing packages (`deps`) is not available yet", entry.folder),
+        };
+        out.push(
+            Diagnostic::error(Code::PackagesMissing, format!("the package `{}` is not installed", entry.text))
+                .at(entry.span, "listed here")
+                .help(help),
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! `profiles.yml`: where it is looked for, and the one output of it that is used.
+
+use std::path::{Path, PathBuf};
+
+use super::LoadOptions;
+use super::project::read_yaml;
+use super::target::unknown_target;
+use super::text::TextRenderer;
+use super::yaml::Yaml;
+use crate::base::{Code, Diagnostic, Diagnostics, Sources, Span, files, nearest};
+
+/// One entry of `outputs`, or of `targets` in a project file; rendered.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub name: String,
+    pub profile: Option<String>,
+    pub span: Span,
+    pub yaml: Yaml,
+}
+
+/// What a profile is read for and with.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub options: &'a LoadOptions,
+    pub renderer: &'a TextRenderer,
+    pub sources: &'a Sources,
+}
+
+fn folders(options: &LoadOptions) -> Vec<PathBuf> {
+    if let Some(folder) = &options.profiles_dir {
+        return vec![folder.clone()];
+    }
+    let home = std::env::home_dir().map(|home| home.join(".dbt"));
+    let mut folders = vec![options.working_dir.clone()];
+    folders.extend(Some(options.project_dir.clone()).into_iter().filter(|folder| *folder != options.working_dir).chain(home));
+    folders
+}
+
+/// The first `profiles.yml` of the folders in which one may be.
+pub(super) fn find(options: &LoadOptions) -> Option<PathBuf> {
+    folders(options).into_iter().map(|folder| folder.join("profiles.yml")).find(|path| files::is_file(path))
+}
+
+/// Where it was looked for, for messages.
+pub(super) fn looked(options: &LoadOptions) -> String {
+    let folders: Vec<String> = folders(options).iter().map(|folder| format!("`{}`", folder.display())).collect();
+    format!("looked in {}", folders.join(", "))
+}
+
+/// The output that the options, or else the profile itself, ask for. Only that one is rendered, so that others may need
+/// variables that are not set.
+pub(super) fn output(path: &Path, (profile, asked_at): (&str, Option<Span>), asking: &Asking<'_>, out: &mut Diagnostics) -> Option<Output> {
+    let Asking { options, renderer, sources } = *asking;
+    let (_, yaml) = read_yaml(path, &shown(path, options), sources, out)?;
+    let Some((key, section)) = yaml.entries().iter().find(|(key, _)| key.value == profile) else {
+        let names = || yaml.entries().iter().map(|(key, _)| key.value.as_str()).filter(|name| *name != "config");
+        let list = names().collect::<Vec<_>>().join(", ");
+        out.push(
+            Diagnostic::error(Code::ProfileInvalid, format!("no profile `{profile}` in `{}`", shown(path, options)))
+                .at_opt(asked_at, "asked for here")
+                .help_nearest(nearest(profile, names()), format!("expected one of {list}")),
+        );
+        return None;
+    };
+    let outputs = section.get("outputs").map(Yaml::entries).unwrap_or_default();
+    let named = section.get("target").map(|target| renderer.yaml(target, out));
+    let sole = if let [(only, _)] = outputs { Some(only.value.clone()) } else { None };
+    let name = options.target.clone().or_else(|| named.as_ref()?.scalar_text()).or(sole).unwrap_or_else(|| "default".to_owned());
+    let Some((entry, value)) = outputs.iter().find(|(key, _)| key.value == name) else {
+        let names: Vec<&str> = outputs.iter().map(|(key, _)| key.value.as_str()).collect();
+        let place = options.target.is_none().then(|| named.as_ref().map_or(key.span, |named| named.span));
+        out.push(unknown_target(&name, place, &names, &format!("the profile `{profile}`")));
+        return None;
+    };
+    let before = out.len();
+    let yaml = renderer.yaml(value, out);
+    (out.len() == before).then(|| Output { name, profile: Some(profile.to_owned()), span: entry.span, yaml })
+}
+
+/// The path as messages show it: relative to the project where it lies there.
+fn shown(path: &Path, options: &LoadOptions) -> String {
+    path.strip_prefix(&options.project_dir).unwrap_or(path).to_string_lossy().replace('\\', "/")
+}

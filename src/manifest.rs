@@ -1,0 +1,18 @@
+//! The nodes of a project as every stage and artifact knows them: plain data with typed configs.
+//!
+//! Leaves reading them from files to `load`, and making them from declarations to `resolve`.
+
+mod config;
+mod node;
+mod relation;
+mod result;
+
+pub use config::{Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, PartitionBy, TestConfig};
+pub use node::{
+    ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
+};
+pub use relation::RelationName;
+pub use result::{NodeResult, TimeSpan};
+
+/// The version of dbt whose artifacts, log lines and `dbt_version` variable this program speaks.
+pub const DBT_VERSION: &str = "1.11.2";

@@ -1,0 +1,180 @@
+//! What can be configured about a node, typed.
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
+/// How a node becomes a relation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Materialization {
+    View,
+    Table,
+    Incremental,
+    Ephemeral,
+    Snapshot,
+    Seed,
+    Test,
+    /// Files for consumers.
+    External,
+    /// A materialization macro of the project, by name.
+    Custom(String),
+}
+
+impl Materialization {
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::View => "view",
+            Self::Table => "table",
+            Self::Incremental => "incremental",
+            Self::Ephemeral => "ephemeral",
+            Self::Snapshot => "snapshot",
+            Self::Seed => "seed",
+            Self::Test => "test",
+            Self::External => "external",
+            Self::Custom(name) => name,
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "view" => Self::View,
+            "table" => Self::Table,
+            "incremental" => Self::Incremental,
+            "ephemeral" => Self::Ephemeral,
+            "snapshot" => Self::Snapshot,
+            "seed" => Self::Seed,
+            "test" => Self::Test,
+            "external" => Self::External,
+            other => Self::Custom(other.to_owned()),
+        }
+    }
+}
+
+/// A format of files that Alluvium reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FileFormat {
+    Csv,
+    Json,
+    Parquet,
+}
+
+impl FileFormat {
+    pub const NAMES: [&'static str; 3] = ["csv", "json", "parquet"];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// The format of that name; `ndjson` and `jsonl` are names of JSON too.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_lowercase().as_str() {
+            "csv" => Some(Self::Csv),
+            "json" | "ndjson" | "jsonl" => Some(Self::Json),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+
+    /// The format that a file name suggests by its ending, compressed (`.gz` and the like) or not.
+    #[must_use]
+    pub fn from_location(location: &str) -> Option<Self> {
+        let mut endings = location.rsplit('/').next().unwrap_or(location).rsplit('.');
+        let last = endings.next()?;
+        Self::from_name(last).or_else(|| matches!(last, "gz" | "bz2" | "xz" | "zst").then(|| endings.next().and_then(Self::from_name)).flatten())
+    }
+}
+
+/// `location`, `format` and `options` of an external model or an external source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalConfig {
+    /// A path relative to the project, or a URI; of a source also a glob or a folder.
+    pub location: String,
+    pub format: FileFormat,
+    /// `header`, `delimiter`, `quote`, `null_value`, ... as text.
+    pub options: IndexMap<String, String>,
+}
+
+/// Columns a table is partitioned by.
+pub type PartitionBy = Vec<String>;
+
+/// When a data test runs relative to the publication of what it tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Audit {
+    BeforeCommit,
+    After,
+}
+
+/// What a failing test does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnViolation {
+    Warn,
+    Error,
+}
+
+/// The config of a data test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TestConfig {
+    pub severity: OnViolation,
+    /// A comparison with the number of failures, e.g. `!= 0` or `> 10`.
+    pub error_if: String,
+    pub warn_if: String,
+    /// An aggregate over the failing rows, e.g. `count(*)`.
+    pub fail_calc: String,
+    pub limit: Option<u64>,
+    pub filter: Option<String>,
+    pub store_failures: bool,
+    /// `None` leaves it to the project's default.
+    pub audit: Option<Audit>,
+}
+
+impl Default for TestConfig {
+    fn default() -> Self {
+        Self {
+            severity: OnViolation::Error,
+            error_if: "!= 0".into(),
+            warn_if: "!= 0".into(),
+            fail_calc: "count(*)".into(),
+            limit: None,
+            filter: None,
+            store_failures: false,
+            audit: None,
+        }
+    }
+}
+
+/// The merged config of a node. What Alluvium acts on is typed; `raw` keeps every key as the user wrote it, for
+/// `config.get`, selection by `config.` and the manifest.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    pub enabled: bool,
+    pub materialization: Materialization,
+    pub alias: Option<String>,
+    pub schema: Option<String>,
+    pub database: Option<String>,
+    pub tags: Vec<String>,
+    pub meta: serde_json::Map<String, Json>,
+    pub group: Option<String>,
+    pub full_refresh: Option<bool>,
+    pub contract_enforced: bool,
+    pub partition_by: PartitionBy,
+    pub table_properties: IndexMap<String, String>,
+    pub change_feed: bool,
+    pub persist_docs_relation: bool,
+    pub persist_docs_columns: bool,
+    /// External models only.
+    pub external: Option<ExternalConfig>,
+    /// Seeds only: types by column name.
+    pub column_types: IndexMap<String, String>,
+    /// Seeds only.
+    pub delimiter: char,
+    /// Data tests only.
+    pub test: TestConfig,
+    pub raw: serde_json::Map<String, Json>,
+}

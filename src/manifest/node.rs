@@ -1,0 +1,215 @@
+//! A node: one model, seed, source table, test and so on, as resolved.
+
+use std::fmt;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
+use super::{ExternalConfig, NodeConfig, RelationName};
+use crate::base::{FileId, Span};
+
+/// dbt's unique id: `model.package.name`, `source.package.source.table`, `test.package.name.hash`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(Arc<str>);
+
+impl NodeId {
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What kind of resource a node is, in dbt's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ResourceType {
+    Analysis,
+    Exposure,
+    Model,
+    Seed,
+    Snapshot,
+    Source,
+    Test,
+}
+
+impl ResourceType {
+    pub const ALL: [Self; 7] = [Self::Analysis, Self::Exposure, Self::Model, Self::Seed, Self::Snapshot, Self::Source, Self::Test];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Analysis => "analysis",
+            Self::Exposure => "exposure",
+            Self::Model => "model",
+            Self::Seed => "seed",
+            Self::Snapshot => "snapshot",
+            Self::Source => "source",
+            Self::Test => "test",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A `ref()` as written: package, name, version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRef {
+    pub package: Option<String>,
+    pub name: String,
+    pub version: Option<String>,
+    pub span: Option<Span>,
+}
+
+/// A `source()` as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRef {
+    pub source: String,
+    pub table: String,
+    pub span: Option<Span>,
+}
+
+/// A constraint in a properties file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConstraintDecl {
+    pub kind: ConstraintKind,
+    pub name: Option<String>,
+    pub expression: Option<String>,
+    /// Empty for a constraint that stands at its column.
+    pub columns: Vec<String>,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConstraintKind {
+    NotNull,
+    Unique,
+    PrimaryKey,
+    ForeignKey,
+    Check,
+    Custom,
+}
+
+/// A column as declared in a properties file.
+#[derive(Debug, Clone)]
+pub struct ColumnDecl {
+    pub name: String,
+    pub data_type: Option<String>,
+    pub description: String,
+    pub constraints: Vec<ConstraintDecl>,
+    pub tags: Vec<String>,
+    pub meta: serde_json::Map<String, Json>,
+    pub quote: bool,
+    pub span: Span,
+}
+
+/// Where a source's rows come from when it is not a Delta table of the warehouse.
+#[derive(Debug, Clone)]
+pub struct ExternalSource {
+    pub config: ExternalConfig,
+    pub span: Span,
+}
+
+/// What only data tests have.
+#[derive(Debug, Clone)]
+pub struct TestDetails {
+    /// `None` for a singular test.
+    pub generic: Option<GenericTest>,
+    /// The node the test is attached to, where there is one.
+    pub attached: Option<NodeId>,
+    pub column: Option<String>,
+}
+
+/// A generic test's macro and arguments.
+#[derive(Debug, Clone)]
+pub struct GenericTest {
+    pub package: Option<String>,
+    pub name: String,
+    pub arguments: serde_json::Map<String, Json>,
+    pub span: Span,
+}
+
+/// What differs by resource type.
+#[derive(Debug, Clone)]
+pub enum NodeKind {
+    Model,
+    Analysis,
+    Exposure,
+    Seed { path: std::path::PathBuf },
+    Snapshot,
+    Source { source_name: String, loader: String, external: Option<ExternalSource> },
+    Test(Box<TestDetails>),
+}
+
+/// One node of the project.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub id: NodeId,
+    pub kind: NodeKind,
+    pub name: String,
+    pub package: String,
+    /// Relative to the resource path, e.g. `staging/stg_customer.sql`; `/` as separator.
+    pub path: String,
+    /// Relative to the project, e.g. `models/staging/stg_customer.sql`.
+    pub original_path: String,
+    pub fqn: Vec<String>,
+    /// Where the node's text stands: the whole file of a model, the block of a snapshot, the entry of a source.
+    pub span: Span,
+    pub file: FileId,
+    /// Where a properties file describes it.
+    pub properties_span: Option<Span>,
+    /// The properties file, relative to the project.
+    pub properties_path: Option<String>,
+    pub raw_code: String,
+    pub language: &'static str,
+    /// SHA-256 of the file, hexadecimal.
+    pub checksum: String,
+    pub config: NodeConfig,
+    /// Config keys as written in the file or the properties, before rendering.
+    pub description: String,
+    pub columns: IndexMap<String, ColumnDecl>,
+    pub constraints: Vec<ConstraintDecl>,
+    /// `None` for what has no relation of its own: tests, analyses, exposures, ephemeral models.
+    pub relation: Option<RelationName>,
+    pub refs: Vec<NodeRef>,
+    pub sources: Vec<SourceRef>,
+    /// Sorted and without repetitions.
+    pub depends_on: Vec<NodeId>,
+    pub depends_on_macros: Vec<String>,
+    pub layer: Option<String>,
+}
+
+impl Node {
+    #[must_use]
+    pub fn resource_type(&self) -> ResourceType {
+        match &self.kind {
+            NodeKind::Model => ResourceType::Model,
+            NodeKind::Analysis => ResourceType::Analysis,
+            NodeKind::Exposure => ResourceType::Exposure,
+            NodeKind::Seed { .. } => ResourceType::Seed,
+            NodeKind::Snapshot => ResourceType::Snapshot,
+            NodeKind::Source { .. } => ResourceType::Source,
+            NodeKind::Test(_) => ResourceType::Test,
+        }
+    }
+
+    #[must_use]
+    pub fn test(&self) -> Option<&TestDetails> {
+        match &self.kind {
+            NodeKind::Test(details) => Some(details),
+            NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The three-part name of a relation.
+
+use std::fmt;
+
+/// `database.schema.identifier`. Compared without regard to case, printed with the case it was given.
+#[derive(Debug, Clone)]
+pub struct RelationName {
+    pub database: String,
+    pub schema: String,
+    pub identifier: String,
+}
+
+impl RelationName {
+    pub fn new(database: impl Into<String>, schema: impl Into<String>, identifier: impl Into<String>) -> Self {
+        Self { database: database.into(), schema: schema.into(), identifier: identifier.into() }
+    }
+
+    /// The name folded to lower case, for use as a key.
+    #[must_use]
+    pub fn key(&self) -> (String, String, String) {
+        (self.database.to_lowercase(), self.schema.to_lowercase(), self.identifier.to_lowercase())
+    }
+
+    /// `schema.identifier`, as log lines show it.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{}.{}", self.schema, self.identifier)
+    }
+}
+
+/// For events, which know nothing of relations.
+impl From<&RelationName> for crate::base::RelationParts {
+    fn from(name: &RelationName) -> Self {
+        Self { database: name.database.clone(), schema: name.schema.clone(), identifier: name.identifier.clone(), quoted: name.to_string() }
+    }
+}
+
+impl PartialEq for RelationName {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for RelationName {}
+
+impl std::hash::Hash for RelationName {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialOrd for RelationName {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RelationName {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// Every part in double quotes, a double quote inside doubled: ready to stand in SQL. Empty parts are left out, as for
+/// the CTE that stands for an ephemeral model.
+impl fmt::Display for RelationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quote = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
+        let parts = [&self.database, &self.schema, &self.identifier].into_iter().filter(|part| !part.is_empty());
+        f.write_str(&parts.map(|part| quote(part)).collect::<Vec<_>>().join("."))
+    }
+}

@@ -1,0 +1,80 @@
+//! Steps that write rows: tables, seeds, external files, views.
+
+use crate::base::{Code, Diagnostic};
+use crate::compile::CompiledNode;
+use crate::engine::{CommitLabel, FilesWrite, SeedInput, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode};
+use crate::manifest::{ConstraintKind, Node, NodeKind, RelationName};
+
+use super::PlanOptions;
+
+pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> TableWrite {
+    let input = seed_input(node).map_or_else(|| TableInput::Query(compiled.sql.clone()), TableInput::Seed);
+    TableWrite {
+        relation: relation.clone(),
+        input,
+        mode: WriteMode::Overwrite,
+        columns: contract_columns(node),
+        settings: settings(node),
+        label: label(node, options),
+    }
+}
+
+/// The file behind a seed; `None` for every other node.
+#[must_use]
+pub fn seed_input(node: &Node) -> Option<SeedInput> {
+    let NodeKind::Seed { path } = &node.kind else { return None };
+    Some(SeedInput { path: path.clone(), column_types: node.config.column_types.clone(), delimiter: node.config.delimiter, span: node.span })
+}
+
+pub(super) fn files_write(
+    node: &Node,
+    relation: &RelationName,
+    compiled: &CompiledNode,
+    options: &PlanOptions,
+) -> Result<FilesWrite, Box<Diagnostic>> {
+    let Some(config) = node.config.external.clone() else {
+        return Err(Box::new(
+            Diagnostic::error(Code::ConfigType, format!("the external model `{}` does not say where to write", node.name))
+                .at(node.span, "this model")
+                .help("add `location` to its config, e.g. location='exports/customers.csv'"),
+        ));
+    };
+    Ok(FilesWrite { relation: relation.clone(), sql: compiled.sql.clone(), config, label: label(node, options) })
+}
+
+pub(super) fn view_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> ViewWrite {
+    let description = (node.config.persist_docs_relation && !node.description.is_empty()).then(|| node.description.clone());
+    ViewWrite { relation: relation.clone(), sql: compiled.sql.clone(), description, label: label(node, options) }
+}
+
+fn label(node: &Node, options: &PlanOptions) -> CommitLabel {
+    CommitLabel { run_id: options.run_id.clone(), node: node.id.to_string() }
+}
+
+/// The columns of an enforced contract; compiling has proved that the query yields them.
+fn contract_columns(node: &Node) -> Vec<TableColumn> {
+    if !node.config.contract_enforced {
+        return Vec::new();
+    }
+    let column = |name: &String, decl: &crate::manifest::ColumnDecl| {
+        let not_null = decl.constraints.iter().any(|constraint| matches!(constraint.kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey));
+        Some(TableColumn { name: name.clone(), data_type: decl.data_type.clone()?, nullable: !not_null })
+    };
+    node.columns.iter().filter_map(|(name, decl)| column(name, decl)).collect()
+}
+
+fn settings(node: &Node) -> TableSettings {
+    let column_comments = if node.config.persist_docs_columns {
+        let described = node.columns.iter().filter(|(_, column)| !column.description.is_empty());
+        described.map(|(name, column)| (name.clone(), column.description.clone())).collect()
+    } else {
+        indexmap::IndexMap::new()
+    };
+    TableSettings {
+        partition_by: node.config.partition_by.clone(),
+        properties: node.config.table_properties.clone(),
+        change_feed: node.config.change_feed,
+        description: (node.config.persist_docs_relation && !node.description.is_empty()).then(|| node.description.clone()),
+        column_comments,
+    }
+}

@@ -1,0 +1,22 @@
+//! Declarations become nodes: configs merged by precedence, refs and sources looked up, generic tests expanded, layer
+//! and naming rules enforced.
+//!
+//! Templates are rendered here in parse mode, without a warehouse, to learn what they refer to. Reading files is left
+//! to `load`, cycles and selection to `graph`.
+
+mod builder;
+mod config;
+mod data_test;
+mod host;
+mod layers;
+mod lookup;
+mod nodes;
+mod project;
+mod relation;
+mod source;
+mod trees;
+mod variables;
+
+pub use layers::Layers;
+pub use project::{Body, Project, ResolveOptions, resolve};
+pub use variables::Variables;

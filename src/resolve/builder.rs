@@ -1,0 +1,338 @@
+//! Puts the nodes of a project together: collects them by package, resolves what they refer to, and checks the rules
+//! that concern several nodes at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::host::Facts;
+use super::lookup::Lookup;
+use super::project::{Body, Project, ResolveOptions};
+use super::{Layers, Variables, data_test, nodes, source};
+use crate::base::{Code, Diagnostic, Span};
+use crate::jinja::{MacroFile, MacroLibrary};
+use crate::load::{ParsedPackage, ParsedProject};
+use crate::manifest::{Node, NodeId, RelationName, ResourceType};
+
+/// The state of one resolution.
+pub(super) struct Builder {
+    pub parsed: Arc<ParsedProject>,
+    pub facts: Arc<Facts>,
+    pub library: Arc<MacroLibrary>,
+    pub layers: Layers,
+    pub store_failures: bool,
+    pub found: Vec<Diagnostic>,
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub bodies: HashMap<NodeId, Body>,
+    disabled: Vec<Node>,
+    /// Tests wait until all nodes have their relations.
+    pub tests: Vec<data_test::Wanted>,
+}
+
+impl Builder {
+    pub(super) fn new(parsed: Arc<ParsedProject>, options: &ResolveOptions) -> Self {
+        let root = parsed.root.name.clone();
+        let files: Vec<MacroFile> = parsed
+            .all_packages()
+            .flat_map(|package| package.macros.iter().map(|file| MacroFile { file: file.file, package: package.name.clone() }))
+            .collect();
+        let (library, mut found) = MacroLibrary::load(&parsed.sources, &files, &root);
+        let docs = docs(&parsed, &mut found);
+        let facts = Facts {
+            project_name: root,
+            variables: variables(&parsed),
+            target: target_json(&parsed),
+            database: parsed.target.database.clone(),
+            schema: parsed.target.schema.clone(),
+            invocation: options.invocation.clone(),
+            dispatch: parsed
+                .root
+                .project
+                .dispatch
+                .iter()
+                .map(|decl| (decl.namespace.value.clone(), decl.search_order.iter().map(|name| name.value.clone()).collect()))
+                .collect(),
+            docs,
+        };
+        let layers = Layers::new(parsed.root.project.layers.clone(), parsed.root.project.naming.clone());
+        Self {
+            parsed,
+            facts: Arc::new(facts),
+            library: Arc::new(library),
+            layers,
+            store_failures: options.store_failures,
+            found,
+            nodes: BTreeMap::new(),
+            bodies: HashMap::new(),
+            disabled: Vec::new(),
+            tests: Vec::new(),
+        }
+    }
+
+    pub(super) fn build(mut self) -> Result<Project, Vec<Diagnostic>> {
+        let parsed = Arc::clone(&self.parsed);
+        for package in parsed.all_packages() {
+            nodes::add_models(&mut self, package);
+            nodes::add_seeds(&mut self, package);
+            nodes::add_snapshots(&mut self, package);
+            nodes::add_analyses(&mut self, package);
+            source::add_sources(&mut self, package);
+            source::add_exposures(&mut self, package);
+            nodes::add_singular_tests(&mut self, package);
+        }
+        let lookup = Lookup::new(self.nodes.values(), self.disabled.iter());
+        data_test::add_generic_tests(&mut self);
+        self.connect(&lookup);
+        let relations = self.relations();
+        self.check_layers();
+        self.check_access();
+        self.check_types();
+        self.finish(lookup, relations)
+    }
+
+    fn finish(mut self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Result<Project, Vec<Diagnostic>> {
+        if self.found.iter().any(Diagnostic::is_error) {
+            let mut seen = HashSet::new();
+            self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
+            return Err(self.found);
+        }
+        let Facts { project_name, variables, invocation, dispatch, .. } = (*self.facts).clone();
+        Ok(Project {
+            sources: Arc::clone(&self.parsed.sources),
+            name: project_name,
+            target: self.parsed.target.clone(),
+            nodes: self.nodes,
+            disabled: self.disabled,
+            library: self.library,
+            variables,
+            invocation,
+            dispatch,
+            layers: self.layers,
+            warnings: self.found,
+            parsed: self.parsed,
+            facts: self.facts,
+            bodies: self.bodies,
+            lookup,
+            relations,
+        })
+    }
+
+    /// Takes a node in, unless it is disabled or its id is taken.
+    pub(super) fn add(&mut self, node: Node, body: Option<Body>) {
+        if !node.config.enabled {
+            self.disabled.push(node);
+            return;
+        }
+        if let Some(first) = self.nodes.get(&node.id) {
+            let message = format!("two {}s are called `{}`", node.resource_type().name(), node.name);
+            let diagnostic = Diagnostic::error(Code::DuplicateName, message).at(node.span, "the second").also(first.span, "the first");
+            self.found.push(diagnostic.help(format!("rename one of them: {} and {}", first.original_path, node.original_path)));
+            return;
+        }
+        if let Some(body) = body {
+            self.bodies.insert(node.id.clone(), body);
+        }
+        self.nodes.insert(node.id.clone(), node);
+    }
+
+    /// Turns refs and sources into ids.
+    fn connect(&mut self, lookup: &Lookup) {
+        let root = self.facts.project_name.clone();
+        let mut found = Vec::new();
+        for node in self.nodes.values_mut() {
+            let mut parents: BTreeSet<NodeId> = node.depends_on.iter().cloned().collect();
+            let unresolved = |span: Option<Span>, node: &Node| span.or(Some(node.properties_span.unwrap_or(node.span)));
+            for call in &node.refs {
+                match lookup.find_ref(&node.package, &root, call.package.as_deref(), &call.name, unresolved(call.span, node)) {
+                    Ok(id) => drop(parents.insert(id)),
+                    Err(diagnostic) => found.push(diagnostic),
+                }
+            }
+            for call in &node.sources {
+                match lookup.find_source(&node.package, &root, &call.source, &call.table, unresolved(call.span, node)) {
+                    Ok(id) => drop(parents.insert(id)),
+                    Err(diagnostic) => found.push(diagnostic),
+                }
+            }
+            node.depends_on = parents.into_iter().collect();
+        }
+        self.found.extend(found);
+        self.check_names();
+    }
+
+    /// Models, seeds and snapshots of a package share one space of names, because `ref` does not tell them apart.
+    fn check_names(&mut self) {
+        let mut first: HashMap<(&str, &str), &Node> = HashMap::new();
+        let referable =
+            self.nodes.values().filter(|node| matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot));
+        for node in referable {
+            if let Some(other) = first.insert((&node.package, &node.name), node) {
+                let message = format!("a {} and a {} are both called `{}`", other.resource_type().name(), node.resource_type().name(), node.name);
+                self.found.push(
+                    Diagnostic::error(Code::DuplicateName, message)
+                        .at(node.span, "the second")
+                        .also(other.span, "the first")
+                        .help("rename one of them"),
+                );
+            }
+        }
+    }
+
+    fn relations(&mut self) -> HashMap<RelationName, NodeId> {
+        let mut relations: HashMap<RelationName, NodeId> = HashMap::new();
+        for node in self.nodes.values() {
+            let Some(name) = &node.relation else { continue };
+            let Some(first) = relations.insert(name.clone(), node.id.clone()).and_then(|id| self.nodes.get(&id)) else { continue };
+            let both_read = [first, node].iter().all(|node| node.resource_type() == ResourceType::Source);
+            let reads_model = [first, node].iter().any(|node| node.resource_type() == ResourceType::Source);
+            if both_read || reads_model {
+                continue;
+            }
+            let message = format!("`{}` and `{}` are both written to `{}`", first.name, node.name, name.short());
+            self.found.push(
+                Diagnostic::error(Code::DuplicateRelation, message)
+                    .at(node.span, "the second")
+                    .also(first.span, "the first")
+                    .help("give one of them another `alias` or `schema`"),
+            );
+        }
+        relations
+    }
+
+    /// Who may refer to whom: private models are for their group, protected ones for their package.
+    fn check_access(&mut self) {
+        let access = |node: &Node| node.config.raw.get("access").and_then(Json::as_str).unwrap_or("protected").to_owned();
+        let mut found = Vec::new();
+        for reader in self.nodes.values() {
+            for read in reader.depends_on.iter().filter_map(|id| self.nodes.get(id)).filter(|node| node.resource_type() == ResourceType::Model) {
+                let of_test = reader.resource_type() == ResourceType::Test;
+                let why = match access(read).as_str() {
+                    "private" if reader.config.group != read.config.group && !of_test => match &read.config.group {
+                        Some(group) => format!("private to the group `{group}`"),
+                        None => "private".to_owned(),
+                    },
+                    "protected"
+                        if reader.package != read.package
+                            && self.parsed.all_packages().any(|package| package.name == read.package && package.project.restrict_access) =>
+                    {
+                        format!("protected in the package `{}`", read.package)
+                    }
+                    _ => continue,
+                };
+                let call = reader.refs.iter().find(|call| call.name == read.name).and_then(|call| call.span);
+                found.push(
+                    Diagnostic::error(Code::AccessDenied, format!("`{}` refers to `{}`, which is {why}", reader.name, read.name))
+                        .at(call.unwrap_or(reader.span), "referred to here")
+                        .also(read.properties_span.unwrap_or(read.span), "this model")
+                        .help("put both into one group, or widen the model's `access`"),
+                );
+            }
+        }
+        self.found.extend(found);
+    }
+
+    /// Type names of contracts, seeds and files.
+    fn check_types(&mut self) {
+        let mut found = Vec::new();
+        for node in self.nodes.values() {
+            let typed = node.config.contract_enforced || matches!(&node.kind, crate::manifest::NodeKind::Source { external: Some(_), .. });
+            for column in node.columns.values().filter(|_| typed) {
+                match column.data_type.as_deref().map(crate::sql::parse_type) {
+                    Some(Err(why)) => found.push(
+                        Diagnostic::error(Code::TypeUnknown, why)
+                            .at(column.span, format!("the type of this column of `{}`", node.name))
+                            .help("e.g. bigint, double, decimal(18, 2), varchar, boolean, date, timestamp"),
+                    ),
+                    None if node.config.contract_enforced => {
+                        let message = format!("the column `{}` of `{}` has no `data_type`, which its contract needs", column.name, node.name);
+                        found.push(Diagnostic::error(Code::ContractMismatch, message).at(column.span, "this column").help("add `data_type:`"));
+                    }
+                    Some(Ok(_)) | None => {}
+                }
+            }
+            if node.config.contract_enforced && node.columns.is_empty() {
+                let message = format!("the contract of `{}` has no columns", node.name);
+                found.push(
+                    Diagnostic::error(Code::ContractMismatch, message)
+                        .at(node.properties_span.unwrap_or(node.span), "this model")
+                        .help("list its columns with their types in a properties file"),
+                );
+            }
+            for (column, data_type) in &node.config.column_types {
+                if let Err(why) = crate::sql::parse_type(data_type) {
+                    found.push(
+                        Diagnostic::error(Code::TypeUnknown, why)
+                            .at(node.properties_span.unwrap_or(node.span), format!("the type of the column `{column}`"))
+                            .help("e.g. bigint, double, decimal(18, 2), varchar, boolean, date, timestamp"),
+                    );
+                }
+            }
+        }
+        self.found.extend(found);
+    }
+
+    fn check_layers(&mut self) {
+        let tested: HashSet<NodeId> =
+            self.nodes.values().filter(|node| node.resource_type() == ResourceType::Test).flat_map(|test| test.depends_on.iter().cloned()).collect();
+        let mut found = Vec::new();
+        for node in self.nodes.values() {
+            found.extend(self.layers.check_node(node, tested.contains(&node.id)));
+            found.extend(self.layers.check_columns(node, node.columns.values().map(|column| (column.name.as_str(), column.data_type.clone()))));
+            if node.resource_type() == ResourceType::Model {
+                let parents = node.depends_on.iter().filter_map(|id| self.nodes.get(id));
+                found.extend(parents.filter_map(|parent| self.layers.check_read(node, parent)));
+            }
+        }
+        self.found.extend(found);
+    }
+}
+
+fn docs(parsed: &ParsedProject, found: &mut Vec<Diagnostic>) -> BTreeMap<(String, String), String> {
+    let mut docs: BTreeMap<(String, String), (String, Span)> = BTreeMap::new();
+    for package in parsed.all_packages() {
+        for file in &package.docs {
+            match crate::jinja::doc_blocks(&parsed.sources, file.file) {
+                Ok(blocks) => {
+                    for block in blocks {
+                        let before = docs.insert((package.name.clone(), block.name.clone()), (block.text, block.span));
+                        if let Some((_, span)) = before {
+                            let message = format!("two docs blocks are called `{}`", block.name);
+                            found.push(
+                                Diagnostic::error(Code::DuplicateName, message)
+                                    .at(block.span, "the second")
+                                    .also(span, "the first")
+                                    .help("rename one of them"),
+                            );
+                        }
+                    }
+                }
+                Err(diagnostic) => found.push(*diagnostic),
+            }
+        }
+    }
+    docs.into_iter().map(|(key, (text, _))| (key, text)).collect()
+}
+
+fn variables(parsed: &ParsedProject) -> Variables {
+    let vars = |package: &ParsedPackage| match package.project.vars.as_ref().map(crate::load::Yaml::to_json) {
+        Some(Json::Object(map)) => map,
+        _ => Map::new(),
+    };
+    let packages = parsed.packages.iter().map(|package| (package.name.clone(), vars(package))).collect();
+    Variables::new(parsed.vars_from_cli.clone(), vars(&parsed.root), packages)
+}
+
+/// `target` as templates see it: no secrets, no paths.
+fn target_json(parsed: &ParsedProject) -> Json {
+    let target = &parsed.target;
+    json!({
+        "name": target.name,
+        "target_name": target.name,
+        "profile_name": target.profile.clone().unwrap_or_else(|| "default".into()),
+        "schema": target.schema,
+        "database": target.database,
+        "type": "alluvium",
+        "threads": target.threads,
+    })
+}

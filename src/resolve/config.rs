@@ -1,0 +1,255 @@
+//! The config of a node, merged from the project file, the properties and the node's own file, then typed.
+//!
+//! The nearest wins; tags and hooks add up, `meta`, `tblproperties` and `column_types` merge by key, as in dbt.
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
+use crate::base::{Code, Diagnostic, Span};
+use crate::manifest::{Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig};
+
+/// Config keys with their values and where they stand.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ConfigValues {
+    values: IndexMap<String, (Json, Option<Span>)>,
+}
+
+const ADDITIVE: [&str; 5] = ["tags", "pre_hook", "post_hook", "pre-hook", "post-hook"];
+const MERGED: [&str; 4] = ["meta", "tblproperties", "column_types", "persist_docs"];
+
+impl ConfigValues {
+    /// Adds a value of a nearer place.
+    pub(super) fn set(&mut self, key: &str, value: Json, span: Option<Span>) {
+        let key = key.strip_prefix('+').unwrap_or(key);
+        let merged = match self.values.get(key) {
+            Some((before, _)) if ADDITIVE.contains(&key) => Json::Array(list(before.clone()).into_iter().chain(list(value)).collect()),
+            Some((Json::Object(before), _)) if MERGED.contains(&key) => match value {
+                Json::Object(map) => Json::Object(before.clone().into_iter().chain(map).collect()),
+                other => other,
+            },
+            _ => value,
+        };
+        self.values.insert(key.to_owned(), (merged, span));
+    }
+
+    pub(super) fn extend(&mut self, nearer: &Self) {
+        for (key, (value, span)) in &nearer.values {
+            self.set(key, value.clone(), *span);
+        }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Json> {
+        self.values.get(key).map(|(value, _)| value)
+    }
+
+    fn raw(&self) -> Map<String, Json> {
+        self.values.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+    }
+}
+
+fn list(value: Json) -> Vec<Json> {
+    match value {
+        Json::Array(items) => items,
+        Json::Null => Vec::new(),
+        other => vec![other],
+    }
+}
+
+/// Types the merged values of a node of the given kind. What can't be read is reported and takes its default.
+pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, found: &mut Vec<Diagnostic>) -> NodeConfig {
+    let mut reader = Reader { values, fallback, found };
+    let contract_enforced = match values.get("contract") {
+        Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),
+        Some(Json::Bool(enforced)) => *enforced,
+        _ => false,
+    };
+    let persist = |what: &str| values.get("persist_docs").and_then(|value| value.get(what)) == Some(&Json::Bool(true));
+    let materialization = materialization(&mut reader, kind);
+    NodeConfig {
+        enabled: reader.flag("enabled", true),
+        alias: reader.text("alias"),
+        schema: reader.text(if kind == ResourceType::Snapshot && values.get("schema").is_none() { "target_schema" } else { "schema" }),
+        database: reader.text("database"),
+        tags: reader.texts("tags"),
+        meta: reader.map("meta"),
+        group: reader.text("group"),
+        full_refresh: values.get("full_refresh").and_then(Json::as_bool),
+        contract_enforced,
+        partition_by: reader.texts("partition_by"),
+        table_properties: reader.text_map("tblproperties"),
+        change_feed: reader.flag("change_feed", true),
+        persist_docs_relation: persist("relation"),
+        persist_docs_columns: persist("columns"),
+        external: external(&mut reader, &materialization),
+        column_types: reader.text_map("column_types"),
+        delimiter: delimiter(&mut reader),
+        test: test_config(&mut reader),
+        raw: values.raw(),
+        materialization,
+    }
+}
+
+fn materialization(reader: &mut Reader<'_>, kind: ResourceType) -> Materialization {
+    match kind {
+        ResourceType::Seed => Materialization::Seed,
+        ResourceType::Snapshot => Materialization::Snapshot,
+        ResourceType::Test => Materialization::Test,
+        ResourceType::Model => reader.text("materialized").map_or(Materialization::View, |name| Materialization::from_name(&name)),
+        ResourceType::Analysis | ResourceType::Source | ResourceType::Exposure => Materialization::Ephemeral,
+    }
+}
+
+fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Option<ExternalConfig> {
+    if *materialization != Materialization::External {
+        return None;
+    }
+    let location = reader.text("location")?;
+    let format = match reader.text("format") {
+        Some(name) => FileFormat::from_name(&name),
+        None => FileFormat::from_location(&location),
+    };
+    let Some(format) = format else {
+        let expected = format!("one of {}", FileFormat::NAMES.join(", "));
+        reader.wrong("format", &expected, reader.values.get("format").cloned().unwrap_or_else(|| Json::from(location)));
+        return None;
+    };
+    Some(ExternalConfig { location, format, options: reader.text_map("options") })
+}
+
+fn delimiter(reader: &mut Reader<'_>) -> char {
+    let Some(text) = reader.text("delimiter") else { return ',' };
+    let text = if text == "\\t" { "\t".to_owned() } else { text };
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(found), None) if found.is_ascii() => found,
+        _ => {
+            reader.wrong("delimiter", "one ASCII character", Json::from(text));
+            ','
+        }
+    }
+}
+
+fn test_config(reader: &mut Reader<'_>) -> TestConfig {
+    let fallback = TestConfig::default();
+    let severity = match reader.text("severity").map(|text| text.to_lowercase()).as_deref() {
+        None | Some("error") => OnViolation::Error,
+        Some("warn") => OnViolation::Warn,
+        Some(other) => {
+            reader.wrong("severity", "`error` or `warn`", Json::from(other));
+            OnViolation::Error
+        }
+    };
+    let audit = match reader.values.get("audit").cloned() {
+        None | Some(Json::Null) => None,
+        Some(Json::String(text)) if text == "before_commit" => Some(Audit::BeforeCommit),
+        Some(Json::String(text)) if text == "after" => Some(Audit::After),
+        Some(Json::Bool(false)) => Some(Audit::After),
+        Some(other) => {
+            reader.wrong("audit", "`before_commit` or `after`", other);
+            None
+        }
+    };
+    TestConfig {
+        severity,
+        error_if: reader.text("error_if").unwrap_or(fallback.error_if),
+        warn_if: reader.text("warn_if").unwrap_or(fallback.warn_if),
+        fail_calc: reader.text("fail_calc").unwrap_or(fallback.fail_calc),
+        limit: reader.count("limit"),
+        filter: reader.text("where"),
+        store_failures: reader.flag("store_failures", false),
+        audit,
+    }
+}
+
+struct Reader<'a> {
+    values: &'a ConfigValues,
+    fallback: Span,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, key: &str, expected: &str, found: Json) {
+        let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
+        self.found
+            .push(Diagnostic::error(Code::ConfigType, format!("config `{key}`: expected {expected}, found {}", shown(&found))).at(span, "set here"));
+    }
+
+    fn present(&self, key: &str) -> Option<Json> {
+        self.values.get(key).filter(|value| !value.is_null()).cloned()
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        match self.present(key)? {
+            Json::String(text) => Some(text),
+            Json::Number(number) => Some(number.to_string()),
+            other => {
+                self.wrong(key, "text", other);
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, key: &str, default: bool) -> bool {
+        match self.present(key) {
+            None => default,
+            Some(Json::Bool(flag)) => flag,
+            Some(Json::String(text)) if matches!(text.to_lowercase().as_str(), "true" | "false") => text.eq_ignore_ascii_case("true"),
+            Some(other) => {
+                self.wrong(key, "true or false", other);
+                default
+            }
+        }
+    }
+
+    fn count(&mut self, key: &str) -> Option<u64> {
+        let value = self.present(key)?;
+        let count = value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        if count.is_none() {
+            self.wrong(key, "a whole number", value);
+        }
+        count
+    }
+
+    fn texts(&mut self, key: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for item in self.present(key).map(list).unwrap_or_default() {
+            match item {
+                Json::String(text) => {
+                    if !texts.contains(&text) {
+                        texts.push(text);
+                    }
+                }
+                other => self.wrong(key, "text or a list of texts", other),
+            }
+        }
+        texts
+    }
+
+    fn map(&mut self, key: &str) -> Map<String, Json> {
+        match self.present(key) {
+            None => Map::new(),
+            Some(Json::Object(map)) => map,
+            Some(other) => {
+                self.wrong(key, "a map", other);
+                Map::new()
+            }
+        }
+    }
+
+    fn text_map(&mut self, key: &str) -> IndexMap<String, String> {
+        let text = |value: Json| match value {
+            Json::String(text) => text,
+            other => other.to_string(),
+        };
+        self.map(key).into_iter().map(|(name, value)| (name, text(value))).collect()
+    }
+}
+
+fn shown(value: &Json) -> String {
+    match value {
+        Json::String(text) => format!("`{text}`"),
+        Json::Array(_) => "a list".into(),
+        Json::Object(_) => "a map".into(),
+        other => format!("`{other}`"),
+    }
+}

@@ -1,0 +1,270 @@
+//! Generic tests on models, columns and sources become test nodes.
+//!
+//! Names follow dbt's rule, which users know from their logs and select by: the test, the node, the values of the
+//! arguments in the order of their names; a name of 64 characters or more is cut and gets a hash.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use md5::{Digest as _, Md5};
+use serde_json::{Map, Value as Json};
+
+use super::builder::Builder;
+use super::config::{ConfigValues, typed};
+use super::host::ParseHost;
+use super::nodes::checksum;
+use super::project::Body;
+use super::trees::YamlRenderer;
+use crate::base::{Code, Diagnostic, FileId, nearest};
+use crate::jinja::{MacroCall, MacroInfo, RenderFailure, Scope, TemplateHost, render_call};
+use crate::load::{NodeDecl, SourceDecl, SourceTableDecl, TestDecl};
+use crate::manifest::{GenericTest, Node, NodeId, NodeKind, ResourceType, TestDetails};
+
+/// The generic tests that one node has.
+pub(super) struct Wanted {
+    attached: NodeId,
+    package: String,
+    enabled: bool,
+    /// `ref('x')` or `source('a', 'b')`.
+    model: String,
+    /// Stands in the tests' names: the model, or `source_table`.
+    label: String,
+    is_source: bool,
+    origin_path: String,
+    folders: Vec<String>,
+    file: FileId,
+    tests: Vec<(Option<String>, TestDecl)>,
+}
+
+impl Wanted {
+    pub(super) fn of_node(node: &Node, decl: &NodeDecl) -> Self {
+        let columns = decl.columns.iter().flat_map(|column| column.tests.iter().map(|test| (Some(column.name.value.clone()), test.clone())));
+        Self {
+            attached: node.id.clone(),
+            package: node.package.clone(),
+            enabled: node.config.enabled,
+            model: format!("ref('{}')", node.name),
+            label: node.name.clone(),
+            is_source: false,
+            origin_path: decl.origin.path.clone(),
+            folders: decl.origin.folders.clone(),
+            file: decl.origin.file,
+            tests: decl.tests.iter().map(|test| (None, test.clone())).chain(columns).collect(),
+        }
+    }
+
+    pub(super) fn of_source(node: &Node, source: &SourceDecl, table: &SourceTableDecl) -> Self {
+        let columns = table.columns.iter().flat_map(|column| column.tests.iter().map(|test| (Some(column.name.value.clone()), test.clone())));
+        Self {
+            attached: node.id.clone(),
+            package: node.package.clone(),
+            enabled: node.config.enabled,
+            model: format!("source('{}', '{}')", source.name.value, table.name.value),
+            label: format!("{}_{}", source.name.value, table.name.value),
+            is_source: true,
+            origin_path: source.origin.path.clone(),
+            folders: source.origin.folders.clone(),
+            file: source.origin.file,
+            tests: table.tests.iter().map(|test| (None, test.clone())).chain(columns).collect(),
+        }
+    }
+}
+
+pub(super) fn add_generic_tests(builder: &mut Builder) {
+    let parsed = Arc::clone(&builder.parsed);
+    for wanted in std::mem::take(&mut builder.tests) {
+        let tree = parsed.all_packages().find(|package| package.name == wanted.package);
+        for (column, test) in wanted.tests.iter().filter(|_| wanted.enabled) {
+            let Some(info) = macro_of(builder, test) else { continue };
+            let fqn_tree = tree.and_then(|package| package.project.trees.data_tests.as_ref().map(|tree| (package, tree)));
+            add_test(builder, &wanted, column.as_deref(), test, &info, fqn_tree);
+        }
+    }
+}
+
+fn macro_of(builder: &mut Builder, test: &TestDecl) -> Option<MacroInfo> {
+    let library = Arc::clone(&builder.library);
+    if let Some(info) = library.test(test.package.as_deref(), &test.test.value) {
+        return Some(info.clone());
+    }
+    let wanted = test.package.as_ref().map_or_else(|| test.test.value.clone(), |package| format!("{package}.{}", test.test.value));
+    let names = library.test_names();
+    let diagnostic = Diagnostic::error(Code::UndefinedMacro, format!("there is no generic test `{wanted}`")).at(test.test.span, "used here");
+    builder.found.push(diagnostic.help_nearest(
+        nearest(&wanted, names.iter().map(String::as_str)),
+        format!("the tests are {}", names.iter().cloned().collect::<Vec<_>>().join(", ")),
+    ));
+    None
+}
+
+fn add_test(
+    builder: &mut Builder,
+    wanted: &Wanted,
+    column: Option<&str>,
+    test: &TestDecl,
+    info: &MacroInfo,
+    tree: Option<(&crate::load::ParsedPackage, &crate::load::Yaml)>,
+) {
+    let mut arguments: Map<String, Json> = test.arguments.iter().map(|(name, value)| (name.value.clone(), value.to_json())).collect();
+    if let Some(column) = column.filter(|_| !arguments.contains_key("column_name")) {
+        arguments.insert("column_name".into(), Json::from(column));
+    }
+    if !check_arguments(builder, test, info, &arguments) {
+        return;
+    }
+    let (short, full) = names(wanted, test, &arguments);
+    let name = test.name.as_ref().map_or_else(|| short.clone(), |name| name.value.clone());
+    let fqn: Vec<String> = std::iter::once(wanted.package.clone()).chain(wanted.folders.iter().cloned()).chain([name.clone()]).collect();
+    let mut values = tree.map(|(package, tree)| builder.tree_values(package, Some(tree), &fqn)).unwrap_or_default();
+    if let Some(config) = &test.config {
+        let renderer = YamlRenderer::new(&builder.library, &builder.facts, &wanted.package);
+        values.extend(&renderer.config(config, &mut builder.found));
+    }
+    let mut config = typed(&values, ResourceType::Test, test.span, &mut builder.found);
+    config.test.store_failures |= builder.store_failures;
+    if config.alias.is_none() && short != full && test.name.is_none() {
+        config.alias = Some(short.clone());
+    }
+    let mut passed = arguments.clone();
+    passed.insert("model".into(), Json::from(model_argument(wanted, config.test.filter.as_deref())));
+    let call = MacroCall { id: info.id.clone(), arguments: passed, span: test.span };
+    let (noted, macros) = note(builder, wanted, &name, &call);
+    let hash = hash(&format!("{full}|{}|{}|{}", wanted.attached, info.id, Json::Object(arguments.clone())));
+    let raw_code = format!("{{{{ {}(**_dbt_generic_test_kwargs) }}}}", info.name);
+    let details = TestDetails {
+        generic: Some(GenericTest { package: test.package.clone(), name: test.test.value.clone(), arguments, span: test.span }),
+        attached: Some(wanted.attached.clone()),
+        column: column.map(str::to_owned),
+    };
+    let mut node = Node {
+        id: NodeId::new(format!("test.{}.{name}.{hash}", wanted.package)),
+        kind: NodeKind::Test(Box::new(details)),
+        path: format!("{name}.sql"),
+        name,
+        package: wanted.package.clone(),
+        original_path: wanted.origin_path.clone(),
+        fqn,
+        span: test.span,
+        file: wanted.file,
+        properties_span: Some(test.span),
+        properties_path: Some(wanted.origin_path.clone()),
+        checksum: checksum(""),
+        raw_code,
+        language: "sql",
+        config,
+        description: test.description.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
+        columns: IndexMap::new(),
+        constraints: Vec::new(),
+        relation: None,
+        refs: noted.refs,
+        sources: noted.sources,
+        depends_on: vec![wanted.attached.clone()],
+        depends_on_macros: macros,
+        layer: None,
+    };
+    node.relation = builder.relation_of(&node);
+    builder.add(node, Some(Body::Call(call)));
+}
+
+/// What the test sees as `model`: the relation, or the rows of it that `where` leaves.
+fn model_argument(wanted: &Wanted, filter: Option<&str>) -> String {
+    match filter {
+        None => format!("{{{{ {} }}}}", wanted.model),
+        Some(filter) => {
+            let filter = filter.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            format!("{{{{ \"(select * from \" ~ {} ~ \" where {filter}) as dbt_subquery\" }}}}", wanted.model)
+        }
+    }
+}
+
+/// Arguments that the test's macro does not take, or needs and does not get.
+fn check_arguments(builder: &mut Builder, test: &TestDecl, info: &MacroInfo, arguments: &Map<String, Json>) -> bool {
+    let takes =
+        |name: &str| info.arguments.iter().any(|argument| argument.trim_start_matches('*').split('=').next().unwrap_or_default().trim() == name);
+    let any = info.arguments.iter().any(|argument| argument.starts_with("**")) || info.macro_sql.contains("kwargs");
+    let unknown: Vec<_> = test.arguments.iter().filter(|(name, _)| !any && !takes(&name.value)).collect();
+    for (name, _) in &unknown {
+        let known = info.arguments.iter().map(|argument| argument.split('=').next().unwrap_or_default().trim());
+        let message = format!("the test `{}` takes no argument `{}`", test.test.value, name.value);
+        let list: Vec<&str> = known.clone().filter(|name| *name != "model").collect();
+        let diagnostic = Diagnostic::error(Code::MacroArguments, message).at(name.span, "given here").also(info.span, "the test");
+        builder.found.push(diagnostic.help_nearest(nearest(&name.value, known), format!("it takes {}", list.join(", "))));
+    }
+    let stray = arguments.contains_key("column_name") && !takes("column_name") && !any;
+    if stray {
+        let message = format!("the test `{}` is not about a column", test.test.value);
+        builder.found.push(
+            Diagnostic::error(Code::MacroArguments, message)
+                .at(test.test.span, "used on a column")
+                .also(info.span, "takes no `column_name`")
+                .help("move it to the `data_tests` of the model"),
+        );
+    }
+    unknown.is_empty() && !stray
+}
+
+fn note(builder: &mut Builder, wanted: &Wanted, name: &str, call: &MacroCall) -> (super::host::Noted, Vec<String>) {
+    let host = ParseHost::new(&builder.facts, &wanted.package, name, ConfigValues::default());
+    let asked: Arc<dyn TemplateHost> = host.clone();
+    let mut macros = Vec::new();
+    match render_call(call, &Scope { package: wanted.package.clone() }, &builder.library, &asked).map_err(|failure| *failure) {
+        Ok(rendered) => macros = rendered.macros.iter().map(|id| id.as_str().to_owned()).collect(),
+        Err(RenderFailure::Diagnostics(diagnostics)) => builder.found.extend(diagnostics),
+        Err(RenderFailure::Deferred { .. }) => {}
+    }
+    (host.noted(), macros)
+}
+
+/// The name as it is used, and in full.
+fn names(wanted: &Wanted, test: &TestDecl, arguments: &Map<String, Json>) -> (String, String) {
+    let kind = test.package.as_ref().map_or_else(|| test.test.value.clone(), |package| format!("{package}_{}", test.test.value));
+    let kind = if wanted.is_source { format!("source_{kind}") } else { kind };
+    let mut sorted: Vec<(&String, &Json)> = arguments.iter().collect();
+    sorted.sort_by_key(|(name, _)| *name);
+    let parts: Vec<String> = sorted.into_iter().flat_map(|(_, value)| flat(value)).map(|part| clean(&part)).collect();
+    let identifier = format!("{kind}_{}", wanted.label);
+    let full = format!("{identifier}_{}", parts.join("__"));
+    if full.chars().count() < 64 {
+        return (full.clone(), full);
+    }
+    let head: String = identifier.chars().take(30).collect();
+    let hash: String = Md5::digest(full.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    (format!("{head}_{hash}"), full)
+}
+
+fn flat(value: &Json) -> Vec<String> {
+    match value {
+        Json::Array(items) => items.iter().map(python_text).collect(),
+        Json::Object(map) => map.values().map(python_text).collect(),
+        other => vec![python_text(other)],
+    }
+}
+
+/// A value as Python's `str` gives it.
+fn python_text(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Bool(true) => "True".into(),
+        Json::Bool(false) => "False".into(),
+        Json::Null => "None".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Runs of what can't stand in an identifier become one underscore.
+fn clean(text: &str) -> String {
+    let mut result = String::new();
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            result.push(c);
+        } else if !result.ends_with('\u{1}') {
+            result.push('\u{1}');
+        }
+    }
+    result.replace('\u{1}', "_")
+}
+
+fn hash(text: &str) -> String {
+    let digest: String = Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    digest.chars().skip(22).collect()
+}

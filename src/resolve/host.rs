@@ -1,0 +1,161 @@
+//! What templates may ask for while the project is parsed: names are noted, not looked up.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value as Json};
+
+use super::Variables;
+use super::config::ConfigValues;
+use crate::base::{Code, Diagnostic, Span};
+use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
+use crate::manifest::{NodeRef, RelationName, SourceRef};
+
+/// What all templates of a project see alike.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub project_name: String,
+    pub variables: Variables,
+    pub target: Json,
+    pub database: String,
+    pub schema: String,
+    pub invocation: Invocation,
+    pub dispatch: BTreeMap<String, Vec<String>>,
+    /// Texts of docs blocks by package and name.
+    pub docs: BTreeMap<(String, String), String>,
+}
+
+impl Facts {
+    /// A docs block: of the asking package, else of the root, else of any.
+    pub(super) fn doc(&self, package: &str, name: &str) -> Option<&str> {
+        let key = |package: &str| (package.to_owned(), name.to_owned());
+        let any = || self.docs.iter().find(|((_, block), _)| block == name).map(|(_, text)| text);
+        self.docs.get(&key(package)).or_else(|| self.docs.get(&key(&self.project_name))).or_else(any).map(String::as_str)
+    }
+
+    /// An error about a docs block that is not there.
+    pub(super) fn no_doc(&self, name: &str) -> Diagnostic {
+        let names = self.docs.keys().map(|(_, name)| name.as_str());
+        Diagnostic::error(Code::UnresolvedRef, format!("there is no docs block `{name}`"))
+            .help_nearest(crate::base::nearest(name, names), "write it in a .md file: {% docs name %} ... {% enddocs %}")
+    }
+}
+
+/// Notes what one template asks for.
+pub(super) struct ParseHost {
+    pub facts: Arc<Facts>,
+    pub package: String,
+    pub name: String,
+    pub noted: Mutex<Noted>,
+}
+
+/// What a template asked for.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Noted {
+    pub refs: Vec<NodeRef>,
+    pub sources: Vec<SourceRef>,
+    /// The config so far, and what the template adds to it.
+    pub config: ConfigValues,
+}
+
+impl ParseHost {
+    pub(super) fn new(facts: &Arc<Facts>, package: &str, name: &str, config: ConfigValues) -> Arc<Self> {
+        let noted = Mutex::new(Noted { config, ..Noted::default() });
+        Arc::new(Self { facts: Arc::clone(facts), package: package.to_owned(), name: name.to_owned(), noted })
+    }
+
+    pub(super) fn noted(&self) -> Noted {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Noted)) {
+        change(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn placeholder(&self, name: &str) -> RelationName {
+        RelationName::new(&self.facts.database, &self.facts.schema, name)
+    }
+}
+
+impl TemplateHost for ParseHost {
+    fn execute(&self) -> bool {
+        false
+    }
+
+    fn reference(&self, call: &RefCall) -> Result<RelationName, HostError> {
+        let found = NodeRef { package: call.package.clone(), name: call.name.clone(), version: call.version.clone(), span: call.span };
+        self.note(|noted| noted.refs.push(found));
+        Ok(self.placeholder(&call.name))
+    }
+
+    fn source(&self, call: &SourceCall) -> Result<RelationName, HostError> {
+        let found = SourceRef { source: call.source.clone(), table: call.table.clone(), span: call.span };
+        self.note(|noted| noted.sources.push(found));
+        Ok(self.placeholder(&call.table))
+    }
+
+    fn config(&self, values: Map<String, Json>, span: Option<Span>) -> Result<(), HostError> {
+        self.note(|noted| {
+            for (key, value) in values {
+                noted.config.set(&key, value, span);
+            }
+        });
+        Ok(())
+    }
+
+    fn config_get(&self, key: &str) -> Option<Json> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).config.get(key).cloned()
+    }
+
+    fn var(&self, name: &str) -> Option<Json> {
+        self.facts.variables.get(&self.package, name)
+    }
+
+    fn this(&self) -> Option<RelationName> {
+        Some(self.placeholder(&self.name))
+    }
+
+    fn target(&self) -> Json {
+        self.facts.target.clone()
+    }
+
+    fn model(&self) -> Json {
+        serde_json::json!({ "name": self.name, "package_name": self.package })
+    }
+
+    fn graph(&self) -> Json {
+        serde_json::json!({ "nodes": {}, "sources": {}, "exposures": {} })
+    }
+
+    fn project_name(&self) -> String {
+        self.facts.project_name.clone()
+    }
+
+    fn invocation(&self) -> Invocation {
+        self.facts.invocation.clone()
+    }
+
+    fn is_incremental(&self) -> bool {
+        false
+    }
+
+    fn query(&self, _sql: &str) -> Result<QueryTable, HostError> {
+        Ok(QueryTable::default())
+    }
+
+    fn relation(&self, _name: &RelationName) -> Result<Option<RelationFacts>, HostError> {
+        Ok(None)
+    }
+
+    fn doc(&self, package: Option<&str>, name: &str) -> Result<String, HostError> {
+        let found = self.facts.doc(package.unwrap_or(&self.package), name);
+        found.map(str::to_owned).ok_or_else(|| HostError::from(self.facts.no_doc(name)))
+    }
+
+    /// Messages are for the run; a template is parsed more often than it runs.
+    fn log(&self, _message: &str, _info: bool) {}
+
+    fn dispatch_order(&self) -> BTreeMap<String, Vec<String>> {
+        self.facts.dispatch.clone()
+    }
+}

@@ -1,0 +1,436 @@
+//! Files become nodes: models, seeds, snapshots, analyses, singular tests, and texts given on the command line.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+use sha2::{Digest as _, Sha256};
+
+use super::builder::Builder;
+use super::config::{ConfigValues, typed};
+use super::data_test::Wanted;
+use super::host::{Noted, ParseHost};
+use super::project::{Body, Project};
+use super::relation::{Named, node_json, relation_name};
+use super::trees::YamlRenderer;
+use crate::base::{Code, Diagnostic, FileId, Span, nearest};
+use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
+use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
+use crate::manifest::{ColumnDecl, Materialization, Node, NodeId, NodeKind, ResourceType, TestDetails};
+
+/// Where a node comes from, before it is parsed.
+pub(super) struct Draft<'a> {
+    pub kind: NodeKind,
+    pub resource_type: ResourceType,
+    pub name: String,
+    pub package: &'a ParsedPackage,
+    /// Relative to its resource path.
+    pub path: String,
+    /// Relative to the package.
+    pub original_path: String,
+    pub file: FileId,
+    pub span: Span,
+    pub decl: Option<&'a NodeDecl>,
+    pub template: Option<Template>,
+    pub tree: Option<&'a Yaml>,
+    pub raw_code: String,
+}
+
+pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
+    let decls = by_name(&package.properties.models);
+    for file in &package.models {
+        let draft = sql_draft(
+            builder,
+            package,
+            file,
+            (NodeKind::Model, ResourceType::Model),
+            decls.get(file.name.as_str()).copied(),
+            package.project.trees.models.as_ref(),
+        );
+        add_draft(builder, draft);
+    }
+    orphans(builder, &package.properties.models, package.models.iter().map(|file| file.name.as_str()), "model");
+}
+
+pub(super) fn add_analyses(builder: &mut Builder, package: &ParsedPackage) {
+    let decls = by_name(&package.properties.analyses);
+    for file in &package.analyses {
+        let draft = sql_draft(builder, package, file, (NodeKind::Analysis, ResourceType::Analysis), decls.get(file.name.as_str()).copied(), None);
+        add_draft(builder, draft);
+    }
+}
+
+pub(super) fn add_singular_tests(builder: &mut Builder, package: &ParsedPackage) {
+    for file in &package.singular_tests {
+        let details = TestDetails { generic: None, attached: None, column: None };
+        let mut draft = sql_draft(
+            builder,
+            package,
+            file,
+            (NodeKind::Test(Box::new(details)), ResourceType::Test),
+            None,
+            package.project.trees.data_tests.as_ref(),
+        );
+        draft.decl = None;
+        let declared = package.properties.singular_tests.iter().find(|decl| decl.name.value == file.name);
+        let extra = declared.and_then(|decl| decl.config.as_ref());
+        add_configured(builder, draft, extra, declared.and_then(|decl| decl.description.as_ref()).map(|text| text.value.clone()));
+    }
+}
+
+pub(super) fn add_snapshots(builder: &mut Builder, package: &ParsedPackage) {
+    let decls = by_name(&package.properties.snapshots);
+    let mut names: Vec<String> = Vec::new();
+    for file in &package.snapshots {
+        let blocks = match snapshot_blocks(&builder.parsed.sources, file.file) {
+            Ok(blocks) => blocks,
+            Err(diagnostic) => {
+                builder.found.push(*diagnostic);
+                continue;
+            }
+        };
+        for block in blocks {
+            names.push(block.name.clone());
+            let mut draft = sql_draft(
+                builder,
+                package,
+                file,
+                (NodeKind::Snapshot, ResourceType::Snapshot),
+                decls.get(block.name.as_str()).copied(),
+                package.project.trees.snapshots.as_ref(),
+            );
+            draft.span = block.name_span;
+            draft.template = Some(Template::part(&builder.parsed.sources, block.body));
+            draft.raw_code = builder.parsed.sources.text(block.body);
+            draft.name = block.name;
+            add_draft(builder, draft);
+        }
+    }
+    for decl in package.properties.snapshots.iter().filter(|decl| decl.relation.is_some()) {
+        names.push(decl.name.value.clone());
+        add_draft(builder, yaml_snapshot(package, decl));
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    orphans(builder, &package.properties.snapshots, names.into_iter(), "snapshot");
+}
+
+/// A snapshot that a properties file declares whole.
+fn yaml_snapshot<'a>(package: &'a ParsedPackage, decl: &'a NodeDecl) -> Draft<'a> {
+    let relation = decl.relation.as_ref().map_or("", |relation| relation.value.as_str());
+    let code = format!("select * from {{{{ {relation} }}}}");
+    Draft {
+        kind: NodeKind::Snapshot,
+        resource_type: ResourceType::Snapshot,
+        name: decl.name.value.clone(),
+        package,
+        path: decl.origin.path.clone(),
+        original_path: decl.origin.path.clone(),
+        file: decl.origin.file,
+        span: decl.name.span,
+        decl: Some(decl),
+        template: Some(Template::string(code.as_str(), decl.relation.as_ref().map_or(decl.span, |relation| relation.span))),
+        tree: package.project.trees.snapshots.as_ref(),
+        raw_code: code,
+    }
+}
+
+pub(super) fn add_seeds(builder: &mut Builder, package: &ParsedPackage) {
+    let decls = by_name(&package.properties.seeds);
+    for seed in &package.seeds {
+        let span = Span::file_start(seed.file);
+        let draft = Draft {
+            kind: NodeKind::Seed { path: seed.absolute_path.clone() },
+            resource_type: ResourceType::Seed,
+            name: seed.name.clone(),
+            package,
+            path: seed.resource_path.clone(),
+            original_path: seed.path.clone(),
+            file: seed.file,
+            span,
+            decl: decls.get(seed.name.as_str()).copied(),
+            template: None,
+            tree: package.project.trees.seeds.as_ref(),
+            raw_code: String::new(),
+        };
+        add_draft(builder, draft);
+    }
+    orphans(builder, &package.properties.seeds, package.seeds.iter().map(|seed| seed.name.as_str()), "seed");
+}
+
+fn sql_draft<'a>(
+    builder: &Builder,
+    package: &'a ParsedPackage,
+    file: &SqlFile,
+    (kind, resource_type): (NodeKind, ResourceType),
+    decl: Option<&'a NodeDecl>,
+    tree: Option<&'a Yaml>,
+) -> Draft<'a> {
+    let sources = &builder.parsed.sources;
+    Draft {
+        kind,
+        resource_type,
+        name: file.name.clone(),
+        package,
+        path: file.resource_path.clone(),
+        original_path: file.path.clone(),
+        file: file.file,
+        span: Span::file_start(file.file),
+        decl,
+        template: Some(Template::file(sources, file.file)),
+        tree,
+        raw_code: sources.file(file.file).text.trim().to_owned(),
+    }
+}
+
+fn by_name(decls: &[NodeDecl]) -> HashMap<&str, &NodeDecl> {
+    decls.iter().map(|decl| (decl.name.value.as_str(), decl)).collect()
+}
+
+/// Properties of something that is not there.
+fn orphans<'a>(builder: &mut Builder, decls: &[NodeDecl], names: impl Iterator<Item = &'a str>, kind: &str) {
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    for decl in decls {
+        let name = decl.name.value.as_str();
+        if let Some(first) = seen.insert(name, decl.name.span) {
+            let message = format!("the {kind} `{name}` is described twice");
+            builder.found.push(
+                Diagnostic::error(Code::DuplicateName, message)
+                    .at(decl.name.span, "the second")
+                    .also(first, "the first")
+                    .help("keep one of the two entries"),
+            );
+        }
+        if !names.contains(name) {
+            let message = format!("properties are set for the {kind} `{name}`, which is not there");
+            let diagnostic = Diagnostic::warning(Code::OrphanProperties, message).at(decl.name.span, "this entry has no effect");
+            builder.found.push(diagnostic.help_nearest(nearest(name, names.iter().copied()), "remove the entry, or add the file"));
+        }
+    }
+}
+
+fn add_draft(builder: &mut Builder, draft: Draft<'_>) {
+    let description = draft.decl.and_then(|decl| decl.description.as_ref()).map(|text| text.value.clone());
+    add_configured(builder, draft, None, description);
+}
+
+fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>, description: Option<String>) {
+    if let Some(versions) = draft.decl.and_then(|decl| decl.versions.as_ref()) {
+        builder.found.push(
+            Diagnostic::error(Code::NotAvailable, "model versions are not available yet")
+                .at(versions.span, "declared here")
+                .help("keep one version of the model, without `versions`"),
+        );
+        return;
+    }
+    let fqn = fqn(&draft);
+    let mut values = builder.tree_values(draft.package, draft.tree, &fqn);
+    let renderer = YamlRenderer::new(&builder.library, &builder.facts, &draft.package.name);
+    for config in [draft.decl.and_then(|decl| decl.config.as_ref()), extra].into_iter().flatten() {
+        values.extend(&renderer.config(config, &mut builder.found));
+    }
+    let parsed = parse(builder, &draft, values);
+    let config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
+    let mut config = config;
+    config.test.store_failures |= builder.store_failures && draft.resource_type == ResourceType::Test;
+    let id = NodeId::new(format!("{}.{}.{}", draft.resource_type.name(), draft.package.name, draft.name));
+    let mut node = Node {
+        id,
+        relation: None,
+        name: draft.name,
+        package: draft.package.name.clone(),
+        layer: builder.layers.layer_of(&draft.original_path),
+        path: draft.path,
+        original_path: draft.original_path,
+        fqn,
+        span: draft.span,
+        file: draft.file,
+        properties_span: draft.decl.map(|decl| decl.name.span),
+        properties_path: draft.decl.map(|decl| decl.origin.path.clone()),
+        checksum: checksum(&draft.raw_code),
+        raw_code: draft.raw_code,
+        language: "sql",
+        description: builder.described(&draft.package.name, description.as_deref(), draft.span),
+        columns: draft.decl.map(|decl| columns(builder, &draft.package.name, &decl.columns)).unwrap_or_default(),
+        constraints: draft.decl.map(|decl| decl.constraints.clone()).unwrap_or_default(),
+        refs: parsed.noted.refs,
+        sources: parsed.noted.sources,
+        depends_on: Vec::new(),
+        depends_on_macros: parsed.macros,
+        kind: draft.kind,
+        config,
+    };
+    node.relation = builder.relation_of(&node);
+    if let Some(decl) = draft.decl {
+        builder.tests.push(Wanted::of_node(&node, decl));
+    }
+    builder.add(node, draft.template.map(Body::Template));
+}
+
+fn fqn(draft: &Draft<'_>) -> Vec<String> {
+    let folders = draft.path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let folders = folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned);
+    std::iter::once(draft.package.name.clone()).chain(folders).chain(std::iter::once(draft.name.clone())).collect()
+}
+
+struct Parsed {
+    noted: Noted,
+    macros: Vec<String>,
+}
+
+/// Renders a draft in parse mode to learn its config and what it refers to.
+fn parse(builder: &mut Builder, draft: &Draft<'_>, values: ConfigValues) -> Parsed {
+    let host = ParseHost::new(&builder.facts, &draft.package.name, &draft.name, values);
+    let mut macros = Vec::new();
+    if let Some(template) = &draft.template {
+        let asked: Arc<dyn TemplateHost> = host.clone();
+        let scope = Scope { package: draft.package.name.clone() };
+        match render(template, &scope, &builder.library, &asked).map_err(|failure| *failure) {
+            Ok(Rendered { macros: called, .. }) => macros = called.iter().map(|id| id.as_str().to_owned()).collect(),
+            Err(RenderFailure::Diagnostics(diagnostics)) if enabled(&host.noted().config) => builder.found.extend(diagnostics),
+            Err(RenderFailure::Diagnostics(_) | RenderFailure::Deferred { .. }) => {}
+        }
+    }
+    Parsed { noted: host.noted(), macros }
+}
+
+/// A template that is broken may say before that it is disabled.
+fn enabled(values: &ConfigValues) -> bool {
+    values.get("enabled") != Some(&Json::Bool(false))
+}
+
+/// SHA-256, hexadecimal.
+pub(super) fn checksum(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColumn]) -> IndexMap<String, ColumnDecl> {
+    let mut columns = IndexMap::new();
+    for decl in decls {
+        let meta = match decl.meta.as_ref().map(Yaml::to_json) {
+            Some(Json::Object(map)) => map,
+            _ => Map::new(),
+        };
+        let column = ColumnDecl {
+            name: decl.name.value.clone(),
+            data_type: decl.data_type.as_ref().map(|data_type| data_type.value.clone()),
+            description: builder.described(package, decl.description.as_ref().map(|text| text.value.as_str()), decl.name.span),
+            constraints: decl.constraints.clone(),
+            tags: decl.tags.iter().map(|tag| tag.value.clone()).collect(),
+            meta,
+            quote: decl.quote.unwrap_or(false),
+            span: decl.name.span,
+        };
+        columns.insert(decl.name.value.clone(), column);
+    }
+    columns
+}
+
+impl Builder {
+    /// What the project files say for a node: its own package's, then the root project's.
+    pub(super) fn tree_values(&mut self, package: &ParsedPackage, tree: Option<&Yaml>, fqn: &[String]) -> ConfigValues {
+        let mut values = ConfigValues::default();
+        if let Some(tree) = tree {
+            let renderer = YamlRenderer::new(&self.library, &self.facts, &package.name);
+            values.extend(&renderer.walk(tree, fqn, &mut self.found));
+        }
+        values
+    }
+
+    /// A description with its docs blocks put in.
+    pub(super) fn described(&mut self, package: &str, text: Option<&str>, span: Span) -> String {
+        let Some(text) = text else { return String::new() };
+        if !text.contains("{{") {
+            return text.to_owned();
+        }
+        let host: Arc<dyn TemplateHost> = ParseHost::new(&self.facts, package, "", ConfigValues::default());
+        match render(&Template::string(text, span), &Scope { package: package.to_owned() }, &self.library, &host).map_err(|failure| *failure) {
+            Ok(rendered) => rendered.text,
+            Err(RenderFailure::Diagnostics(diagnostics)) => {
+                self.found.extend(diagnostics);
+                String::new()
+            }
+            Err(RenderFailure::Deferred { .. }) => String::new(),
+        }
+    }
+
+    pub(super) fn relation_of(&mut self, node: &Node) -> Option<crate::manifest::RelationName> {
+        let stored_test = node.resource_type() == ResourceType::Test && node.config.test.store_failures;
+        let built = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot)
+            && node.config.materialization != Materialization::Ephemeral;
+        if !stored_test && !built {
+            return None;
+        }
+        let mut config = node.config.clone();
+        if stored_test && config.schema.is_none() {
+            config.schema = Some("dbt_test__audit".into());
+        }
+        let facts = Arc::clone(&self.facts);
+        let library = Arc::clone(&self.library);
+        let json = node_json(&node.name, &node.package, node.resource_type().name(), &node.fqn, &node.path, &config);
+        let named = Named { name: &node.name, package: &node.package, config: &config, node: json, span: node.span };
+        Some(relation_name(&facts, &library, &named, &mut self.found))
+    }
+}
+
+/// A project with one more analysis, made of a text of the command line.
+pub(super) fn inline(mut project: Project, name: &str, sql: &str) -> Result<(Project, NodeId), Vec<Diagnostic>> {
+    let file = project.sources.add("inline query", sql);
+    let template = Template::file(&project.sources, file);
+    let host = ParseHost::new(&project.facts, &project.name, name, ConfigValues::default());
+    let asked: Arc<dyn TemplateHost> = host.clone();
+    let scope = Scope { package: project.name.clone() };
+    if let Err(RenderFailure::Diagnostics(diagnostics)) = render(&template, &scope, &project.library, &asked).map_err(|failure| *failure) {
+        return Err(diagnostics);
+    }
+    let noted = host.noted();
+    let mut found = Vec::new();
+    let config = typed(&noted.config, ResourceType::Analysis, Span::file_start(file), &mut found);
+    let id = NodeId::new(format!("sql_operation.{}.{name}", project.name));
+    let mut parents = std::collections::BTreeSet::new();
+    for call in &noted.refs {
+        match project.lookup.find_ref(&project.name, &project.name, call.package.as_deref(), &call.name, call.span) {
+            Ok(id) => drop(parents.insert(id)),
+            Err(diagnostic) => found.push(diagnostic),
+        }
+    }
+    for call in &noted.sources {
+        match project.lookup.find_source(&project.name, &project.name, &call.source, &call.table, call.span) {
+            Ok(id) => drop(parents.insert(id)),
+            Err(diagnostic) => found.push(diagnostic),
+        }
+    }
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(found);
+    }
+    let node = Node {
+        id: id.clone(),
+        kind: NodeKind::Analysis,
+        name: name.to_owned(),
+        package: project.name.clone(),
+        path: format!("{name}.sql"),
+        original_path: format!("{name}.sql"),
+        fqn: vec![project.name.clone(), name.to_owned()],
+        span: Span::new(file, 0, sql.len()),
+        file,
+        properties_span: None,
+        properties_path: None,
+        raw_code: sql.to_owned(),
+        language: "sql",
+        checksum: checksum(sql),
+        config,
+        description: String::new(),
+        columns: IndexMap::new(),
+        constraints: Vec::new(),
+        relation: None,
+        refs: noted.refs,
+        sources: noted.sources,
+        depends_on: parents.into_iter().collect(),
+        depends_on_macros: Vec::new(),
+        layer: None,
+    };
+    project.bodies.insert(id.clone(), Body::Template(template));
+    project.nodes.insert(id.clone(), node);
+    Ok((project, id))
+}

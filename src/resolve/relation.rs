@@ -1,0 +1,89 @@
+//! Names of relations: `generate_database_name`, `generate_schema_name` and `generate_alias_name`, which projects may
+//! override.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::config::ConfigValues;
+use super::host::{Facts, ParseHost};
+use crate::base::{Diagnostic, Span};
+use crate::jinja::{MacroCall, MacroLibrary, RenderFailure, Scope, TemplateHost, render_call};
+use crate::manifest::{NodeConfig, RelationName};
+
+/// The package of the program's own macros.
+const OWN: &str = "dbt";
+
+/// What a name is made for.
+pub(super) struct Named<'a> {
+    pub name: &'a str,
+    pub package: &'a str,
+    pub config: &'a NodeConfig,
+    /// The node as macros see it.
+    pub node: Json,
+    pub span: Span,
+}
+
+/// The relation of a node.
+///
+/// Without overrides: the target's database or the custom one, `<target schema>` or `<target schema>_<custom schema>`,
+/// the alias or the name.
+pub(super) fn relation_name(facts: &Arc<Facts>, library: &MacroLibrary, named: &Named<'_>, found: &mut Vec<Diagnostic>) -> RelationName {
+    let custom_schema = named.config.schema.as_deref().map(str::trim);
+    let schema = custom_schema.map_or_else(|| facts.schema.clone(), |custom| format!("{}_{custom}", facts.schema));
+    let mut ask = |macro_name: &str, argument: &str, custom: Option<&str>, default: String| -> String {
+        overridden(facts, library, named, (macro_name, argument), custom, found).unwrap_or(default)
+    };
+    let alias = named.config.alias.as_deref();
+    let database = named.config.database.as_deref();
+    RelationName {
+        database: ask("generate_database_name", "custom_database_name", database, database.unwrap_or(&facts.database).to_owned()),
+        schema: ask("generate_schema_name", "custom_schema_name", custom_schema, schema),
+        identifier: ask("generate_alias_name", "custom_alias_name", alias, alias.unwrap_or(named.name).to_owned()),
+    }
+}
+
+/// What the project's own macro says; `None` where it has none.
+fn overridden(
+    facts: &Arc<Facts>,
+    library: &MacroLibrary,
+    named: &Named<'_>,
+    (macro_name, argument): (&str, &str),
+    custom: Option<&str>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<String> {
+    let own = library.find(&facts.project_name, macro_name)?;
+    if own.package == OWN {
+        return None;
+    }
+    let mut arguments = Map::from_iter([(argument.to_owned(), custom.map_or(Json::Null, Json::from))]);
+    if own.arguments.iter().any(|name| name == "node") {
+        arguments.insert("node".into(), named.node.clone());
+    }
+    let host: Arc<dyn TemplateHost> = ParseHost::new(facts, named.package, named.name, ConfigValues::default());
+    let call = MacroCall { id: own.id.clone(), arguments, span: named.span };
+    match render_call(&call, &Scope { package: facts.project_name.clone() }, library, &host).map_err(|failure| *failure) {
+        Ok(rendered) => Some(rendered.text.trim().to_owned()),
+        Err(RenderFailure::Diagnostics(diagnostics)) => {
+            found.extend(diagnostics);
+            None
+        }
+        Err(RenderFailure::Deferred { .. }) => None,
+    }
+}
+
+/// The `node` argument of the macros.
+pub(super) fn node_json(name: &str, package: &str, resource_type: &str, fqn: &[String], path: &str, config: &NodeConfig) -> Json {
+    json!({
+        "name": name,
+        "package_name": package,
+        "resource_type": resource_type,
+        "fqn": fqn,
+        "path": path,
+        "original_file_path": path,
+        "tags": config.tags,
+        "config": config.raw,
+        "alias": config.alias,
+        "version": Json::Null,
+    })
+}

@@ -1,0 +1,162 @@
+//! Sources and exposures become nodes.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
+use super::builder::Builder;
+use super::config::ConfigValues;
+use super::config::typed;
+use super::data_test::Wanted;
+use super::host::ParseHost;
+use super::nodes::{checksum, columns};
+use super::trees::YamlRenderer;
+use crate::base::{Code, Diagnostic, Spanned};
+use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
+use crate::load::{ExposureDecl, ExternalDecl, ParsedPackage, SourceDecl, SourceTableDecl};
+use crate::manifest::{ExternalConfig, ExternalSource, FileFormat, Node, NodeId, NodeKind, RelationName, ResourceType};
+
+pub(super) fn add_sources(builder: &mut Builder, package: &ParsedPackage) {
+    for decl in &package.properties.sources {
+        for table in &decl.tables {
+            add_table(builder, package, decl, table);
+        }
+    }
+}
+
+fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl, table: &SourceTableDecl) {
+    let (source_name, name) = (&source.name.value, &table.name.value);
+    let fqn: Vec<String> =
+        std::iter::once(package.name.clone()).chain(source.origin.folders.iter().cloned()).chain([source_name.clone(), name.clone()]).collect();
+    let mut values = builder.tree_values(package, package.project.trees.sources.as_ref(), &fqn);
+    let renderer = YamlRenderer::new(&builder.library, &builder.facts, &package.name);
+    for config in [&source.config, &table.config].into_iter().flatten() {
+        values.extend(&renderer.config(config, &mut builder.found));
+    }
+    let mut text = |value: Option<&Spanned<String>>| value.map(|value| rendered(builder, &package.name, value));
+    let schema = text(source.schema.as_ref()).unwrap_or_else(|| source_name.clone());
+    let database = text(source.database.as_ref());
+    let identifier = text(table.identifier.as_ref()).unwrap_or_else(|| name.clone());
+    let loader = text(table.loader.as_ref().or(source.loader.as_ref())).unwrap_or_default();
+    let database = database.unwrap_or_else(|| builder.facts.database.clone());
+    let external = table.external.as_ref().and_then(|external| external_source(builder, &package.name, external));
+    let config = typed(&values, ResourceType::Source, table.span, &mut builder.found);
+    let node = Node {
+        id: NodeId::new(format!("source.{}.{source_name}.{name}", package.name)),
+        kind: NodeKind::Source { source_name: source_name.clone(), loader, external },
+        name: name.clone(),
+        package: package.name.clone(),
+        path: source.origin.path.clone(),
+        original_path: source.origin.path.clone(),
+        fqn,
+        span: table.name.span,
+        file: source.origin.file,
+        properties_span: Some(table.name.span),
+        properties_path: Some(source.origin.path.clone()),
+        raw_code: String::new(),
+        language: "sql",
+        checksum: checksum(""),
+        config,
+        description: builder.described(&package.name, table.description.as_ref().map(|text| text.value.as_str()), table.span),
+        columns: columns(builder, &package.name, &table.columns),
+        constraints: Vec::new(),
+        relation: Some(RelationName::new(database, schema, identifier)),
+        refs: Vec::new(),
+        sources: Vec::new(),
+        depends_on: Vec::new(),
+        depends_on_macros: Vec::new(),
+        layer: None,
+    };
+    builder.tests.push(Wanted::of_source(&node, source, table));
+    builder.add(node, None);
+}
+
+fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) -> Option<ExternalSource> {
+    let location = rendered(builder, package, decl.location.as_ref()?);
+    let format = decl.format.as_ref().map(|format| format.value).or_else(|| FileFormat::from_location(&location));
+    let Some(format) = format else {
+        builder.found.push(
+            Diagnostic::error(Code::ConfigType, format!("the format of `{location}` can't be told from its name"))
+                .at(decl.span, "this source")
+                .help("add `format: csv`, `format: json` or `format: parquet`"),
+        );
+        return None;
+    };
+    let options: IndexMap<String, String> = decl.options.iter().map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
+    Some(ExternalSource {
+        config: ExternalConfig { location, format, options },
+        span: decl.location.as_ref().map_or(decl.span, |location| location.span),
+    })
+}
+
+fn rendered(builder: &mut Builder, package: &str, text: &Spanned<String>) -> String {
+    if !text.value.contains("{{") {
+        return text.value.clone();
+    }
+    let host: Arc<dyn TemplateHost> = ParseHost::new(&builder.facts, package, "", ConfigValues::default());
+    match crate::jinja::render_text(&text.value, text.span, &builder.library, &host).map_err(|failure| *failure) {
+        Ok(Json::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(RenderFailure::Diagnostics(diagnostics)) => {
+            builder.found.extend(diagnostics);
+            text.value.clone()
+        }
+        Err(RenderFailure::Deferred { .. }) => text.value.clone(),
+    }
+}
+
+pub(super) fn add_exposures(builder: &mut Builder, package: &ParsedPackage) {
+    for decl in &package.properties.exposures {
+        add_exposure(builder, package, decl);
+    }
+}
+
+fn add_exposure(builder: &mut Builder, package: &ParsedPackage, decl: &ExposureDecl) {
+    let name = decl.name.value.clone();
+    let fqn: Vec<String> = std::iter::once(package.name.clone()).chain(decl.origin.folders.iter().cloned()).chain([name.clone()]).collect();
+    let mut values = builder.tree_values(package, package.project.trees.exposures.as_ref(), &fqn);
+    if let Some(config) = &decl.config {
+        let renderer = YamlRenderer::new(&builder.library, &builder.facts, &package.name);
+        values.extend(&renderer.config(config, &mut builder.found));
+    }
+    let host = ParseHost::new(&builder.facts, &package.name, &name, ConfigValues::default());
+    for dependency in &decl.depends_on {
+        let asked: Arc<dyn TemplateHost> = host.clone();
+        let template = Template::string(format!("{{{{ {} }}}}", dependency.value), dependency.span);
+        if let Err(RenderFailure::Diagnostics(diagnostics)) =
+            render(&template, &Scope { package: package.name.clone() }, &builder.library, &asked).map_err(|failure| *failure)
+        {
+            builder.found.extend(diagnostics);
+        }
+    }
+    let noted = host.noted();
+    let config = typed(&values, ResourceType::Exposure, decl.span, &mut builder.found);
+    let node = Node {
+        id: NodeId::new(format!("exposure.{}.{name}", package.name)),
+        kind: NodeKind::Exposure,
+        name,
+        package: package.name.clone(),
+        path: decl.origin.path.clone(),
+        original_path: decl.origin.path.clone(),
+        fqn,
+        span: decl.name.span,
+        file: decl.origin.file,
+        properties_span: Some(decl.name.span),
+        properties_path: Some(decl.origin.path.clone()),
+        raw_code: String::new(),
+        language: "sql",
+        checksum: checksum(""),
+        config,
+        description: builder.described(&package.name, decl.description.as_ref().map(|text| text.value.as_str()), decl.span),
+        columns: IndexMap::new(),
+        constraints: Vec::new(),
+        relation: None,
+        refs: noted.refs,
+        sources: noted.sources,
+        depends_on: Vec::new(),
+        depends_on_macros: Vec::new(),
+        layer: None,
+    };
+    builder.add(node, None);
+}

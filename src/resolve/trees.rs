@@ -1,0 +1,88 @@
+//! The config trees of a project file: what they say for one node.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::config::ConfigValues;
+use super::host::{Facts, ParseHost};
+use crate::base::Diagnostic;
+use crate::jinja::{MacroLibrary, RenderFailure, TemplateHost, render_text};
+use crate::load::{Yaml, YamlValue};
+
+/// Renders the strings of YAML values, which may ask for vars and the target.
+pub(super) struct YamlRenderer<'a> {
+    pub library: &'a MacroLibrary,
+    pub host: Arc<dyn TemplateHost>,
+}
+
+impl<'a> YamlRenderer<'a> {
+    pub(super) fn new(library: &'a MacroLibrary, facts: &Arc<Facts>, package: &str) -> Self {
+        let host: Arc<dyn TemplateHost> = ParseHost::new(facts, package, "", ConfigValues::default());
+        Self { library, host }
+    }
+
+    /// A value with every string in it rendered.
+    pub(super) fn json(&self, yaml: &Yaml, found: &mut Vec<Diagnostic>) -> Json {
+        match &yaml.value {
+            YamlValue::Null => Json::Null,
+            YamlValue::Bool(flag) => Json::from(*flag),
+            YamlValue::Int(number) => Json::from(*number),
+            YamlValue::Float(number) => Json::from(*number),
+            YamlValue::String(text) => self.text(text, yaml, found),
+            YamlValue::Seq(items) => Json::Array(items.iter().map(|item| self.json(item, found)).collect()),
+            YamlValue::Map(entries) => Json::Object(entries.iter().map(|(key, value)| (key.value.clone(), self.json(value, found))).collect()),
+        }
+    }
+
+    fn text(&self, text: &str, yaml: &Yaml, found: &mut Vec<Diagnostic>) -> Json {
+        match render_text(text, yaml.span, self.library, &self.host).map_err(|failure| *failure) {
+            Ok(value) => value,
+            Err(RenderFailure::Diagnostics(diagnostics)) => {
+                found.extend(diagnostics);
+                Json::Null
+            }
+            Err(RenderFailure::Deferred { .. }) => Json::from(text),
+        }
+    }
+
+    /// The entries of a `config:` map. Hooks and texts that are SQL of tests stay as written.
+    pub(super) fn config(&self, yaml: &Yaml, found: &mut Vec<Diagnostic>) -> ConfigValues {
+        let mut values = ConfigValues::default();
+        if let YamlValue::Map(entries) = &yaml.value {
+            for (key, value) in entries {
+                values.set(&key.value, self.config_value(&key.value, value, found), Some(value.span));
+            }
+        }
+        values
+    }
+
+    fn config_value(&self, key: &str, value: &Yaml, found: &mut Vec<Diagnostic>) -> Json {
+        let late = matches!(key.trim_start_matches('+'), "pre_hook" | "post_hook" | "pre-hook" | "post-hook");
+        if late { value.to_json() } else { self.json(value, found) }
+    }
+
+    /// What a tree says for a node: from the root of the tree to the folder or model nearest to the node.
+    ///
+    /// A key with `+` is a config; another key is a folder if the node's name has it next, else a config, unless it holds
+    /// a map and is not one of the configs that are maps.
+    pub(super) fn walk(&self, tree: &Yaml, fqn: &[String], found: &mut Vec<Diagnostic>) -> ConfigValues {
+        let mut values = ConfigValues::default();
+        let YamlValue::Map(entries) = &tree.value else { return values };
+        let mut below = None;
+        for (key, value) in entries {
+            let is_map = matches!(value.value, YamlValue::Map(_));
+            if fqn.first() == Some(&key.value) && is_map {
+                below = Some(value);
+            } else if key.value.starts_with('+') || !is_map || MAPS.contains(&key.value.as_str()) {
+                values.set(&key.value, self.config_value(&key.value, value, found), Some(value.span));
+            }
+        }
+        if let Some(below) = below {
+            values.extend(&self.walk(below, fqn.get(1..).unwrap_or_default(), found));
+        }
+        values
+    }
+}
+
+const MAPS: [&str; 9] = ["meta", "persist_docs", "column_types", "tblproperties", "contract", "docs", "grants", "options", "quoting"];

@@ -1,0 +1,24 @@
+//! The SQL dialect, in one place for planning and running alike: the session factory, identifier case, type names
+//! and what a failure of the planner says to a user.
+//!
+//! Knows nothing of projects or warehouses: which table a name means is the caller's affair.
+
+mod failure;
+mod identifiers;
+mod lint;
+mod session;
+mod statements;
+mod types;
+
+pub use failure::{SqlError, sql_error};
+pub use identifiers::canonical;
+pub use lint::unsafe_construct;
+pub use session::{SessionOptions, session_state};
+pub use statements::{behind_with, parse_query, split_statements};
+pub use types::{parse_type, type_name};
+
+/// A name in double quotes, ready to stand in SQL.
+#[must_use]
+pub fn quote_ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,143 @@
+//! What a failure of the planner or of a running query says to a user, with its place in the SQL.
+
+use std::ops::Range;
+
+use deltalake::datafusion::common::DataFusionError;
+
+use crate::base::{Code, SourceFile};
+
+/// What planning or running SQL has to say about a place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlError {
+    pub code: Code,
+    pub message: String,
+    /// Byte range in the SQL as it was given.
+    pub range: Option<Range<usize>>,
+    pub notes: Vec<String>,
+    pub help: Option<String>,
+}
+
+impl SqlError {
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), range: None, notes: Vec::new(), help: None }
+    }
+
+    #[must_use]
+    pub fn range(mut self, range: Range<usize>) -> Self {
+        self.range = Some(range);
+        self
+    }
+
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// DataFusion's error about `sql`, with a code, a place where it has one, and without its wrappings.
+#[must_use]
+pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
+    let text = SourceFile::new("", sql.into());
+    let spanned = error.iter().find_map(|error| error.diagnostic());
+    let raw = bare_message(error);
+    let (code, mut message) = classify(spanned.map_or(raw.as_str(), |diagnostic| diagnostic.message.as_str()), &raw);
+    let mut found = SqlError::new(code, "");
+    if let Some(diagnostic) = spanned {
+        if let Some(span) = diagnostic.span {
+            found.range = Some(offset(&text, span.start.line, span.start.column)..offset(&text, span.end.line, span.end.column));
+        }
+        found.notes.extend(diagnostic.notes.iter().map(|note| lower_first(&note.message)));
+        found.help = diagnostic.helps.first().map(|help| lower_first(&help.message)).or_else(|| suggestion(&raw));
+    } else if let Some((head, line, column)) = split_position(&message) {
+        let start = offset(&text, line, column);
+        found.range = Some(start..word_end(sql, start));
+        message = head;
+    } else if code == Code::SqlSyntax {
+        let end = sql.trim_end().len();
+        found.range = Some(end.saturating_sub(1)..end);
+    }
+    found.help = found.help.or_else(|| suggestion(&raw));
+    found.message = lower_first(message.trim_end_matches('.').trim());
+    found
+}
+
+fn bare_message(error: &DataFusionError) -> String {
+    let first = error.iter().next().unwrap_or(error);
+    let root = first.find_root();
+    let text = match root {
+        DataFusionError::SQL(parser, _) => parser.to_string(),
+        other => other.message().into_owned(),
+    };
+    let text = text.split("\n\nbacktrace:").next().unwrap_or_default().to_owned();
+    let prefixes = [
+        "sql parser error: ",
+        "Error during planning: ",
+        "Schema error: ",
+        "Arrow error: ",
+        "Execution error: ",
+        "Cast error: ",
+        "Compute error: ",
+        "External error: ",
+    ];
+    let mut text = text.as_str();
+    while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        text = rest;
+    }
+    text.to_owned()
+}
+
+fn classify(message: &str, raw: &str) -> (Code, String) {
+    let lower = message.to_lowercase();
+    let code = if lower.contains("at line:") || raw.contains("Expected:") || lower.contains("unterminated") {
+        Code::SqlSyntax
+    } else if lower.contains("column") && lower.contains("not found") || lower.contains("no field named") {
+        Code::UnknownColumn
+    } else if lower.starts_with("table") && lower.contains("not found") {
+        Code::UnknownTable
+    } else if lower.contains("invalid function") {
+        Code::UnknownFunction
+    } else {
+        Code::SqlInvalid
+    };
+    let message = message.replace("Invalid function '", "there is no function '").replace('\'', "`");
+    let message = if code == Code::UnknownColumn { message.split(" Valid fields are").next().unwrap_or_default().to_owned() } else { message };
+    let message = if code == Code::UnknownFunction { message.split(".\nDid you mean").next().unwrap_or_default().to_owned() } else { message };
+    (code, message)
+}
+
+/// "Did you mean 'x'?" and "Valid fields are ..." of DataFusion's texts, as a help line.
+fn suggestion(raw: &str) -> Option<String> {
+    if let Some((_, tail)) = raw.split_once("Did you mean '") {
+        return tail.split('\'').next().map(|name| format!("did you mean `{name}`?"));
+    }
+    let (_, fields) = raw.split_once("Valid fields are ")?;
+    Some(format!("the columns are {}", fields.trim_end_matches('.').replace("\"", "`")))
+}
+
+fn offset(text: &SourceFile, line: u64, column: u64) -> usize {
+    text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize
+}
+
+/// Splits `... at Line: 1, Column: 8` into the text and the position.
+fn split_position(message: &str) -> Option<(String, u64, u64)> {
+    let (head, tail) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = tail.split_once(", Column: ")?;
+    let column: String = column.chars().take_while(char::is_ascii_digit).collect();
+    Some((head.to_owned(), line.trim().parse().ok()?, column.parse().ok()?))
+}
+
+fn word_end(sql: &str, start: usize) -> usize {
+    let rest = sql.get(start..).unwrap_or_default();
+    let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    start + word.max(rest.chars().next().map_or(0, char::len_utf8))
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,38 @@
+//! The session factory: every query of the program, planned or run, gets its session here.
+
+use std::sync::Arc;
+
+use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
+use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use deltalake::datafusion::prelude::SessionConfig;
+
+/// What a session may differ in; the dialect never does.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// How many partitions of one query run side by side.
+    pub threads: usize,
+    /// Memory pool, spill files and object stores.
+    pub runtime: Arc<RuntimeEnv>,
+    /// Sort-merge joins in place of hash joins, which can't spill: for runs with a memory limit.
+    pub spilling_joins: bool,
+}
+
+/// A session of the dialect, with an empty catalog.
+///
+/// Sessions are UTC, so that casts to `timestamptz` keep their meaning; spans are collected; identifiers are taken as
+/// they stand, because [`super::canonical`] has made their case right; text is Arrow's plain `Utf8`, as in Delta.
+#[must_use]
+pub fn session_state(options: &SessionOptions) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(options.threads.max(1))
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema("alluvium", "main");
+    let settings = config.options_mut();
+    settings.execution.time_zone = Some("UTC".into());
+    settings.sql_parser.collect_spans = true;
+    settings.sql_parser.enable_ident_normalization = false;
+    settings.sql_parser.map_string_types_to_utf8view = false;
+    settings.optimizer.prefer_hash_join = !options.spilling_joins;
+    SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(&options.runtime)).with_default_features().build()
+}

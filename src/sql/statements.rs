@@ -1,0 +1,84 @@
+//! Splitting and parsing SQL text of the dialect.
+
+use std::ops::Range;
+
+use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::execution::session_state::SessionState;
+use deltalake::datafusion::sql::parser::Statement;
+use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+use super::{SqlError, sql_error};
+use crate::base::{Code, SourceFile};
+
+/// The byte ranges of the statements in `sql`, without the semicolons between them; empty statements are left out.
+///
+/// # Errors
+/// If the text can't be tokenised, e.g. because a quote is never closed.
+pub fn split_statements(sql: &str) -> Result<Vec<Range<usize>>, SqlError> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|error| sql_error(&DataFusionError::from(deltalake::datafusion::sql::sqlparser::parser::ParserError::from(error)), sql))?;
+    let text = SourceFile::new("", sql.into());
+    let offset = |line: u64, column: u64| text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize;
+    let mut statements = Vec::new();
+    let mut open: Option<Range<usize>> = None;
+    for token in &tokens {
+        let (start, end) = (offset(token.span.start.line, token.span.start.column), offset(token.span.end.line, token.span.end.column));
+        match token.token {
+            Token::Whitespace(_) | Token::EOF => {}
+            Token::SemiColon => statements.extend(open.take()),
+            _ => open = Some(open.map_or(start, |range: Range<usize>| range.start)..end),
+        }
+    }
+    statements.extend(open);
+    Ok(statements)
+}
+
+/// The one statement that `sql` holds; a semicolon at its end is allowed.
+///
+/// # Errors
+/// If it does not parse, or holds no statement or several.
+pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<SqlError>> {
+    let ranges = split_statements(sql).map_err(Box::new)?;
+    match ranges.as_slice() {
+        [range] => {
+            let body = sql.get(..range.end).unwrap_or(sql);
+            state.sql_to_statement(body, &state.config_options().sql_parser.dialect).map_err(|error| Box::new(sql_error(&error, sql)))
+        }
+        [] => Err(Box::new(SqlError::new(Code::SqlSyntax, "there is no SQL statement here").help("write a select"))),
+        [_, second, ..] => Err(Box::new(
+            SqlError::new(Code::SqlSyntax, format!("expected one statement, found {}", ranges.len()))
+                .range(second.clone())
+                .help("keep one select, and move the rest elsewhere"),
+        )),
+    }
+}
+
+/// The byte offset behind the `with` or `with recursive` that opens a query.
+#[must_use]
+pub fn behind_with(sql: &str) -> Option<usize> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let text = SourceFile::new("", sql.into());
+    let mut words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let keyword = |token: &Token| match token {
+        Token::Word(word) => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let first = words.next().filter(|token| keyword(&token.token) == Keyword::WITH)?;
+    let last = words.next().filter(|token| keyword(&token.token) == Keyword::RECURSIVE).unwrap_or(first);
+    Some(text.offset(u32::try_from(last.span.end.line).ok()?, u32::try_from(last.span.end.column).ok()?) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_statements;
+
+    #[test]
+    fn splits_outside_of_texts_and_comments() {
+        let sql = "select ';' ; -- a;b\n insert into t values (1);;";
+        let parts: Vec<_> = split_statements(sql).unwrap().into_iter().map(|range| &sql[range]).collect();
+        assert_eq!(parts, ["select ';'", "insert into t values (1)"]);
+    }
+}

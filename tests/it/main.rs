@@ -1,0 +1,11 @@
+//! The one integration test binary: `tidy` holds the rules of the house, `cases` runs the literate cases under
+//! `tests/cases/` and the examples of `docs/codes/`, `sample` looks after the sample project at the root, `processes`
+//! has several processes at one warehouse.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests end by panicking")]
+
+mod cases;
+mod literate;
+mod processes;
+mod program;
+mod sample;
+mod tidy;

@@ -1,0 +1,148 @@
+//! Several processes on one warehouse: builds at once, and a build beside a foreign writer. Nothing is lost, nothing
+//! stands twice.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Int64Array, RecordBatch, StringArray};
+use deltalake::arrow::datatypes::{DataType, Field, Schema};
+use deltalake::protocol::SaveMode;
+use deltalake::{DeltaTable, DeltaTableBuilder};
+
+use crate::literate::words;
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn start(folder: &Path, line: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alluvium"));
+    command.args(words(line)).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn finish(child: Child) -> String {
+    let done = child.wait_with_output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{}\n{text}", done.status);
+    text
+}
+
+fn csv(folder: &Path, sql: &str) -> String {
+    let finished = crate::program::alluvium(folder, &["sql".into(), sql.into(), "--output".into(), "csv".into()], "");
+    assert_eq!(finished.exit_code, 0, "{sql}\n{}{}", finished.stdout, finished.stderr);
+    finished.stdout
+}
+
+const PROJECT: &str = "name: example\ntargets:\n  default: local\n  local: {warehouse: warehouse, schema: main, threads: 2}\n";
+
+#[test]
+fn builds_at_once_lose_nothing_and_duplicate_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "project.yml", PROJECT);
+    write(folder.path(), "seeds/country.csv", "code\nPT\nBE\nES\n");
+    write(
+        folder.path(),
+        "models/base.sql",
+        "{{ config(materialized='table') }}\nselect value as id from generate_series(1, 500) as series (value)\n",
+    );
+    write(folder.path(), "models/v.sql", "select id from {{ ref('base') }} where id <= 100\n");
+    write(folder.path(), "models/t.sql", "{{ config(materialized='table') }}\nselect id from {{ ref('v') }}\n");
+    for round in 1..=3 {
+        let both = [start(folder.path(), "build --target-path one --log-path one"), start(folder.path(), "build --target-path two --log-path two")];
+        for child in both {
+            assert!(finish(child).contains("Done. PASS=4 WARN=0 ERROR=0 SKIP=0"), "round {round}");
+        }
+        let sql = "select (select count(*) from main.country) as countries, (select count(distinct code) from main.country) as codes, \
+                   (select count(*) from main.base) as rows, (select count(distinct id) from main.t) as ids, (select count(*) from main.t) as kept";
+        assert_eq!(csv(folder.path(), sql), "countries,codes,rows,ids,kept\n3,3,500,100,100\n", "round {round}");
+        let views = "select count(*) as n from information_schema.tables where table_schema = 'main' and table_name = 'v'";
+        assert_eq!(csv(folder.path(), views), "n\n1\n", "round {round}");
+    }
+}
+
+#[test]
+fn a_build_beside_a_foreign_writer_keeps_what_that_one_appends() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "project.yml", PROJECT);
+    write(folder.path(), "models/sources.yml", "sources:\n  - name: raw\n    tables:\n      - name: orders\n");
+    let model = "{{ config(materialized='table') }}\nselect id, origin from {{ source('raw', 'orders') }}\n";
+    write(folder.path(), "models/copied.sql", model);
+    finish(start(folder.path(), "sql \"create schema raw; create table raw.orders as select 0 as id, 'first' as origin\""));
+    finish(start(folder.path(), "build"));
+
+    let appended = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| append_rows(folder.path(), 12));
+        for _ in 0..3 {
+            finish(start(folder.path(), "build"));
+            finish(start(folder.path(), "sql \"insert into raw.orders values (-1, 'ours')\""));
+        }
+        writer.join().unwrap()
+    });
+    finish(start(folder.path(), "build"));
+
+    let sql = "select origin, count(*) as n, count(distinct id) as ids from raw.orders group by origin order by origin";
+    assert_eq!(csv(folder.path(), sql), format!("origin,n,ids\nfirst,1,1\nforeign,{appended},{appended}\nours,3,1\n"));
+    assert_eq!(csv(folder.path(), "select count(*) as n from main.copied"), format!("n\n{}\n", appended + 4));
+}
+
+/// A foreign writer: plain delta-rs that appends to the source and to the table that the build overwrites. Gives how many
+/// rows it appended to the source.
+fn append_rows(folder: &Path, count: i64) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for id in 1..=count {
+            append(&folder.join("warehouse/raw/orders"), id).await;
+            append(&folder.join("warehouse/main/copied"), 1000 + id).await;
+        }
+    });
+    count
+}
+
+async fn append(path: &Path, id: i64) {
+    let fields = vec![Field::new("id", DataType::Int64, true), Field::new("origin", DataType::Utf8, true)];
+    let columns: Vec<deltalake::arrow::array::ArrayRef> = vec![Arc::new(Int64Array::from(vec![id])), Arc::new(StringArray::from(vec!["foreign"]))];
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    for _ in 0..50 {
+        let table: DeltaTable =
+            DeltaTableBuilder::from_url(deltalake::ensure_table_uri(path.to_string_lossy()).unwrap()).unwrap().load().await.unwrap();
+        if table.write(vec![rows.clone()]).with_save_mode(SaveMode::Append).await.is_ok() {
+            return;
+        }
+    }
+    panic!("{}: could not append in 50 attempts", path.display());
+}
+
+/// Ctrl-C dismisses what is being written, reports the rest as skipped, and ends with 2.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_tables_as_they_were() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "project.yml", PROJECT);
+    write(folder.path(), "models/slow.sql", "{{ config(materialized='table') }}\nselect 1 as n\n");
+    write(folder.path(), "models/below.sql", "{{ config(materialized='table') }}\nselect n from {{ ref('slow') }}\n");
+    finish(start(folder.path(), "run"));
+    let endless = "{{ config(materialized='table') }}\nselect count(*) as n from generate_series(1, 1000000) as a (x) \
+                   cross join generate_series(1, 1000000) as b (y) where a.x % 7 = b.y % 11\n";
+    write(folder.path(), "models/slow.sql", endless);
+
+    let mut child = start(folder.path(), "run --threads 1");
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("START") {
+        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    lines.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
+    assert!(text.contains("below") && text.contains("SKIP"), "{text}");
+    assert_eq!(csv(folder.path(), "select n from main.slow"), "n\n1\n");
+    let stray = walkdir::WalkDir::new(folder.path().join("warehouse/main/slow")).into_iter().map(Result::unwrap);
+    let files = stray.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "parquet")).count();
+    assert_eq!(files, 1, "what was staged is still there");
+}
