@@ -13,7 +13,7 @@ mod types;
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use lint::unsafe_construct;
-pub use session::{SessionOptions, session_state};
+pub use session::{SessionOptions, is_table_function, session_state};
 pub use statements::{behind_with, parse_query, split_statements};
 pub use types::{parse_type, type_name};
 

@@ -14,7 +14,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::resolve::Project;
-use crate::sql::{SessionOptions, SqlError, canonical, parse_query, session_state, sql_error};
+use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, session_state, sql_error};
 
 /// Plans queries of one project. Cheap to use many times.
 pub struct Planner {
@@ -46,6 +46,7 @@ impl Planner {
         let references = self.base.resolve_table_references(statement).map_err(|error| Box::new(sql_error(&error, sql)))?;
         Ok(references
             .into_iter()
+            .filter(|reference| !is_table_function(&self.base, reference))
             .map(|reference| {
                 let full = reference.clone().resolve(&self.database, &self.schema);
                 NamedTable { name: RelationName::new(&*full.catalog, &*full.schema, &*full.table), reference }

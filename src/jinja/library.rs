@@ -62,6 +62,8 @@ pub struct MacroInfo {
     /// The name in its tag.
     pub span: Span,
     pub arguments: Vec<String>,
+    /// Those without a default.
+    pub required: Vec<String>,
     pub kind: MacroKind,
     /// The block as written, its tags included.
     pub macro_sql: String,
@@ -270,6 +272,7 @@ impl Loader {
                 file: file.file,
                 span,
                 arguments: signature.parameters.clone(),
+                required: signature.required.clone(),
                 kind,
                 macro_sql: text.get(block.outer.clone()).unwrap_or_default().to_owned(),
             },

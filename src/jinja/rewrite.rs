@@ -153,6 +153,8 @@ pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Signature {
     pub parameters: Vec<String>,
+    /// Those without a default.
+    pub required: Vec<String>,
     pub varargs: bool,
     pub kwargs: bool,
 }
@@ -255,6 +257,9 @@ fn parameters(
             let _ = write!(late, "{{%if {name} is sameas __unset%}}{{%set {name}=({expression})%}}{{%endif%}}");
         } else {
             rewrite_tokens(text, default, origin, edits, called);
+        }
+        if default.is_empty() {
+            signature.required.push(name.clone());
         }
         signature.parameters.push(name);
     }
@@ -421,7 +426,10 @@ mod tests {
             rewritten.text,
             "{% macro alv_macro(model, k=__unset,kwargs=none) %}{%if k is sameas __unset%}{%set k=(model)%}{%endif%}{{ kwargs }}{% endmacro %}"
         );
-        assert_eq!(signature, Signature { parameters: vec!["model".into(), "k".into()], varargs: false, kwargs: true });
+        assert_eq!(
+            signature,
+            Signature { parameters: vec!["model".into(), "k".into()], required: vec!["model".into()], varargs: false, kwargs: true }
+        );
     }
 
     #[test]

@@ -200,7 +200,22 @@ fn check_arguments(builder: &mut Builder, test: &TestDecl, info: &MacroInfo, arg
                 .help("move it to the `data_tests` of the model"),
         );
     }
-    unknown.is_empty() && !stray
+    let missing: Vec<&String> =
+        info.required.iter().filter(|name| *name != "model" && !arguments.contains_key(*name) && !asks_for(&info.macro_sql, name)).collect();
+    for name in &missing {
+        let message = format!("the test `{}` needs the argument `{name}`", test.test.value);
+        let help =
+            if *name == "column_name" { "move it to the `data_tests` of a column".to_owned() } else { format!("add `{name}:` below `arguments:`") };
+        builder.found.push(Diagnostic::error(Code::MacroArguments, message).at(test.test.span, "used here").also(info.span, "the test").help(help));
+    }
+    unknown.is_empty() && !stray && missing.is_empty()
+}
+
+/// Whether a macro itself looks whether an argument is there.
+fn asks_for(macro_sql: &str, name: &str) -> bool {
+    [format!("{name} is "), format!("if {name}"), format!("{name} or "), format!("{name} |"), format!("{name}|"), format!("not {name}")]
+        .iter()
+        .any(|text| macro_sql.contains(text))
 }
 
 fn note(builder: &mut Builder, wanted: &Wanted, name: &str, call: &MacroCall) -> (super::host::Noted, Vec<String>) {

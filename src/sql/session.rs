@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use deltalake::datafusion::common::TableReference;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use deltalake::datafusion::prelude::SessionConfig;
@@ -35,4 +36,10 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.optimizer.prefer_hash_join = !options.spilling_joins;
     SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(&options.runtime)).with_default_features().build()
+}
+
+/// Whether a name in a `from` clause is a function that yields rows, such as `generate_series`.
+#[must_use]
+pub fn is_table_function(state: &SessionState, reference: &TableReference) -> bool {
+    reference.schema().is_none() && state.table_functions().contains_key(&reference.table().to_lowercase())
 }

@@ -172,7 +172,13 @@ fn run_command(folder: &Path, command: &str) -> (u8, String, String) {
         }
         "cat" => (
             0,
-            words.iter().map(|path| std::fs::read_to_string(folder.join(path)).unwrap_or_else(|_| format!("{path}: not there\n"))).collect(),
+            words
+                .iter()
+                .map(|path| {
+                    std::fs::read_to_string(folder.join(path))
+                        .map_or_else(|_| format!("{path}: not there\n"), |text| format!("{}\n", text.trim_end_matches('\n')))
+                })
+                .collect(),
             String::new(),
         ),
         "ls" => (0, words.iter().map(|path| listing(&folder.join(path))).collect(), String::new()),

@@ -112,7 +112,7 @@ impl<'a> Resolver<'a> {
         let references = state.resolve_table_references(&statement).map_err(|error| failure::query(error, sql))?;
         let mut catalog = QueryCatalog::default();
         let mut columns = BTreeSet::new();
-        for reference in &references {
+        for reference in references.iter().filter(|reference| !sql::is_table_function(&state, reference)) {
             let name = scope.name(reference);
             let Some(provider) = self.relation(&name).await? else {
                 return Err(self.unknown(&statement, reference, &name, sql).await);

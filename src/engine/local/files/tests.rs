@@ -1,3 +1,5 @@
+//! Files as users deliver them: types, shapes, partitions, and what is wrong with them by file and line.
+
 use std::sync::Arc;
 
 use deltalake::arrow::util::pretty::pretty_format_batches;

@@ -1,3 +1,5 @@
+//! Statements and files for consumers through the engine, on a folder and in memory.
+
 use std::collections::HashMap;
 
 use deltalake::arrow::array::RecordBatch;
