@@ -22,6 +22,7 @@ pub struct PlanOptions {
 }
 
 /// One step of a node. Stages are named by their order: a node has at most one.
+#[expect(clippy::large_enum_variant, reason = "a node has a handful of steps")]
 #[derive(Debug, Clone)]
 pub enum PlanStep {
     StageTable(TableWrite),
@@ -85,6 +86,7 @@ fn refuse_hooks(node: &Node) -> Result<(), Box<Diagnostic>> {
     }
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]
 fn not_available(node: &Node, materialization: &str) -> Box<Diagnostic> {
     let kind = match node.kind {
         NodeKind::Snapshot => "snapshots are".to_owned(),

@@ -66,6 +66,7 @@ pub(crate) struct Global {
     /// Folder or URI of the warehouse, whatever the target says
     #[arg(long, global = true, env = "ALLUVIUM_WAREHOUSE", value_name = "URI")]
     pub warehouse: Option<String>,
+    #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
     /// Variables as YAML, e.g. '{min_amount: 10}'
     #[arg(long, global = true, value_name = "YAML")]
     pub vars: Option<String>,

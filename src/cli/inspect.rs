@@ -94,23 +94,22 @@ pub(super) async fn compile(options: &CompileOptions, global: &Global, invocatio
 }
 
 async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
-    let (ready, wanted) = match &options.inline {
-        Some(sql) => {
-            let (ready, id) = session.project_with_inline(sql)?;
-            (ready, BTreeSet::from([id]))
-        }
-        None => {
-            let ready = session.project()?;
-            session.events.send(&Event::Found { counts: counts(&ready) });
-            let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
-            (ready, selected)
-        }
+    let (ready, wanted) = if let Some(sql) = &options.inline {
+        let (ready, id) = session.project_with_inline(sql)?;
+        (ready, BTreeSet::from([id]))
+    } else {
+        let ready = session.project()?;
+        session.events.send(&Event::Found { counts: counts(&ready) });
+        let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+        (ready, selected)
     };
     let engine = session.project_engine(&ready.project).await?;
     let compiled = compile_with(session, &ready, &wanted, &engine).await;
     refuse_broken_rules(session, &compiled)?;
     for (_, diagnostics) in compiled.failures() {
-        diagnostics.iter().for_each(|diagnostic| session.diagnosed(diagnostic));
+        for diagnostic in diagnostics {
+            session.diagnosed(diagnostic);
+        }
     }
     let named = !global.select.is_empty() || options.inline.is_some();
     for node in wanted.iter().filter(|_| named).filter_map(|id| compiled.ready(id)).filter(|node| !node.sql.is_empty()) {
@@ -149,22 +148,19 @@ pub(super) async fn show(options: &ShowOptions, global: &Global, invocation: Inv
 }
 
 async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
-    let (ready, wanted) = match &options.inline {
-        Some(sql) => {
-            let (ready, id) = session.project_with_inline(sql)?;
-            (ready, vec![id])
-        }
-        None => {
-            let ready = session.project()?;
-            let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
-            let shown = |id: &&NodeId| {
-                ready.project.nodes.get(*id).is_some_and(|node| {
-                    matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Analysis | ResourceType::Test)
-                })
-            };
-            let named: Vec<NodeId> = selected.iter().filter(shown).filter(|id| !is_test_of_others(&ready, id, global)).cloned().collect();
-            (ready, named)
-        }
+    let (ready, wanted) = if let Some(sql) = &options.inline {
+        let (ready, id) = session.project_with_inline(sql)?;
+        (ready, vec![id])
+    } else {
+        let ready = session.project()?;
+        let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+        let shown = |id: &&NodeId| {
+            ready.project.nodes.get(*id).is_some_and(|node| {
+                matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Analysis | ResourceType::Test)
+            })
+        };
+        let named: Vec<NodeId> = selected.iter().filter(shown).filter(|id| !is_test_of_others(&ready, id, global)).cloned().collect();
+        (ready, named)
     };
     if global.select.is_empty() && options.inline.is_none() {
         return Err(session.fail("show needs --select or --inline"));
@@ -181,7 +177,9 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
                 }
             }
             Some(Compilation::Failed(diagnostics)) => {
-                diagnostics.iter().for_each(|diagnostic| session.diagnosed(diagnostic));
+                for diagnostic in diagnostics {
+                    session.diagnosed(diagnostic);
+                }
                 exit = Exit::Failed;
             }
             Some(Compilation::Deferred { reason }) => {
@@ -204,6 +202,7 @@ fn is_test_of_others(ready: &Ready, id: &NodeId, global: &Global) -> bool {
     node.resource_type() == ResourceType::Test && !global.select.iter().any(|text| text.contains(&node.name) || text.contains("test"))
 }
 
+#[expect(clippy::too_many_arguments, reason = "what is shown, from where and to where; all of it is borrowed and used once")]
 async fn show_node(
     options: &ShowOptions,
     session: &Session,

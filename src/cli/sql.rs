@@ -19,16 +19,15 @@ pub(super) async fn sql(options: &SqlOptions, global: &Global, mut invocation: I
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
-    let text = match &options.statements {
-        Some(text) => text.clone(),
-        None => {
-            let mut text = String::new();
-            if let Err(error) = invocation.stdin.read_to_string(&mut text) {
-                let Stop(exit) = session.fail(&format!("standard input can't be read: {error}"));
-                return exit;
-            }
-            text
+    let text = if let Some(text) = &options.statements {
+        text.clone()
+    } else {
+        let mut text = String::new();
+        if let Err(error) = invocation.stdin.read_to_string(&mut text) {
+            let Stop(exit) = session.fail(&format!("standard input can't be read: {error}"));
+            return exit;
         }
+        text
     };
     match carry_out(options, &session, &text, streams).await {
         Ok(exit) => session.complete(exit),
@@ -91,6 +90,6 @@ fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
     let span = error.range.as_ref().map(|range| Span::new(file, offset + range.start, offset + range.end));
     let mut diagnostic = Diagnostic::error(error.code, error.message.clone()).at_opt(span, "");
     diagnostic.notes.extend(error.notes.iter().cloned());
-    diagnostic.help = error.help.clone();
+    diagnostic.help.clone_from(&error.help);
     diagnostic
 }

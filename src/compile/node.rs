@@ -54,7 +54,7 @@ impl CompiledNode {
             None => diagnostic = diagnostic.at(self.span, what),
         }
         diagnostic.notes.extend(error.notes.iter().cloned());
-        diagnostic.help = error.help.clone();
+        diagnostic.help.clone_from(&error.help);
         diagnostic
     }
 
@@ -180,6 +180,7 @@ fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[Nod
 }
 
 /// Plans the query, holds it against the contract and the naming rules, and notes what it yields.
+#[expect(clippy::too_many_arguments, reason = "the node to prove and the four places its parents' schemas come from")]
 async fn prove(
     project: &Arc<Project>,
     planner: &Planner,

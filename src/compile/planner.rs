@@ -81,13 +81,12 @@ impl Planner {
                 catalogs.register_catalog(full.catalog.to_string(), Arc::clone(&catalog));
                 catalog
             });
-            let folder = match catalog.schema(&full.schema) {
-                Some(folder) => folder,
-                None => {
-                    let folder: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
-                    catalog.register_schema(&full.schema, Arc::clone(&folder))?;
-                    folder
-                }
+            let folder = if let Some(folder) = catalog.schema(&full.schema) {
+                folder
+            } else {
+                let folder: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+                catalog.register_schema(&full.schema, Arc::clone(&folder))?;
+                folder
             };
             folder.register_table(full.table.to_string(), Arc::new(EmptyTable::new(Arc::clone(schema))))?;
         }

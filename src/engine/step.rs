@@ -6,6 +6,7 @@ use crate::base::Span;
 use crate::manifest::{ExternalConfig, RelationName};
 
 /// One thing for an engine to do.
+#[expect(clippy::large_enum_variant, reason = "a node has a handful of steps, and they are never kept")]
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Write rows aside: the table is as before until they are published.
@@ -96,6 +97,8 @@ pub struct FilesWrite {
 pub struct ViewWrite {
     pub relation: RelationName,
     pub sql: String,
+    /// Whether compiling has planned the query; otherwise it is planned before it is recorded.
+    pub proved: bool,
     pub description: Option<String>,
     pub label: CommitLabel,
 }

@@ -132,6 +132,7 @@ async fn carry_out(shared: &Shared, node: &Node, compiled: &CompiledNode, steps:
     Ok(())
 }
 
+#[expect(clippy::too_many_arguments, reason = "the step with its node, and the two things it changes")]
 async fn carry_out_step(
     shared: &Shared,
     node: &Node,
@@ -166,6 +167,7 @@ async fn carry_out_step(
 }
 
 /// Runs the tests of a node over its staged rows; for a view, which has none, over its query.
+#[expect(clippy::too_many_arguments, reason = "the tests with what they audit, and the result they go into")]
 async fn audit(
     shared: &Shared,
     node: &Node,

@@ -99,6 +99,7 @@ impl Shared {
 }
 
 /// Runs the nodes of `order`. Cancelling dismisses what is being staged and skips the rest.
+#[expect(clippy::too_many_arguments, reason = "the room's one entry: everything a run needs, once")]
 pub async fn run(
     compiled: Arc<CompiledProject>,
     order: RunOrder,

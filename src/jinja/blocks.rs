@@ -94,6 +94,7 @@ pub fn snapshot_blocks(sources: &Arc<Sources>, file: FileId) -> Result<Vec<Snaps
         .collect())
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]
 pub(super) fn syntax_error(file: FileId, error: &ScanError) -> Box<Diagnostic> {
     let span = Span::new(file, error.at.start, error.at.end);
     Box::new(Diagnostic::error(Code::JinjaSyntax, error.message).at(span, "here"))

@@ -92,6 +92,7 @@ impl From<HostError> for Error {
 }
 
 /// The failure an error of the engine amounts to: its innermost cause, with the calls that led there.
+#[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]
 pub(super) fn failure(session: &Session, error: &Error) -> Box<RenderFailure> {
     let mut calls = Vec::new();
     let mut inner = error;

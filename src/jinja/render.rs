@@ -182,6 +182,7 @@ pub fn render_text(text: &str, span: Span, library: &MacroLibrary, host: &Arc<dy
 
 type Run = (Arc<Session>, String, SourceMap);
 
+#[expect(clippy::too_many_arguments, reason = "the one place that brings a template, its names and its host together")]
 fn run(
     template: &Template,
     names: Names,

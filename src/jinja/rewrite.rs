@@ -193,6 +193,7 @@ fn tags_within<'t>(text: &'t str, range: &Range<usize>) -> impl Iterator<Item = 
 }
 
 /// `{% macro name(a, b=c) %}` and its like: the keyword, the name and the parameters.
+#[expect(clippy::too_many_arguments, reason = "the text, where it stands, and the collectors that every rewriting function fills")]
 fn open_tag(
     text: &str,
     tag: &Tag,
@@ -236,6 +237,7 @@ fn open_tag(
 
 /// Collects the parameters; returns statements for defaults that read other parameters, which the engine would
 /// evaluate from right to left and thus see as undefined.
+#[expect(clippy::too_many_arguments, reason = "the text, where it stands, and the collectors that every rewriting function fills")]
 fn parameters(
     text: &str,
     tokens: &[Token],
@@ -368,6 +370,7 @@ fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, 
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "the text, where it stands, and the collectors that every rewriting function fills")]
 fn rewrite_called(text: &str, tokens: &[Token], index: usize, origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
     let Some(token) = tokens.get(index) else { return };
     let name = token.text(text);

@@ -12,12 +12,11 @@ pub(super) enum TagKind {
     Raw,
 }
 
-/// A tag of a template. `outer` covers the delimiters, `inner` what is between them without whitespace control.
+/// A tag of a template. `outer` covers the delimiters.
 #[derive(Debug, Clone)]
 pub(super) struct Tag {
     pub kind: TagKind,
     pub outer: Range<usize>,
-    pub inner: Range<usize>,
     /// Tokens of expression and block tags.
     pub tokens: Vec<Token>,
 }
@@ -116,7 +115,7 @@ fn comment(text: &str, open: usize) -> Result<Tag, ScanError> {
         return Err(ScanError { at: open..open + 2, message: "this comment has no end" });
     };
     let close = open + 2 + length;
-    Ok(Tag { kind: TagKind::Comment, outer: open..close + 2, inner: open + 2..close, tokens: Vec::new() })
+    Ok(Tag { kind: TagKind::Comment, outer: open..close + 2, tokens: Vec::new() })
 }
 
 fn code_tag(text: &str, open: usize, kind: TagKind) -> Result<Tag, ScanError> {
@@ -126,7 +125,6 @@ fn code_tag(text: &str, open: usize, kind: TagKind) -> Result<Tag, ScanError> {
     if matches!(bytes.get(at), Some(b'-' | b'+')) {
         at += 1;
     }
-    let start = at;
     let mut tokens = Vec::new();
     let mut depth = 0_usize;
     loop {
@@ -139,7 +137,7 @@ fn code_tag(text: &str, open: usize, kind: TagKind) -> Result<Tag, ScanError> {
         if depth == 0 {
             let control = usize::from(matches!(rest.first(), Some(b'-' | b'+')) && rest.get(1..3) == Some(end_mark));
             if control == 1 || rest.starts_with(end_mark) {
-                let tag = Tag { kind, outer: open..at + control + 2, inner: start..at, tokens };
+                let tag = Tag { kind, outer: open..at + control + 2, tokens };
                 return if tag.keyword(text) == Some("raw") && tag.tokens.len() == 1 { raw(text, tag) } else { Ok(tag) };
             }
         }
@@ -166,7 +164,7 @@ fn raw(text: &str, open: Tag) -> Result<Tag, ScanError> {
             let tail = tail.strip_prefix(['-', '+']).unwrap_or(tail);
             if let Some(after) = tail.strip_prefix("%}") {
                 let end = text.len() - after.len();
-                return Ok(Tag { kind: TagKind::Raw, outer: open.outer.start..end, inner: open.outer.end..start, tokens: Vec::new() });
+                return Ok(Tag { kind: TagKind::Raw, outer: open.outer.start..end, tokens: Vec::new() });
             }
         }
         at = start + 2;

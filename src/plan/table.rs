@@ -44,7 +44,7 @@ pub(super) fn files_write(
 
 pub(super) fn view_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> ViewWrite {
     let description = (node.config.persist_docs_relation && !node.description.is_empty()).then(|| node.description.clone());
-    ViewWrite { relation: relation.clone(), sql: compiled.sql.clone(), description, label: label(node, options) }
+    ViewWrite { relation: relation.clone(), sql: compiled.sql.clone(), proved: compiled.schema.is_some(), description, label: label(node, options) }
 }
 
 fn label(node: &Node, options: &PlanOptions) -> CommitLabel {

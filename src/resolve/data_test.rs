@@ -97,6 +97,7 @@ fn macro_of(builder: &mut Builder, test: &TestDecl) -> Option<MacroInfo> {
     None
 }
 
+#[expect(clippy::too_many_arguments, reason = "a test as declared, and the things it is declared on")]
 fn add_test(
     builder: &mut Builder,
     wanted: &Wanted,

@@ -23,7 +23,7 @@ impl Lookup {
             match (&node.kind, node.resource_type()) {
                 (NodeKind::Source { source_name, .. }, _) => lookup.sources.entry((source_name.clone(), node.name.clone())).or_default().push(entry),
                 (_, ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot) => {
-                    lookup.refs.entry(node.name.clone()).or_default().push(entry)
+                    lookup.refs.entry(node.name.clone()).or_default().push(entry);
                 }
                 (_, ResourceType::Analysis | ResourceType::Exposure | ResourceType::Source | ResourceType::Test) => {}
             }
@@ -33,6 +33,7 @@ impl Lookup {
     }
 
     /// What `ref(name)` means in a package: its own node of that name, else the only one there is.
+    #[expect(clippy::too_many_arguments, reason = "what is asked for, by whom, and the place in the file that asks")]
     pub(super) fn find_ref(&self, from: &str, root: &str, package: Option<&str>, name: &str, span: Option<Span>) -> Result<NodeId, Diagnostic> {
         let candidates = self.refs.get(name).map(Vec::as_slice).unwrap_or_default();
         let of = |wanted: &str| candidates.iter().find(|(package, _)| package == wanted).map(|(_, id)| id.clone());
@@ -65,6 +66,7 @@ impl Lookup {
     }
 
     /// What `source(source, table)` means in a package.
+    #[expect(clippy::too_many_arguments, reason = "what is asked for, by whom, and the place in the file that asks")]
     pub(super) fn find_source(&self, from: &str, root: &str, source: &str, table: &str, span: Option<Span>) -> Result<NodeId, Diagnostic> {
         let candidates = self.sources.get(&(source.to_owned(), table.to_owned())).map(Vec::as_slice).unwrap_or_default();
         let of = |wanted: &str| candidates.iter().find(|(package, _)| package == wanted).map(|(_, id)| id.clone());

@@ -158,6 +158,7 @@ pub(super) fn add_seeds(builder: &mut Builder, package: &ParsedPackage) {
     orphans(builder, &package.properties.seeds, package.seeds.iter().map(|seed| seed.name.as_str()), "seed");
 }
 
+#[expect(clippy::too_many_arguments, reason = "the file and everything that is declared about it; it becomes a struct here")]
 fn sql_draft<'a>(
     builder: &Builder,
     package: &'a ParsedPackage,

@@ -44,6 +44,7 @@ pub(super) fn relation_name(facts: &Arc<Facts>, library: &MacroLibrary, named: &
 }
 
 /// What the project's own macro says; `None` where it has none.
+#[expect(clippy::too_many_arguments, reason = "the macro, its arguments and where its diagnostics go; called in one place")]
 fn overridden(
     facts: &Arc<Facts>,
     library: &MacroLibrary,
@@ -73,6 +74,7 @@ fn overridden(
 }
 
 /// The `node` argument of the macros.
+#[expect(clippy::too_many_arguments, reason = "one for each key of the JSON")]
 pub(super) fn node_json(name: &str, package: &str, resource_type: &str, fqn: &[String], path: &str, config: &NodeConfig) -> Json {
     json!({
         "name": name,

@@ -113,7 +113,7 @@ fn suggestion(raw: &str) -> Option<String> {
         return tail.split('\'').next().map(|name| format!("did you mean `{name}`?"));
     }
     let (_, fields) = raw.split_once("Valid fields are ")?;
-    Some(format!("the columns are {}", fields.trim_end_matches('.').replace("\"", "`")))
+    Some(format!("the columns are {}", fields.trim_end_matches('.').replace('"', "`")))
 }
 
 fn offset(text: &SourceFile, line: u64, column: u64) -> usize {

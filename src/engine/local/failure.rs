@@ -46,14 +46,15 @@ pub(super) fn writing(error: DeltaTableError, relation: &RelationName) -> Engine
 
 fn transaction(error: TransactionError, relation: String) -> EngineError {
     match error {
-        TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) => EngineError::Conflict { relation },
         TransactionError::CommitConflict(CommitConflictError::UnsupportedWriterVersion(version)) => {
             EngineError::Unwritable { relation, reason: format!("its log asks for writer version {version}, which Alluvium does not know") }
         }
         TransactionError::CommitConflict(CommitConflictError::UnsupportedReaderVersion(version)) => {
             EngineError::Unwritable { relation, reason: format!("its log asks for reader version {version}, which Alluvium does not know") }
         }
-        TransactionError::CommitConflict(_) => EngineError::Conflict { relation },
+        TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) | TransactionError::CommitConflict(_) => {
+            EngineError::Conflict { relation }
+        }
         TransactionError::ObjectStore { source } => storage(&source, &format!("writing `{relation}`")),
         TransactionError::DeltaTableAppendOnly => EngineError::Unwritable { relation, reason: "it is append-only (`delta.appendOnly`)".into() },
         TransactionError::UnsupportedTableFeatures(features) => {
@@ -130,7 +131,7 @@ fn external(error: &DataFusionError) -> Option<EngineError> {
         }
         at = match current.downcast_ref::<DataFusionError>() {
             Some(DataFusionError::External(inner)) => Some(inner.as_ref()),
-            Some(DataFusionError::Context(_, inner)) | Some(DataFusionError::Diagnostic(_, inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner)) => Some(inner.as_ref()),
             Some(DataFusionError::Shared(inner)) => Some(inner.as_ref()),
             Some(DataFusionError::ObjectStore(inner)) => Some(inner.as_ref()),
             Some(DataFusionError::ArrowError(inner, _)) => Some(inner.as_ref()),

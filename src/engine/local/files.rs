@@ -132,6 +132,7 @@ impl FileSources {
         self.open(session, (location, FileFormat::Csv), FileOptions::seed(seed.delimiter), &declared, Some(seed.span)).await
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what to read and how to read it; a struct would be taken apart at once")]
     async fn open(
         &self,
         session: &dyn Session,

@@ -1,6 +1,8 @@
 //! Names of schemas and tables as folder names, and back. A name never reaches outside of its folder, and never
 //! looks like a log or one of Alluvium's own folders.
 
+use std::fmt::Write as _;
+
 use super::super::EngineError;
 
 /// The folder for databases that the target does not name.
@@ -28,7 +30,7 @@ pub(super) fn encode(name: &str) -> Result<String, EngineError> {
         if plain {
             folder.push(char::from(byte));
         } else {
-            folder.push_str(&format!("+{byte:02X}"));
+            let _ = write!(folder, "+{byte:02X}");
         }
     }
     if folder.len() > LONGEST {

@@ -39,6 +39,12 @@ pub(super) fn table_schema(query: &Schema, contract: &[TableColumn], relation: &
         let data_type = stored(&data_type).ok_or_else(|| no_place(field.name(), &data_type))?;
         fields.push(Field::new(field.name(), data_type, nullable));
     }
+    if let Some(missing) = contract.iter().find(|column| !seen.contains(&column.name.to_lowercase())) {
+        return Err(invalid(
+            format!("the query of `{}` has no column `{}`, which its contract promises", relation.short(), missing.name),
+            "add it to the select, or take it out of the contract",
+        ));
+    }
     if fields.is_empty() {
         return Err(invalid(format!("`{}` has no columns", relation.short()), "select at least one"));
     }

@@ -8,6 +8,7 @@ use deltalake::datafusion::catalog::TableProvider;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
 use deltalake::kernel::{Action, Metadata, Protocol};
 use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::table::state::DeltaTableState;
 use serde_json::{Value as Json, json};
 
 use super::super::{EngineError, Outcome, StageId, WriteMode};
@@ -109,7 +110,7 @@ async fn publish_table(staged: &StagedTable, engine: &LocalEngine) -> Result<u64
     let snapshot = staged
         .base
         .as_ref()
-        .map(|table| table.snapshot().map(|state| state.snapshot()))
+        .map(|table| table.snapshot().map(DeltaTableState::snapshot))
         .transpose()
         .map_err(|error| failure::reading(&error, relation))?;
     let actions = actions(staged)?;

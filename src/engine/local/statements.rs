@@ -219,7 +219,7 @@ async fn create_view(engine: &LocalEngine, create: &ast::CreateView) -> Result<(
         format!("select * from ({query}) as \"{}\" ({})", relation.identifier.replace('"', "\"\""), columns.join(", "))
     };
     catalog::bind_session(engine, &sql, &[]).await.map_err(without_place)?;
-    let write = ViewWrite { relation, sql, description: create.comment.clone(), label: tables::label() };
+    let write = ViewWrite { relation, sql, proved: true, description: create.comment.clone(), label: tables::label() };
     engine.execute(&Step::PutView(write)).await.map(|_: Outcome| ())
 }
 

@@ -31,12 +31,15 @@ pub(super) struct View {
     dropped: bool,
 }
 
+/// The views that a version of the record holds.
+type Recorded = (u64, Arc<BTreeMap<RelationName, View>>);
+
 /// The views of a warehouse.
 #[derive(Debug)]
 pub(crate) struct Views {
     warehouse: Arc<Warehouse>,
     /// What was read last, and of which version.
-    read: Mutex<Option<(u64, Arc<BTreeMap<RelationName, View>>)>>,
+    read: Mutex<Option<Recorded>>,
 }
 
 /// How often a record is tried against other writers.

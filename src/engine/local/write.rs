@@ -139,6 +139,7 @@ async fn open(folder: &Folder, store: &Arc<StagingStore>, relation: &RelationNam
 }
 
 /// A new table in memory, with the schema to the letter.
+#[expect(clippy::too_many_arguments, reason = "where the table is and what it is to be; a struct would be taken apart at once")]
 async fn create(
     folder: &Folder,
     store: &Arc<StagingStore>,

@@ -255,6 +255,7 @@ fn text<'a>(reading: &Reading, file: &FileEntry, record: &'a ByteRecord, at: usi
 }
 
 /// A message about a row, with the row as it stands in the file.
+#[expect(clippy::too_many_arguments, reason = "a place in a file and the two texts about it")]
 fn at_line(reading: &Reading, file: &FileEntry, record: &ByteRecord, place: Option<usize>, message: &str, help: &str) -> EngineError {
     let line = match line_of(reading, file, record) {
         Ok(line) => line,

@@ -105,7 +105,9 @@ mod tests {
 
     fn guess(values: &[&str]) -> String {
         let mut guess = Guess::default();
-        values.iter().for_each(|value| guess.see(value));
+        for value in values {
+            guess.see(value);
+        }
         type_name(&guess.data_type())
     }
 
