@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Builds tables and views from SQL models, on embedded DataFusion over Delta Lake.
@@ -80,13 +81,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// Rebuild incremental models from nothing
-    #[arg(short, long, global = true, env = "DBT_FULL_REFRESH")]
+    #[arg(short, long, global = true, env = "DBT_FULL_REFRESH", value_parser = FalseyValueParser::new())]
     pub full_refresh: bool,
     /// Stop at the first failure
-    #[arg(short = 'x', long, global = true, env = "DBT_FAIL_FAST")]
+    #[arg(short = 'x', long, global = true, env = "DBT_FAIL_FAST", value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
     /// Keep the failing rows of tests in tables
-    #[arg(long, global = true, env = "DBT_STORE_FAILURES")]
+    #[arg(long, global = true, env = "DBT_STORE_FAILURES", value_parser = FalseyValueParser::new())]
     pub store_failures: bool,
     /// Form of the lines on standard output
     #[arg(long, global = true, env = "DBT_LOG_FORMAT", value_enum, default_value = "default", value_name = "FORMAT")]
@@ -98,10 +99,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DBT_LOG_PATH", value_name = "DIR")]
     pub log_path: Option<PathBuf>,
     /// Print errors and results only
-    #[arg(short, long, global = true, env = "DBT_QUIET")]
+    #[arg(short, long, global = true, env = "DBT_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
     /// Print debug lines too
-    #[arg(short, long, global = true, env = "DBT_DEBUG")]
+    #[arg(short, long, global = true, env = "DBT_DEBUG", value_parser = FalseyValueParser::new())]
     pub debug: bool,
     /// Plain text without colours
     #[arg(long, global = true)]

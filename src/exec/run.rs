@@ -67,17 +67,19 @@ impl Shared {
         let mut late = self.late.lock().await;
         for id in self.deferred_ephemeral_parents(node) {
             if let Some(parent) = self.compiled.project.nodes.get(&id).filter(|_| !late.contains_key(&id)) {
-                let compilation = compile_node(&self.compiled.project, &self.planner, parent, &self.known(&late), &self.surroundings).await;
+                let compilation = compile_node(&self.compiled.project, &self.planner, parent, &self.known(parent, &late), &self.surroundings).await;
                 late.insert(id, compilation);
             }
         }
-        let known = self.known(&late);
+        let known = self.known(node, &late);
         drop(late);
         compile_node(&self.compiled.project, &self.planner, node, &known, &self.surroundings).await
     }
 
-    fn known(&self, late: &BTreeMap<NodeId, Compilation>) -> BTreeMap<NodeId, Compilation> {
-        self.compiled.nodes.iter().chain(late).map(|(id, compilation)| (id.clone(), compilation.clone())).collect()
+    /// What is known of a node's parents.
+    fn known(&self, node: &Node, late: &BTreeMap<NodeId, Compilation>) -> BTreeMap<NodeId, Compilation> {
+        let compilation = |id: &NodeId| late.get(id).or_else(|| self.compiled.nodes.get(id)).map(|found| (id.clone(), found.clone()));
+        node.depends_on.iter().filter_map(compilation).collect()
     }
 
     /// Parents first.

@@ -12,7 +12,7 @@ use super::project::{Body, Project, ResolveOptions};
 use super::{Layers, Variables, data_test, nodes, source};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroFile, MacroLibrary};
-use crate::load::{ParsedPackage, ParsedProject};
+use crate::load::{ParsedPackage, ParsedProject, RawKind};
 use crate::manifest::{Node, NodeId, RelationName, ResourceType};
 
 /// The state of one resolution.
@@ -72,6 +72,7 @@ impl Builder {
 
     pub(super) fn build(mut self) -> Result<Project, Vec<Diagnostic>> {
         let parsed = Arc::clone(&self.parsed);
+        self.later(&parsed.root);
         for package in parsed.all_packages() {
             nodes::add_models(&mut self, package);
             nodes::add_seeds(&mut self, package);
@@ -89,6 +90,15 @@ impl Builder {
         self.check_access();
         self.check_types();
         self.finish(lookup, relations)
+    }
+
+    /// What is declared and has no effect yet is said, once for each kind.
+    fn later(&mut self, root: &ParsedPackage) {
+        let unit_tests: Vec<_> = root.properties.later.iter().filter(|decl| decl.kind == RawKind::UnitTest).collect();
+        if let Some(first) = unit_tests.first() {
+            let message = format!("unit tests are not available yet: {} of them will not run", unit_tests.len());
+            self.found.push(Diagnostic::warning(Code::NotAvailable, message).at(first.name.span, "the first"));
+        }
     }
 
     fn finish(mut self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Result<Project, Vec<Diagnostic>> {
