@@ -134,7 +134,8 @@ fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
         }
     };
     let exit = runtime.block_on(run_command(arguments, invocation, streams));
-    runtime.shutdown_background();
+    // Tasks that were dropped may still have files to remove.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     exit
 }
 

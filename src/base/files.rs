@@ -94,6 +94,16 @@ pub fn remove_dir(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// Removes a folder and the folders below it as far as they hold no files; what can't be removed stays.
+pub fn remove_empty_dirs(path: &Path) {
+    for entry in list(path).unwrap_or_default() {
+        if entry.is_dir() && !entry.is_symlink() {
+            remove_empty_dirs(&entry);
+        }
+    }
+    let _ = std::fs::remove_dir(path);
+}
+
 /// Entries of a folder, sorted by name; a folder that is not there has none.
 ///
 /// # Errors

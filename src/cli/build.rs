@@ -100,8 +100,15 @@ async fn execute(
 ) -> RunReport {
     let order = run_order(&ready.project, &ready.dag, selected, kind == Kind::Build, audits);
     let target = &ready.project.target;
-    let options =
-        RunOptions { threads: target.threads, fail_fast: global.fail_fast, run_id: session.id.clone(), target: target.name.clone(), compiled_path };
+    let folder = ready.project.parsed.target_path.clone();
+    let shown = folder.strip_prefix(&session.project_dir).map(std::path::Path::to_path_buf).unwrap_or(folder);
+    let options = RunOptions {
+        threads: target.threads,
+        fail_fast: global.fail_fast,
+        run_id: session.id.clone(),
+        target: target.name.clone(),
+        compiled_path: Arc::new(move |node| shown.join(compiled_path(node)).to_string_lossy().replace('\\', "/")),
+    };
     run(Arc::clone(compiled), order, engine, session.events.clone(), options, cancel_on_interrupt()).await
 }
 

@@ -282,17 +282,34 @@ pub(super) fn selection(global: &Global) -> Selection {
     Selection { select: global.select.clone(), exclude: global.exclude.clone() }
 }
 
-/// A token that Ctrl-C cancels. A second Ctrl-C ends the program at once.
+/// A token that Ctrl-C, or a polite request to end, cancels. A second one ends the program at once.
 pub(super) fn cancel_on_interrupt() -> CancellationToken {
     let token = CancellationToken::new();
     let cancelled = token.clone();
     Handle::current().spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            cancelled.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(i32::from(Exit::Unusable.code()));
-        }
+        interrupted().await;
+        cancelled.cancel();
+        interrupted().await;
+        std::process::exit(i32::from(Exit::Unusable.code()));
     });
     token
+}
+
+#[cfg(unix)]
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() {
+    drop(tokio::signal::ctrl_c().await);
 }

@@ -86,11 +86,18 @@ impl LocalEngine {
 
     /// A session of the dialect with an empty catalog, on the engine's memory pool and stores.
     pub(super) fn session(&self) -> SessionState {
-        sql::session_state(&sql::SessionOptions {
+        let mut state = sql::session_state(&sql::SessionOptions {
             threads: self.options.threads,
             runtime: Arc::clone(&self.runtime),
             spilling_joins: self.options.memory_limit.is_some(),
-        })
+        });
+        if let Some(limit) = self.options.memory_limit {
+            // Every sort keeps this much aside for merging what it spilled; the default takes a small pool by itself.
+            let share = usize::try_from(limit).unwrap_or(usize::MAX) / (16 * self.options.threads.max(1));
+            let execution = &mut state.config_mut().options_mut().execution;
+            execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
+        }
+        state
     }
 
     /// Removes what stands under a name, table or view, and tells whether something did.

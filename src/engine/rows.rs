@@ -1,7 +1,7 @@
 //! Arrow rows as plain values, for `run_query`, `show` and `sql`.
 //!
 //! Integers and floats become numbers (not finite ones become text), decimals become text that keeps every digit,
-//! dates and timestamps ISO 8601 text, lists and structs arrays and objects.
+//! dates and timestamps ISO 8601 text, lists arrays, structs and maps with text keys objects.
 
 use deltalake::arrow::array::{Array, AsArray, RecordBatch};
 use deltalake::arrow::datatypes::{
@@ -52,6 +52,7 @@ fn json_column(array: &dyn Array) -> Result<Vec<Json>, ArrowError> {
                 .map(|at| if list.is_null(at) { Ok(Json::Null) } else { json_column(list.value(at).as_ref()).map(Json::Array) })
                 .collect::<Result<_, _>>()?
         }
+        DataType::Map(..) => maps(array)?,
         DataType::Struct(fields) => structs(array, fields)?,
         _ => texts(array)?,
     })
@@ -68,6 +69,23 @@ fn structs(array: &dyn Array, fields: &deltalake::arrow::datatypes::Fields) -> R
         fields.iter().zip(&columns).map(|(field, column)| (field.name().clone(), column.get(at).cloned().unwrap_or(Json::Null))).collect()
     };
     Ok((0..data.len()).map(|at| if data.is_null(at) { Json::Null } else { Json::Object(row(at)) }).collect())
+}
+
+/// A map with text keys is an object, any other a list of pairs.
+fn maps(array: &dyn Array) -> Result<Vec<Json>, ArrowError> {
+    let map = array.as_map();
+    let one = |at: usize| -> Result<Json, ArrowError> {
+        if map.is_null(at) {
+            return Ok(Json::Null);
+        }
+        let entries = map.value(at);
+        let (keys, values) = (json_column(entries.column(0).as_ref())?, json_column(entries.column(1).as_ref())?);
+        if keys.iter().all(Json::is_string) {
+            return Ok(Json::Object(keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).zip(values).collect()));
+        }
+        Ok(Json::Array(keys.into_iter().zip(values).map(|(key, value)| Json::Array(vec![key, value])).collect()))
+    };
+    (0..map.len()).map(one).collect()
 }
 
 fn texts(array: &dyn Array) -> Result<Vec<Json>, ArrowError> {

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::Overlay;
 use crate::base::Span;
 use crate::manifest::{ExternalConfig, RelationName};
 
@@ -60,6 +61,11 @@ pub struct TableColumn {
 #[derive(Debug, Clone)]
 pub enum TableInput {
     Query(String),
+    /// A query that sees something else in the place of some relations, such as rows that are staged.
+    Overlaid {
+        sql: String,
+        overlays: Vec<Overlay>,
+    },
     Seed(SeedInput),
 }
 

@@ -33,7 +33,7 @@ pub fn audits(project: &Project, dag: &Dag, selected: &BTreeSet<NodeId>, named: 
 fn before_commit(project: &Project, test: &Node) -> bool {
     match test.config.test.audit {
         Some(audit) => audit == Audit::BeforeCommit,
-        None => project.parsed.root.project.dialect == ProjectDialect::Alluvium && !test.config.test.store_failures,
+        None => project.parsed.root.project.dialect == ProjectDialect::Alluvium,
     }
 }
 

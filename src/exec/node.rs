@@ -218,12 +218,12 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
 
 async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
     let query = test_query(&compiled.sql, &node.config.test);
-    let Some(relation) = node.relation.as_ref().filter(|_| overlays.is_empty()) else {
+    let Some(relation) = node.relation.as_ref() else {
         return one_verdict(shared, &query.verdict, overlays).await;
     };
     let write = TableWrite {
         relation: relation.clone(),
-        input: TableInput::Query(query.rows),
+        input: TableInput::Overlaid { sql: query.rows, overlays: overlays.to_vec() },
         mode: WriteMode::Overwrite,
         columns: Vec::new(),
         settings: TableSettings::default(),

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::manifest::{Node, NodeId, NodeResult, ResourceType};
 
 /// How to run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RunOptions {
     /// Nodes that run side by side.
     pub threads: usize,
@@ -27,7 +27,7 @@ pub struct RunOptions {
     /// What log lines call the target.
     pub target: String,
     /// Where the compiled SQL of a node can be read, for messages about failures.
-    pub compiled_path: fn(&Node) -> String,
+    pub compiled_path: Arc<dyn Fn(&Node) -> String + Send + Sync>,
 }
 
 /// What a run came to.
@@ -147,6 +147,8 @@ struct Queue {
     /// Nodes that will not run, and because of which.
     blocked: HashMap<NodeId, NodeId>,
     free: BTreeSet<usize>,
+    /// Nodes that have begun and not ended.
+    running: HashMap<NodeId, NodeStart>,
     results: Vec<NodeResult>,
     totals: Totals,
     stopping: bool,
@@ -174,6 +176,7 @@ impl Queue {
             ready,
             position,
             blocked: HashMap::new(),
+            running: HashMap::new(),
             free,
             results: Vec::new(),
             totals: Totals::default(),
@@ -215,6 +218,7 @@ impl Queue {
             return;
         }
         self.free.remove(&slot);
+        self.running.insert(id.clone(), start.clone());
         shared.events.send(&Event::NodeStarted(start.clone()));
         running.spawn(async move {
             let ended = match shared.compiled.project.nodes.get(&id) {
@@ -233,6 +237,7 @@ impl Queue {
     fn finish(&mut self, finished: Finished) {
         let Finished { id, start, slot, mut ended } = finished;
         self.free.insert(slot);
+        self.running.remove(&id);
         let thread = format!("Thread-{slot}");
         for (test, audit, at) in std::mem::take(&mut ended.audits) {
             let start = self.begin(&test, &thread, at);
@@ -307,7 +312,7 @@ impl Queue {
         let done: BTreeSet<NodeId> = self.results.iter().map(|result| result.id.clone()).collect();
         for id in shared.order.nodes.iter().filter(|id| !done.contains(*id)) {
             let message = self.blocked.get(id).map_or_else(|| message.to_owned(), |cause| format!("because of `{}`", shared.name(cause)));
-            let start = self.begin(id, "main", shared.events.now());
+            let start = self.running.remove(id).unwrap_or_else(|| self.begin(id, "main", shared.events.now()));
             self.skip(id, start, &message);
         }
     }

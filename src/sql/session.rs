@@ -35,7 +35,10 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
     settings.sql_parser.enable_ident_normalization = false;
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.optimizer.prefer_hash_join = !options.spilling_joins;
-    SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(&options.runtime)).with_default_features().build()
+    let mut state = SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(&options.runtime)).with_default_features().build();
+    // The time that `now()` and its kin give.
+    state.mark_start_execution();
+    state
 }
 
 /// Whether a name in a `from` clause is a function that yields rows, such as `generate_series`.

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{EngineError, Outcome, StageId, WriteMode};
 use super::external::StagedFiles;
+use super::store::StagingStore;
 use super::write::StagedTable;
 use super::{LocalEngine, failure};
 
@@ -28,6 +29,8 @@ pub(super) enum Staged {
 pub(crate) struct Stages {
     next: AtomicU64,
     open: Mutex<BTreeMap<StageId, Arc<Staged>>>,
+    /// Writes under way, which may be dropped at any moment.
+    writing: Mutex<Vec<Arc<StagingStore>>>,
 }
 
 impl Stages {
@@ -35,6 +38,16 @@ impl Stages {
         let stage = StageId(self.next.fetch_add(1, Ordering::Relaxed));
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(stage, Arc::new(staged));
         stage
+    }
+
+    /// Notes a write that begins, so that what it leaves can be deleted if it is dropped.
+    pub(super) fn begin(&self, store: &Arc<StagingStore>) {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(store));
+    }
+
+    /// Notes that a write came to an end.
+    pub(super) fn end(&self, store: &Arc<StagingStore>) {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, store));
     }
 
     fn get(&self, stage: StageId) -> Result<Arc<Staged>, EngineError> {
@@ -81,7 +94,12 @@ impl Stages {
         Ok(true)
     }
 
+    /// Dismisses every stage, and every write that was dropped before it became one.
     pub(super) async fn dismiss_all(&self) {
+        let dropped = std::mem::take(&mut *self.writing.lock().unwrap_or_else(PoisonError::into_inner));
+        for store in dropped {
+            let _ = store.discard().await;
+        }
         let open: Vec<StageId> = self.open.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
         for stage in open {
             let _ = self.dismiss(stage).await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use deltalake::logstore::object_store::memory::InMemory;
 use deltalake::logstore::object_store::path::Path;
 use deltalake::logstore::object_store::{
     CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result as StoreResult,
+    PutPayload, PutResult, Result as StoreResult, UploadPart,
 };
 use deltalake::logstore::{ObjectStoreFactory, ObjectStoreRef, StorageConfig, object_store_factories};
 use futures::stream::{self, BoxStream};
@@ -109,12 +110,22 @@ pub(super) struct StagingStore {
     visible: Visible,
     staged: InMemory,
     written: Mutex<BTreeSet<Path>>,
+    /// Set once the stage is given up: what still writes then is refused.
+    closed: Arc<AtomicBool>,
 }
 
 impl StagingStore {
     /// `table` is the table's folder as a path in `inner`.
     pub(super) fn new(inner: ObjectStoreRef, table: Path, visible: Visible) -> Arc<Self> {
-        Arc::new(Self { inner, log: table.clone().join(LOG), table, visible, staged: InMemory::new(), written: Mutex::default() })
+        Arc::new(Self {
+            inner,
+            log: table.clone().join(LOG),
+            table,
+            visible,
+            staged: InMemory::new(),
+            written: Mutex::default(),
+            closed: Arc::default(),
+        })
     }
 
     /// The data files written so far, as paths in the inner store.
@@ -127,6 +138,7 @@ impl StagingStore {
     /// # Errors
     /// If one can't be deleted; the others are.
     pub(super) async fn discard(&self) -> StoreResult<()> {
+        self.closed.store(true, Ordering::SeqCst);
         let mut deleted = self.inner.delete_stream(stream::iter(self.written().into_iter().map(Ok)).boxed());
         let mut failure = None;
         while let Some(result) = deleted.next().await {
@@ -136,6 +148,10 @@ impl StagingStore {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    fn check_open(&self) -> StoreResult<()> {
+        if self.closed.load(Ordering::SeqCst) { Err(given_up()) } else { Ok(()) }
     }
 
     fn in_log(&self, path: &Path) -> bool {
@@ -174,6 +190,7 @@ impl ObjectStore for StagingStore {
         if self.in_log(location) {
             return self.staged.put_opts(location, payload, opts).await;
         }
+        self.check_open()?;
         self.record(location);
         self.inner.put_opts(location, payload, opts).await
     }
@@ -182,8 +199,10 @@ impl ObjectStore for StagingStore {
         if self.in_log(location) {
             return self.staged.put_multipart_opts(location, opts).await;
         }
+        self.check_open()?;
         self.record(location);
-        self.inner.put_multipart_opts(location, opts).await
+        let inner = self.inner.put_multipart_opts(location, opts).await?;
+        Ok(Box::new(StagedUpload { inner, closed: Arc::clone(&self.closed) }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
@@ -238,6 +257,39 @@ impl ObjectStore for StagingStore {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
         self.record(to);
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+fn given_up() -> StoreError {
+    StoreError::Generic { store: "staging", source: "the stage is dismissed".into() }
+}
+
+/// An upload that can't be completed once its stage is given up.
+#[derive(Debug)]
+struct StagedUpload {
+    inner: Box<dyn MultipartUpload>,
+    closed: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl MultipartUpload for StagedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        if self.closed.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(given_up())));
+        }
+        self.inner.put_part(data)
+    }
+
+    async fn complete(&mut self) -> StoreResult<PutResult> {
+        if self.closed.load(Ordering::SeqCst) {
+            self.inner.abort().await?;
+            return Err(given_up());
+        }
+        self.inner.complete().await
+    }
+
+    async fn abort(&mut self) -> StoreResult<()> {
+        self.inner.abort().await
     }
 }
 

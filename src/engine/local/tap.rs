@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use deltalake::arrow::array::{Array as _, RecordBatch, RecordBatchOptions};
+use deltalake::arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch, RecordBatchOptions};
+use deltalake::arrow::compute::kernels::nullif::nullif;
 use deltalake::arrow::compute::{CastOptions, cast_with_options};
-use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::datatypes::{Field, SchemaRef};
 use deltalake::datafusion::catalog::{Session, TableProvider};
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::common::{DataFusionError, Result};
@@ -49,15 +50,24 @@ impl Gauge {
     }
 }
 
+/// What rows have to look like.
+#[derive(Debug, Clone)]
+pub(super) struct Shape {
+    pub(super) schema: SchemaRef,
+    /// Stands in messages.
+    pub(super) relation: String,
+    pub(super) partition_by: Vec<String>,
+}
+
 /// A query's rows in the shape of a table.
 pub(super) struct Tap {
     plan: Arc<TapExec>,
 }
 
 impl Tap {
-    /// `plan` yields the columns of `schema` in that order, under whatever names and types; `relation` stands in messages.
-    pub(super) fn new(plan: Arc<dyn ExecutionPlan>, schema: SchemaRef, relation: &str, gauge: Gauge) -> Self {
-        Self { plan: Arc::new(TapExec::new(plan, schema, relation.to_owned(), gauge)) }
+    /// `plan` yields the columns of the shape in that order, under whatever names and types.
+    pub(super) fn new(plan: Arc<dyn ExecutionPlan>, shape: Shape, gauge: Gauge) -> Self {
+        Self { plan: Arc::new(TapExec::new(plan, shape, gauge)) }
     }
 }
 
@@ -102,27 +112,26 @@ impl TableProvider for Tap {
 #[derive(Debug)]
 struct TapExec {
     input: Arc<dyn ExecutionPlan>,
-    schema: SchemaRef,
-    relation: String,
+    shape: Shape,
     gauge: Gauge,
     properties: Arc<PlanProperties>,
 }
 
 impl TapExec {
-    fn new(input: Arc<dyn ExecutionPlan>, schema: SchemaRef, relation: String, gauge: Gauge) -> Self {
+    fn new(input: Arc<dyn ExecutionPlan>, shape: Shape, gauge: Gauge) -> Self {
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&schema)),
+            EquivalenceProperties::new(Arc::clone(&shape.schema)),
             input.output_partitioning().clone(),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { input, schema, relation, gauge, properties: Arc::new(properties) }
+        Self { input, shape, gauge, properties: Arc::new(properties) }
     }
 }
 
 impl DisplayAs for TapExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TapExec: {}", self.relation)
+        write!(f, "TapExec: {}", self.shape.relation)
     }
 }
 
@@ -149,45 +158,57 @@ impl ExecutionPlan for TapExec {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(Arc::new(Self::new(input, Arc::clone(&self.schema), self.relation.clone(), self.gauge.clone())))
+        Ok(Arc::new(Self::new(input, self.shape.clone(), self.gauge.clone())))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context).map_err(|error| self.gauge.note(error))?;
-        let (schema, relation, gauge) = (Arc::clone(&self.schema), self.relation.clone(), self.gauge.clone());
+        let (shape, gauge) = (self.shape.clone(), self.gauge.clone());
         let shaped = input.map(move |batch| {
-            let batch = batch.and_then(|batch| shape(&batch, &schema, &relation)).map_err(|error| gauge.note(error))?;
+            let batch = batch.and_then(|batch| shape.apply(&batch)).map_err(|error| gauge.note(error))?;
             gauge.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
             Ok(batch)
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), shaped)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.shape.schema), shaped)))
     }
 }
 
-/// A batch with the table's names, types and nullability.
-fn shape(batch: &RecordBatch, schema: &SchemaRef, relation: &str) -> Result<RecordBatch> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for (column, field) in batch.columns().iter().zip(schema.fields()) {
+impl Shape {
+    /// A batch with the table's names, types and nullability.
+    fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let columns =
+            batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| self.column(column, field)).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(DataFusionError::from)
+    }
+
+    fn column(&self, column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
+        let strict = CastOptions { safe: false, ..CastOptions::default() };
         let column = if column.data_type() == field.data_type() {
             Arc::clone(column)
         } else {
             cast_with_options(column, field.data_type(), &strict).map_err(|error| {
                 let reason = format!("column `{}`: {}", field.name(), crate::sql::sql_error(&DataFusionError::from(error), "").message);
-                ours(EngineError::Constraint { relation: relation.to_owned(), reason })
+                self.refused(reason)
             })?
         };
+        let column = if self.partition_by.contains(field.name()) { without_empty(column)? } else { column };
         if !field.is_nullable() && column.null_count() > 0 {
             let reason =
                 format!("column `{}` is NULL in {} of {} rows looked at, and the table allows none", field.name(), column.null_count(), column.len());
-            return Err(ours(EngineError::Constraint { relation: relation.to_owned(), reason }));
+            return Err(self.refused(reason));
         }
-        columns.push(column);
+        Ok(column)
     }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(DataFusionError::from)
+
+    fn refused(&self, reason: String) -> DataFusionError {
+        DataFusionError::External(Box::new(EngineError::Constraint { relation: self.relation.clone(), reason }))
+    }
 }
 
-fn ours(error: EngineError) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
+/// Text with NULL in the place of empty text: Delta's log knows no empty partition value.
+fn without_empty(column: ArrayRef) -> Result<ArrayRef> {
+    let Some(text) = column.as_string_opt::<i32>() else { return Ok(column) };
+    let empty: BooleanArray = text.iter().map(|value| Some(value == Some(""))).collect();
+    Ok(nullif(&column, &empty)?)
 }

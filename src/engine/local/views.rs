@@ -13,6 +13,7 @@ use deltalake::arrow::array::{Array as _, AsArray, BooleanArray, RecordBatch, St
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use deltalake::datafusion::prelude::SessionContext;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake::kernel::transaction::CommitProperties;
 use deltalake::kernel::{StructField, StructType};
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError};
@@ -118,7 +119,11 @@ impl Views {
         loop {
             attempt += 1;
             let table = self.table(&own).await?;
-            let batch = row(name, view, label).map_err(|error| failure::writing(DeltaTableError::from(error), &own))?;
+            // Later than every record that is there, whatever the clocks say.
+            let latest = self.all().await?.values().map(|view| view.recorded_at).max();
+            let now = chrono::Utc::now().timestamp_micros().max(latest.map_or(0, |latest| latest + 1));
+            let batch =
+                row(name, &View { recorded_at: now, ..view.clone() }, label).map_err(|error| failure::writing(DeltaTableError::from(error), &own))?;
             match table.write(vec![batch]).with_save_mode(SaveMode::Append).await.map_err(|error| failure::writing(error, &own)) {
                 Ok(table) => {
                     self.warehouse.remember(&own, &table).await;
@@ -138,7 +143,9 @@ impl Views {
         let schema: StructType = schema().as_ref().try_into_kernel().map_err(|error| failure::writing(DeltaTableError::from(error), own))?;
         let columns: Vec<StructField> = schema.fields().cloned().collect();
         let table = self.warehouse.folder(own).await?.builder(own)?.build().map_err(|error| failure::reading(&error, own))?;
-        match table.create().with_columns(columns).with_save_mode(SaveMode::ErrorIfExists).await {
+        // Trying again would make a second creation into version 1, with the table's metadata once more.
+        let once = CommitProperties::default().with_max_retries(0);
+        match table.create().with_columns(columns).with_save_mode(SaveMode::ErrorIfExists).with_commit_properties(once).await {
             Ok(table) => Ok(table),
             // Somebody else created it in the meantime.
             Err(error) => self.warehouse.open_table(own).await?.ok_or_else(|| failure::writing(error, own)),
@@ -156,7 +163,6 @@ fn schema() -> SchemaRef {
 
 fn row(name: &RelationName, view: &View, label: &CommitLabel) -> Result<RecordBatch, deltalake::arrow::error::ArrowError> {
     let text = |value: Option<&str>| Arc::new(StringArray::from(vec![value])) as _;
-    let now = chrono::Utc::now().timestamp_micros();
     RecordBatch::try_new(
         schema(),
         vec![
@@ -168,7 +174,7 @@ fn row(name: &RelationName, view: &View, label: &CommitLabel) -> Result<RecordBa
             text(view.description.as_deref()),
             text(Some(&label.run_id)),
             text(Some(&label.node)),
-            Arc::new(TimestampMicrosecondArray::from(vec![now]).with_timezone("UTC")),
+            Arc::new(TimestampMicrosecondArray::from(vec![view.recorded_at]).with_timezone("UTC")),
             Arc::new(BooleanArray::from(vec![view.dropped])),
         ],
     )

@@ -3,6 +3,7 @@
 //! Writing rows is `write`, making them visible `stage`; views have no folder and are in `views`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
@@ -60,38 +61,31 @@ impl Warehouse {
         Ok(Self { main: open(&options.warehouse)?, databases, database: options.database.clone(), open: Mutex::default() })
     }
 
-    /// The root of a database, and the folders in between for one that the target does not name.
-    fn root(&self, database: &str) -> Result<(Root, Option<String>), EngineError> {
+    async fn database_folder(&self, database: &str) -> Result<Folder, EngineError> {
+        let folder = |root: &Root| Folder { url: root.url.clone(), path: root.path.clone(), store: Arc::clone(&root.store) };
         if database.eq_ignore_ascii_case(&self.database) {
-            return Ok((self.main.clone(), None));
+            return Ok(folder(&self.main));
         }
-        match self.databases.get(&database.to_lowercase()) {
-            Some(root) => Ok((root.clone(), None)),
-            None => Ok((self.main.clone(), Some(format!("{DATABASES}/{}", encode(database)?)))),
+        if let Some(root) = self.databases.get(&database.to_lowercase()) {
+            return Ok(folder(root));
         }
-    }
-
-    fn database_folder(&self, database: &str) -> Result<Folder, EngineError> {
-        let (root, between) = self.root(database)?;
-        let folder = Folder { url: root.url, path: root.path, store: root.store };
-        Ok(between
-            .into_iter()
-            .flat_map(|parts| parts.split('/').map(str::to_owned).collect::<Vec<_>>())
-            .fold(folder, |folder, part| folder.join(&part)))
+        let others = folder(&self.main).join(DATABASES);
+        let spelling = others.spelling(&encode(database)?, database).await?;
+        Ok(others.join(&spelling))
     }
 
     /// The folder that a new table of this name gets; folders that differ in case only are taken as they are.
     pub(super) async fn folder(&self, name: &RelationName) -> Result<Folder, EngineError> {
-        let database = self.database_folder(&name.database)?;
+        let database = self.database_folder(&name.database).await?;
         let schema = encode(&name.schema)?;
         let identifier = encode(&name.identifier)?;
         let exact = database.join(&schema).join(&identifier);
         if exact.has_log(name).await? {
             return Ok(exact);
         }
-        let schema = database.spelling(&schema, name).await?;
+        let schema = database.spelling(&schema, &name.short()).await?;
         let schema = database.join(&schema);
-        let identifier = schema.spelling(&identifier, name).await?;
+        let identifier = schema.spelling(&identifier, &name.short()).await?;
         Ok(schema.join(&identifier))
     }
 
@@ -160,7 +154,7 @@ impl Warehouse {
     /// # Errors
     /// If the storage can't be listed.
     pub(crate) async fn schemas_of(&self, database: &str) -> Result<Vec<String>, EngineError> {
-        let folders = self.database_folder(database)?.folders().await?;
+        let folders = self.database_folder(database).await?.folders().await?;
         let mut names: Vec<_> = folders.iter().filter_map(|folder| decode(folder)).collect();
         names.sort();
         Ok(names)
@@ -171,9 +165,8 @@ impl Warehouse {
     /// # Errors
     /// If the storage can't be listed.
     pub(crate) async fn tables_of(&self, database: &str, schema: &str) -> Result<Vec<RelationName>, EngineError> {
-        let probe = RelationName::new(database, schema, "");
-        let root = self.database_folder(database)?;
-        let folder = root.join(&root.spelling(&encode(schema)?, &probe).await?);
+        let root = self.database_folder(database).await?;
+        let folder = root.join(&root.spelling(&encode(schema)?, schema).await?);
         let mut names = Vec::new();
         for part in folder.folders().await? {
             let Some(identifier) = decode(&part) else { continue };
@@ -194,7 +187,7 @@ impl Warehouse {
         if self.schemas_of(database).await?.iter().any(|known| known.to_lowercase() == schema.to_lowercase()) {
             return Ok(false);
         }
-        let folder = self.database_folder(database)?.join(&encode(schema)?);
+        let folder = self.database_folder(database).await?.join(&encode(schema)?);
         let marker = folder.path.clone().join(MARKER);
         folder.store.put(&marker, "".into()).await.map_err(|error| failure::storage(&error, &format!("creating the schema `{schema}`")))?;
         Ok(true)
@@ -208,9 +201,8 @@ impl Warehouse {
         for name in self.tables_of(database, schema).await? {
             self.drop_table(&name).await?;
         }
-        let root = self.database_folder(database)?;
-        let probe = RelationName::new(database, schema, "");
-        let folder = root.join(&root.spelling(&encode(schema)?, &probe).await?);
+        let root = self.database_folder(database).await?;
+        let folder = root.join(&root.spelling(&encode(schema)?, schema).await?);
         folder.delete(&format!("dropping the schema `{schema}`")).await
     }
 
@@ -304,7 +296,7 @@ impl Folder {
     }
 
     /// How a part is spelt in this folder: itself, one that differs in case only, or itself where there is none.
-    async fn spelling(&self, part: &str, name: &RelationName) -> Result<String, EngineError> {
+    async fn spelling(&self, part: &str, written: &str) -> Result<String, EngineError> {
         let mut same: Vec<_> = self.folders().await?.into_iter().filter(|found| found.eq_ignore_ascii_case(part)).collect();
         same.sort();
         match same.as_slice() {
@@ -313,8 +305,7 @@ impl Folder {
             _ if same.iter().any(|found| found == part) => Ok(part.to_owned()),
             _ => Err(EngineError::Unsupported {
                 message: format!(
-                    "`{}` means several folders that differ in case: {}",
-                    name.short(),
+                    "`{written}` means several folders that differ in case: {}",
                     same.iter().map(|found| format!("`{found}`")).collect::<Vec<_>>().join(", ")
                 ),
                 help: Some("spell the name as the folder that is meant".into()),
@@ -345,7 +336,13 @@ impl Folder {
                 }
             }
         }
+        self.local_path().iter().for_each(|path| crate::base::files::remove_empty_dirs(path));
         Ok(any)
+    }
+
+    /// The folder on a local disk, where folders stay when their last file goes.
+    pub(super) fn local_path(&self) -> Option<PathBuf> {
+        (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()
     }
 }
 
@@ -366,6 +363,8 @@ fn root(written: &str, options: &EngineOptions, runtime: &RuntimeEnv) -> Result<
             Url::from_directory_path(project.join(written)).map_err(|()| invalid("the path is not absolute".into()))?
         }
     };
+    // Parsing takes `..` out of the path of a folder; stores don't know it.
+    url = Url::parse(url.as_str()).map_err(|error| invalid(error.to_string()))?;
     let trimmed = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("{trimmed}/"));
     let store = store::root_store(written, &url, &options.storage_options)?;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::provider_as_source;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
@@ -23,10 +23,10 @@ use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::Value as Json;
 
-use super::super::{CommitLabel, EngineError, InputVersion, TableInput, TableSettings, TableWrite, WriteMode};
+use super::super::{CommitLabel, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
 use super::schema::table_schema;
 use super::store::{StagingStore, Visible, scoped_runtime};
-use super::tap::{Gauge, Tap};
+use super::tap::{Gauge, Shape, Tap};
 use super::warehouse::Folder;
 use super::{LocalEngine, catalog, failure};
 use crate::base::Code;
@@ -76,6 +76,7 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     };
     let store = StagingStore::new(Arc::clone(&folder.store), folder.path.clone(), visible);
     let marker = folder.path.clone().join(format!("_staging-{}", uuid::Uuid::new_v4().simple()));
+    engine.stages.begin(&store);
     let outcome = async {
         // On a local disk the log can't be read before the table's folder is there.
         store.put(&marker, "".into()).await.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
@@ -83,11 +84,14 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
             WriteMode::Append => open(&folder, &store, &write.relation).await?,
             WriteMode::Overwrite => create(&folder, &store, &schema, &partition_by, write, base.as_ref()).await?,
         };
-        fill(engine, rows, first, schema, write).await
+        let (table, rows, metadata) = fill(engine, rows, first, schema, write).await?;
+        let actions = staged_actions(&table, visible, &write.relation).await?;
+        Ok::<_, EngineError>((table, rows, metadata, actions))
     };
-    match outcome.await {
-        Ok((table, rows, metadata)) => {
-            let actions = staged_actions(&table, visible, &write.relation).await?;
+    let outcome = outcome.await;
+    engine.stages.end(&store);
+    match outcome {
+        Ok((table, rows, metadata, actions)) => {
             Ok(StagedTable { relation: write.relation.clone(), folder, mode, base, table, store, actions, metadata, rows, marker })
         }
         Err(error) => {
@@ -99,8 +103,10 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
 
 async fn rows(engine: &LocalEngine, input: &TableInput) -> Result<Rows, EngineError> {
     match input {
-        TableInput::Query(sql) => {
-            let bound = catalog::bind_session(engine, sql, &[]).await?;
+        TableInput::Query(_) | TableInput::Overlaid { .. } => {
+            let sql = query_text(input);
+            let overlays: &[Overlay] = if let TableInput::Overlaid { overlays, .. } = input { overlays } else { &[] };
+            let bound = catalog::bind_session(engine, sql, overlays).await?;
             let plan = bound.state.create_physical_plan(&bound.plan).await.map_err(|error| failure::query(error, sql))?;
             Ok(Rows { plan, state: bound.state, inputs: bound.inputs })
         }
@@ -198,12 +204,14 @@ async fn fill(
     write: &TableWrite,
 ) -> Result<(DeltaTable, u64, HashMap<String, Json>), EngineError> {
     let gauge = Gauge::default();
-    let target = if write.mode == WriteMode::Append && table.version().is_some_and(|version| version > 0) {
-        delta_schema(&table, &write.relation)?
-    } else {
-        schema
-    };
-    let plan = logical(rows.plan, target, &write.relation, gauge.clone())?;
+    let (target, partition_by) = table_shape(&table, &write.relation)?;
+    let same = |(left, right): (&FieldRef, &FieldRef)| left.name().eq_ignore_ascii_case(right.name());
+    if target.fields().len() != schema.fields().len() || !target.fields().iter().zip(schema.fields()).all(same) {
+        let message = format!("the columns of the rows are not those of `{}`", write.relation.short());
+        return Err(EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).help("select the table's columns in their order"))));
+    }
+    let shape = Shape { schema: target, relation: write.relation.short(), partition_by };
+    let plan = logical(rows.plan, shape, gauge.clone())?;
     let state = SessionStateBuilder::new_from_existing(rows.state)
         .with_runtime_env(scoped_runtime(&engine.runtime))
         .with_query_planner(DeltaPlanner::new())
@@ -225,19 +233,19 @@ async fn fill(
 
 fn query_text(input: &TableInput) -> &str {
     match input {
-        TableInput::Query(sql) => sql,
+        TableInput::Query(sql) | TableInput::Overlaid { sql, .. } => sql,
         TableInput::Seed(_) => "",
     }
 }
 
-/// The schema of a table that is appended to.
-fn delta_schema(table: &DeltaTable, relation: &RelationName) -> Result<SchemaRef, EngineError> {
+/// The schema of a table, and what it is partitioned by.
+fn table_shape(table: &DeltaTable, relation: &RelationName) -> Result<(SchemaRef, Vec<String>), EngineError> {
     let snapshot = table.snapshot().map_err(|error| failure::reading(&error, relation))?;
-    Ok(snapshot.snapshot().arrow_schema())
+    Ok((snapshot.snapshot().arrow_schema(), snapshot.metadata().partition_columns().to_vec()))
 }
 
-fn logical(plan: Arc<dyn ExecutionPlan>, schema: SchemaRef, relation: &RelationName, gauge: Gauge) -> Result<LogicalPlan, EngineError> {
-    let tap: Arc<dyn TableProvider> = Arc::new(Tap::new(plan, schema, &relation.short(), gauge));
+fn logical(plan: Arc<dyn ExecutionPlan>, shape: Shape, gauge: Gauge) -> Result<LogicalPlan, EngineError> {
+    let tap: Arc<dyn TableProvider> = Arc::new(Tap::new(plan, shape, gauge));
     let built = LogicalPlanBuilder::scan("rows", provider_as_source(tap), None).and_then(LogicalPlanBuilder::build);
     built.map_err(|error| failure::query(error, ""))
 }

@@ -161,6 +161,7 @@ fn literal(text: &str, data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => quoted,
         DataType::Boolean => text.to_owned(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => format!("x{quoted}"),
         other => format!("arrow_cast({quoted}, '{}')", other.to_string().replace('\'', "''")),
     }
 }
