@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
 use deltalake::kernel::{Action, Metadata, Protocol};
+use deltalake::logstore::get_actions;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
+use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::{Value as Json, json};
 
 use super::super::{EngineError, Outcome, StageId, WriteMode};
@@ -55,8 +57,8 @@ impl Stages {
         found.ok_or_else(|| EngineError::Unsupported { message: "what was staged is published or dismissed already".into(), help: None })
     }
 
-    fn forget(&self, stage: StageId) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&stage);
+    fn take(&self, stage: StageId) -> Option<Arc<Staged>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&stage)
     }
 
     /// Makes a stage visible. Where that fails the stage stays open, to be dismissed.
@@ -65,18 +67,24 @@ impl Stages {
     /// [`EngineError::Conflict`] if the table was changed since it was staged.
     pub(super) async fn publish(&self, stage: StageId, engine: &LocalEngine) -> Result<Outcome, EngineError> {
         let staged = self.get(stage)?;
-        let version = match staged.as_ref() {
-            Staged::Table(table) => {
-                let version = publish_table(table, engine).await?;
-                table.tidy().await;
-                Some(version)
-            }
-            Staged::Files(files) => {
-                files.publish(engine).await?;
-                None
+        // While the commit is under way nobody may delete its files: it may be there before we hear of it.
+        self.take(stage);
+        let published = match staged.as_ref() {
+            Staged::Table(table) => commit(table, engine).await.map(Some),
+            Staged::Files(files) => files.publish(engine).await.map(|()| None),
+        };
+        let version = match published {
+            Ok(version) => version,
+            Err(error) => {
+                self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(stage, staged);
+                return Err(error);
             }
         };
-        self.forget(stage);
+        if let Staged::Table(table) = staged.as_ref() {
+            table.tidy().await;
+            engine.warehouse.forget(&table.relation);
+            engine.views.remove(&table.relation).await?;
+        }
         Ok(Outcome::Published { version })
     }
 
@@ -85,8 +93,7 @@ impl Stages {
     /// # Errors
     /// If files can't be deleted.
     pub(super) async fn dismiss(&self, stage: StageId) -> Result<bool, EngineError> {
-        let Ok(staged) = self.get(stage) else { return Ok(false) };
-        self.forget(stage);
+        let Some(staged) = self.take(stage) else { return Ok(false) };
         match staged.as_ref() {
             Staged::Table(table) => table.dismiss().await?,
             Staged::Files(files) => files.dismiss().await?,
@@ -119,44 +126,62 @@ impl Stages {
 }
 
 /// Commits a staged write to the real log, on the version it was staged against.
-async fn publish_table(staged: &StagedTable, engine: &LocalEngine) -> Result<u64, EngineError> {
+async fn commit(staged: &StagedTable, engine: &LocalEngine) -> Result<u64, EngineError> {
     let relation = &staged.relation;
+    let reading = |error: DeltaTableError| failure::reading(&error, relation);
     let table = match &staged.base {
         Some(table) => table.clone(),
-        None => staged.folder.builder(relation)?.build().map_err(|error| failure::reading(&error, relation))?,
+        None => staged.folder.builder(relation)?.build().map_err(reading)?,
     };
-    let snapshot = staged
-        .base
-        .as_ref()
-        .map(|table| table.snapshot().map(DeltaTableState::snapshot))
-        .transpose()
-        .map_err(|error| failure::reading(&error, relation))?;
-    let actions = actions(staged)?;
-    let partition_by = staged.table.snapshot().map_err(|error| failure::reading(&error, relation))?.metadata().partition_columns().to_vec();
+    let snapshot = staged.base.as_ref().map(|table| table.snapshot().map(DeltaTableState::snapshot)).transpose().map_err(reading)?;
+    let partition_by = staged.table.snapshot().map_err(reading)?.metadata().partition_columns().to_vec();
+    let overwrites = staged.mode == WriteMode::Overwrite;
     let operation = DeltaOperation::Write {
-        mode: match staged.mode {
-            WriteMode::Overwrite => SaveMode::Overwrite,
-            WriteMode::Append => SaveMode::Append,
-        },
+        mode: if overwrites { SaveMode::Overwrite } else { SaveMode::Append },
         partition_by: (!partition_by.is_empty()).then_some(partition_by),
-        // An overwrite depends on every row: a foreign append must be a conflict, not a survivor.
-        predicate: (staged.mode == WriteMode::Overwrite && snapshot.is_some()).then(|| "true".to_owned()),
+        predicate: None,
     };
     let mut properties = CommitProperties::default().with_metadata(metadata(staged));
-    if snapshot.is_none() {
-        // Trying again would make a second version 0 into version 1.
+    if overwrites {
+        // An overwrite replaces what was there when it began, and a new table is version 0 or nothing: whatever another
+        // writer commits in between is a conflict, also what delta-rs would let pass.
         properties = properties.with_max_retries(0);
     }
-    let commit = CommitBuilder::from(properties).with_actions(actions).build(
+    let commit = CommitBuilder::from(properties).with_actions(actions(staged)?).build(
         snapshot.map(|snapshot| snapshot as &dyn TableReference),
         table.log_store(),
         operation,
     );
-    let done = commit.await.map_err(|error| failure::writing(error, relation))?;
-    let version = done.version();
-    engine.warehouse.forget(relation);
-    engine.views.remove(relation).await?;
-    Ok(version)
+    let prepared = commit.into_prepared_commit_future().await.map_err(|error| failure::writing(error, relation))?;
+    match prepared.await {
+        Ok(done) => {
+            let version = done.version;
+            // From here on the rows are in the table, whether or not a checkpoint can be written behind them.
+            let _ = done.await;
+            Ok(version)
+        }
+        Err(error) => match landed(staged, engine).await {
+            Some(version) => Ok(version),
+            None => Err(failure::writing(error, relation)),
+        },
+    }
+}
+
+/// The version that holds the staged files although the store reported a failure, as networks do.
+async fn landed(staged: &StagedTable, engine: &LocalEngine) -> Option<u64> {
+    let path = |actions: &[Action]| actions.iter().find_map(|action| if let Action::Add(add) = action { Some(add.path.clone()) } else { None });
+    let wanted = path(&staged.actions)?;
+    engine.warehouse.forget(&staged.relation);
+    let table = engine.warehouse.open_table(&staged.relation).await.ok()??;
+    let first = staged.base.as_ref().and_then(DeltaTable::version).map_or(0, |version| version + 1);
+    for version in first..=table.version()? {
+        let bytes = table.log_store().read_commit_entry(version).await.ok()??;
+        let actions = get_actions(version, &bytes).ok()?;
+        if actions.iter().any(|action| matches!(action, Action::Add(add) if add.path == wanted)) {
+            return Some(version);
+        }
+    }
+    None
 }
 
 fn metadata(staged: &StagedTable) -> HashMap<String, Json> {
@@ -214,6 +239,9 @@ fn widened(present: &Protocol, wanted: &Protocol) -> Option<Protocol> {
     let mut writer = features(&present, "writerFeatures");
     writer.extend(implied(version(&present, "minWriterVersion")));
     let mut reader = features(&present, "readerFeatures");
+    if version(&present, "minReaderVersion") == 2 {
+        reader.insert("columnMapping".into());
+    }
     let mut wanted_writer = features(&wanted, "writerFeatures");
     wanted_writer.extend(implied(version(&wanted, "minWriterVersion")));
     let wanted_reader = features(&wanted, "readerFeatures");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -32,8 +33,9 @@ use crate::base::{Code, Diagnostic};
 pub(super) fn root_store(written: &str, url: &Url, options: &HashMap<String, String>) -> Result<ObjectStoreRef, EngineError> {
     share_memory();
     let unreadable = |reason: String| EngineError::Storage { context: format!("warehouse `{written}`"), reason };
-    let scheme = Url::parse(&format!("{}://", url.scheme())).map_err(|error| unreadable(error.to_string()))?;
-    let factory = object_store_factories().get(&scheme).map(|entry| Arc::clone(entry.value()));
+    // A scheme alone is no URL for those of the web, and none of them is a kind of storage.
+    let scheme = Url::parse(&format!("{}://", url.scheme())).ok();
+    let factory = scheme.and_then(|scheme| object_store_factories().get(&scheme).map(|entry| Arc::clone(entry.value())));
     let factory = factory.ok_or_else(|| EngineError::Diagnosed(Box::new(unreachable_scheme(written, url.scheme()))))?;
     let config = StorageConfig::parse_options(options.clone()).map_err(|error| unreadable(error.to_string()))?;
     let (store, _) = factory.parse_url_opts(url, &config).map_err(|error| unreadable(error.to_string()))?;
@@ -61,7 +63,7 @@ fn unreachable_scheme(written: &str, scheme: &str) -> Diagnostic {
 }
 
 /// Hands out one in-memory store per host name for the whole process, so that `memory://name` means the same
-/// everywhere, and local stores that tidy up folders they emptied.
+/// everywhere.
 #[derive(Debug, Default)]
 struct Shared {
     memory: Mutex<HashMap<String, Arc<InMemory>>>,
@@ -71,7 +73,7 @@ impl ObjectStoreFactory for Shared {
     fn parse_url_opts(&self, url: &Url, _: &StorageConfig) -> Result<(ObjectStoreRef, Path), deltalake::DeltaTableError> {
         let path = Path::from_url_path(url.path())?;
         if url.scheme() == "file" {
-            return Ok((Arc::new(LocalFileSystem::new().with_automatic_cleanup(true)), path));
+            return Ok((Arc::new(LocalFileSystem::new()), path));
         }
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let store = Arc::clone(memory.entry(url.authority().to_owned()).or_default());
@@ -108,6 +110,8 @@ pub(super) struct StagingStore {
     log: Path,
     table: Path,
     visible: Visible,
+    /// The table's folder on a local disk, where folders stay when their last file goes.
+    local: Option<PathBuf>,
     staged: InMemory,
     written: Mutex<BTreeSet<Path>>,
     /// Set once the stage is given up: what still writes then is refused.
@@ -116,12 +120,13 @@ pub(super) struct StagingStore {
 
 impl StagingStore {
     /// `table` is the table's folder as a path in `inner`.
-    pub(super) fn new(inner: ObjectStoreRef, table: Path, visible: Visible) -> Arc<Self> {
+    pub(super) fn new(inner: ObjectStoreRef, table: Path, local: Option<PathBuf>, visible: Visible) -> Arc<Self> {
         Arc::new(Self {
             inner,
             log: table.clone().join(LOG),
             table,
             visible,
+            local,
             staged: InMemory::new(),
             written: Mutex::default(),
             closed: Arc::default(),
@@ -147,6 +152,7 @@ impl StagingStore {
                 Err(error) => failure = Some(error),
             }
         }
+        self.local.iter().for_each(|path| crate::base::files::remove_empty_dirs(path));
         failure.map_or(Ok(()), Err)
     }
 
@@ -162,7 +168,10 @@ impl StagingStore {
     fn sees(&self, path: &Path) -> bool {
         match self.visible {
             Visible::Nothing => !self.in_log(path),
-            Visible::UpTo(version) => !self.in_log(path) || log_version(path).is_none_or(|found| found <= version),
+            // The hint of the last checkpoint may point beyond what the stage sees; the listing is enough.
+            Visible::UpTo(version) => {
+                !self.in_log(path) || path.filename() != Some("_last_checkpoint") && log_version(path).is_none_or(|found| found <= version)
+            }
         }
     }
 
@@ -333,7 +342,7 @@ mod tests {
         for version in ["00000000000000000000", "00000000000000000001", "00000000000000000002"] {
             inner.put(&Path::from(format!("t/_delta_log/{version}.json")), "real".into()).await.unwrap();
         }
-        let staging = StagingStore::new(Arc::clone(&inner), Path::from("t"), Visible::UpTo(1));
+        let staging = StagingStore::new(Arc::clone(&inner), Path::from("t"), None, Visible::UpTo(1));
         let log = Path::from("t/_delta_log");
         staging.put(&log.clone().join("00000000000000000002.json"), "staged".into()).await.unwrap();
         staging.put(&Path::from("t/part.parquet"), "rows".into()).await.unwrap();

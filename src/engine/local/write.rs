@@ -6,20 +6,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::provider_as_source;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use deltalake::datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use deltalake::datafusion::physical_expr::PhysicalExpr;
+use deltalake::datafusion::physical_expr::expressions::Column;
 use deltalake::datafusion::physical_plan::ExecutionPlan;
+use deltalake::datafusion::physical_plan::projection::ProjectionExec;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
-use deltalake::kernel::transaction::CommitProperties;
+use deltalake::kernel::transaction::{CommitProperties, PROTOCOL};
 use deltalake::kernel::{Action, MetadataValue, StructField, StructType};
 use deltalake::logstore::get_actions;
 use deltalake::logstore::object_store::ObjectStoreExt as _;
 use deltalake::logstore::object_store::path::Path;
 use deltalake::protocol::SaveMode;
+use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::Value as Json;
 
@@ -64,17 +68,22 @@ struct Rows {
 /// # Errors
 /// If the input fails, its columns have no place in the table, or the files can't be written. Nothing stays then.
 pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<StagedTable, EngineError> {
+    // Before the query is bound: what a query reads of its own table is then never older than what the write replaces.
+    let base = engine.warehouse.open_table(&write.relation).await?;
+    if let Some(base) = &base {
+        writable(base, &write.relation)?;
+    }
     let rows = rows(engine, &write.input).await?;
     let schema = table_schema(&rows.plan.schema(), &write.columns, &write.relation)?;
+    names(&schema, &configuration(&write.settings, base.as_ref()), &write.relation)?;
     let partition_by = partitions(&write.settings.partition_by, &schema, &write.relation)?;
-    let base = engine.warehouse.open_table(&write.relation).await?;
     let folder = engine.warehouse.folder(&write.relation).await?;
     let mode = if base.is_none() { WriteMode::Overwrite } else { write.mode };
     let visible = match (mode, base.as_ref().and_then(DeltaTable::version)) {
         (WriteMode::Append, Some(version)) => Visible::UpTo(version),
         (WriteMode::Append | WriteMode::Overwrite, _) => Visible::Nothing,
     };
-    let store = StagingStore::new(Arc::clone(&folder.store), folder.path.clone(), visible);
+    let store = StagingStore::new(Arc::clone(&folder.store), folder.path.clone(), folder.local_path(), visible);
     let marker = folder.path.clone().join(format!("_staging-{}", uuid::Uuid::new_v4().simple()));
     engine.stages.begin(&store);
     let outcome = async {
@@ -84,7 +93,7 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
             WriteMode::Append => open(&folder, &store, &write.relation).await?,
             WriteMode::Overwrite => create(&folder, &store, &schema, &partition_by, write, base.as_ref()).await?,
         };
-        let (table, rows, metadata) = fill(engine, rows, first, schema, write).await?;
+        let (table, rows, metadata) = fill(engine, rows, first, write).await?;
         let actions = staged_actions(&table, visible, &write.relation).await?;
         Ok::<_, EngineError>((table, rows, metadata, actions))
     };
@@ -99,6 +108,13 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
             Err(error)
         }
     }
+}
+
+/// Refuses tables that a commit would be refused for, before anything is written.
+fn writable(base: &DeltaTable, relation: &RelationName) -> Result<(), EngineError> {
+    let state = base.snapshot().map_err(|error| failure::reading(&error, relation))?;
+    PROTOCOL.can_write_to(state).map_err(|error| failure::writing(error.into(), relation))?;
+    Ok(())
 }
 
 async fn rows(engine: &LocalEngine, input: &TableInput) -> Result<Rows, EngineError> {
@@ -119,8 +135,29 @@ async fn rows(engine: &LocalEngine, input: &TableInput) -> Result<Rows, EngineEr
     }
 }
 
+/// Refuses names of columns that Delta refuses, unless the table maps its columns.
+fn names(schema: &Schema, configuration: &HashMap<String, Option<String>>, relation: &RelationName) -> Result<(), EngineError> {
+    const REFUSED: &str = " ,;{}()\n\t=";
+    if configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode.as_deref() != Some("none")) {
+        return Ok(());
+    }
+    let odd = schema.fields().iter().find(|field| field.name().is_empty() || field.name().contains(|letter| REFUSED.contains(letter)));
+    match odd {
+        None => Ok(()),
+        Some(field) => {
+            let message = format!("column `{}` of `{}` has a name that a Delta table can't hold", field.name(), relation.short());
+            let help = "give it a name without spaces and without any of `,;{}()=` by `as`";
+            Err(EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).help(help))))
+        }
+    }
+}
+
 /// Partition columns as the schema spells them.
 fn partitions(wanted: &[String], schema: &Schema, relation: &RelationName) -> Result<Vec<String>, EngineError> {
+    if !wanted.is_empty() && wanted.len() >= schema.fields().len() {
+        let message = format!("`{}` is to be partitioned by all its columns, which leaves none for the files", relation.short());
+        return Err(EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).help("partition by fewer columns"))));
+    }
     wanted
         .iter()
         .map(|name| {
@@ -158,13 +195,17 @@ async fn create(
     let table = folder.builder_over(Arc::clone(store) as _, relation)?.build().map_err(|error| failure::reading(&error, relation))?;
     let mut create = table
         .create()
-        .with_columns(delta_fields(schema, &write.settings).map_err(|error| failure::writing(error, relation))?)
+        .with_columns(delta_fields(schema, &write.settings, base).map_err(|error| failure::writing(error, relation))?)
         .with_partition_columns(partition_by.to_vec())
         .with_configuration(configuration(&write.settings, base))
         .with_raise_if_key_not_exists(false)
         .with_save_mode(SaveMode::ErrorIfExists);
     if let Some(description) = &write.settings.description {
         create = create.with_comment(description);
+    }
+    if let Some(snapshot) = base.and_then(|table| table.snapshot().ok()) {
+        // What the table's settings mean depends on its protocol: constraints count from a writer version on.
+        create = create.with_actions([Action::Protocol(snapshot.protocol().clone())]);
     }
     create.await.map_err(|error| failure::writing(error, relation))
 }
@@ -182,14 +223,19 @@ fn configuration(settings: &TableSettings, base: Option<&DeltaTable>) -> HashMap
     configuration
 }
 
-fn delta_fields(schema: &SchemaRef, settings: &TableSettings) -> Result<Vec<StructField>, DeltaTableError> {
+/// The columns with their comments; a comment that is there stays unless this write has another.
+fn delta_fields(schema: &SchemaRef, settings: &TableSettings, base: Option<&DeltaTable>) -> Result<Vec<StructField>, DeltaTableError> {
+    const COMMENT: &str = "comment";
     let converted: StructType = schema.as_ref().try_into_kernel()?;
+    let present = base.and_then(|table| table.snapshot().ok()).map(DeltaTableState::schema);
     let commented = |field: &StructField| {
-        let comment = settings.column_comments.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.name()));
+        let given = settings.column_comments.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.name()));
+        let comment = match given {
+            Some((_, text)) => Some(MetadataValue::String(text.clone())),
+            None => present.as_ref().and_then(|schema| schema.field(field.name())).and_then(|known| known.metadata().get(COMMENT).cloned()),
+        };
         let mut field = field.clone();
-        if let Some((_, text)) = comment {
-            field.metadata.insert("comment".into(), MetadataValue::String(text.clone()));
-        }
+        field.metadata.extend(comment.map(|comment| (COMMENT.to_owned(), comment)));
         field
     };
     Ok(converted.fields().map(commented).collect())
@@ -200,18 +246,13 @@ async fn fill(
     engine: &LocalEngine,
     rows: Rows,
     table: DeltaTable,
-    schema: SchemaRef,
     write: &TableWrite,
 ) -> Result<(DeltaTable, u64, HashMap<String, Json>), EngineError> {
     let gauge = Gauge::default();
     let (target, partition_by) = table_shape(&table, &write.relation)?;
-    let same = |(left, right): (&FieldRef, &FieldRef)| left.name().eq_ignore_ascii_case(right.name());
-    if target.fields().len() != schema.fields().len() || !target.fields().iter().zip(schema.fields()).all(same) {
-        let message = format!("the columns of the rows are not those of `{}`", write.relation.short());
-        return Err(EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).help("select the table's columns in their order"))));
-    }
+    let plan = in_order(rows.plan, &target, &write.relation)?;
     let shape = Shape { schema: target, relation: write.relation.short(), partition_by };
-    let plan = logical(rows.plan, shape, gauge.clone())?;
+    let plan = logical(plan, shape, gauge.clone())?;
     let state = SessionStateBuilder::new_from_existing(rows.state)
         .with_runtime_env(scoped_runtime(&engine.runtime))
         .with_query_planner(DeltaPlanner::new())
@@ -236,6 +277,30 @@ fn query_text(input: &TableInput) -> &str {
         TableInput::Query(sql) | TableInput::Overlaid { sql, .. } => sql,
         TableInput::Seed(_) => "",
     }
+}
+
+/// The query's columns in the order of the table's, matched by name.
+fn in_order(plan: Arc<dyn ExecutionPlan>, table: &SchemaRef, relation: &RelationName) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
+    let query = plan.schema();
+    if query.fields().iter().map(|field| field.name()).eq(table.fields().iter().map(|field| field.name())) {
+        return Ok(plan);
+    }
+    let same = |left: &str, right: &str| left.to_lowercase() == right.to_lowercase();
+    let wrong = |message: String, help: &str| EngineError::Sql(Box::new(SqlError::new(Code::UnknownColumn, message).help(help)));
+    if let Some(extra) = query.fields().iter().find(|field| !table.fields().iter().any(|known| same(known.name(), field.name()))) {
+        let message = format!("the table `{}` has no column `{}`", relation.short(), extra.name());
+        return Err(wrong(message, "leave the column out, or build the table anew"));
+    }
+    let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
+    for field in table.fields() {
+        let Some(at) = query.fields().iter().position(|found| same(found.name(), field.name())) else {
+            let message = format!("the rows for `{}` have no column `{}`", relation.short(), field.name());
+            return Err(wrong(message, "select the column, or NULL in its place"));
+        };
+        columns.push((Arc::new(Column::new(query.field(at).name(), at)), field.name().clone()));
+    }
+    let projected = ProjectionExec::try_new(columns, plan).map_err(|error| failure::query(error, ""))?;
+    Ok(Arc::new(projected))
 }
 
 /// The schema of a table, and what it is partitioned by.
@@ -299,3 +364,6 @@ impl StagedTable {
         self.store.discard().await.map_err(|error| failure::storage(&error, &format!("dismissing what was staged for `{}`", self.relation.short())))
     }
 }
+
+#[cfg(test)]
+mod tests;
