@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use deltalake::datafusion::common::{DataFusionError, Result as DataFusionResult};
@@ -144,6 +145,7 @@ impl StagingStore {
     /// If one can't be deleted; the others are.
     pub(super) async fn discard(&self) -> StoreResult<()> {
         self.closed.store(true, Ordering::SeqCst);
+        self.wait_for_uploads().await;
         let mut deleted = self.inner.delete_stream(stream::iter(self.written().into_iter().map(Ok)).boxed());
         let mut failure = None;
         while let Some(result) = deleted.next().await {
@@ -154,6 +156,19 @@ impl StagingStore {
         }
         self.local.iter().for_each(|path| crate::base::files::remove_empty_dirs(path));
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Uploads under way hold the flag that closes them. When the last is dropped, the store removes its parts in the
+    /// background; the program must not end before that.
+    async fn wait_for_uploads(&self) {
+        if Arc::strong_count(&self.closed) == 1 {
+            return;
+        }
+        let patience = Instant::now() + UPLOADS_END_WITHIN;
+        while Arc::strong_count(&self.closed) > 1 && Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
     fn check_open(&self) -> StoreResult<()> {
@@ -268,6 +283,9 @@ impl ObjectStore for StagingStore {
         self.inner.copy_opts(from, to, options).await
     }
 }
+
+/// How long an upload may take to notice that its stage is given up.
+const UPLOADS_END_WITHIN: Duration = Duration::from_secs(3);
 
 fn given_up() -> StoreError {
     StoreError::Generic { store: "staging", source: "the stage is dismissed".into() }
