@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use deltalake::DeltaTable;
 use deltalake::datafusion::dataframe::DataFrameWriteOptions;
+use deltalake::datafusion::execution::session_state::SessionStateBuilder;
 use deltalake::datafusion::prelude::{ParquetReadOptions, SessionContext};
+use deltalake::delta_datafusion::planner::DeltaPlanner;
 use deltalake::protocol::SaveMode;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -43,7 +45,9 @@ async fn write(file: &str, folder: &str) -> Outcome {
     let plan = session.read_parquet(file, ParquetReadOptions::default()).await?.into_unoptimized_plan();
     std::fs::create_dir_all(folder)?;
     let table = DeltaTable::try_from_url(deltalake::ensure_table_uri(folder)?).await?;
-    let table = table.write(vec![]).with_input_plan(plan).with_session_state(Arc::new(session.state())).with_save_mode(SaveMode::Overwrite).await?;
+    // delta-rs plans its own nodes only with its own planner.
+    let state = SessionStateBuilder::new_from_existing(session.state()).with_query_planner(DeltaPlanner::new()).build();
+    let table = table.write(vec![]).with_input_plan(plan).with_session_state(Arc::new(state)).with_save_mode(SaveMode::Overwrite).await?;
     println!("version {:?}", table.version());
     Ok(())
 }
