@@ -60,6 +60,24 @@ pub struct EngineOptions {
     pub sources: Arc<Sources>,
 }
 
+#[cfg(test)]
+impl EngineOptions {
+    /// What the room's tests use: one database, two threads, no memory limit.
+    fn of_folder(warehouse: &str, project_dir: &std::path::Path) -> Self {
+        Self {
+            warehouse: warehouse.to_owned(),
+            databases: HashMap::new(),
+            database: "alluvium".into(),
+            schema: "main".into(),
+            storage_options: HashMap::new(),
+            project_dir: project_dir.to_owned(),
+            threads: 2,
+            memory_limit: None,
+            sources: Sources::new(),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct LocalEngine {

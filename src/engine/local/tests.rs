@@ -1,7 +1,5 @@
 //! Staging and publishing against Delta's traps, on a folder and in memory.
 
-use std::collections::HashMap;
-
 use deltalake::arrow::array::RecordBatch;
 use futures::TryStreamExt as _;
 
@@ -10,7 +8,6 @@ use super::super::{
     json_rows,
 };
 use super::{EngineOptions, LocalEngine};
-use crate::base::Sources;
 use crate::manifest::RelationName;
 use crate::sql::type_name;
 
@@ -23,20 +20,7 @@ struct Room {
 fn room(memory: bool) -> Room {
     let dir = tempfile::tempdir().unwrap();
     let warehouse = if memory { format!("memory://{}", uuid::Uuid::new_v4().simple()) } else { "warehouse".into() };
-    let open = || {
-        LocalEngine::open(EngineOptions {
-            warehouse: warehouse.clone(),
-            databases: HashMap::new(),
-            database: "alluvium".into(),
-            schema: "main".into(),
-            storage_options: HashMap::new(),
-            project_dir: dir.path().to_owned(),
-            threads: 2,
-            memory_limit: None,
-            sources: Sources::new(),
-        })
-        .unwrap()
-    };
+    let open = || LocalEngine::open(EngineOptions::of_folder(&warehouse, dir.path())).unwrap();
     Room { engines: [open(), open()], _dir: dir }
 }
 

@@ -1,13 +1,10 @@
 //! Statements and files for consumers through the engine, on a folder and in memory.
 
-use std::collections::HashMap;
-
 use deltalake::arrow::array::RecordBatch;
 use futures::TryStreamExt as _;
 
 use super::super::super::{CommitLabel, Engine, EngineError, FilesBinding, FilesWrite, Outcome, Overlay, RelationKind, Step, json_rows};
 use super::super::{EngineOptions, LocalEngine, catalog};
-use crate::base::Sources;
 use crate::manifest::{ExternalConfig, FileFormat, RelationName};
 use crate::sql::{split_statements, type_name};
 
@@ -20,18 +17,7 @@ struct Room {
 fn room(memory: bool) -> Room {
     let dir = tempfile::tempdir().unwrap();
     let warehouse = if memory { format!("memory://{}", uuid::Uuid::new_v4().simple()) } else { "warehouse".into() };
-    let engine = LocalEngine::open(EngineOptions {
-        warehouse,
-        databases: HashMap::new(),
-        database: "alluvium".into(),
-        schema: "main".into(),
-        storage_options: HashMap::new(),
-        project_dir: dir.path().to_owned(),
-        threads: 2,
-        memory_limit: None,
-        sources: Sources::new(),
-    })
-    .unwrap();
+    let engine = LocalEngine::open(EngineOptions::of_folder(&warehouse, dir.path())).unwrap();
     Room { engine, dir }
 }
 
