@@ -7,6 +7,7 @@
 
 mod contract;
 mod ephemeral;
+mod history;
 mod host;
 mod node;
 mod planner;
@@ -32,6 +33,9 @@ use crate::resolve::Project;
 pub trait Surroundings: Send + Sync {
     /// The schema of what a node stands for in the warehouse or in files; `None` where it is not known.
     async fn schema(&self, node: &Node) -> Option<SchemaRef>;
+
+    /// The schema of a node's own table in the warehouse; `None` where there is none, or something else has its name.
+    async fn table(&self, node: &Node) -> Option<SchemaRef>;
 
     /// Answers `run_query` and `statement`; called on a thread that may block.
     ///

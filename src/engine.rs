@@ -14,8 +14,8 @@ use deltalake::datafusion::execution::SendableRecordBatchStream;
 
 pub use rows::json_rows;
 pub use step::{
-    CommitLabel, FilesWrite, InputVersion, Outcome, SeedInput, StageId, Step, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite,
-    WriteMode,
+    CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange, SeedInput, StageId, Step,
+    TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, WriteMode,
 };
 
 use crate::base::Diagnostic;

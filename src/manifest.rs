@@ -7,7 +7,10 @@ mod node;
 mod relation;
 mod result;
 
-pub use config::{Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, PartitionBy, TestConfig};
+pub use config::{
+    Audit, ExternalConfig, FileFormat, HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, NodeConfig, OnSchemaChange, OnViolation,
+    PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, TestConfig,
+};
 pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
 };

@@ -3,20 +3,28 @@
 //! Decides what is to be done and in which order; runs nothing and looks nothing up.
 
 mod data_test;
+mod incremental;
+mod snapshot;
 mod table;
 
 pub use data_test::{TestQuery, test_query, verdict};
 pub use table::seed_input;
 
+use chrono::{DateTime, Utc};
+use deltalake::arrow::datatypes::SchemaRef;
+
 use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
 use crate::engine::{FilesWrite, TableWrite, ViewWrite};
-use crate::manifest::{Materialization, Node, NodeId, NodeKind};
+use crate::manifest::{Materialization, Node, NodeId};
 
 /// What a run knows when it plans a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct PlanOptions {
     pub run_id: String,
+    pub run_started_at: DateTime<Utc>,
+    /// The columns of the node's query, where compiling could not know them.
+    pub query_schema: Option<SchemaRef>,
     /// The data tests that audit this node before it is published, in the order in which they run.
     pub audits: Vec<NodeId>,
 }
@@ -27,10 +35,20 @@ pub struct PlanOptions {
 pub enum PlanStep {
     StageTable(TableWrite),
     StageFiles(FilesWrite),
+    /// Refuse rows with the same key.
+    UniqueKeys(UniqueKeys),
     /// Run these tests with the staged rows in the place of the node's relation.
     Audit(Vec<NodeId>),
     Publish,
     PutView(ViewWrite),
+}
+
+/// A key that is to be unique before rows are written or published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UniqueKeys {
+    pub columns: Vec<String>,
+    /// Yields some of the keys that stand several times, and how often; of the node's relation it sees the staged rows.
+    pub sql: String,
 }
 
 /// What is to be done for one node, in order.
@@ -58,7 +76,18 @@ pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) ->
         Materialization::Table | Materialization::Seed => steps.push(PlanStep::StageTable(table::table_write(node, relation, compiled, options))),
         Materialization::External => steps.push(PlanStep::StageFiles(table::files_write(node, relation, compiled, options)?)),
         Materialization::Ephemeral | Materialization::Test => return Ok(NodePlan::default()),
-        missing @ (Materialization::Incremental | Materialization::Snapshot) => return Err(not_available(node, missing.name())),
+        Materialization::Incremental => {
+            let write = incremental::incremental_write(node, relation, compiled, options)?;
+            let first = compiled.history.is_none();
+            steps.push(PlanStep::StageTable(write));
+            // A merge looks at its new rows itself.
+            steps.extend(incremental::unique_key(node, relation).filter(|_| first).map(PlanStep::UniqueKeys));
+        }
+        Materialization::Snapshot => {
+            let write = snapshot::snapshot_write(node, relation, compiled, options)?;
+            steps.extend(snapshot::unique_key(node, compiled, options).map(PlanStep::UniqueKeys));
+            steps.push(PlanStep::StageTable(write));
+        }
         Materialization::Custom(name) => return Err(not_available(node, name)),
     }
     if !options.audits.is_empty() {
@@ -88,13 +117,7 @@ fn refuse_hooks(node: &Node) -> Result<(), Box<Diagnostic>> {
 
 #[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]
 fn not_available(node: &Node, materialization: &str) -> Box<Diagnostic> {
-    let kind = match node.kind {
-        NodeKind::Snapshot => "snapshots are".to_owned(),
-        _ => format!("the materialization `{materialization}` is"),
-    };
-    Box::new(
-        Diagnostic::error(Code::NotAvailable, format!("{kind} not available yet, so `{}` can't be built", node.name))
-            .at(node.span, "this node")
-            .help("available are view, table, ephemeral, seed and external"),
-    )
+    let message = format!("the materialization `{materialization}` is not available yet, so `{}` can't be built", node.name);
+    let available = "available are view, table, incremental, ephemeral, snapshot, seed and external";
+    Box::new(Diagnostic::error(Code::NotAvailable, message).at(node.span, "this node").help(available))
 }

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of projects or warehouses: which table a name means is the caller's affair.
 
+mod assignments;
 mod failure;
 mod identifiers;
 mod lint;
@@ -10,6 +11,7 @@ mod session;
 mod statements;
 mod types;
 
+pub use assignments::assignments;
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use lint::unsafe_construct;

@@ -43,6 +43,8 @@ fn config(materialization: Materialization) -> NodeConfig {
         external: None,
         column_types: IndexMap::new(),
         delimiter: ',',
+        incremental: None,
+        snapshot: None,
         test: TestConfig::default(),
         raw: Map::new(),
     }

@@ -33,6 +33,7 @@ codes! {
     ConfigType = "config-type",
     ContractMismatch = "contract-mismatch",
     Cycle = "cycle",
+    DuplicateKey = "duplicate-key",
     DuplicateName = "duplicate-name",
     DuplicateRelation = "duplicate-relation",
     ForeignAdapter = "foreign-adapter",

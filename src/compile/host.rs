@@ -15,6 +15,8 @@ pub(super) struct NodeHost {
     pub project: Arc<Project>,
     pub node: NodeId,
     pub surroundings: Arc<dyn Surroundings>,
+    /// Whether this build adds to rows that are there.
+    pub incremental: bool,
     /// Ephemeral models that were asked for, in that order.
     pub ephemeral: Mutex<Vec<NodeId>>,
 }
@@ -99,7 +101,7 @@ impl TemplateHost for NodeHost {
     }
 
     fn is_incremental(&self) -> bool {
-        false
+        self.incremental
     }
 
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {

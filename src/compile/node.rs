@@ -11,7 +11,7 @@ use super::planner::{NamedTable, Planner};
 use super::{Compilation, Surroundings, contract};
 use crate::base::{Code, Diagnostic, FileId, Span};
 use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
-use crate::manifest::{Node, NodeId, NodeKind, ResourceType};
+use crate::manifest::{Materialization, Node, NodeId, NodeKind, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{SqlError, type_name, unsafe_construct};
 
@@ -25,6 +25,8 @@ pub struct CompiledNode {
     pub file: Option<FileId>,
     /// What the query yields; `None` where a parent's schema is not known before a run.
     pub schema: Option<SchemaRef>,
+    /// The node's own table, if this build adds to it; `None` for a first build and a full refresh.
+    pub history: Option<SchemaRef>,
     /// Macros that were reached, as unique ids.
     pub macros: Vec<String>,
     /// The query without the CTEs of ephemeral parents.
@@ -91,12 +93,14 @@ pub async fn compile_node(
     if matches!(node.kind, NodeKind::Seed { .. }) {
         return Compilation::Ready(Arc::new(seed(node, surroundings.schema(node).await)));
     }
-    let (rendered, ephemeral) = match render(project, node, surroundings).await {
+    let history = super::history::history(project, node, surroundings).await;
+    let (rendered, ephemeral) = match render(project, node, surroundings, history.is_some()).await {
         Ok(found) => found,
         Err(RenderFailure::Deferred { reason }) => return Compilation::Deferred { reason },
         Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
     };
     let mut compiled = assemble(project, node, rendered, &ephemeral, done);
+    compiled.history = history;
     if node.resource_type() == ResourceType::Analysis {
         return Compilation::Ready(Arc::new(compiled));
     }
@@ -112,6 +116,7 @@ fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
         sql: String::new(),
         file: None,
         schema,
+        history: None,
         macros: Vec::new(),
         body: String::new(),
         ctes: Vec::new(),
@@ -122,11 +127,17 @@ fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
 }
 
 /// Templates may block on queries, so they render on a thread of their own.
-async fn render(project: &Arc<Project>, node: &Node, surroundings: &Arc<dyn Surroundings>) -> Result<(Rendered, Vec<NodeId>), RenderFailure> {
+async fn render(
+    project: &Arc<Project>,
+    node: &Node,
+    surroundings: &Arc<dyn Surroundings>,
+    incremental: bool,
+) -> Result<(Rendered, Vec<NodeId>), RenderFailure> {
     let host = Arc::new(NodeHost {
         project: Arc::clone(project),
         node: node.id.clone(),
         surroundings: Arc::clone(surroundings),
+        incremental: incremental && node.config.materialization == Materialization::Incremental,
         ephemeral: Mutex::default(),
     });
     let asked = Arc::clone(&host);
@@ -170,6 +181,7 @@ fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[Nod
         sql,
         file: Some(file),
         schema: None,
+        history: None,
         macros: rendered.macros.iter().map(|id| id.as_str().to_owned()).collect(),
         body,
         ctes,
@@ -199,6 +211,7 @@ async fn prove(
     let Some(tables) = schemas(project, named, done, surroundings).await else { return Ok(()) };
     let schema = planner.schema_of(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?;
     let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema).into_iter().collect();
+    diagnostics.extend(super::history::unknown_columns(node, &schema));
     diagnostics
         .extend(project.layers.check_columns(node, schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))))));
     compiled.schema = Some(schema);

@@ -4,6 +4,7 @@
 //! decides nothing about order, retries or what a node needs.
 
 mod catalog;
+mod change;
 mod external;
 mod failure;
 mod files;

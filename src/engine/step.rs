@@ -28,12 +28,89 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StageId(pub u64);
 
-/// How rows meet those that are there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How rows meet those that are there. Where there is no table yet, every mode makes one of the rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteMode {
     /// Replace all rows, and the schema with them; the history stays.
     Overwrite,
     Append,
+    Merge(Merge),
+    /// Remove the rows whose key is among the new rows' keys, and add all new rows.
+    DeleteInsert {
+        keys: Vec<String>,
+        /// Conditions on the rows that may be removed, all of which must hold.
+        predicates: Vec<String>,
+    },
+    /// Replace the partitions that the new rows belong to.
+    OverwritePartitions,
+    /// Replace the rows for which a condition holds. New rows for which it does not hold are refused.
+    ReplaceWhere(String),
+}
+
+/// New rows meet old ones by key, NULL being equal to NULL. Conditions are SQL over both, under their aliases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merge {
+    pub keys: Vec<String>,
+    pub target_alias: String,
+    pub source_alias: String,
+    /// What else must hold for two rows to match.
+    pub predicates: Vec<String>,
+    /// What happens to a row that matches; `None` leaves it as it is.
+    pub matched: Option<Matched>,
+    /// What happens to a new row without a match.
+    pub not_matched: Option<NotMatched>,
+    /// What happens to an old row without a match; `None` leaves it as it is.
+    pub not_matched_by_source: Option<NotMatchedBySource>,
+    /// Columns of the new rows that conditions use and the table does not get.
+    pub unstored: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matched {
+    pub condition: Option<String>,
+    pub update: UpdateColumns,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotMatched {
+    pub condition: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotMatchedBySource {
+    pub condition: Option<String>,
+    /// Column and SQL over the old row; `None` deletes the row.
+    pub update: Option<Vec<(String, String)>>,
+}
+
+/// The columns that a match takes over from the new row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpdateColumns {
+    All,
+    Only(Vec<String>),
+    Except(Vec<String>),
+}
+
+/// Of several rows of the input with one key the first stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dedupe {
+    pub keys: Vec<String>,
+    /// An `order by` list, in SQL.
+    pub order_by: String,
+}
+
+/// What happens when the new rows have other columns than the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SchemaChange {
+    /// New columns are left out, a missing one is an error.
+    #[default]
+    Ignore,
+    /// Any difference is an error.
+    Fail,
+    /// New columns are added; one that is missing is NULL in the new rows.
+    Append,
+    /// The table gets the columns and types of the new rows.
+    Sync,
 }
 
 /// Rows for a Delta table.
@@ -42,6 +119,9 @@ pub struct TableWrite {
     pub relation: RelationName,
     pub input: TableInput,
     pub mode: WriteMode,
+    /// Counts for every mode but [`WriteMode::Overwrite`].
+    pub schema_change: SchemaChange,
+    pub dedupe: Option<Dedupe>,
     /// The columns of a contract: types are cast to, nullability is set on the table. Empty where there is none;
     /// then names and types follow the query and every column is nullable.
     pub columns: Vec<TableColumn>,

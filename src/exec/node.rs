@@ -11,11 +11,13 @@ use futures::TryStreamExt as _;
 
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
-use crate::base::{Diagnostic, Event, NodeOutcome};
+use crate::base::{Code, Diagnostic, Event, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode};
-use crate::engine::{CommitLabel, EngineError, Outcome, Overlay, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode};
-use crate::manifest::{Node, NodeId, NodeResult, ResourceType, TimeSpan};
-use crate::plan::{PlanOptions, PlanStep, plan_node, test_query, verdict};
+use crate::engine::{
+    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode, json_rows,
+};
+use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
+use crate::plan::{PlanOptions, PlanStep, UniqueKeys, plan_node, test_query, verdict};
 use crate::sql::sql_error;
 
 /// How often a node that loses against other writers is tried before it is given up.
@@ -94,7 +96,12 @@ pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
 async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     let at = shared.events.now();
     let audits = shared.order.audits.get(&node.id).cloned().unwrap_or_default();
-    let options = PlanOptions { run_id: shared.options.run_id.clone(), audits };
+    let query_schema = match (&node.config.materialization, &compiled.schema) {
+        (Materialization::Snapshot, None) => shared.engine.query(&compiled.sql, &[]).await.ok().map(|rows| rows.schema()),
+        _ => None,
+    };
+    let run_started_at = shared.compiled.project.invocation.run_started_at;
+    let options = PlanOptions { run_id: shared.options.run_id.clone(), run_started_at, query_schema, audits };
     let plan = match plan_node(node, compiled, &options) {
         Ok(plan) => plan,
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
@@ -149,12 +156,13 @@ async fn carry_out_step(
             Some(stage) => Step::Publish(stage),
             None => return Ok(()),
         },
+        PlanStep::UniqueKeys(keys) => return unique_keys(shared, node, keys, *stage).await,
         PlanStep::Audit(tests) => return audit(shared, node, compiled, tests, *stage, ended).await,
     };
     if !compiled.sql.is_empty() && stage.is_none() {
         shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
     }
-    match shared.engine.execute(&step).await? {
+    match shared.engine.execute(&step).await.map_err(|error| in_query(error, &step, compiled))? {
         Outcome::Staged { stage: staged, rows } => {
             *stage = Some(staged);
             ended.rows = Some(rows);
@@ -164,6 +172,48 @@ async fn carry_out_step(
         Outcome::Done { changed } => ended.message = if changed { "created".into() } else { "unchanged".into() },
     }
     Ok(())
+}
+
+/// A place in SQL around a node's query as the place in the query.
+fn in_query(error: EngineError, step: &Step, compiled: &CompiledNode) -> EngineError {
+    match (error, step) {
+        (EngineError::Sql(mut inner), Step::StageTable(TableWrite { input: TableInput::Query(sql), .. })) if *sql != compiled.sql => {
+            let begin = sql.find(&compiled.sql).filter(|_| !compiled.sql.is_empty());
+            inner.range = inner.range.zip(begin).and_then(|(range, begin)| {
+                let (start, end) = (range.start.checked_sub(begin)?, range.end.checked_sub(begin)?);
+                (end <= compiled.sql.len()).then_some(start..end)
+            });
+            EngineError::Sql(inner)
+        }
+        (error, _) => error,
+    }
+}
+
+/// Refuses rows with the same key, naming some.
+async fn unique_keys(shared: &Shared, node: &Node, keys: &UniqueKeys, stage: Option<StageId>) -> Result<(), Stopped> {
+    let overlay = stage.zip(node.relation.clone()).map(|(stage, name)| Overlay::Stage { name, stage });
+    let failed = |error| EngineError::Sql(Box::new(sql_error(&error, &keys.sql)));
+    let batches: Vec<_> = shared.engine.query(&keys.sql, overlay.as_slice()).await?.try_collect().await.map_err(failed)?;
+    let mut rows = Vec::new();
+    for batch in &batches {
+        rows.extend(json_rows(batch).map_err(|error| failed(error.into()))?);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let shown = |row: &Vec<serde_json::Value>| {
+        let (times, key) = row.split_last()?;
+        let key: Vec<String> = key.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
+        Some(format!("({}) {times} times", key.join(", ")))
+    };
+    let rows: Vec<String> = rows.iter().filter_map(shown).collect();
+    let message = format!("the query of `{}` yields rows with the same key ({})", node.name, keys.columns.join(", "));
+    Err(Stopped::Engine(EngineError::Diagnosed(Box::new(
+        Diagnostic::error(Code::DuplicateKey, message)
+            .at(node.span, format!("this {}", node.resource_type().name()))
+            .note(format!("for example {}", rows.join(", ")))
+            .help("make the key unique in the query"),
+    ))))
 }
 
 /// Runs the tests of a node over its staged rows; for a view, which has none, over its query.
@@ -225,6 +275,8 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
         relation: relation.clone(),
         input: TableInput::Overlaid { sql: query.rows, overlays: overlays.to_vec() },
         mode: WriteMode::Overwrite,
+        schema_change: SchemaChange::default(),
+        dedupe: None,
         columns: Vec::new(),
         settings: TableSettings::default(),
         label: CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() },

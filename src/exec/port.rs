@@ -36,6 +36,11 @@ impl Surroundings for EnginePort {
         Some(state.schema)
     }
 
+    async fn table(&self, node: &Node) -> Option<SchemaRef> {
+        let state = self.engine.relation(node.relation.as_ref()?).await.ok()??;
+        (state.kind == RelationKind::Table).then_some(state.schema)
+    }
+
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {
         if !self.queries {
             return Err(HostError::Deferred { reason: "it runs a query".into() });

@@ -149,6 +149,118 @@ impl Default for TestConfig {
     }
 }
 
+/// How the rows of an incremental model meet those that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IncrementalStrategy {
+    Append,
+    Merge,
+    DeleteInsert,
+    InsertOverwrite,
+    ReplaceWhere,
+    /// One that only a macro of the project can carry out, by name.
+    Other(String),
+}
+
+impl IncrementalStrategy {
+    /// The strategies that are there, as configs spell them.
+    pub const NAMES: [&'static str; 5] = ["append", "merge", "delete+insert", "insert_overwrite", "replace_where"];
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "append" => Self::Append,
+            "merge" => Self::Merge,
+            "delete+insert" | "delete_insert" => Self::DeleteInsert,
+            "insert_overwrite" | "insert+overwrite" => Self::InsertOverwrite,
+            "replace_where" => Self::ReplaceWhere,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Append => "append",
+            Self::Merge => "merge",
+            Self::DeleteInsert => "delete+insert",
+            Self::InsertOverwrite => "insert_overwrite",
+            Self::ReplaceWhere => "replace_where",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// What an incremental model does when its query yields other columns than its table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnSchemaChange {
+    #[default]
+    Ignore,
+    Fail,
+    AppendNewColumns,
+    SyncAllColumns,
+}
+
+/// The config of an incremental model. Conditions are SQL over the table's row and the new row, under their aliases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncrementalConfig {
+    pub strategy: IncrementalStrategy,
+    /// Empty where the model has no key.
+    pub unique_key: Vec<String>,
+    pub on_schema_change: OnSchemaChange,
+    pub predicates: Vec<String>,
+    pub merge_update_columns: Vec<String>,
+    pub merge_exclude_columns: Vec<String>,
+    pub matched_condition: Option<String>,
+    pub not_matched_condition: Option<String>,
+    pub not_matched_by_source_condition: Option<String>,
+    /// `delete`, or `update set column = value, ...`.
+    pub not_matched_by_source_action: Option<String>,
+    pub skip_matched_step: bool,
+    pub skip_not_matched_step: bool,
+    pub target_alias: String,
+    pub source_alias: String,
+    /// An `order by` list: the first row of each key stays.
+    pub dedupe: Option<String>,
+}
+
+/// How a snapshot notices that a row changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotStrategy {
+    /// By a column with the time of the last change.
+    Timestamp { updated_at: String },
+    /// By comparing columns; `None` compares all.
+    Check { columns: Option<Vec<String>> },
+}
+
+/// What a snapshot does with rows that are gone from its query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HardDeletes {
+    #[default]
+    Ignore,
+    Invalidate,
+    NewRecord,
+}
+
+/// The names of the columns that a snapshot adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotColumns {
+    pub scd_id: String,
+    pub updated_at: String,
+    pub valid_from: String,
+    pub valid_to: String,
+    pub is_deleted: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotConfig {
+    pub strategy: SnapshotStrategy,
+    pub unique_key: Vec<String>,
+    pub hard_deletes: HardDeletes,
+    /// SQL for the end of validity of current rows, NULL where absent.
+    pub valid_to_current: Option<String>,
+    pub columns: SnapshotColumns,
+}
+
 /// The merged config of a node. What Alluvium acts on is typed; `raw` keeps every key as the user wrote it, for
 /// `config.get`, selection by `config.` and the manifest.
 #[derive(Debug, Clone)]
@@ -174,6 +286,10 @@ pub struct NodeConfig {
     pub column_types: IndexMap<String, String>,
     /// Seeds only.
     pub delimiter: char,
+    /// Incremental models only.
+    pub incremental: Option<IncrementalConfig>,
+    /// Snapshots only; `None` for one whose config can't be read.
+    pub snapshot: Option<SnapshotConfig>,
     /// Data tests only.
     pub test: TestConfig,
     pub raw: serde_json::Map<String, Json>,

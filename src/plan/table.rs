@@ -2,7 +2,7 @@
 
 use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
-use crate::engine::{CommitLabel, FilesWrite, SeedInput, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode};
+use crate::engine::{CommitLabel, FilesWrite, SchemaChange, SeedInput, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode};
 use crate::manifest::{ConstraintKind, Node, NodeKind, RelationName};
 
 use super::PlanOptions;
@@ -13,6 +13,8 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
         relation: relation.clone(),
         input,
         mode: WriteMode::Overwrite,
+        schema_change: SchemaChange::default(),
+        dedupe: None,
         columns: contract_columns(node),
         settings: settings(node),
         label: label(node, options),

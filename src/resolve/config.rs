@@ -2,6 +2,8 @@
 //!
 //! The nearest wins; tags and hooks add up, `meta`, `tblproperties` and `column_types` merge by key, as in dbt.
 
+mod history;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
@@ -83,6 +85,8 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         external: external(&mut reader, &materialization),
         column_types: reader.text_map("column_types"),
         delimiter: delimiter(&mut reader),
+        incremental: history::incremental(&mut reader, &materialization),
+        snapshot: history::snapshot(&mut reader, &materialization),
         test: test_config(&mut reader),
         raw: values.raw(),
         materialization,

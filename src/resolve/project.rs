@@ -122,6 +122,12 @@ impl Project {
         super::nodes::inline(self, name, sql)
     }
 
+    /// Whether an incremental node is to be built from nothing: its own config wins over the command's.
+    #[must_use]
+    pub fn full_refresh(&self, node: &Node) -> bool {
+        node.config.full_refresh.unwrap_or_else(|| self.invocation.flags.get("full_refresh") == Some(&Json::Bool(true)))
+    }
+
     /// `target` as templates see it.
     #[must_use]
     pub fn target_json(&self) -> Json {

@@ -13,7 +13,7 @@ use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::{Value as Json, json};
 
-use super::super::{EngineError, Outcome, StageId, WriteMode};
+use super::super::{EngineError, Merge, Outcome, StageId, WriteMode};
 use super::external::StagedFiles;
 use super::store::StagingStore;
 use super::write::StagedTable;
@@ -134,23 +134,21 @@ async fn commit(staged: &StagedTable, engine: &LocalEngine) -> Result<u64, Engin
         None => staged.folder.builder(relation)?.build().map_err(reading)?,
     };
     let snapshot = staged.base.as_ref().map(|table| table.snapshot().map(DeltaTableState::snapshot)).transpose().map_err(reading)?;
+    let actions = actions(staged)?;
+    if let Some(version) = base_version(staged).filter(|_| actions.is_empty()) {
+        return Ok(version);
+    }
     let partition_by = staged.table.snapshot().map_err(reading)?.metadata().partition_columns().to_vec();
-    let overwrites = staged.mode == WriteMode::Overwrite;
-    let operation = DeltaOperation::Write {
-        mode: if overwrites { SaveMode::Overwrite } else { SaveMode::Append },
-        partition_by: (!partition_by.is_empty()).then_some(partition_by),
-        predicate: None,
-    };
     let mut properties = CommitProperties::default().with_metadata(metadata(staged));
-    if overwrites {
-        // An overwrite replaces what was there when it began, and a new table is version 0 or nothing: whatever another
-        // writer commits in between is a conflict, also what delta-rs would let pass.
+    if staged.mode != WriteMode::Append || staged.base.is_none() {
+        // What replaces rows replaces those that were there when it began, and a new table is version 0 or nothing:
+        // whatever another writer commits in between is a conflict, also what delta-rs would let pass.
         properties = properties.with_max_retries(0);
     }
-    let commit = CommitBuilder::from(properties).with_actions(actions(staged)?).build(
+    let commit = CommitBuilder::from(properties).with_actions(actions).build(
         snapshot.map(|snapshot| snapshot as &dyn TableReference),
         table.log_store(),
-        operation,
+        operation(staged, partition_by),
     );
     let prepared = commit.into_prepared_commit_future().await.map_err(|error| failure::writing(error, relation))?;
     match prepared.await {
@@ -164,6 +162,30 @@ async fn commit(staged: &StagedTable, engine: &LocalEngine) -> Result<u64, Engin
             Some(version) => Ok(version),
             None => Err(failure::writing(error, relation)),
         },
+    }
+}
+
+fn base_version(staged: &StagedTable) -> Option<u64> {
+    staged.base.as_ref().and_then(DeltaTable::version)
+}
+
+/// What the table's history calls the write.
+fn operation(staged: &StagedTable, partition_by: Vec<String>) -> DeltaOperation {
+    let partition_by = (!partition_by.is_empty()).then_some(partition_by);
+    let write = |mode, predicate| DeltaOperation::Write { mode, partition_by: partition_by.clone(), predicate };
+    let merge = |keys: &[String]| DeltaOperation::Merge {
+        predicate: None,
+        merge_predicate: Some(keys.iter().map(|key| format!("target.{key} <=> source.{key}")).collect::<Vec<_>>().join(" AND ")),
+        matched_predicates: Vec::new(),
+        not_matched_predicates: Vec::new(),
+        not_matched_by_source_predicates: Vec::new(),
+    };
+    match &staged.mode {
+        _ if staged.base.is_none() => write(SaveMode::Overwrite, None),
+        WriteMode::Overwrite | WriteMode::OverwritePartitions => write(SaveMode::Overwrite, None),
+        WriteMode::ReplaceWhere(condition) => write(SaveMode::Overwrite, Some(condition.clone())),
+        WriteMode::Append => write(SaveMode::Append, None),
+        WriteMode::Merge(Merge { keys, .. }) | WriteMode::DeleteInsert { keys, .. } => merge(keys),
     }
 }
 
@@ -187,7 +209,9 @@ async fn landed(staged: &StagedTable, engine: &LocalEngine) -> Option<u64> {
 fn metadata(staged: &StagedTable) -> HashMap<String, Json> {
     let mut metadata = staged.metadata.clone();
     let files = staged.actions.iter().filter(|action| matches!(action, Action::Add(_))).count();
-    metadata.insert("operationMetrics".into(), json!({ "numOutputRows": staged.rows.to_string(), "numFiles": files.to_string() }));
+    if !metadata.contains_key("operationMetrics") {
+        metadata.insert("operationMetrics".into(), json!({ "numOutputRows": staged.rows.to_string(), "numFiles": files.to_string() }));
+    }
     metadata
 }
 
@@ -230,7 +254,7 @@ fn changed(present: &Metadata, wanted: &Metadata) -> Option<Metadata> {
 }
 
 /// A protocol with the features of both; `None` where the table's own has all that is wanted.
-fn widened(present: &Protocol, wanted: &Protocol) -> Option<Protocol> {
+pub(super) fn widened(present: &Protocol, wanted: &Protocol) -> Option<Protocol> {
     let (present, wanted) = (serde_json::to_value(present).ok()?, serde_json::to_value(wanted).ok()?);
     let version = |value: &Json, key: &str| value.get(key).and_then(Json::as_u64).unwrap_or(1);
     let features = |value: &Json, key: &str| -> BTreeSet<String> {

@@ -25,6 +25,9 @@ use url::Url;
 
 use super::super::EngineError;
 use super::layout::LOG;
+
+/// The folder of a table that holds change data, as the Delta protocol names it.
+pub(super) const CHANGE_DATA: &str = "_change_data";
 use crate::base::{Code, Diagnostic};
 
 /// The store of a URI's root: scheme and host, without the path.
@@ -109,6 +112,8 @@ pub(super) enum Visible {
 pub(super) struct StagingStore {
     inner: ObjectStoreRef,
     log: Path,
+    /// Change data are staged as a table of their own, whose log never leaves the memory.
+    change_log: Path,
     table: Path,
     visible: Visible,
     /// The table's folder on a local disk, where folders stay when their last file goes.
@@ -125,6 +130,7 @@ impl StagingStore {
         Arc::new(Self {
             inner,
             log: table.clone().join(LOG),
+            change_log: table.clone().join(CHANGE_DATA).join(LOG),
             table,
             visible,
             local,
@@ -176,11 +182,14 @@ impl StagingStore {
     }
 
     fn in_log(&self, path: &Path) -> bool {
-        path.prefix_matches(&self.log)
+        path.prefix_matches(&self.log) || path.prefix_matches(&self.change_log)
     }
 
     /// Whether an entry of the real log is one that the stage sees.
     fn sees(&self, path: &Path) -> bool {
+        if path.prefix_matches(&self.change_log) {
+            return false;
+        }
         match self.visible {
             Visible::Nothing => !self.in_log(path),
             // The hint of the last checkpoint may point beyond what the stage sees; the listing is enough.
@@ -247,7 +256,8 @@ impl ObjectStore for StagingStore {
         let Some(prefix) = prefix.filter(|prefix| self.in_log(prefix)) else {
             return self.inner.list(prefix);
         };
-        let (log, visible) = (self.log.clone(), self.visible);
+        let visible = if prefix.prefix_matches(&self.change_log) { Visible::Nothing } else { self.visible };
+        let log = self.log.clone();
         let real = match visible {
             Visible::Nothing => stream::empty().boxed(),
             Visible::UpTo(version) => self

@@ -71,6 +71,13 @@ impl Tap {
     }
 }
 
+impl Tap {
+    /// The rows as a plan.
+    pub(super) fn into_plan(self) -> Arc<dyn ExecutionPlan> {
+        self.plan
+    }
+}
+
 impl fmt::Debug for Tap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tap")

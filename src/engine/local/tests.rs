@@ -4,8 +4,8 @@ use deltalake::arrow::array::RecordBatch;
 use futures::TryStreamExt as _;
 
 use super::super::{
-    CommitLabel, Engine, EngineError, Outcome, Overlay, StageId, Step, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
-    json_rows,
+    CommitLabel, Engine, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite,
+    WriteMode, json_rows,
 };
 use super::{EngineOptions, LocalEngine};
 use crate::manifest::RelationName;
@@ -30,7 +30,16 @@ fn name() -> RelationName {
 
 fn write(sql: &str, mode: WriteMode) -> TableWrite {
     let settings = TableSettings { change_feed: true, ..TableSettings::default() };
-    TableWrite { relation: name(), input: TableInput::Query(sql.into()), mode, columns: Vec::new(), settings, label: CommitLabel::default() }
+    TableWrite {
+        relation: name(),
+        input: TableInput::Query(sql.into()),
+        mode,
+        schema_change: SchemaChange::default(),
+        dedupe: None,
+        columns: Vec::new(),
+        settings,
+        label: CommitLabel::default(),
+    }
 }
 
 async fn stage(engine: &LocalEngine, write: TableWrite) -> Result<StageId, EngineError> {
@@ -94,7 +103,7 @@ async fn an_overwrite_that_another_writer_came_before_is_a_conflict() {
         let [ours, other] = &room.engines;
         put(ours, write("select 1 as n", WriteMode::Overwrite)).await.unwrap();
         let stage = stage(ours, write("select 2 as n", WriteMode::Overwrite)).await.unwrap();
-        put(other, write("select 9 as n", mode)).await.unwrap();
+        put(other, write("select 9 as n", mode.clone())).await.unwrap();
         let lost = ours.execute(&Step::Publish(stage)).await;
         assert!(matches!(lost, Err(EngineError::Conflict { .. })), "{mode:?}: {lost:?}");
         ours.execute(&Step::Dismiss(stage)).await.unwrap();

@@ -10,7 +10,7 @@ use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::provider_as_source;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use deltalake::datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use deltalake::datafusion::physical_expr::PhysicalExpr;
 use deltalake::datafusion::physical_expr::expressions::Column;
 use deltalake::datafusion::physical_plan::ExecutionPlan;
@@ -27,15 +27,16 @@ use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::Value as Json;
 
-use super::super::{CommitLabel, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
+use super::super::{CommitLabel, Dedupe, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
+use super::catalog::Bound;
 use super::schema::table_schema;
 use super::store::{StagingStore, Visible, scoped_runtime};
 use super::tap::{Gauge, Shape, Tap};
 use super::warehouse::Folder;
-use super::{LocalEngine, catalog, failure};
+use super::{LocalEngine, catalog, change, failure};
 use crate::base::Code;
 use crate::manifest::RelationName;
-use crate::sql::SqlError;
+use crate::sql::{SqlError, quote_ident};
 
 /// Rows that are written and not published.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub(super) struct StagedTable {
     /// The table as the write leaves it.
     pub(super) table: DeltaTable,
     pub(super) store: Arc<StagingStore>,
-    /// What the write would commit, without information about the commit.
+    /// What the write would commit, beside information about the commit.
     pub(super) actions: Vec<Action>,
     /// Information for the commit: where it came from, and the write's metrics.
     pub(super) metadata: HashMap<String, Json>,
@@ -57,10 +58,18 @@ pub(super) struct StagedTable {
 }
 
 /// The rows to write, planned.
-struct Rows {
-    plan: Arc<dyn ExecutionPlan>,
-    state: SessionState,
-    inputs: Vec<InputVersion>,
+pub(super) struct Rows {
+    pub(super) plan: Arc<dyn ExecutionPlan>,
+    pub(super) state: SessionState,
+    pub(super) inputs: Vec<InputVersion>,
+}
+
+/// What a write leaves in its stage.
+pub(super) struct Filled {
+    pub(super) table: DeltaTable,
+    pub(super) rows: u64,
+    pub(super) metadata: HashMap<String, Json>,
+    pub(super) actions: Vec<Action>,
 }
 
 /// Writes the rows of an input aside.
@@ -73,15 +82,12 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     if let Some(base) = &base {
         writable(base, &write.relation)?;
     }
-    let rows = rows(engine, &write.input).await?;
-    let schema = table_schema(&rows.plan.schema(), &write.columns, &write.relation)?;
-    names(&schema, &configuration(&write.settings, base.as_ref()), &write.relation)?;
-    let partition_by = partitions(&write.settings.partition_by, &schema, &write.relation)?;
+    let rows = rows(engine, write).await?;
     let folder = engine.warehouse.folder(&write.relation).await?;
-    let mode = if base.is_none() { WriteMode::Overwrite } else { write.mode };
-    let visible = match (mode, base.as_ref().and_then(DeltaTable::version)) {
-        (WriteMode::Append, Some(version)) => Visible::UpTo(version),
-        (WriteMode::Append | WriteMode::Overwrite, _) => Visible::Nothing,
+    let overwrites = base.is_none() || write.mode == WriteMode::Overwrite;
+    let visible = match base.as_ref().and_then(DeltaTable::version) {
+        Some(version) if !overwrites => Visible::UpTo(version),
+        Some(_) | None => Visible::Nothing,
     };
     let store = StagingStore::new(Arc::clone(&folder.store), folder.path.clone(), folder.local_path(), visible);
     let marker = folder.path.clone().join(format!("_staging-{}", uuid::Uuid::new_v4().simple()));
@@ -89,25 +95,53 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     let outcome = async {
         // On a local disk the log can't be read before the table's folder is there.
         store.put(&marker, "".into()).await.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
-        let first = match mode {
-            WriteMode::Append => open(&folder, &store, &write.relation).await?,
-            WriteMode::Overwrite => create(&folder, &store, &schema, &partition_by, write, base.as_ref()).await?,
-        };
-        let (table, rows, metadata) = fill(engine, rows, first, write).await?;
-        let actions = staged_actions(&table, visible, &write.relation).await?;
-        Ok::<_, EngineError>((table, rows, metadata, actions))
+        match &base {
+            Some(base) if !overwrites => Box::pin(change::stage(engine, rows, write, base, (&folder, &store))).await,
+            _ => overwrite(engine, rows, write, base.as_ref(), (&folder, &store)).await,
+        }
     };
     let outcome = outcome.await;
     engine.stages.end(&store);
     match outcome {
-        Ok((table, rows, metadata, actions)) => {
-            Ok(StagedTable { relation: write.relation.clone(), folder, mode, base, table, store, actions, metadata, rows, marker })
-        }
+        Ok(Filled { table, rows, metadata, actions }) => Ok(StagedTable {
+            relation: write.relation.clone(),
+            folder,
+            mode: write.mode.clone(),
+            base,
+            table,
+            store,
+            actions,
+            metadata,
+            rows,
+            marker,
+        }),
         Err(error) => {
             let _ = store.discard().await;
             Err(error)
         }
     }
+}
+
+/// A table of these rows and no others.
+async fn overwrite(
+    engine: &LocalEngine,
+    rows: Rows,
+    write: &TableWrite,
+    base: Option<&DeltaTable>,
+    place: (&Folder, &Arc<StagingStore>),
+) -> Result<Filled, EngineError> {
+    let unstored: &[String] = if let WriteMode::Merge(merge) = &write.mode { &merge.unstored } else { &[] };
+    let query = rows.plan.schema();
+    let stored = query.fields().iter().filter(|field| !unstored.iter().any(|name| name.eq_ignore_ascii_case(field.name()))).cloned();
+    let schema = table_schema(&Schema::new(stored.collect::<Vec<_>>()), &write.columns, &write.relation)?;
+    names(&schema, &configuration(&write.settings, base), &write.relation)?;
+    let partition_by = partitions(&write.settings.partition_by, &schema, &write.relation)?;
+    let table = create(place, &schema, &partition_by, write, base).await?;
+    let (target, _) = table_shape(&table, &write.relation)?;
+    let plan = in_order(rows.plan, &target, &write.relation)?;
+    let (table, count) = pour(engine, (plan, rows.state), table, write).await?;
+    let actions = staged_actions(&table, None, &write.relation).await?;
+    Ok(Filled { table, rows: count, metadata: label(&write.label, &rows.inputs), actions })
 }
 
 /// Refuses tables that a commit would be refused for, before anything is written.
@@ -117,12 +151,15 @@ fn writable(base: &DeltaTable, relation: &RelationName) -> Result<(), EngineErro
     Ok(())
 }
 
-async fn rows(engine: &LocalEngine, input: &TableInput) -> Result<Rows, EngineError> {
-    match input {
+async fn rows(engine: &LocalEngine, write: &TableWrite) -> Result<Rows, EngineError> {
+    match &write.input {
         TableInput::Query(_) | TableInput::Overlaid { .. } => {
-            let sql = query_text(input);
-            let overlays: &[Overlay] = if let TableInput::Overlaid { overlays, .. } = input { overlays } else { &[] };
-            let bound = catalog::bind_session(engine, sql, overlays).await?;
+            let sql = query_text(&write.input);
+            let overlays: &[Overlay] = if let TableInput::Overlaid { overlays, .. } = &write.input { overlays } else { &[] };
+            let mut bound = catalog::bind_session(engine, sql, overlays).await?;
+            if let Some(dedupe) = &write.dedupe {
+                bound.plan = one_a_key(&bound, dedupe)?;
+            }
             let plan = bound.state.create_physical_plan(&bound.plan).await.map_err(|error| failure::query(error, sql))?;
             Ok(Rows { plan, state: bound.state, inputs: bound.inputs })
         }
@@ -134,6 +171,31 @@ async fn rows(engine: &LocalEngine, input: &TableInput) -> Result<Rows, EngineEr
         }
     }
 }
+
+/// The query's rows, the first of each key in the wanted order.
+fn one_a_key(bound: &Bound, dedupe: &Dedupe) -> Result<LogicalPlan, EngineError> {
+    let noted = |error| match failure::query(error, &dedupe.order_by) {
+        EngineError::Sql(mut inner) => {
+            inner.range = None;
+            inner.notes.push(format!("in `dedupe`: order by {}", dedupe.order_by));
+            EngineError::Sql(inner)
+        }
+        other => other,
+    };
+    let schema = Arc::clone(bound.plan.schema());
+    let spelt = |text: &str| crate::sql::canonical(text, schema.fields().iter().map(|field| field.name().as_str()));
+    let keys: Vec<String> = dedupe.keys.iter().map(|key| quote_ident(key)).collect();
+    let ranked = format!("row_number() over (partition by {} order by {})", keys.join(", "), dedupe.order_by);
+    let bare = LogicalPlanBuilder::from(bound.plan.clone()).alias("rows").and_then(LogicalPlanBuilder::build).map_err(noted)?;
+    let rank = bound.state.create_logical_expr(&spelt(&ranked), bare.schema()).map_err(noted)?.alias(RANK);
+    let columns: Vec<Expr> = bare.schema().columns().into_iter().map(Expr::Column).collect();
+    let ranked = LogicalPlanBuilder::from(bare).window([rank]);
+    let first = ranked.and_then(|rows| rows.filter(ident(RANK).eq(lit(1_u64))));
+    first.and_then(|rows| rows.project(columns)).and_then(LogicalPlanBuilder::build).map_err(noted)
+}
+
+/// The column by which [`one_a_key`] picks rows.
+const RANK: &str = "__alluvium_rank";
 
 /// Refuses names of columns that Delta refuses, unless the table maps its columns.
 fn names(schema: &Schema, configuration: &HashMap<String, Option<String>>, relation: &RelationName) -> Result<(), EngineError> {
@@ -175,17 +237,15 @@ fn partitions(wanted: &[String], schema: &Schema, relation: &RelationName) -> Re
         .collect()
 }
 
-async fn open(folder: &Folder, store: &Arc<StagingStore>, relation: &RelationName) -> Result<DeltaTable, EngineError> {
+pub(super) async fn open(folder: &Folder, store: &Arc<StagingStore>, relation: &RelationName) -> Result<DeltaTable, EngineError> {
     let mut table = folder.builder_over(Arc::clone(store) as _, relation)?.build().map_err(|error| failure::reading(&error, relation))?;
     table.load().await.map_err(|error| failure::reading(&error, relation))?;
     Ok(table)
 }
 
 /// A new table in memory, with the schema to the letter.
-#[expect(clippy::too_many_arguments, reason = "where the table is and what it is to be; a struct would be taken apart at once")]
 async fn create(
-    folder: &Folder,
-    store: &Arc<StagingStore>,
+    (folder, store): (&Folder, &Arc<StagingStore>),
     schema: &SchemaRef,
     partition_by: &[String],
     write: &TableWrite,
@@ -241,19 +301,21 @@ fn delta_fields(schema: &SchemaRef, settings: &TableSettings, base: Option<&Delt
     Ok(converted.fields().map(commented).collect())
 }
 
-/// Streams the rows into a staged table.
-async fn fill(
+/// Streams rows, in the table's columns and their order, into a staged table.
+///
+/// # Errors
+/// If the rows fail, do not fit, or can't be written.
+pub(super) async fn pour(
     engine: &LocalEngine,
-    rows: Rows,
+    (plan, state): (Arc<dyn ExecutionPlan>, SessionState),
     table: DeltaTable,
     write: &TableWrite,
-) -> Result<(DeltaTable, u64, HashMap<String, Json>), EngineError> {
+) -> Result<(DeltaTable, u64), EngineError> {
     let gauge = Gauge::default();
     let (target, partition_by) = table_shape(&table, &write.relation)?;
-    let plan = in_order(rows.plan, &target, &write.relation)?;
     let shape = Shape { schema: target, relation: write.relation.short(), partition_by };
     let plan = logical(plan, shape, gauge.clone())?;
-    let state = SessionStateBuilder::new_from_existing(rows.state)
+    let state = SessionStateBuilder::new_from_existing(state)
         .with_runtime_env(scoped_runtime(&engine.runtime))
         .with_query_planner(DeltaPlanner::new())
         .build();
@@ -269,10 +331,10 @@ async fn fill(
         Some(cause) => failure::query(cause, query_text(&write.input)),
         None => failure::writing(error, &write.relation),
     })?;
-    Ok((table, gauge.rows(), label(&write.label, &rows.inputs)))
+    Ok((table, gauge.rows()))
 }
 
-fn query_text(input: &TableInput) -> &str {
+pub(super) fn query_text(input: &TableInput) -> &str {
     match input {
         TableInput::Query(sql) | TableInput::Overlaid { sql, .. } => sql,
         TableInput::Seed(_) => "",
@@ -316,7 +378,7 @@ fn logical(plan: Arc<dyn ExecutionPlan>, shape: Shape, gauge: Gauge) -> Result<L
 }
 
 /// What a commit says of where it came from.
-fn label(label: &CommitLabel, inputs: &[InputVersion]) -> HashMap<String, Json> {
+pub(super) fn label(label: &CommitLabel, inputs: &[InputVersion]) -> HashMap<String, Json> {
     let inputs: serde_json::Map<String, Json> = inputs.iter().map(|input| (input.relation.clone(), Json::from(input.version))).collect();
     let mut metadata = HashMap::from([("alluvium.inputs".to_owned(), Json::Object(inputs))]);
     if !label.run_id.is_empty() {
@@ -326,12 +388,12 @@ fn label(label: &CommitLabel, inputs: &[InputVersion]) -> HashMap<String, Json> 
     metadata
 }
 
-/// The actions of all staged commits, in order.
-async fn staged_actions(table: &DeltaTable, visible: Visible, relation: &RelationName) -> Result<Vec<Action>, EngineError> {
-    let first = match visible {
-        Visible::Nothing => 0,
-        Visible::UpTo(version) => version + 1,
-    };
+/// The actions of all commits behind a version, in order.
+///
+/// # Errors
+/// If one can't be read.
+pub(super) async fn staged_actions(table: &DeltaTable, behind: Option<u64>, relation: &RelationName) -> Result<Vec<Action>, EngineError> {
+    let first = behind.map_or(0, |version| version + 1);
     let mut actions = Vec::new();
     for version in first..=table.version().unwrap_or(0) {
         let bytes = table.log_store().read_commit_entry(version).await.map_err(|error| failure::reading(&error, relation))?;

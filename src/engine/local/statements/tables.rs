@@ -4,7 +4,7 @@ use deltalake::arrow::datatypes::{Field, SchemaRef};
 use deltalake::datafusion::sql::sqlparser::ast::{self, ColumnOption, TableConstraint};
 
 use super::super::super::{
-    CommitLabel, Engine as _, EngineError, Outcome, RelationKind, Step, TableColumn, TableInput, TableSettings, TableWrite, WriteMode,
+    CommitLabel, Engine as _, EngineError, Outcome, RelationKind, SchemaChange, Step, TableColumn, TableInput, TableSettings, TableWrite, WriteMode,
 };
 use super::super::{LocalEngine, catalog};
 use super::{existing, invalid, kind_of, relation_name, unknown, without_place};
@@ -41,6 +41,8 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
             relation,
             input: TableInput::Query(sql),
             mode: WriteMode::Overwrite,
+            schema_change: SchemaChange::default(),
+            dedupe: None,
             columns,
             settings: TableSettings::default(),
             label: label(),
@@ -108,7 +110,20 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
     let sql = insert_query(&schema, targets.get(..width).unwrap_or(&targets), &source);
     let mode = if insert.overwrite { WriteMode::Overwrite } else { WriteMode::Append };
     let columns = if insert.overwrite { columns_of(&schema) } else { Vec::new() };
-    write(engine, TableWrite { relation, input: TableInput::Query(sql), mode, columns, settings: TableSettings::default(), label: label() }).await
+    write(
+        engine,
+        TableWrite {
+            relation,
+            input: TableInput::Query(sql),
+            mode,
+            schema_change: SchemaChange::default(),
+            dedupe: None,
+            columns,
+            settings: TableSettings::default(),
+            label: label(),
+        },
+    )
+    .await
 }
 
 /// The columns of a table that can be written.

@@ -20,8 +20,8 @@ use futures::stream::BoxStream;
 use serde_json::Value as Json;
 
 use super::super::super::{
-    CommitLabel, Engine as _, EngineError, Outcome, Overlay, RelationKind, RelationState, StageId, Step, TableColumn, TableInput, TableSettings,
-    TableWrite, ViewWrite, WriteMode, json_rows,
+    CommitLabel, Engine as _, EngineError, Outcome, Overlay, RelationKind, RelationState, SchemaChange, StageId, Step, TableColumn, TableInput,
+    TableSettings, TableWrite, ViewWrite, WriteMode, json_rows,
 };
 use super::super::stage::Staged;
 use super::super::{EngineOptions, LocalEngine, write};
@@ -68,6 +68,8 @@ fn overwrite(table: &str, sql: &str) -> TableWrite {
         relation: name(table),
         input: TableInput::Query(sql.into()),
         mode: WriteMode::Overwrite,
+        schema_change: SchemaChange::default(),
+        dedupe: None,
         columns: Vec::new(),
         settings: TableSettings::default(),
         label: CommitLabel { run_id: "run-1".into(), node: format!("model.example.{table}") },
@@ -216,10 +218,13 @@ async fn appended_columns_meet_the_table_s_by_name() {
         build(&engine, append("t", "select 'two' as name, 2 as ID")).await;
         build(&engine, append("t", "select 'three' as name, 3 as id")).await;
         assert_eq!(rows(&engine, "select id, name from main.t order by id").await, r#"[1,"one"] [2,"two"] [3,"three"]"#);
-        let extra = stage(&engine, append("t", "select 4 as id, 'four' as name, true as flag")).await.unwrap_err();
-        assert_eq!(extra.to_string(), "the table `main.t` has no column `flag`");
+        let more = append("t", "select 4 as id, 'four' as name, true as flag");
+        let extra = stage(&engine, TableWrite { schema_change: SchemaChange::Fail, ..more.clone() }).await.unwrap_err();
+        assert_eq!(extra.to_string(), "the query of `main.t` yields other columns than the table has (3 and 2)");
         let missing = stage(&engine, append("t", "select 4 as id")).await.unwrap_err();
-        assert_eq!(missing.to_string(), "the rows for `main.t` have no column `Name`");
+        assert_eq!(missing.to_string(), "the query of `main.t` lacks columns that the table has: `Name`");
+        build(&engine, TableWrite { schema_change: SchemaChange::Append, ..more }).await;
+        assert_eq!(rows(&engine, "select id, name, flag from main.t where id > 2 order by id").await, r#"[3,"three",null] [4,"four",true]"#);
     }
 }
 
@@ -230,14 +235,14 @@ async fn staged_rows_are_for_audits_only_and_go_when_dismissed() {
     let before = room.files();
     for write in [overwrite("t", "select 5 as id, 'new' as more"), append("t", "select 6 as id"), overwrite("other", "select 7 as id")] {
         let relation = write.relation.clone();
-        let mode = write.mode;
+        let mode = write.mode.clone();
         let stage = stage(&room.engine, write).await.unwrap();
         let over = [Overlay::Stage { name: relation.clone(), stage }];
         let seen = rows_over(&room.engine, &format!("select id from {relation} order by id"), &over).await;
         let expected = match (relation.identifier.as_str(), mode) {
             ("other", _) => "[7]",
             (_, WriteMode::Overwrite) => "[5]",
-            (_, WriteMode::Append) => "[1] [6]",
+            (_, _) => "[1] [6]",
         };
         assert_eq!(seen, expected);
         assert_eq!(rows(&room.engine, "select id from main.t").await, "[1]");
