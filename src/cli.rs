@@ -153,6 +153,7 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,
         Command::Show(options) => inspect::show(&options, &global, invocation, streams).await,
         Command::Seed => build::build(build::Kind::Seed, &global, invocation, streams).await,
+        Command::Snapshot => build::build(build::Kind::Snapshot, &global, invocation, streams).await,
         Command::Run => build::build(build::Kind::Run, &global, invocation, streams).await,
         Command::Test => build::build(build::Kind::Test, &global, invocation, streams).await,
         Command::Build => build::build(build::Kind::Build, &global, invocation, streams).await,

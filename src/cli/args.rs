@@ -37,7 +37,9 @@ pub(crate) enum Command {
     Run,
     /// Run the selected data tests
     Test,
-    /// Seeds, models and tests together, in the order of the graph
+    /// Take the snapshots: note which rows changed
+    Snapshot,
+    /// Seeds, models, snapshots and tests together, in the order of the graph
     Build,
     /// Show rows of a model or of a query, without writing anything
     Show(ShowOptions),

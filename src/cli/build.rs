@@ -20,6 +20,7 @@ use crate::manifest::{Node, NodeId, ResourceType};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Seed,
+    Snapshot,
     Run,
     Test,
     Build,
@@ -29,6 +30,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Seed => "seed",
+            Self::Snapshot => "snapshot",
             Self::Run => "run",
             Self::Test => "test",
             Self::Build => "build",
@@ -38,6 +40,7 @@ impl Kind {
     fn takes(self, node: &Node) -> bool {
         match self {
             Self::Seed => node.resource_type() == ResourceType::Seed,
+            Self::Snapshot => node.resource_type() == ResourceType::Snapshot,
             Self::Run => node.resource_type() == ResourceType::Model,
             Self::Test => node.resource_type() == ResourceType::Test,
             Self::Build => matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test),
@@ -66,7 +69,7 @@ async fn carry_out(kind: Kind, global: &Global, session: &Session) -> Result<Exi
         session.events.send(&Event::NothingToDo);
     }
     let audits = match kind {
-        Kind::Run | Kind::Build => audits(&ready.project, &ready.dag, &selected, &named),
+        Kind::Run | Kind::Snapshot | Kind::Build => audits(&ready.project, &ready.dag, &selected, &named),
         Kind::Seed | Kind::Test => BTreeMap::new(),
     };
     let engine = session.project_engine(&ready.project).await?;

@@ -6,22 +6,52 @@ use super::args::Global;
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Event, files};
+use crate::load::ProjectPaths;
 
 pub(super) fn clean(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let cleaned = Session::start("clean", global, &invocation, streams).and_then(|session| {
         let ready = session.project()?;
-        let parsed = &ready.project.parsed;
-        for folder in &parsed.root.project.clean_targets {
+        let project = &ready.project.parsed.root.project;
+        for folder in &project.clean_targets {
             let path = session.project_dir.join(folder);
             if !is_inside(&path, &session.project_dir) {
-                return Err(session.fail(&format!("`{folder}` of clean-targets is not a folder inside of the project, so nothing more is removed")));
+                return Err(session.fail(&format!("`{folder}` of clean-targets is not a folder inside of the project, so nothing is removed")));
             }
+            let kept = kept_folders(&project.paths, &ready.project.target.warehouse);
+            if let Some((kept, what)) = kept.into_iter().find(|(kept, _)| overlap(&path, &session.project_dir.join(kept))) {
+                return Err(session.fail(&format!("`{folder}` of clean-targets would remove {what} (`{kept}`), so nothing is removed")));
+            }
+        }
+        for folder in &project.clean_targets {
+            let path = session.project_dir.join(folder);
             files::remove_dir(&path).map_err(|error| session.fail(&error.to_string()))?;
             session.events.send(&Event::Message { text: format!("Cleaned {folder}/"), info: true, node: None });
         }
         Ok(session.complete(Exit::Fine))
     });
     cleaned.unwrap_or_else(|Stop(exit)| exit)
+}
+
+/// Folders that hold what cannot be made again, and what that is.
+fn kept_folders<'a>(paths: &'a ProjectPaths, warehouse: &'a str) -> Vec<(&'a str, &'static str)> {
+    let ProjectPaths { models, seeds, snapshots, tests, analyses, macros, docs: _, assets } = paths;
+    let named = [
+        (models, "models"),
+        (seeds, "seeds"),
+        (snapshots, "snapshots"),
+        (tests, "tests"),
+        (analyses, "analyses"),
+        (macros, "macros"),
+        (assets, "assets"),
+    ];
+    let folders = named.into_iter().flat_map(|(folders, what)| folders.iter().map(move |folder| (folder.as_str(), what)));
+    folders.chain(std::iter::once((warehouse, "the warehouse")).filter(|(warehouse, _)| !warehouse.contains("://"))).collect()
+}
+
+/// Whether one of two folders lies below the other, or they are the same.
+fn overlap(one: &Path, other: &Path) -> bool {
+    let (one, other) = (files::absolute(one), files::absolute(other));
+    one.starts_with(&other) || other.starts_with(&one)
 }
 
 /// Whether a folder lies below another, links and `..` resolved.

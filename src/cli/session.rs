@@ -69,7 +69,7 @@ impl Session {
                     id: id.clone(),
                     run_started_at: started,
                     flags: flags(command, global),
-                    arguments: flags(command, global),
+                    arguments: arguments(command, global),
                 },
                 store_failures: global.store_failures,
             },
@@ -264,7 +264,8 @@ fn log_format(argument: LogFormatArgument) -> LogFormat {
     }
 }
 
-fn flags(command: &str, global: &Global) -> Json {
+/// The arguments of the command, as templates see them in `invocation_args_dict`.
+fn arguments(command: &str, global: &Global) -> Json {
     serde_json::json!({
         "which": command,
         "select": global.select,
@@ -276,6 +277,12 @@ fn flags(command: &str, global: &Global) -> Json {
         "quiet": global.quiet,
         "threads": global.threads,
     })
+}
+
+/// The same as `flags`, which spells them in capitals.
+fn flags(command: &str, global: &Global) -> Json {
+    let Json::Object(arguments) = arguments(command, global) else { return Json::Null };
+    Json::Object(arguments.into_iter().map(|(name, value)| (name.to_uppercase(), value)).collect())
 }
 
 pub(super) fn selection(global: &Global) -> Selection {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
-use super::Surroundings;
+use super::{Planner, Surroundings};
 use crate::base::{Code, Diagnostic, nearest};
-use crate::manifest::{Materialization, Node, SnapshotStrategy};
+use crate::manifest::{HardDeletes, IncrementalStrategy, Materialization, Node, OnSchemaChange, SnapshotConfig, SnapshotStrategy};
 use crate::resolve::Project;
+use crate::sql::SqlError;
 
 /// The schema of the node's own table, if this build adds to it.
 pub(super) async fn history(project: &Project, node: &Node, surroundings: &Arc<dyn Surroundings>) -> Option<SchemaRef> {
@@ -24,8 +25,98 @@ pub(super) async fn history(project: &Project, node: &Node, surroundings: &Arc<d
     }
 }
 
-/// Columns that the config of an incremental model or a snapshot names and its query does not yield.
-pub(super) fn unknown_columns(node: &Node, schema: &SchemaRef) -> Vec<Diagnostic> {
+/// The columns of the node's relation once it is built, as its readers see them.
+pub(super) fn relation_schema(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>) -> SchemaRef {
+    if let Some(config) = &node.config.snapshot {
+        return snapshot_schema(config, query, history);
+    }
+    match (&node.config.incremental, history) {
+        (Some(config), Some(history)) => match config.on_schema_change {
+            OnSchemaChange::Ignore | OnSchemaChange::Fail => Arc::clone(history),
+            OnSchemaChange::AppendNewColumns => with_columns(history, query.fields().iter().cloned()),
+            OnSchemaChange::SyncAllColumns => Arc::clone(query),
+        },
+        _ => Arc::clone(query),
+    }
+}
+
+fn snapshot_schema(config: &SnapshotConfig, query: &SchemaRef, history: Option<&SchemaRef>) -> SchemaRef {
+    let time = match &config.strategy {
+        SnapshotStrategy::Timestamp { updated_at } => {
+            query.fields().iter().find(|field| field.name().eq_ignore_ascii_case(updated_at)).map(|field| field.data_type().clone())
+        }
+        SnapshotStrategy::Check { .. } => None,
+    };
+    let time = time.unwrap_or(DataType::Timestamp(TimeUnit::Microsecond, None));
+    let names = &config.columns;
+    let mut own = vec![
+        Field::new(&names.scd_id, DataType::Utf8, true),
+        Field::new(&names.updated_at, time.clone(), true),
+        Field::new(&names.valid_from, time.clone(), true),
+        Field::new(&names.valid_to, time, true),
+    ];
+    if config.hard_deletes == HardDeletes::NewRecord {
+        own.push(Field::new(&names.is_deleted, DataType::Utf8, true));
+    }
+    with_columns(history.unwrap_or(query), query.fields().iter().cloned().chain(own.into_iter().map(Arc::new)))
+}
+
+/// A schema with those of the given columns that it lacks.
+fn with_columns(schema: &SchemaRef, more: impl Iterator<Item = FieldRef>) -> SchemaRef {
+    let mut fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
+    for field in more {
+        if !fields.iter().any(|known| known.name().eq_ignore_ascii_case(field.name())) {
+            fields.push(field);
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// What the config of an incremental model or a snapshot says about columns that its query does not yield, and conditions
+/// that do not plan.
+pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>, planner: &Planner) -> Vec<Diagnostic> {
+    let mut found = unknown_columns(node, query);
+    if let Some(text) = node.config.snapshot.as_ref().and_then(|config| config.valid_to_current.as_ref()) {
+        // It is the same for all rows, so it sees no column.
+        let wrong = planner.type_of(text, &[]).err();
+        found.extend(wrong.map(|error| wrong_condition(node, "dbt_valid_to_current", Some(text), *error)));
+    }
+    if let Some(config) = &node.config.incremental {
+        let (target, source) = (config.target_alias.as_str(), config.source_alias.as_str());
+        let both = [(target, history.unwrap_or(query)), (source, query)];
+        let mut check = |option: &str, text: Option<&String>, over: &[(&str, &SchemaRef)]| {
+            let wrong = text.and_then(|text| planner.wrong_condition(text, over));
+            found.extend(wrong.map(|error| wrong_condition(node, option, text, *error)));
+        };
+        match config.strategy {
+            IncrementalStrategy::Merge => {
+                config.predicates.iter().for_each(|predicate| check("incremental_predicates", Some(predicate), &both));
+                check("matched_condition", config.matched_condition.as_ref(), &both);
+                check("not_matched_condition", config.not_matched_condition.as_ref(), &both[1..]);
+                check("not_matched_by_source_condition", config.not_matched_by_source_condition.as_ref(), &both[..1]);
+            }
+            IncrementalStrategy::DeleteInsert => {
+                config.predicates.iter().for_each(|predicate| check("incremental_predicates", Some(predicate), &both));
+            }
+            IncrementalStrategy::ReplaceWhere => {
+                config.predicates.iter().for_each(|predicate| check("incremental_predicates", Some(predicate), &[(node.name.as_str(), query)]));
+            }
+            IncrementalStrategy::Append | IncrementalStrategy::InsertOverwrite | IncrementalStrategy::Other(_) => {}
+        }
+    }
+    found
+}
+
+fn wrong_condition(node: &Node, option: &str, text: Option<&String>, error: SqlError) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error(error.code, format!("`{option}` of `{}`: {}", node.name, error.message))
+        .at(node.span, format!("this {}", node.resource_type().name()));
+    diagnostic.notes.extend(text.map(|text| format!("it says: {text}")));
+    diagnostic.help = error.help;
+    diagnostic
+}
+
+/// Names of columns only: keys and times of snapshots may be expressions.
+fn unknown_columns(node: &Node, schema: &SchemaRef) -> Vec<Diagnostic> {
     let name = |option: &'static str, columns: &[String]| columns.iter().map(|column| (option, column.clone())).collect::<Vec<_>>();
     let mut wanted: Vec<(&'static str, String)> = Vec::new();
     if let Some(config) = &node.config.incremental {
@@ -43,6 +134,9 @@ pub(super) fn unknown_columns(node: &Node, schema: &SchemaRef) -> Vec<Diagnostic
     let known = || schema.fields().iter().map(|field| field.name().as_str());
     wanted
         .into_iter()
+        .filter(|(option, column)| {
+            node.config.snapshot.is_none() || *option == "check_cols" || column.chars().all(|c| c.is_alphanumeric() || c == '_')
+        })
         .filter(|(_, column)| !known().any(|name| name.eq_ignore_ascii_case(column)))
         .map(|(option, column)| {
             let help = nearest(&column, known())

@@ -24,6 +24,8 @@ pub struct CompiledNode {
     /// The query registered as a text, so that messages can quote it.
     pub file: Option<FileId>,
     /// What the query yields; `None` where a parent's schema is not known before a run.
+    pub query_schema: Option<SchemaRef>,
+    /// What the node's relation has for those who read it: the query's columns and what its history adds.
     pub schema: Option<SchemaRef>,
     /// The node's own table, if this build adds to it; `None` for a first build and a full refresh.
     pub history: Option<SchemaRef>,
@@ -115,6 +117,7 @@ fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
         id: node.id.clone(),
         sql: String::new(),
         file: None,
+        query_schema: schema.clone(),
         schema,
         history: None,
         macros: Vec::new(),
@@ -180,6 +183,7 @@ fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[Nod
         id: node.id.clone(),
         sql,
         file: Some(file),
+        query_schema: None,
         schema: None,
         history: None,
         macros: rendered.macros.iter().map(|id| id.as_str().to_owned()).collect(),
@@ -211,10 +215,11 @@ async fn prove(
     let Some(tables) = schemas(project, named, done, surroundings).await else { return Ok(()) };
     let schema = planner.schema_of(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?;
     let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema).into_iter().collect();
-    diagnostics.extend(super::history::unknown_columns(node, &schema));
+    diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
     diagnostics
         .extend(project.layers.check_columns(node, schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))))));
-    compiled.schema = Some(schema);
+    compiled.schema = Some(super::history::relation_schema(node, &schema, compiled.history.as_ref()));
+    compiled.query_schema = Some(schema);
     if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics) } else { Ok(()) }
 }
 

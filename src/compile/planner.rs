@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::arrow::datatypes::{DataType, Schema, SchemaRef};
 use deltalake::datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use deltalake::datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
-use deltalake::datafusion::common::TableReference;
+use deltalake::datafusion::common::{DFSchema, TableReference};
 use deltalake::datafusion::datasource::empty::EmptyTable;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use deltalake::datafusion::logical_expr::{ExprSchemable as _, LogicalPlan};
 use deltalake::datafusion::sql::parser::Statement;
 
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::resolve::Project;
-use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, session_state, sql_error};
+use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, session_state, sql_error, type_name};
 
 /// Plans queries of one project. Cheap to use many times.
 pub struct Planner {
@@ -61,6 +62,9 @@ impl Planner {
         let statement = self.parse(&spelt)?;
         let state = self.session_over(tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
         let plan = state.statement_to_plan(statement).await.map_err(|error| Box::new(sql_error(&error, sql)))?;
+        if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_)) {
+            return Err(Box::new(not_a_query(sql)));
+        }
         let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| Box::new(sql_error(&error, sql)))?;
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
@@ -70,6 +74,31 @@ impl Planner {
             ));
         }
         Ok(Arc::new(schema))
+    }
+
+    /// The type of an expression over rows of the given aliases and schemas.
+    pub(super) fn type_of(&self, text: &str, over: &[(&str, &SchemaRef)]) -> Result<DataType, Box<SqlError>> {
+        let columns = over.iter().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().as_str()));
+        let spelt = canonical(text, columns.chain(over.iter().map(|(alias, _)| *alias)).collect::<Vec<_>>());
+        let planned = || {
+            let mut known = DFSchema::empty();
+            for (alias, schema) in over {
+                known = known.join(&DFSchema::try_from_qualified_schema(TableReference::bare(*alias), schema)?)?;
+            }
+            self.base.create_logical_expr(&spelt, &known)?.get_type(&known)
+        };
+        planned().map_err(|error| Box::new(sql_error(&error, &spelt)))
+    }
+
+    /// What is wrong with a condition over such rows.
+    pub(super) fn wrong_condition(&self, text: &str, over: &[(&str, &SchemaRef)]) -> Option<Box<SqlError>> {
+        match self.type_of(text, over) {
+            Ok(DataType::Boolean | DataType::Null) => None,
+            Ok(other) => Some(Box::new(
+                SqlError::new(Code::SqlInvalid, format!("expected a condition, found {}", type_name(&other))).help("compare it with something"),
+            )),
+            Err(error) => Some(error),
+        }
     }
 
     fn session_over(&self, tables: &[(NamedTable, SchemaRef)]) -> deltalake::datafusion::common::Result<SessionState> {
@@ -93,6 +122,14 @@ impl Planner {
         let config = self.base.config().clone().with_default_catalog_and_schema(&self.database, &self.schema);
         Ok(SessionStateBuilder::new_from_existing(self.base.clone()).with_config(config).with_catalog_list(catalogs).build())
     }
+}
+
+/// Statements that change something have their place in hooks and in the `sql` command.
+fn not_a_query(sql: &str) -> SqlError {
+    let begin = sql.len() - sql.trim_start().len();
+    let word: String = sql.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
+    let error = SqlError::new(Code::SqlInvalid, format!("expected a query, found `{}`", word.to_lowercase())).help("write a select");
+    if word.is_empty() { error } else { error.range(begin..begin + word.len()) }
 }
 
 /// A name that stands twice in a schema, if letters' case is no difference, as in Delta.

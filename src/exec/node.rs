@@ -96,7 +96,7 @@ pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
 async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     let at = shared.events.now();
     let audits = shared.order.audits.get(&node.id).cloned().unwrap_or_default();
-    let query_schema = match (&node.config.materialization, &compiled.schema) {
+    let query_schema = match (&node.config.materialization, &compiled.query_schema) {
         (Materialization::Snapshot, None) => shared.engine.query(&compiled.sql, &[]).await.ok().map(|rows| rows.schema()),
         _ => None,
     };

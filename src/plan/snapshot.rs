@@ -31,7 +31,7 @@ pub(super) fn snapshot_write(
 ) -> Result<TableWrite, Box<Diagnostic>> {
     let wrong = |message: String| Box::new(Diagnostic::error(Code::ConfigType, message).at(node.span, "this snapshot"));
     let config = node.config.snapshot.as_ref().ok_or_else(|| wrong(format!("the config of the snapshot `{}` is not complete", node.name)))?;
-    let query = compiled.schema.as_ref().or(options.query_schema.as_ref());
+    let query = compiled.query_schema.as_ref().or(options.query_schema.as_ref());
     let query = query.ok_or_else(|| wrong(format!("the columns of the snapshot `{}` are not known", node.name)))?;
     if let Some(taken) = own_columns(config).into_iter().find(|own| query.fields().iter().any(|field| field.name().eq_ignore_ascii_case(own))) {
         return Err(Box::new(
@@ -74,7 +74,7 @@ pub(super) fn snapshot_write(
 /// The check that every row of the query has a key of its own.
 pub(super) fn unique_key(node: &Node, compiled: &CompiledNode, options: &PlanOptions) -> Option<UniqueKeys> {
     let config = node.config.snapshot.as_ref()?;
-    let query = compiled.schema.as_ref().or(options.query_schema.as_ref())?;
+    let query = compiled.query_schema.as_ref().or(options.query_schema.as_ref())?;
     let keys: Vec<String> = config.unique_key.iter().map(|key| term("", key, query)).collect();
     let keys = keys.join(", ");
     let sql = format!(
@@ -104,6 +104,7 @@ fn term(alias: &str, text: &str, schema: &SchemaRef) -> String {
 /// Microseconds, as tables have them: nanoseconds end in the year 2262.
 const TIMESTAMP: &str = "timestamp(6)";
 
+/// The type of a snapshot's times, as SQL.
 fn time_type(data_type: &DataType) -> String {
     match data_type {
         DataType::Timestamp(_, None) => TIMESTAMP.into(),
@@ -145,10 +146,15 @@ impl<'a> Texts<'a> {
             }
             SnapshotStrategy::Check { .. } => self.now.clone(),
         };
+        // A row without a time is a version of its own once, and never a change.
+        let dated = match &self.config.strategy {
+            SnapshotStrategy::Timestamp { updated_at } => format!("{} is not null", term("", updated_at, self.query)),
+            SnapshotStrategy::Check { .. } => "true".to_owned(),
+        };
         let columns: Vec<String> = self.query.fields().iter().map(|field| quote_ident(field.name())).collect();
         let keys = self.keys("", self.query);
         format!(
-            "select {}, {keys}, {changed_at} as \"__changed_at\", true as \"__there\" from (\n{}\n) as snapshot_query",
+            "select {}, {keys}, {changed_at} as \"__changed_at\", {dated} as \"__dated\", true as \"__there\" from (\n{}\n) as snapshot_query",
             columns.join(", "),
             self.sql
         )
@@ -162,8 +168,9 @@ impl<'a> Texts<'a> {
 
     /// The id of a version: of its key, the time of its change and, where that is another time, of its beginning.
     fn version_id(&self, alias: &str, changed_at: &str, begins: &str) -> String {
-        let mut parts: Vec<String> =
-            (0..self.config.unique_key.len()).map(|at| format!("coalesce(cast({alias}\"__key_{at}\" as varchar), '')")).collect();
+        // What separates the parts, and stands for NULL, is told apart from the same letters in a key.
+        let part = |at: usize| format!("coalesce(replace(replace(cast({alias}\"__key_{at}\" as varchar), '\\', '\\\\'), '|', '\\p'), '\\N')");
+        let mut parts: Vec<String> = (0..self.config.unique_key.len()).map(part).collect();
         parts.push(format!("coalesce(cast({changed_at} as varchar), '')"));
         if begins != changed_at {
             parts.push(format!("case when {begins} <> {changed_at} then cast({begins} as varchar) else '' end"));
@@ -281,7 +288,9 @@ impl<'a> Texts<'a> {
     fn changed(&self, history: &SchemaRef) -> String {
         let names = &self.config.columns;
         match &self.config.strategy {
-            SnapshotStrategy::Timestamp { .. } => format!("coalesce(new.\"__changed_at\" > old.{}, false)", quote_ident(&names.updated_at)),
+            SnapshotStrategy::Timestamp { .. } => {
+                format!("(new.\"__dated\" and coalesce(new.\"__changed_at\" > old.{}, true))", quote_ident(&names.updated_at))
+            }
             SnapshotStrategy::Check { columns } => {
                 let all: Vec<String> = self.query.fields().iter().map(|field| field.name().clone()).collect();
                 let compared = columns.as_ref().unwrap_or(&all).iter().map(|column| {

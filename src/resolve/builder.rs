@@ -88,6 +88,7 @@ impl Builder {
         let relations = self.relations();
         self.check_layers();
         self.check_access();
+        self.check_snapshots();
         self.check_types();
         self.finish(lookup, relations)
     }
@@ -208,6 +209,22 @@ impl Builder {
             );
         }
         relations
+    }
+
+    /// A snapshot reads rows that are there: of an ephemeral model only the last ones of its own query would be.
+    fn check_snapshots(&mut self) {
+        let snapshots = self.nodes.values().filter(|node| node.resource_type() == ResourceType::Snapshot);
+        let reads = snapshots.flat_map(|node| node.depends_on.iter().filter_map(|id| self.nodes.get(id)).map(move |read| (node, read)));
+        let ephemeral = reads.filter(|(_, read)| read.resource_type() == ResourceType::Model && read.relation.is_none());
+        let found: Vec<Diagnostic> = ephemeral
+            .map(|(snapshot, read)| {
+                let call = snapshot.refs.iter().find(|call| call.name == read.name).and_then(|call| call.span);
+                Diagnostic::error(Code::ConfigType, format!("the snapshot `{}` reads the ephemeral model `{}`", snapshot.name, read.name))
+                    .at(call.unwrap_or(snapshot.span), "referred to here")
+                    .help("make the model a view or a table")
+            })
+            .collect();
+        self.found.extend(found);
     }
 
     /// Who may refer to whom: private models are for their group, protected ones for their package.

@@ -125,7 +125,7 @@ impl Project {
     /// Whether an incremental node is to be built from nothing: its own config wins over the command's.
     #[must_use]
     pub fn full_refresh(&self, node: &Node) -> bool {
-        node.config.full_refresh.unwrap_or_else(|| self.invocation.flags.get("full_refresh") == Some(&Json::Bool(true)))
+        node.config.full_refresh.unwrap_or_else(|| self.invocation.flags.get("FULL_REFRESH") == Some(&Json::Bool(true)))
     }
 
     /// `target` as templates see it.

@@ -30,7 +30,13 @@ pub(super) struct Named<'a> {
 /// the alias or the name.
 pub(super) fn relation_name(facts: &Arc<Facts>, library: &MacroLibrary, named: &Named<'_>, found: &mut Vec<Diagnostic>) -> RelationName {
     let custom_schema = named.config.schema.as_deref().map(str::trim);
-    let schema = custom_schema.map_or_else(|| facts.schema.clone(), |custom| format!("{}_{custom}", facts.schema));
+    // `target_schema` of a snapshot is taken as it stands.
+    let as_it_stands = custom_schema.is_some() && !named.config.raw.contains_key("schema") && named.config.raw.contains_key("target_schema");
+    let schema = match custom_schema {
+        None => facts.schema.clone(),
+        Some(custom) if as_it_stands => custom.to_owned(),
+        Some(custom) => format!("{}_{custom}", facts.schema),
+    };
     let mut ask = |macro_name: &str, argument: &str, custom: Option<&str>, default: String| -> String {
         overridden(facts, library, named, (macro_name, argument), custom, found).unwrap_or(default)
     };

@@ -25,7 +25,8 @@ pub struct SessionOptions {
 #[must_use]
 pub fn session_state(options: &SessionOptions) -> SessionState {
     let mut config = SessionConfig::new()
-        .with_target_partitions(options.threads.max(1))
+        // DataFusion plans joins that spill only where there are several partitions.
+        .with_target_partitions(options.threads.max(if options.spilling_joins { 2 } else { 1 }))
         .with_information_schema(false)
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema("alluvium", "main");

@@ -130,11 +130,13 @@ impl Change<'_> {
         for predicate in &merge.predicates {
             on.push(self.condition("incremental_predicates", predicate, &both)?);
         }
+        let taken = self.taken(merge.matched.as_ref().map(|matched| &matched.update), &source.given)?;
+        let differs = self.differs(&target, &new, &taken);
         let matched = match &merge.matched {
             None => STAYS.to_string(),
-            Some(Matched { condition: None, .. }) => UPDATED.to_string(),
+            Some(Matched { condition: None, .. }) => format!("case when {differs} then {UPDATED} else {STAYS} end"),
             Some(Matched { condition: Some(condition), .. }) => {
-                format!("case when {} then {UPDATED} else {STAYS} end", self.condition("matched_condition", condition, &both)?)
+                format!("case when {} and {differs} then {UPDATED} else {STAYS} end", self.condition("matched_condition", condition, &both)?)
             }
         };
         let insert = match &merge.not_matched {
@@ -144,10 +146,23 @@ impl Change<'_> {
                 Some(condition) => self.condition("not_matched_condition", condition, &both[1..])?,
             }),
         };
-        let taken = self.taken(merge.matched.as_ref().map(|matched| &matched.update), &source.given)?;
         let (alone, assigned) = self.alone(merge.not_matched_by_source.as_ref(), &both[..1])?;
         let partly = taken.len() < self.after().fields().len();
         Ok(Checked { on: on.join(" and "), target, source: new, keys, matched, alone, insert, taken, assigned, partly })
+    }
+
+    /// Whether an update would change anything about an old row. Nested values are not compared: they count as changed.
+    fn differs(&self, target: &str, new: &str, taken: &[String]) -> String {
+        let mut compared = Vec::new();
+        for name in taken {
+            let before = self.layout.before.fields().iter().find(|field| same(field.name(), name));
+            match before {
+                Some(field) if field.data_type().is_nested() => return "true".into(),
+                Some(field) => compared.push(format!("{} is distinct from {}", of(new, name), of(target, field.name()))),
+                None => compared.push(format!("{} is not null", of(new, name))),
+            }
+        }
+        if compared.is_empty() { "false".into() } else { format!("(({}))", compared.join(") or (")) }
     }
 
     fn taken(&self, update: Option<&UpdateColumns>, given: &[String]) -> Result<Vec<String>, EngineError> {

@@ -125,7 +125,8 @@ impl Change<'_> {
             known = known.join(&schema).map_err(noted)?;
         }
         self.session.create_logical_expr(&spelt, &known).map_err(noted)?;
-        Ok(format!("({spelt})"))
+        // A comment at its end must not swallow what follows.
+        Ok(format!("({spelt}\n)"))
     }
 }
 
