@@ -68,8 +68,8 @@ impl Session {
                 invocation: TemplateInvocation {
                     id: id.clone(),
                     run_started_at: started,
-                    flags: flags(command, global),
-                    arguments: flags(command, global),
+                    flags: upper(&arguments(command, global)),
+                    arguments: arguments(command, global),
                 },
                 store_failures: global.store_failures,
             },
@@ -264,7 +264,13 @@ fn log_format(argument: LogFormatArgument) -> LogFormat {
     }
 }
 
-fn flags(command: &str, global: &Global) -> Json {
+/// `flags` of templates: the names in capitals, as dbt's are.
+fn upper(arguments: &Json) -> Json {
+    let pairs = arguments.as_object().into_iter().flatten();
+    pairs.map(|(name, value)| (name.to_uppercase(), value.clone())).collect()
+}
+
+fn arguments(command: &str, global: &Global) -> Json {
     serde_json::json!({
         "which": command,
         "select": global.select,

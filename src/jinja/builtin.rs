@@ -3,6 +3,7 @@
 /// Paths as diagnostics name them, and texts.
 pub(super) const FILES: &[(&str, &str)] = &[
     ("dbt/names.sql", include_str!("builtin/names.sql")),
+    ("dbt/relations.sql", include_str!("builtin/relations.sql")),
     ("dbt/types.sql", include_str!("builtin/types.sql")),
     ("dbt/tests.sql", include_str!("builtin/tests.sql")),
 ];

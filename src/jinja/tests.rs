@@ -103,6 +103,10 @@ impl TemplateHost for Host {
         Ok(format!("about {name}"))
     }
 
+    fn yaml(&self, text: &str) -> Option<Json> {
+        serde_json::from_str(text).ok()
+    }
+
     fn log(&self, message: &str, _: bool) {
         lock(&self.logs).push(message.to_owned());
     }
@@ -276,7 +280,30 @@ fn lists_and_dicts_can_be_changed() {
     );
     assert_eq!(text("{% if 'a' is in ['a'] %}y{% endif %}{% if 'a' not in ['b'] %}n{% endif %}"), "yn");
     assert_eq!(World::new(&[]).complaint("{% set l = [] %}{% do l.append(l) %}").1, "a list or dict can't contain itself");
-    assert_eq!(World::new(&[]).complaint("{% do var('days').append(1) %}").0, Code::JinjaUnsupported);
+    assert_eq!(World::new(&[]).complaint("{% do range(3).append(1) %}").0, Code::JinjaUnsupported);
+}
+
+#[test]
+fn adapters_methods_run_statements() {
+    let world = World::new(&[]);
+    world.text("{% do adapter.create_schema(this) %}{% do adapter.drop_relation(this) %}{% do adapter.truncate_relation(this) %}");
+    let wanted = [r#"create schema if not exists "db"."main""#, r#"drop view if exists "db"."main"."me""#, r#"delete from "db"."main"."me""#];
+    assert_eq!(*lock(&world.host.queries), wanted);
+    let parsing = World::new(&[]).parsing();
+    parsing.text("{% do adapter.create_schema(this) %}{% do adapter.rename_relation(this, this) %}{{ adapter.execute('x')[1].rows | length }}");
+    assert!(lock(&parsing.host.queries).is_empty());
+}
+
+#[test]
+fn operators_mean_what_pythons_do() {
+    assert_eq!(
+        text("{{ '%s-%02d' % ('a', 7) }} {{ 7 % 3 }} {{ -7 % 3 }} {{ 7.5 % 2 }} {{ 2 * 7 % 4 }} {% set x = 9 %}{{ x % 2 == 1 }}"),
+        "a-07 1 2 1.5 2 True"
+    );
+    let dates = "{% set d = modules.datetime.date(2024, 1, 31) %}{{ d + modules.datetime.timedelta(days=1) }} {{ (d - d).days }} {{ [1 + 2 - 1, 'a' + 'b'] }}";
+    assert_eq!(text(dates), "2024-02-01 0 [2, 'ab']");
+    assert_eq!(World::new(&[]).complaint("{{ '%d' % 'x' }}").0, Code::JinjaRuntime);
+    assert_eq!(World::new(&[]).complaint("{{ run_started_at + 1 }}").0, Code::JinjaRuntime);
 }
 
 #[test]
@@ -399,8 +426,7 @@ fn the_adapter_answers() {
         text("{{ adapter.quote('a') }} {{ api.Relation.create(schema='s', identifier='t') }} {{ adapter.type() }}"),
         r#""a" "s"."t" alluvium"#
     );
-    assert_eq!(World::new(&[]).complaint("{{ adapter.drop_schema(this) }}").1, "`adapter.drop_schema()` is not available in alluvium yet");
-    assert_eq!(World::new(&[]).complaint("{{ toyaml(1) }}").0, Code::JinjaUnsupported);
+    assert_eq!(World::new(&[]).complaint("{{ adapter.alter_schema(this) }}").1, "`adapter.alter_schema()` is not available in alluvium yet");
     assert_eq!(World::new(&[("root", "{% macro m() %}{{ dbt.datediffs() }}{% endmacro %}")]).complaint("{{ m() }}").0, Code::JinjaUnsupported);
 }
 
