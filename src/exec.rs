@@ -4,6 +4,7 @@
 //! nothing (events do).
 
 mod audit;
+mod hooks;
 mod node;
 mod port;
 mod queue;
@@ -11,6 +12,7 @@ mod run;
 mod verdict;
 
 pub use audit::audits;
+pub use hooks::RunHooks;
 pub use port::EnginePort;
 pub use queue::{RunOrder, run_order};
 pub use run::{RunOptions, RunReport, run};

@@ -9,6 +9,7 @@ use deltalake::arrow::array::AsArray;
 use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
+use super::hooks::{When, run_node_hooks};
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
 use crate::base::{Diagnostic, Event, NodeOutcome};
@@ -99,11 +100,26 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         Ok(plan) => plan,
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
     };
+    if let Err(diagnostics) = run_node_hooks(shared, node, When::Before).await {
+        return Ended::failed(diagnostics, at);
+    }
+    let ended = build_steps(shared, node, compiled, &plan.steps).await;
+    if ended.outcome != NodeOutcome::Success {
+        return ended;
+    }
+    match run_node_hooks(shared, node, When::After).await {
+        Ok(()) => ended,
+        Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
+    }
+}
+
+async fn build_steps(shared: &Shared, node: &Node, compiled: &CompiledNode, steps: &[PlanStep]) -> Ended {
+    let at = shared.events.now();
     let mut attempt = 0;
     loop {
         attempt += 1;
         let mut ended = Ended::new(NodeOutcome::Success, "", at);
-        match carry_out(shared, node, compiled, &plan.steps, &mut ended).await {
+        match carry_out(shared, node, compiled, steps, &mut ended).await {
             Ok(()) => return ended,
             Err(Stopped::Engine(EngineError::Conflict { .. })) if attempt < ATTEMPTS => pause(attempt).await,
             Err(Stopped::Engine(error)) => return Ended { audits: ended.audits, ..engine_failure(node, compiled, error, at) },

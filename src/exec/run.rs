@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::hooks::{self, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::{EnginePort, RunOrder};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
@@ -28,6 +29,7 @@ pub struct RunOptions {
     pub target: String,
     /// Where the compiled SQL of a node can be read, for messages about failures.
     pub compiled_path: Arc<dyn Fn(&Node) -> String + Send + Sync>,
+    pub hooks: RunHooks,
 }
 
 /// What a run came to.
@@ -50,7 +52,7 @@ pub(super) struct Shared {
     planner: Planner,
     /// What was compiled during the run, because it had to wait for its parents.
     late: Mutex<BTreeMap<NodeId, Compilation>>,
-    surroundings: Arc<dyn Surroundings>,
+    pub surroundings: Arc<dyn Surroundings>,
 }
 
 impl Shared {
@@ -118,7 +120,13 @@ pub async fn run(
     let planner = Planner::new(&compiled.project);
     let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings });
     let mut queue = Queue::new(Arc::clone(&shared), total);
+    if queue.total > 0 {
+        hooks::run_start(&shared, &mut queue.totals).await;
+    }
     queue.work(&cancel).await;
+    if queue.total > 0 && !cancel.is_cancelled() {
+        hooks::run_end(&shared, &queue.results, &mut queue.totals).await;
+    }
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
     let report = RunReport { results: queue.results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled() };
     events.send(&Event::RunFinished { totals: report.totals, elapsed_seconds });
