@@ -9,6 +9,7 @@ mod node;
 mod port;
 mod queue;
 mod run;
+mod staged;
 mod verdict;
 
 pub use audit::audits;

@@ -194,10 +194,11 @@ async fn audit(
 ) -> Result<(), Stopped> {
     let Some(name) = node.relation.clone() else { return Ok(()) };
     let overlay = match stage {
-        Some(stage) => Overlay::Stage { name, stage },
-        None => Overlay::Query { name, sql: compiled.sql.clone() },
+        Some(stage) => Overlay::Stage { name: name.clone(), stage },
+        None => Overlay::Query { name: name.clone(), sql: compiled.sql.clone() },
     };
     let overlays = [overlay];
+    shared.staged.note(shared.engine.as_ref(), &name, &overlays).await;
     ended.audits.clear();
     let mut failed = Vec::new();
     for test in tests.iter().filter_map(|id| shared.compiled.project.nodes.get(id)) {
@@ -213,6 +214,7 @@ async fn audit(
         }
         ended.audits.push((test.id.clone(), result, started));
     }
+    shared.staged.forget(&name);
     match failed.len() {
         0 => Ok(()),
         1 => Err(Stopped::Audit(format!("not published: the audit {} failed", failed.join(", ")))),

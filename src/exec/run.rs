@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hooks::{self, RunHooks};
 use super::node::{Ended, result, run_node};
+use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_node};
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     /// What was compiled during the run, because it had to wait for its parents.
     late: Mutex<BTreeMap<NodeId, Compilation>>,
     pub surroundings: Arc<dyn Surroundings>,
+    /// The same, to tell it of what is staged.
+    pub staged: Arc<StagedPort>,
 }
 
 impl Shared {
@@ -115,10 +118,12 @@ pub async fn run(
     let began = events.now();
     let total = order.nodes.len() + order.audits.values().map(Vec::len).sum::<usize>();
     events.send(&Event::RunStarted { threads: options.threads, target: options.target.clone(), total });
-    let surroundings: Arc<dyn Surroundings> =
+    let published: Arc<dyn Surroundings> =
         Arc::new(EnginePort { engine: Arc::clone(&engine), events: events.clone(), runtime: Handle::current(), queries: true });
     let planner = Planner::new(&compiled.project);
-    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings });
+    let staged = Arc::new(StagedPort::new(published));
+    let surroundings: Arc<dyn Surroundings> = Arc::<StagedPort>::clone(&staged);
+    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings, staged });
     let mut queue = Queue::new(Arc::clone(&shared), total);
     if queue.total > 0 {
         hooks::run_start(&shared, &mut queue.totals).await;
