@@ -14,6 +14,9 @@ use super::relation::Relation;
 use super::session::{lock, session_of};
 use crate::base::{Code, Diagnostic, nearest};
 
+/// The most steps that a template may take: some seconds of work, and far from what any template needs.
+const STEPS: u64 = 100_000_000;
+
 /// An environment. While parsing, attributes of undefined values are undefined again, as in dbt.
 pub(super) fn environment(executing: bool) -> Environment<'static> {
     let mut environment = Environment::new();
@@ -21,6 +24,7 @@ pub(super) fn environment(executing: bool) -> Environment<'static> {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_formatter(print);
     environment.set_debug(false);
+    environment.set_fuel(Some(STEPS));
     environment.set_auto_reload(false);
     if executing {
         environment.set_unknown_method_callback(python_method);
