@@ -589,3 +589,67 @@ fn the_engine_writes_slices_of_the_source() {
     template.render_captured_to((), &mut spy).unwrap();
     assert_eq!(spy.1, [(0, 2), (17, 2)]);
 }
+
+/// Templates made of pieces in any order: they render or say what is wrong, and nothing breaks.
+#[test]
+fn any_template_ends_with_a_text_or_a_diagnostic() {
+    const PIECES: [&str; 40] = [
+        "{{ ",
+        " }}",
+        "{% ",
+        " %}",
+        "{%- ",
+        " -%}",
+        "set x = ",
+        "x",
+        "for i in ",
+        "{% endfor %}",
+        "{% if ",
+        "{% endif %}",
+        "[1, 'a']",
+        "{'k': 2}",
+        "(",
+        ")",
+        "[",
+        "]",
+        " + ",
+        " - ",
+        " % ",
+        "'%s'",
+        " | join(',')",
+        " | sort",
+        ".append(x)",
+        ".items()",
+        " ~ ",
+        "ref('a')",
+        "run_query('q')",
+        ".rows[0]",
+        "modules.datetime.date(2024, 1, 1)",
+        "modules.datetime.timedelta(1)",
+        "context",
+        "{% do ",
+        "{% macro m(a) %}",
+        "{% endmacro %}",
+        "m(",
+        ", ",
+        "é",
+        "{# # ",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % 1000).unwrap_or_default()
+    };
+    let (running, parsing) = (World::new(&[]), World::new(&[]).parsing());
+    for _ in 0..1500 {
+        let template: String = (0..next() % 14).map(|_| PIECES[next() % PIECES.len()]).collect();
+        for world in [&running, &parsing] {
+            if let Err(RenderFailure::Diagnostics(found)) = world.try_render(&template) {
+                assert_ne!(found[0].message, "the template engine can't run this template", "{template}");
+                assert!(found[0].primary_span().is_some(), "no place: {template}");
+            }
+        }
+    }
+}
