@@ -11,6 +11,7 @@ mod init;
 mod inspect;
 mod logfile;
 mod narrate;
+mod operation;
 mod output;
 mod record;
 mod session;
@@ -152,6 +153,7 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Ls(options) => inspect::ls(&options, &global, invocation, streams),
         Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,
         Command::Show(options) => inspect::show(&options, &global, invocation, streams).await,
+        Command::RunOperation(options) => operation::run_operation(&options, &global, invocation, streams).await,
         Command::Seed => build::build(build::Kind::Seed, &global, invocation, streams).await,
         Command::Snapshot => build::build(build::Kind::Snapshot, &global, invocation, streams).await,
         Command::Run => build::build(build::Kind::Run, &global, invocation, streams).await,

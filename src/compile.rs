@@ -11,6 +11,7 @@ mod history;
 mod host;
 mod node;
 mod planner;
+mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 pub use ephemeral::cte_name;
 pub use node::{CompiledNode, compile_node};
 pub use planner::Planner;
+pub use script::{ScriptText, render_operation, render_script};
 
 use crate::base::Diagnostic;
 use crate::graph::Dag;

@@ -4,13 +4,16 @@
 //! nothing (events do).
 
 mod audit;
+mod hooks;
 mod node;
 mod port;
 mod queue;
 mod run;
+mod staged;
 mod verdict;
 
 pub use audit::audits;
+pub use hooks::RunHooks;
 pub use port::EnginePort;
 pub use queue::{RunOrder, run_order};
 pub use run::{RunOptions, RunReport, run};

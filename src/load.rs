@@ -35,7 +35,7 @@ pub use packages::ParsedPackage;
 pub use project::{ConfigTrees, DispatchDecl, ProjectDialect, ProjectFile, ProjectPaths};
 pub use reader::MapReader;
 pub use target::{Secret, Target, TargetOrigin, load_target};
-pub use yaml::{Yaml, YamlValue, parse_yaml};
+pub use yaml::{Yaml, YamlValue, parse_yaml, yaml_json};
 
 use crate::base::{Diagnostic, Diagnostics, Sources};
 

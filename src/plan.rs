@@ -63,7 +63,6 @@ pub struct NodePlan {
 /// With a diagnostic if the materialization or a setting is not there yet.
 pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) -> Result<NodePlan, Box<Diagnostic>> {
     let Some(relation) = &node.relation else { return Ok(NodePlan::default()) };
-    refuse_hooks(node)?;
     let mut steps = Vec::new();
     match &node.config.materialization {
         Materialization::View => {
@@ -95,24 +94,6 @@ pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) ->
     }
     steps.push(PlanStep::Publish);
     Ok(NodePlan { steps })
-}
-
-/// Hooks are SQL that the user counts on, so a node is not built without them.
-fn refuse_hooks(node: &Node) -> Result<(), Box<Diagnostic>> {
-    let set = |key: &str| {
-        node.config
-            .raw
-            .get(key)
-            .is_some_and(|value| !value.is_null() && value.as_array().is_none_or(|hooks| !hooks.is_empty()) && value.as_str() != Some(""))
-    };
-    match ["pre_hook", "pre-hook", "post_hook", "post-hook"].into_iter().find(|key| set(key)) {
-        None => Ok(()),
-        Some(key) => Err(Box::new(
-            Diagnostic::error(Code::NotAvailable, format!("`{key}` is not available yet, so `{}` can't be built", node.name))
-                .at(node.span, "this node has a hook")
-                .help("take the hook out to build without it"),
-        )),
-    }
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]

@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Snapshot,
     /// Seeds, models, snapshots and tests together, in the order of the graph
     Build,
+    /// Call a macro, which may run statements
+    RunOperation(OperationOptions),
     /// Show rows of a model or of a query, without writing anything
     Show(ShowOptions),
     /// Remove the target folder and what else clean-targets names
@@ -128,6 +130,16 @@ pub(crate) struct CompileOptions {
     /// Compile this SQL in the place of a model
     #[arg(long, value_name = "SQL")]
     pub inline: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OperationOptions {
+    /// Name of the macro, as `macro` or `package.macro`
+    #[arg(value_name = "MACRO")]
+    pub name: String,
+    /// Arguments by name as YAML, e.g. '{days: 10}'
+    #[arg(long, value_name = "YAML")]
+    pub args: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -9,10 +9,10 @@ use super::args::Global;
 use super::session::{Ready, Session, Stop, cancel_on_interrupt, selection};
 use super::{Exit, Invocation, Streams, artifacts};
 use crate::artifacts::compiled_path;
-use crate::base::{Code, Diagnostic, Event};
+use crate::base::{Code, Diagnostic, Event, Spanned};
 use crate::compile::{CompiledProject, Surroundings, compile};
 use crate::engine::Engine;
-use crate::exec::{EnginePort, RunOptions, RunReport, audits, run, run_order};
+use crate::exec::{EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
 use crate::graph::select;
 use crate::manifest::{Node, NodeId, ResourceType};
 
@@ -61,10 +61,11 @@ pub(super) async fn build(kind: Kind, global: &Global, invocation: Invocation, s
 
 async fn carry_out(kind: Kind, global: &Global, session: &Session) -> Result<Exit, Stop> {
     let ready = session.project()?;
-    refuse_hooks(session, &ready)?;
     session.events.send(&Event::Found { counts: counts(&ready) });
     let named = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
     let selected: BTreeSet<NodeId> = named.iter().filter(|id| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node))).cloned().collect();
+    // Set once, here; a command selects once.
+    let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     if selected.is_empty() {
         session.events.send(&Event::NothingToDo);
     }
@@ -110,6 +111,7 @@ async fn execute(
         fail_fast: global.fail_fast,
         run_id: session.id.clone(),
         target: target.name.clone(),
+        hooks: run_hooks(ready),
         compiled_path: Arc::new(move |node| shown.join(compiled_path(node)).to_string_lossy().replace('\\', "/")),
     };
     run(Arc::clone(compiled), order, engine, session.events.clone(), options, cancel_on_interrupt()).await
@@ -135,20 +137,16 @@ pub(super) fn refuse_broken_rules(session: &Session, compiled: &CompiledProject)
     if broken.is_empty() { Ok(()) } else { Err(session.report(&broken)) }
 }
 
-/// Hooks of the run are SQL that the user counts on, so a run without them is refused.
-fn refuse_hooks(session: &Session, ready: &Ready) -> Result<(), Stop> {
-    let project = &ready.project.parsed.root.project;
-    let named = [("on-run-start", &project.on_run_start), ("on-run-end", &project.on_run_end)];
-    let found: Vec<Diagnostic> = named
-        .into_iter()
-        .filter_map(|(key, hooks)| Some((key, hooks.first()?)))
-        .map(|(key, hook)| {
-            Diagnostic::error(Code::NotAvailable, format!("`{key}` is not available yet"))
-                .at(hook.span, "this hook")
-                .help("take it out to build without it")
-        })
-        .collect();
-    if found.is_empty() { Ok(()) } else { Err(session.report(&found)) }
+/// Hooks of the packages in the order of their names, then those of the project.
+fn run_hooks(ready: &Ready) -> RunHooks {
+    let parsed = &ready.project.parsed;
+    let mut hooks = RunHooks::default();
+    for package in parsed.packages.iter().chain([&parsed.root]) {
+        let named = |texts: &[Spanned<String>]| texts.iter().map(|text| (package.name.clone(), text.clone())).collect::<Vec<_>>();
+        hooks.start.extend(named(&package.project.on_run_start));
+        hooks.end.extend(named(&package.project.on_run_end));
+    }
+    hooks
 }
 
 pub(super) fn counts(ready: &Ready) -> Vec<(String, usize)> {

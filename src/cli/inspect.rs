@@ -103,6 +103,7 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
         let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
         (ready, selected)
     };
+    let _ = ready.project.selected.set(wanted.iter().map(ToString::to_string).collect());
     let engine = session.project_engine(&ready.project).await?;
     let compiled = compile_with(session, &ready, &wanted, &engine).await;
     refuse_broken_rules(session, &compiled)?;

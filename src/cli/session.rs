@@ -68,7 +68,7 @@ impl Session {
                 invocation: TemplateInvocation {
                     id: id.clone(),
                     run_started_at: started,
-                    flags: flags(command, global),
+                    flags: upper(&arguments(command, global)),
                     arguments: arguments(command, global),
                 },
                 store_failures: global.store_failures,
@@ -264,6 +264,12 @@ fn log_format(argument: LogFormatArgument) -> LogFormat {
     }
 }
 
+/// `flags` of templates: the names in capitals, as dbt's are.
+fn upper(arguments: &Json) -> Json {
+    let pairs = arguments.as_object().into_iter().flatten();
+    pairs.map(|(name, value)| (name.to_uppercase(), value.clone())).collect()
+}
+
 /// The arguments of the command, as templates see them in `invocation_args_dict`.
 fn arguments(command: &str, global: &Global) -> Json {
     serde_json::json!({
@@ -277,12 +283,6 @@ fn arguments(command: &str, global: &Global) -> Json {
         "quiet": global.quiet,
         "threads": global.threads,
     })
-}
-
-/// The same as `flags`, which spells them in capitals.
-fn flags(command: &str, global: &Global) -> Json {
-    let Json::Object(arguments) = arguments(command, global) else { return Json::Null };
-    Json::Object(arguments.into_iter().map(|(name, value)| (name.to_uppercase(), value)).collect())
 }
 
 pub(super) fn selection(global: &Global) -> Selection {

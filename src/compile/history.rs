@@ -25,6 +25,11 @@ pub(super) async fn history(project: &Project, node: &Node, surroundings: &Arc<d
     }
 }
 
+/// What `is_incremental()` says to a node's hooks.
+pub(super) async fn is_incremental(project: &Project, node: &Node, surroundings: &Arc<dyn Surroundings>) -> bool {
+    node.config.materialization == Materialization::Incremental && history(project, node, surroundings).await.is_some()
+}
+
 /// The columns of the node's relation once it is built, as its readers see them.
 pub(super) fn relation_schema(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>) -> SchemaRef {
     if let Some(config) = &node.config.snapshot {

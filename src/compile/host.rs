@@ -76,8 +76,12 @@ impl TemplateHost for NodeHost {
         self.project.variables.get(self.package(), name)
     }
 
+    /// As in dbt, what builds nothing still has a name.
     fn this(&self) -> Option<RelationName> {
-        self.node()?.relation.clone()
+        let node = self.node()?;
+        let target = &self.project.target;
+        let named = || RelationName::new(target.database.as_str(), target.schema.as_str(), node.config.alias.as_deref().unwrap_or(&node.name));
+        Some(node.relation.clone().unwrap_or_else(named))
     }
 
     fn target(&self) -> Json {
@@ -114,6 +118,14 @@ impl TemplateHost for NodeHost {
 
     fn doc(&self, package: Option<&str>, name: &str) -> Result<String, HostError> {
         self.project.find_doc(package.unwrap_or(self.package()), name).map_err(HostError::from)
+    }
+
+    fn yaml(&self, text: &str) -> Option<Json> {
+        crate::load::yaml_json(text)
+    }
+
+    fn selected_resources(&self) -> Vec<String> {
+        self.project.selected.get().cloned().unwrap_or_default()
     }
 
     fn log(&self, message: &str, info: bool) {

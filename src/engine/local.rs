@@ -90,6 +90,10 @@ pub struct LocalEngine {
     pub(super) runtime: Arc<RuntimeEnv>,
 }
 
+/// Under a memory limit, a batch has one row for so many bytes of it, but never fewer rows than these.
+const BYTES_PER_BATCH_ROW: usize = 128 << 10;
+const SMALLEST_BATCH: usize = 512;
+
 impl LocalEngine {
     /// Opens a warehouse. Nothing is read or written yet.
     ///
@@ -115,6 +119,8 @@ impl LocalEngine {
             let share = usize::try_from(limit).unwrap_or(usize::MAX) / (16 * self.options.threads.max(1));
             let execution = &mut state.config_mut().options_mut().execution;
             execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
+            // What merges spilled runs holds two batches of each; wide rows would fill a small pool with them.
+            execution.batch_size = (usize::try_from(limit).unwrap_or(usize::MAX) / BYTES_PER_BATCH_ROW).clamp(SMALLEST_BATCH, execution.batch_size);
         }
         state
     }

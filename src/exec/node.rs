@@ -9,6 +9,7 @@ use deltalake::arrow::array::AsArray;
 use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
+use super::hooks::{When, run_node_hooks};
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
 use crate::base::{Code, Diagnostic, Event, NodeOutcome};
@@ -106,11 +107,26 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         Ok(plan) => plan,
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
     };
+    if let Err(diagnostics) = run_node_hooks(shared, node, When::Before).await {
+        return Ended::failed(diagnostics, at);
+    }
+    let ended = build_steps(shared, node, compiled, &plan.steps).await;
+    if ended.outcome != NodeOutcome::Success {
+        return ended;
+    }
+    match run_node_hooks(shared, node, When::After).await {
+        Ok(()) => ended,
+        Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
+    }
+}
+
+async fn build_steps(shared: &Shared, node: &Node, compiled: &CompiledNode, steps: &[PlanStep]) -> Ended {
+    let at = shared.events.now();
     let mut attempt = 0;
     loop {
         attempt += 1;
         let mut ended = Ended::new(NodeOutcome::Success, "", at);
-        match carry_out(shared, node, compiled, &plan.steps, &mut ended).await {
+        match carry_out(shared, node, compiled, steps, &mut ended).await {
             Ok(()) => return ended,
             Err(Stopped::Engine(EngineError::Conflict { .. })) if attempt < ATTEMPTS => pause(attempt).await,
             Err(Stopped::Engine(error)) => return Ended { audits: ended.audits, ..engine_failure(node, compiled, error, at) },
@@ -228,10 +244,11 @@ async fn audit(
 ) -> Result<(), Stopped> {
     let Some(name) = node.relation.clone() else { return Ok(()) };
     let overlay = match stage {
-        Some(stage) => Overlay::Stage { name, stage },
-        None => Overlay::Query { name, sql: compiled.sql.clone() },
+        Some(stage) => Overlay::Stage { name: name.clone(), stage },
+        None => Overlay::Query { name: name.clone(), sql: compiled.sql.clone() },
     };
     let overlays = [overlay];
+    shared.staged.note(shared.engine.as_ref(), &name, &overlays).await;
     ended.audits.clear();
     let mut failed = Vec::new();
     for test in tests.iter().filter_map(|id| shared.compiled.project.nodes.get(id)) {
@@ -247,6 +264,7 @@ async fn audit(
         }
         ended.audits.push((test.id.clone(), result, started));
     }
+    shared.staged.forget(&name);
     match failed.len() {
         0 => Ok(()),
         1 => Err(Stopped::Audit(format!("not published: the audit {} failed", failed.join(", ")))),

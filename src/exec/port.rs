@@ -12,7 +12,7 @@ use crate::compile::Surroundings;
 use crate::engine::{Engine, EngineError, RelationKind, json_rows};
 use crate::jinja::{HostError, QueryTable, RelationFacts};
 use crate::manifest::{Node, NodeId, NodeKind, RelationName};
-use crate::sql::type_name;
+use crate::sql::{split_statements, type_name};
 
 /// The most rows that a template may fetch; more would be data work that belongs into SQL.
 const ROW_LIMIT: usize = 1_000_000;
@@ -45,7 +45,7 @@ impl Surroundings for EnginePort {
         if !self.queries {
             return Err(HostError::Deferred { reason: "it runs a query".into() });
         }
-        self.runtime.block_on(rows(self.engine.as_ref(), sql)).map_err(|error| HostError::from(query_failed(sql, &error)))
+        self.runtime.block_on(run_text(self.engine.as_ref(), sql)).map_err(|error| HostError::from(query_failed(sql, &error)))
     }
 
     fn relation(&self, name: &RelationName) -> Result<Option<RelationFacts>, HostError> {
@@ -63,6 +63,16 @@ impl Surroundings for EnginePort {
     fn log(&self, message: &str, info: bool, node: &NodeId) {
         self.events.send(&Event::Message { text: message.to_owned(), info, node: Some(node.to_string()) });
     }
+}
+
+/// Runs the statements of a text in order; the rows are those of the last.
+pub(super) async fn run_text(engine: &dyn Engine, sql: &str) -> Result<QueryTable, EngineError> {
+    let ranges = split_statements(sql).map_err(|error| EngineError::Sql(Box::new(error)))?;
+    let mut table = QueryTable::default();
+    for range in ranges {
+        table = rows(engine, sql.get(range).unwrap_or_default()).await?;
+    }
+    Ok(table)
 }
 
 async fn rows(engine: &dyn Engine, sql: &str) -> Result<QueryTable, EngineError> {

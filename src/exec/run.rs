@@ -9,7 +9,9 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::hooks::{self, RunHooks};
 use super::node::{Ended, result, run_node};
+use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_node};
@@ -28,6 +30,7 @@ pub struct RunOptions {
     pub target: String,
     /// Where the compiled SQL of a node can be read, for messages about failures.
     pub compiled_path: Arc<dyn Fn(&Node) -> String + Send + Sync>,
+    pub hooks: RunHooks,
 }
 
 /// What a run came to.
@@ -50,7 +53,9 @@ pub(super) struct Shared {
     planner: Planner,
     /// What was compiled during the run, because it had to wait for its parents.
     late: Mutex<BTreeMap<NodeId, Compilation>>,
-    surroundings: Arc<dyn Surroundings>,
+    pub surroundings: Arc<dyn Surroundings>,
+    /// The same, to tell it of what is staged.
+    pub staged: Arc<StagedPort>,
 }
 
 impl Shared {
@@ -113,12 +118,20 @@ pub async fn run(
     let began = events.now();
     let total = order.nodes.len() + order.audits.values().map(Vec::len).sum::<usize>();
     events.send(&Event::RunStarted { threads: options.threads, target: options.target.clone(), total });
-    let surroundings: Arc<dyn Surroundings> =
+    let published: Arc<dyn Surroundings> =
         Arc::new(EnginePort { engine: Arc::clone(&engine), events: events.clone(), runtime: Handle::current(), queries: true });
     let planner = Planner::new(&compiled.project);
-    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings });
+    let staged = Arc::new(StagedPort::new(published));
+    let surroundings: Arc<dyn Surroundings> = Arc::<StagedPort>::clone(&staged);
+    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings, staged });
     let mut queue = Queue::new(Arc::clone(&shared), total);
+    if queue.total > 0 {
+        hooks::run_start(&shared, &mut queue.totals).await;
+    }
     queue.work(&cancel).await;
+    if queue.total > 0 && !cancel.is_cancelled() {
+        hooks::run_end(&shared, &queue.results, &mut queue.totals).await;
+    }
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
     let report = RunReport { results: queue.results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled() };
     events.send(&Event::RunFinished { totals: report.totals, elapsed_seconds });

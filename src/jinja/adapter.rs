@@ -1,4 +1,6 @@
-//! `adapter` and `api`.
+//! `adapter` and `api`: what is known of relations, and values to name them with.
+
+mod changes;
 
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use super::containers::new_list;
 use super::error::{problem, unsupported};
 use super::host::RelationFacts;
 use super::macros::dispatch;
-use super::relation::{Column, Relation, quoted};
+use super::relation::{Column, Relation, kind_named, quoted};
 use super::session::Session;
 use super::values::{bind_args, describe, required, required_text};
 use crate::base::Code;
@@ -90,12 +92,21 @@ impl Object for Adapter {
             }
             "get_missing_columns" if self.0.execute => self.missing_columns(args),
             "get_missing_columns" => Ok(new_list(Vec::new())),
-            "quote" | "quote_as_configured" => {
+            "get_incremental_strategy_macro" => {
+                let [_, strategy] = bind_args("adapter.get_incremental_strategy_macro", ["model_context", "strategy"], args)?;
+                let strategy = required_text("adapter.get_incremental_strategy_macro", "strategy", strategy)?;
+                let name = format!("get_incremental_{}_sql", strategy.replace('+', "_"));
+                let found = self.0.shared.resolve(&self.0.package(), &name).and_then(|id| self.0.shared.value(id));
+                found.ok_or_else(|| problem(Code::UndefinedMacro, format!("no macro `{name}` for the incremental strategy `{strategy}`")))
+            }
+            "quote" | "quote_as_configured" | "quote_seed_column" => {
                 let [part, _] = bind_args("adapter.quote", ["identifier", "quote_key"], args)?;
                 Ok(Value::from(quoted(&required("adapter.quote", "identifier", part)?.to_string())))
             }
             "type" => Ok(Value::from("alluvium")),
-            "commit" | "cache_renamed" | "cache_added" | "cache_dropped" => Ok(Value::from("")),
+            // Text has no length here, and every statement is a transaction of its own.
+            "expand_target_column_types" | "commit" | "cache_renamed" | "cache_added" | "cache_dropped" | "verify_database" => Ok(Value::from("")),
+            other if changes::METHODS.contains(&other) => changes::call(&self.0, other, args),
             other => Err(unsupported(&format!("adapter.{other}()"))),
         }
     }
@@ -144,22 +155,32 @@ impl Object for RelationApi {
     }
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
-        use super::host::RelationKind;
-        if method != "create" {
-            return Err(unsupported(&format!("api.Relation.{method}()")));
+        match method {
+            "create" => {}
+            "create_from" => {
+                let [_, node] = bind_args("api.Relation.create_from", ["config", "node"], args)?;
+                return Ok(Value::from_object(of_node(&required("api.Relation.create_from", "node", node)?)));
+            }
+            "create_from_node" => {
+                let [_, node, ..] = bind_args("api.Relation.create_from_node", ["config", "node", "quote_policy"], args)?;
+                return Ok(Value::from_object(of_node(&required("api.Relation.create_from_node", "node", node)?)));
+            }
+            other => return Err(unsupported(&format!("api.Relation.{other}()"))),
         }
         let names = ["database", "schema", "identifier", "type", "quote_policy", "include_policy"];
-        let [database, schema, identifier, kind, ..] = bind_args("api.Relation.create", names, args)?;
+        let [database, schema, identifier, kind, quote, include] = bind_args("api.Relation.create", names, args)?;
         let text =
             |value: Option<Value>| value.filter(|value| !value.is_none() && !value.is_undefined()).map(|value| value.to_string()).unwrap_or_default();
-        let kind = match text(kind).as_str() {
-            "table" => Some(RelationKind::Table),
-            "view" => Some(RelationKind::View),
-            _ => None,
-        };
         let name = RelationName::new(text(database), text(schema), text(identifier));
-        Ok(Value::from_object(Relation::new(name, kind)))
+        Ok(Value::from_object(Relation::new(name, kind_named(&text(kind))).with_policies(quote.as_ref(), include.as_ref())))
     }
+}
+
+/// The relation of a node of `graph`.
+fn of_node(node: &Value) -> Relation {
+    let text = |key: &str| node.get_attr(key).ok().filter(|value| !value.is_none() && !value.is_undefined()).map(|value| value.to_string());
+    let identifier = text("alias").or_else(|| text("identifier")).or_else(|| text("name")).unwrap_or_default();
+    Relation::new(RelationName::new(text("database").unwrap_or_default(), text("schema").unwrap_or_default(), identifier), None)
 }
 
 #[derive(Debug)]
@@ -171,9 +192,16 @@ impl Object for ColumnApi {
     }
 
     fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
-        let [name, data_type, ..] = bind_args("api.Column", ["column", "dtype", "char_size", "numeric_precision", "numeric_scale"], args)?;
+        let names = ["column", "dtype", "char_size", "numeric_precision", "numeric_scale"];
+        let [name, data_type, size, precision, scale] = bind_args("api.Column", names, args)?;
         let name = required_text("api.Column", "column", name)?;
-        Ok(Column::value(&name, &data_type.unwrap_or_default().to_string()))
+        let given = |value: Option<Value>| value.filter(|value| !value.is_none());
+        let sizes = match (given(size), given(precision), given(scale)) {
+            (Some(size), _, _) => format!("({size})"),
+            (None, Some(precision), Some(scale)) => format!("({precision},{scale})"),
+            (None, _, _) => String::new(),
+        };
+        Ok(Column::value(&name, &format!("{}{sizes}", data_type.unwrap_or_default())))
     }
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -182,6 +210,15 @@ impl Object for ColumnApi {
                 let [name, data_type] = bind_args("api.Column.create", ["name", "label_or_dtype"], args)?;
                 let name = required_text("api.Column.create", "name", name)?;
                 Ok(Column::value(&name, &data_type.unwrap_or_default().to_string()))
+            }
+            "string_type" => Ok(Value::from("varchar")),
+            "numeric_type" => {
+                let [data_type, precision, scale] = bind_args("api.Column.numeric_type", ["dtype", "precision", "scale"], args)?;
+                let data_type = required_text("api.Column.numeric_type", "dtype", data_type)?;
+                Ok(Value::from(match (precision.filter(|value| !value.is_none()), scale.filter(|value| !value.is_none())) {
+                    (Some(precision), Some(scale)) => format!("{data_type}({precision},{scale})"),
+                    (Some(_), None) | (None, Some(_) | None) => data_type,
+                }))
             }
             "translate_type" => {
                 let [data_type] = bind_args("api.Column.translate_type", ["dtype"], args)?;

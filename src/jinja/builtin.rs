@@ -3,6 +3,9 @@
 /// Paths as diagnostics name them, and texts.
 pub(super) const FILES: &[(&str, &str)] = &[
     ("dbt/names.sql", include_str!("builtin/names.sql")),
+    ("dbt/dates.sql", include_str!("builtin/dates.sql")),
+    ("dbt/expressions.sql", include_str!("builtin/expressions.sql")),
+    ("dbt/relations.sql", include_str!("builtin/relations.sql")),
     ("dbt/types.sql", include_str!("builtin/types.sql")),
     ("dbt/tests.sql", include_str!("builtin/tests.sql")),
 ];

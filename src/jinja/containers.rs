@@ -1,6 +1,7 @@
 //! Lists and dicts that can be changed, as Python's can. The engine's own are constants; [`super::rewrite`] wraps
 //! literals and assigned values so that they become these.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
@@ -9,6 +10,7 @@ use minijinja::{Error, State, Value};
 
 use super::error::problem;
 use super::macros::split_kwargs;
+use super::python::repr;
 use super::session::lock;
 use crate::base::Code;
 
@@ -38,9 +40,9 @@ pub(super) fn mutable(value: Value) -> Result<Value, Error> {
     }
     // Objects that only look like a list or dict (a query's result, the graph) stay what they are.
     match value.kind() {
-        ValueKind::Seq if value.downcast_object_ref::<Vec<Value>>().is_some() => collect(&value).map(new_list),
+        ValueKind::Seq if is_plain_seq(&value) => collect(&value).map(new_list),
         ValueKind::Iterable if value.len().is_some() => collect(&value).map(new_list),
-        ValueKind::Map if value.downcast_object_ref::<IndexMap<Value, Value>>().is_some() => {
+        ValueKind::Map if is_plain_map(&value) => {
             let pairs = value.as_object().and_then(DynObject::try_iter_pairs);
             Ok(new_dict(pairs.into_iter().flatten()))
         }
@@ -53,8 +55,18 @@ pub(super) fn collect(value: &Value) -> Result<Vec<Value>, Error> {
     value.try_iter()?.checked().collect()
 }
 
-fn is_own(value: &Value) -> bool {
+pub(super) fn is_own(value: &Value) -> bool {
     value.downcast_object_ref::<List>().is_some() || value.downcast_object_ref::<Dict>().is_some()
+}
+
+/// A list of the engine's own.
+pub(super) fn is_plain_seq(value: &Value) -> bool {
+    value.downcast_object_ref::<Vec<Value>>().is_some()
+}
+
+/// A dict of the engine's own.
+pub(super) fn is_plain_map(value: &Value) -> bool {
+    value.downcast_object_ref::<IndexMap<Value, Value>>().is_some()
 }
 
 /// Refuses what would contain itself or be nested too deeply.
@@ -109,6 +121,10 @@ impl Object for List {
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
         Some(lock(&self.0).len())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&repr(&Value::from_dyn_object(Arc::clone(self))))
     }
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -192,6 +208,10 @@ impl Object for Dict {
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
         Some(lock(&self.0).len())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&repr(&Value::from_dyn_object(Arc::clone(self))))
     }
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {

@@ -113,12 +113,19 @@ pub(super) fn failure(session: &Session, error: &Error) -> Box<RenderFailure> {
         diagnostic = diagnostic.at_opt(own.or(called), "here");
     }
     let primary = diagnostic.primary_span();
+    let mut notes: Vec<(&str, usize)> = Vec::new();
     for (name, span) in &calls {
-        match span {
-            Some(span) if Some(*span) == primary => diagnostic = diagnostic.note(format!("in macro `{name}`")),
-            Some(span) if !session.is_builtin(*span) => diagnostic = diagnostic.also(*span, format!("macro `{name}` called here")),
-            Some(_) | None => diagnostic = diagnostic.note(format!("in macro `{name}`")),
+        match span.filter(|span| Some(*span) != primary && !session.is_builtin(*span)) {
+            Some(span) => diagnostic = diagnostic.also(span, format!("macro `{name}` called here")),
+            None => match notes.last_mut().filter(|(last, _)| last == name) {
+                Some((_, times)) => *times += 1,
+                None => notes.push((name, 1)),
+            },
         }
+    }
+    for (name, times) in notes {
+        let often = if times == 1 { String::new() } else { format!(", {times} times") };
+        diagnostic = diagnostic.note(format!("in macro `{name}`{often}"));
     }
     diagnostic.into()
 }
@@ -165,6 +172,7 @@ fn cause(session: &Session, error: &Error, text: &str) -> Diagnostic {
         },
         ErrorKind::TooManyArguments | ErrorKind::MissingArgument => Diagnostic::error(Code::MacroArguments, message),
         ErrorKind::UnknownFilter | ErrorKind::UnknownTest => Diagnostic::error(Code::JinjaRuntime, message),
+        ErrorKind::OutOfFuel => Diagnostic::error(Code::JinjaRuntime, "the template takes more than 100 million steps"),
         ErrorKind::WriteFailure => Diagnostic::error(Code::JinjaRuntime, "the rendered text is longer than 64 MiB"),
         _ if message == "recursion limit exceeded" => Diagnostic::error(Code::JinjaRuntime, "macros are nested too deeply"),
         _ => Diagnostic::error(Code::JinjaRuntime, message),

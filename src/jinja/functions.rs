@@ -8,7 +8,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::{Map, Value as Json};
 
-use super::containers::{collect, new_list};
+use super::containers::{collect, new_dict, new_list};
 use super::error::{Signal, diagnosed, problem, unsupported};
 use super::host::{QueryTable, RefCall, SourceCall};
 use super::macros::{split_kwargs, statement_result};
@@ -318,9 +318,25 @@ impl Object for Exceptions {
     fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         let message = args.first().map(Value::to_string).unwrap_or_default();
         match method {
-            "raise_compiler_error" | "raise_not_implemented" | "raise_parsing_error" | "raise_fail_fast_error" => {
-                Err(problem(Code::RaisedByProject, message.trim()))
-            }
+            "raise_compiler_error"
+            | "raise_not_implemented"
+            | "raise_parsing_error"
+            | "raise_fail_fast_error"
+            | "raise_database_error"
+            | "raise_contract_error"
+            | "raise_dataclass_not_dict"
+            | "raise_invalid_property_yml_version"
+            | "relation_wrong_type"
+            | "missing_config"
+            | "missing_relation"
+            | "missing_materialization"
+            | "column_type_missing"
+            | "doc_target_not_found"
+            | "ref_target_not_found"
+            | "ref_bad_context"
+            | "ref_invalid_args"
+            | "dependency_not_found"
+            | "package_not_found" => Err(problem(Code::RaisedByProject, message.trim())),
             "warn" => {
                 let session = super::session::session_of(state)?;
                 session.host.log(&format!("warning: {}", message.trim()), true);
@@ -367,6 +383,68 @@ pub(super) fn statement(session: &Arc<Session>, state: &mut State<'_, '_>, args:
         }
     }
     Ok(Value::from(""))
+}
+
+/// `store_result(name, response, agate_table=none)`.
+pub(super) fn store_result(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [name, response, table] = bind_args("store_result", ["name", "response", "agate_table"], args)?;
+    let name = required_text("store_result", "name", name)?;
+    store(session, name, response.unwrap_or_default(), table);
+    Ok(Value::from(""))
+}
+
+/// `store_raw_result(name, message, code, rows_affected, agate_table)`.
+pub(super) fn store_raw_result(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let names = ["name", "message", "code", "rows_affected", "agate_table"];
+    let [name, message, _, _, table] = bind_args("store_raw_result", names, args)?;
+    let name = required_text("store_raw_result", "name", name)?;
+    store(session, name, message.unwrap_or_default(), table);
+    Ok(Value::from(""))
+}
+
+fn store(session: &Session, name: String, response: Value, table: Option<Value>) {
+    let table = table.filter(|table| !table.is_none()).unwrap_or_else(|| Table::value(&QueryTable::default()));
+    let rows = collect(&table).unwrap_or_default();
+    let pairs = [("response", response), ("data", new_list(rows)), ("table", table)];
+    let value = new_dict(pairs.map(|(key, value)| (Value::from(key), value)));
+    lock(&session.results).insert(name, value);
+}
+
+/// `try_or_compiler_error(message, function, ..)`: the function's value, or the message as an error.
+pub(super) fn try_or_compiler_error(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [message, function, rest @ ..] = args else {
+        return Err(problem(Code::MacroArguments, "`try_or_compiler_error` takes a message and a function"));
+    };
+    let result = function.call(state, rest);
+    result.map_err(|error| match super::error::signal(&error) {
+        Some(Signal::Deferred(_)) => error,
+        _ => problem(Code::RaisedByProject, message.to_string()),
+    })
+}
+
+/// What of the second dict the first lacks or has otherwise: values are lists, compared item by item.
+pub(super) fn diff_of_two_dicts(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [left, right] = bind_args("diff_of_two_dicts", ["dict_a", "dict_b"], args)?;
+    let left = required("diff_of_two_dicts", "dict_a", left)?;
+    let right = required("diff_of_two_dicts", "dict_b", right)?;
+    let mut found = Vec::new();
+    for key in collect(&left)? {
+        let known = collect(&right.get_item(&key)?).unwrap_or_default();
+        let items: Vec<Value> = collect(&left.get_item(&key)?)?.into_iter().filter(|item| !known.contains(item)).collect();
+        if !items.is_empty() {
+            found.push((key, new_list(items)));
+        }
+    }
+    Ok(new_dict(found))
+}
+
+/// Environment variables that say something about the run, by the names without their prefix.
+pub(super) fn metadata_envs() -> Value {
+    const PREFIX: &str = "DBT_ENV_CUSTOM_ENV_";
+    let mut found: Vec<(String, String)> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?.to_owned(), value.to_str()?.to_owned()))).collect();
+    found.sort();
+    new_dict(found.into_iter().map(|(name, value)| (Value::from(name), Value::from(value))))
 }
 
 pub(super) fn load_result(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {

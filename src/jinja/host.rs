@@ -132,6 +132,14 @@ pub trait TemplateHost: Send + Sync {
     /// Nothing of that name.
     fn doc(&self, package: Option<&str>, name: &str) -> Result<String, HostError>;
 
+    /// A YAML document as data; `None` where it can't be read.
+    fn yaml(&self, text: &str) -> Option<Json>;
+
+    /// The ids of the nodes that the command selected; none while parsing.
+    fn selected_resources(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// `info` tells whether the message belongs on the terminal.
     fn log(&self, message: &str, info: bool);
 

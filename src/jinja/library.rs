@@ -130,6 +130,20 @@ impl MacroLibrary {
         self.shared.resolve(package, name).and_then(|id| self.shared.unit(id)).map(|unit| &unit.info)
     }
 
+    /// A macro to run by itself, as `name` or `package.name`. Without a package: of the root project, then of any other,
+    /// then of the program.
+    #[must_use]
+    pub fn operation(&self, name: &str) -> Option<&MacroInfo> {
+        let shared = &self.shared;
+        let others = || shared.packages.keys().filter(|package| *package != BUILTIN_PACKAGE);
+        let anywhere = || {
+            let of_root = shared.in_package(&shared.root, name).or_else(|| others().find_map(|package| shared.in_package(package, name)));
+            of_root.or_else(|| shared.in_package(BUILTIN_PACKAGE, name))
+        };
+        let id = name.split_once('.').map_or_else(anywhere, |(package, name)| shared.in_package(package, name));
+        id.and_then(|id| shared.unit(id)).map(|unit| &unit.info)
+    }
+
     /// A generic test. Without a package: of the root project, then of the program, then of any package.
     #[must_use]
     pub fn test(&self, package: Option<&str>, name: &str) -> Option<&MacroInfo> {

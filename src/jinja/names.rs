@@ -10,11 +10,13 @@ use serde_json::Value as Json;
 
 use super::adapter::{Adapter, Api};
 use super::containers::{collect, new_dict, new_list};
+use super::context::{Context, fromyaml, toyaml};
 use super::error::problem;
 use super::functions as f;
 use super::library::BUILTIN_PACKAGE;
 use super::macros::PackageObject;
-use super::modules::{Instant, Modules};
+use super::modules::{Modules, Moment};
+use super::operators::{modulo, sum};
 use super::relation::Relation;
 use super::session::{MAIN, Scope, Session, attach, lock, session_of};
 use super::values::{assigned, from_json};
@@ -27,14 +29,18 @@ pub(super) const KNOWN: &[&str] = &[
     "as_bool",
     "builtins",
     "config",
+    "context",
     "database",
+    "dbt_metadata_envs",
     "dbt_version",
+    "diff_of_two_dicts",
     "doc",
     "env_var",
     "exceptions",
     "execute",
     "flags",
     "fromjson",
+    "fromyaml",
     "graph",
     "invocation_args_dict",
     "invocation_id",
@@ -54,13 +60,18 @@ pub(super) const KNOWN: &[&str] = &[
     "run_query",
     "run_started_at",
     "schema",
+    "selected_resources",
     "set",
     "set_strict",
     "source",
     "statement",
+    "store_raw_result",
+    "store_result",
     "target",
     "this",
     "tojson",
+    "toyaml",
+    "try_or_compiler_error",
     "var",
     "zip",
     "zip_strict",
@@ -68,12 +79,6 @@ pub(super) const KNOWN: &[&str] = &[
 
 /// What dbt has and this room does not.
 const UNSUPPORTED: &[&str] = &[
-    "context",
-    "fromyaml",
-    "toyaml",
-    "selected_resources",
-    "store_result",
-    "store_raw_result",
     "submit_python_job",
     "metrics",
     "metric",
@@ -84,14 +89,11 @@ const UNSUPPORTED: &[&str] = &[
     "compiled_code",
     "connection_name",
     "sql_now",
-    "diff_of_two_dicts",
     "validation",
     "write",
-    "try_or_compiler_error",
     "defer_relation",
     "micros",
     "thread_id",
-    "dbt_metadata_envs",
     "create_table_as",
     "create_view_as",
     "make_temp_relation",
@@ -161,7 +163,7 @@ pub(super) fn lookup(session: &Arc<Session>, name: &str) -> Option<Value> {
 
 /// Names the engine itself knows.
 fn is_of_engine(name: &str) -> bool {
-    matches!(name, "range" | "dict" | "namespace" | "debug" | "cycler" | "joiner" | "lipsum" | "caller" | "loop" | "super" | "self")
+    matches!(name, "range" | "dict" | "namespace" | "debug" | "cycler" | "joiner" | "caller" | "loop" | "super" | "self")
 }
 
 /// dbt's own macros that are functions here, as in `dbt.run_query(..)`.
@@ -206,9 +208,19 @@ fn internal(session: &Arc<Session>, name: &str) -> Option<Value> {
             let pairs = args.first().and_then(Value::as_object).and_then(minijinja::value::DynObject::try_iter_pairs);
             Ok(new_dict(pairs.into_iter().flatten()))
         }),
+        "__mod" => function("mod", |_, state, args| binary(state, args, modulo)),
+        "__add" => function("add", |_, state, args| binary(state, args, |state, a, b| sum(state, a, b, false))),
+        "__sub" => function("sub", |_, state, args| binary(state, args, |state, a, b| sum(state, a, b, true))),
         "__unset" => Value::from_object(Unset),
         _ => return None,
     })
+}
+
+fn binary(state: &State<'_, '_>, args: &[Value], operator: impl Fn(&State<'_, '_>, &Value, &Value) -> Result<Value, Error>) -> Result<Value, Error> {
+    match args {
+        [left, right] => operator(state, left, right),
+        _ => Ok(Value::UNDEFINED),
+    }
 }
 
 fn emit(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
@@ -236,6 +248,10 @@ fn of_both(session: &Arc<Session>, name: &str) -> Option<Value> {
         "return" => function("return", f::give_back),
         "tojson" => function("tojson", f::tojson),
         "fromjson" => function("fromjson", f::fromjson),
+        "fromyaml" => function("fromyaml", fromyaml),
+        "toyaml" => function("toyaml", toyaml),
+        "diff_of_two_dicts" => function("diff_of_two_dicts", f::diff_of_two_dicts),
+        "dbt_metadata_envs" => f::metadata_envs(),
         "set" => function("set", f::set),
         "set_strict" => function("set_strict", f::set_strict),
         "zip" => function("zip", f::zip),
@@ -244,7 +260,7 @@ fn of_both(session: &Arc<Session>, name: &str) -> Option<Value> {
         "exceptions" => Value::from_object(f::Exceptions),
         "modules" => Value::from_object(Modules),
         "dbt_version" => Value::from("1.11.0"),
-        "run_started_at" => Value::from_object(Instant::utc(session.host.invocation().run_started_at)),
+        "run_started_at" => Moment::utc_now(session.host.invocation().run_started_at).value(),
         "invocation_id" => Value::from(session.host.invocation().id),
         "invocation_args_dict" => made(session, "arguments", |session| from_json(&session.host.invocation().arguments)),
         "flags" => made(session, "flags", |session| from_json(&session.host.invocation().flags)),
@@ -273,6 +289,11 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
         "run_query" => function("run_query", f::run_query),
         "statement" => function("statement", f::statement),
         "load_result" => function("load_result", f::load_result),
+        "store_result" => function("store_result", f::store_result),
+        "store_raw_result" => function("store_raw_result", f::store_raw_result),
+        "try_or_compiler_error" => function("try_or_compiler_error", f::try_or_compiler_error),
+        "selected_resources" => new_list(session.host.selected_resources().into_iter().map(Value::from).collect()),
+        "context" => Value::from_object(Context(Arc::clone(session))),
         "adapter" => Value::from_object(Adapter(Arc::clone(session))),
         "load_relation" | "load_cached_relation" => {
             function("load_relation", |session, state, args| Arc::new(Adapter(Arc::clone(session))).call_method(state, "load_relation", args))

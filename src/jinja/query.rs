@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple};
 use minijinja::{Error, ErrorKind, State, Value};
+use serde_json::Value as Json;
 
-use super::containers::{new_dict, new_list};
+use super::containers::{collect, new_dict, new_list};
 use super::error::unsupported;
 use super::host::QueryTable;
-use super::values::from_json;
+use super::modules::Moment;
+use super::python::text;
+use super::session::session_of;
+use super::values::{bind_args, from_json, required};
 
 /// A table of results: loops over its rows.
 #[derive(Debug)]
@@ -37,10 +41,106 @@ struct ResultColumn {
 impl Table {
     pub(super) fn value(table: &QueryTable) -> Value {
         let names: Arc<[String]> = table.columns.iter().map(|(name, _)| name.clone()).collect();
-        let row = |values: &Vec<serde_json::Value>| Arc::new(Row { names: Arc::clone(&names), values: values.iter().map(from_json).collect() });
+        let dates: Vec<bool> = table.columns.iter().map(|(_, data_type)| is_date(data_type)).collect();
+        let cell = |(index, value): (usize, &Json)| match value.as_str().filter(|_| dates.get(index) == Some(&true)).and_then(Moment::read) {
+            Some(moment) => moment.value(),
+            None => from_json(value),
+        };
+        let row = |values: &Vec<Json>| Arc::new(Row { names: Arc::clone(&names), values: values.iter().enumerate().map(cell).collect() });
         let rows = table.rows.iter().map(row).collect();
         let types = table.columns.iter().map(|(_, data_type)| data_type.clone()).collect();
         Value::from_object(Self { names: Arc::clone(&names), types, rows })
+    }
+
+    /// The columns at some positions, with all rows.
+    fn selected(&self, positions: &[usize]) -> Value {
+        let names: Arc<[String]> = positions.iter().filter_map(|at| self.names.get(*at).cloned()).collect();
+        let types = positions.iter().filter_map(|at| self.types.get(*at).cloned()).collect();
+        let row = |row: &Arc<Row>| {
+            Arc::new(Row { names: Arc::clone(&names), values: positions.iter().filter_map(|at| row.values.get(*at).cloned()).collect() })
+        };
+        Value::from_object(Self { rows: self.rows.iter().map(row).collect(), names: Arc::clone(&names), types })
+    }
+
+    /// The rows that a change of their list leaves.
+    fn with_rows(&self, rows: Vec<Arc<Row>>) -> Value {
+        Value::from_object(Self { names: Arc::clone(&self.names), types: self.types.clone(), rows })
+    }
+
+    fn ordered(&self, args: &[Value]) -> Result<Value, Error> {
+        let [key, reverse] = bind_args("order_by", ["key", "reverse"], args)?;
+        let at = position(&self.names, &required("order_by", "key", key)?).ok_or_else(|| unsupported("order_by() of that column"))?;
+        let mut rows = self.rows.clone();
+        let cell = |row: &Arc<Row>| row.values.get(at).cloned().unwrap_or_default();
+        // Nulls come last, as agate has them.
+        rows.sort_by(|a, b| (cell(a).is_none(), cell(a)).partial_cmp(&(cell(b).is_none(), cell(b))).unwrap_or(std::cmp::Ordering::Equal));
+        if reverse.is_some_and(|reverse| reverse.is_true()) {
+            rows.reverse();
+        }
+        Ok(self.with_rows(rows))
+    }
+
+    fn limited(&self, args: &[Value]) -> Result<Value, Error> {
+        let [first, second, step] = bind_args("limit", ["start_or_stop", "stop", "step"], args)?;
+        let number = |value: Option<Value>| value.and_then(|value| value.as_usize());
+        let (start, stop) = if second.is_none() { (0, number(first)) } else { (number(first).unwrap_or(0), number(second)) };
+        let rows = self.rows.iter().take(stop.unwrap_or(usize::MAX)).skip(start).step_by(number(step).unwrap_or(1).max(1));
+        Ok(self.with_rows(rows.cloned().collect()))
+    }
+
+    fn chosen(&self, function: &str, args: &[Value], keep: bool) -> Result<Value, Error> {
+        let [key] = bind_args(function, ["key"], args)?;
+        let key = required(function, "key", key)?;
+        let keys = if key.as_str().is_some() { vec![key] } else { collect(&key)? };
+        let named: Vec<usize> = keys.iter().filter_map(|key| position(&self.names, key)).collect();
+        if named.len() != keys.len() {
+            return Err(super::error::problem(
+                crate::base::Code::JinjaRuntime,
+                format!("the result has no column of that name; it has `{}`", self.names.join("`, `")),
+            ));
+        }
+        let others: Vec<usize> = (0..self.names.len()).filter(|at| !named.contains(at)).collect();
+        Ok(self.selected(if keep { &named } else { &others }))
+    }
+
+    /// Lines as agate prints a table.
+    fn lines(&self, max_rows: usize, max_columns: usize) -> String {
+        let shown = self.names.len().min(max_columns);
+        let mut cells: Vec<Vec<String>> = vec![self.names.iter().take(shown).cloned().collect()];
+        cells.extend(
+            self.rows
+                .iter()
+                .take(max_rows)
+                .map(|row| row.values.iter().take(shown).map(|value| if value.is_none() { String::new() } else { text(value) }).collect()),
+        );
+        let dots = |row: &mut Vec<String>| row.push("...".to_owned());
+        if shown < self.names.len() {
+            cells.iter_mut().for_each(dots);
+        }
+        if self.rows.len() > max_rows {
+            cells.push(cells.first().map(|row| row.iter().map(|_| "...".to_owned()).collect()).unwrap_or_default());
+        }
+        let columns = cells.first().map_or(0, Vec::len);
+        let width = |at: usize| cells.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let numeric: Vec<bool> = (0..columns)
+            .map(|at| {
+                !self.rows.is_empty() && self.rows.iter().all(|row| row.values.get(at).is_some_and(|value| value.is_none() || value.is_number()))
+            })
+            .collect();
+        let mut out = Vec::new();
+        for (index, row) in cells.iter().enumerate() {
+            let line = row
+                .iter()
+                .zip(&widths)
+                .zip(&numeric)
+                .map(|((cell, width), numeric)| if *numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") });
+            out.push(format!("| {} |", line.collect::<Vec<_>>().join(" | ")));
+            if index == 0 {
+                out.push(format!("| {} |", widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>().join(" | ")));
+            }
+        }
+        out.join("\n")
     }
 
     fn column(&self, index: usize) -> Option<Value> {
@@ -78,6 +178,8 @@ impl Object for Table {
                 let columns = (0..self.names.len()).filter_map(|index| self.column(index)).collect();
                 Value::from_object(Columns { names: Arc::clone(&self.names), columns })
             }
+            "column_types" => new_list(self.types.iter().map(|data_type| Value::from(&**data_type)).collect()),
+            "row_names" => Value::from(()),
             "column_names" => Value::from(Tuple::from(self.names.iter().map(|name| Value::from(&**name)).collect::<Vec<_>>())),
             _ => return None,
         })
@@ -87,10 +189,22 @@ impl Object for Table {
         Enumerator::Values(self.rows())
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match (method, args) {
+            ("select", _) => self.chosen("select", args, true),
+            ("exclude", _) => self.chosen("exclude", args, false),
+            ("order_by", _) => self.ordered(args),
+            ("limit", _) => self.limited(args),
+            ("print_table", _) => {
+                let [rows, columns, ..] = bind_args("print_table", ["max_rows", "max_columns", "output", "max_column_width"], args)?;
+                let number =
+                    |value: Option<Value>, default| value.filter(|value| !value.is_none()).and_then(|value| value.as_usize()).unwrap_or(default);
+                let lines = self.lines(number(rows, 20), number(columns, 6));
+                // On a line of its own, so that the columns stand below each other.
+                session_of(state)?.host.log(&format!("\n{lines}"), true);
+                Ok(Value::from(()))
+            }
             ("column", [key]) => Ok(position(&self.names, key).and_then(|index| self.column(index)).unwrap_or_default()),
-            ("print_table" | "print_csv" | "print_json", _) => Ok(Value::from("")),
             (other, _) => Err(unsupported(&format!("{other}() of a query's result"))),
         }
     }
@@ -153,6 +267,18 @@ impl Object for ResultColumn {
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, _: &[Value]) -> Result<Value, Error> {
         match method {
             "values" => Ok(new_list(self.values.clone())),
+            "values_without_nulls" => Ok(new_list(self.present())),
+            "values_sorted" => {
+                let mut sorted = self.present();
+                sorted.sort();
+                sorted.extend(self.values.iter().filter(|value| value.is_none()).cloned());
+                Ok(new_list(sorted))
+            }
+            "values_without_nulls_sorted" => {
+                let mut sorted = self.present();
+                sorted.sort();
+                Ok(new_list(sorted))
+            }
             "values_distinct" => {
                 let mut distinct: Vec<Value> = Vec::new();
                 for value in &self.values {
@@ -165,6 +291,18 @@ impl Object for ResultColumn {
             _ => Err(ErrorKind::UnknownMethod.into()),
         }
     }
+}
+
+impl ResultColumn {
+    fn present(&self) -> Vec<Value> {
+        self.values.iter().filter(|value| !value.is_none()).cloned().collect()
+    }
+}
+
+/// Whether values of a SQL type are dates or timestamps.
+fn is_date(data_type: &str) -> bool {
+    let data_type = data_type.to_lowercase();
+    data_type.starts_with("date") || data_type.starts_with("timestamp")
 }
 
 /// The columns of a table, by position or by name.
@@ -187,8 +325,17 @@ impl Object for Columns {
         Enumerator::Values(self.columns.clone())
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, _: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
+            "items" => {
+                let names = self.names.iter().map(|name| Value::from(&**name));
+                Ok(new_list(names.zip(self.columns.iter().cloned()).map(|(name, column)| Value::from(Tuple::from([name, column]))).collect()))
+            }
+            "get" => {
+                let [key, default] = bind_args("get", ["key", "default"], args)?;
+                let found = position(&self.names, &required("get", "key", key)?).and_then(|at| self.columns.get(at)).cloned();
+                Ok(found.or(default).unwrap_or_else(|| Value::from(())))
+            }
             "keys" => Ok(new_list(self.names.iter().map(|name| Value::from(&**name)).collect())),
             "values" => Ok(new_list(self.columns.clone())),
             _ => Err(ErrorKind::UnknownMethod.into()),

@@ -48,6 +48,40 @@ impl Relation {
         printed.join(".")
     }
 
+    /// As `quote_policy` and `include_policy` of `api.Relation.create` say.
+    pub(super) fn with_policies(mut self, quote: Option<&Value>, include: Option<&Value>) -> Self {
+        for (flags, policy) in [(&mut self.quote, quote), (&mut self.include, include)] {
+            for (flag, part) in flags.iter_mut().zip(PARTS) {
+                if let Some(given) = policy.and_then(|policy| policy.get_attr(part).ok()).filter(|value| value.kind() == ValueKind::Bool) {
+                    *flag = given.is_true();
+                }
+            }
+        }
+        self
+    }
+
+    /// `incorporate(path={..}, type=..)`: this relation with other parts.
+    fn incorporated(&self, args: &[Value]) -> Result<Self, Error> {
+        let [path, kind, ..] = bind_args("incorporate", ["path", "type", "quote_policy", "include_policy"], args)?;
+        let part = |name: &str, old: &str| {
+            let found = path.as_ref().and_then(|path| path.get_attr(name).ok()).filter(|value| !value.is_undefined() && !value.is_none());
+            found.map_or_else(|| old.to_owned(), |value| value.to_string())
+        };
+        let name =
+            RelationName::new(part("database", &self.name.database), part("schema", &self.name.schema), part("identifier", &self.name.identifier));
+        let kind = kind.map_or(self.kind, |kind| kind_named(kind.as_str().unwrap_or_default()));
+        Ok(Self { name, kind, ..self.clone() })
+    }
+
+    /// Whether the parts that are given are this relation's, without regard to case.
+    fn matches(&self, args: &[Value]) -> Result<bool, Error> {
+        let given = bind_args("matches", PARTS, args)?;
+        let alike = |(part, given): (&str, Option<Value>)| {
+            given.is_none_or(|given| given.is_none() || given.as_str().is_some_and(|given| given.eq_ignore_ascii_case(part)))
+        };
+        Ok(self.parts().into_iter().zip(given).all(alike))
+    }
+
     /// `include(..)` and `quote(..)`: the flags given by name.
     fn flags(old: [bool; 3], function: &str, args: &[Value]) -> Result<[bool; 3], Error> {
         let given = bind_args(function, PARTS, args)?;
@@ -68,8 +102,27 @@ impl Relation {
     }
 }
 
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+/// What `type=` of a relation says.
+pub(super) fn kind_named(name: &str) -> Option<RelationKind> {
+    match name {
+        "table" => Some(RelationKind::Table),
+        "view" => Some(RelationKind::View),
+        _ => None,
+    }
+}
+
 pub(super) fn quoted(part: &str) -> String {
     format!("\"{}\"", part.replace('"', "\"\""))
+}
+
+fn policy(flags: [bool; 3]) -> Value {
+    new_dict(PARTS.into_iter().zip(flags).map(|(part, flag)| (Value::from(part), Value::from(flag))))
 }
 
 /// Packages ask `is mapping` and for `metadata.type` to tell a relation from text, so it is a mapping.
@@ -88,6 +141,11 @@ impl Object for Relation {
                 Some(RelationKind::View) => Value::from("view"),
                 None => Value::from(()),
             },
+            "quote_character" => Value::from("\""),
+            "can_be_renamed" => Value::from(self.kind == Some(RelationKind::Table)),
+            "can_be_replaced" => Value::from(true),
+            "include_policy" => policy(self.include),
+            "quote_policy" => policy(self.quote),
             "metadata" => new_dict([(Value::from("type"), Value::from("AlluviumRelation"))]),
             other => Value::from(unsupported(&format!("relation.{other}"))),
         })
@@ -98,6 +156,14 @@ impl Object for Relation {
             "include" => Self { include: Self::flags(self.include, "include", args)?, ..(**self).clone() },
             "quote" => Self { quote: Self::flags(self.quote, "quote", args)?, ..(**self).clone() },
             "replace_path" => self.replaced(args)?,
+            "incorporate" => self.incorporated(args)?,
+            "matches" => return Ok(Value::from(self.matches(args)?)),
+            "information_schema" => {
+                let [view] = bind_args("information_schema", ["view_name"], args)?;
+                let view = view.filter(|view| !view.is_none()).map(|view| view.to_string()).unwrap_or_default();
+                let name = RelationName::new(self.name.database.as_str(), "information_schema", view.as_str());
+                Self { name, kind: Some(RelationKind::View), include: [true, true, !view.is_empty()], quote: [true, false, false] }
+            }
             "without_identifier" => Self { include: [self.include[0], self.include[1], false], ..(**self).clone() },
             "render" => return Ok(Value::from(self.text())),
             "get" => {
@@ -145,6 +211,12 @@ impl Column {
         arguments.split([',', ')']).next()?.trim().parse().ok()
     }
 
+    /// The second number in the type's parentheses.
+    fn scale(&self) -> Option<u64> {
+        let (_, arguments) = self.data_type.split_once('(')?;
+        arguments.split([',', ')']).nth(1)?.trim().parse().ok()
+    }
+
     fn is_one_of(&self, kinds: &[&str]) -> bool {
         let data_type = self.data_type.to_lowercase();
         let base = data_type.split('(').next().unwrap_or_default().trim();
@@ -166,13 +238,25 @@ impl Object for Column {
         Some(match key.as_str()? {
             "name" | "column" => Value::from(&*self.name),
             "quoted" => Value::from(quoted(&self.name)),
-            "dtype" | "data_type" => Value::from(&*self.data_type),
+            "data_type" => Value::from(&*self.data_type),
+            "dtype" => Value::from(self.data_type.split('(').next().unwrap_or_default().trim()),
+            "char_size" if self.is_one_of(STRINGS) => self.size().map_or_else(|| Value::from(()), Value::from),
+            "numeric_precision" if self.is_one_of(NUMERICS) => self.size().map_or_else(|| Value::from(()), Value::from),
+            "numeric_scale" if self.is_one_of(NUMERICS) => self.scale().map_or_else(|| Value::from(()), Value::from),
+            "char_size" | "numeric_precision" | "numeric_scale" => Value::from(()),
             other => Value::from(unsupported(&format!("column.{other}"))),
         })
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, _: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
+            // Text has no length here, so it never has to grow.
+            "can_expand_to" => Ok(Value::from(false)),
+            "string_type" => Ok(Value::from("varchar")),
+            "literal" => {
+                let [value] = bind_args("literal", ["value"], args)?;
+                Ok(Value::from(format!("cast({} as {})", value.unwrap_or_default(), self.data_type)))
+            }
             "is_string" => Ok(Value::from(self.is_one_of(STRINGS))),
             "is_integer" => Ok(Value::from(self.is_one_of(INTEGERS))),
             "is_float" => Ok(Value::from(self.is_one_of(FLOATS))),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
+use minijinja::value::Tuple;
 use minijinja::{Environment, Value};
 use serde_json::{Map, Value as Json};
 
@@ -111,11 +112,58 @@ pub fn render(template: &Template, scope: &Scope, library: &MacroLibrary, host: 
     Ok(Rendered { text, map, macros: session.macros_used() })
 }
 
+/// Renders a script: as [`render`], with values of its own by name. Pairs under `database_schemas` are tuples, as macros
+/// expect them.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_script(
+    template: &Template,
+    scope: &Scope,
+    values: &Map<String, Json>,
+    library: &MacroLibrary,
+    host: &Arc<dyn TemplateHost>,
+) -> Result<Rendered, Box<RenderFailure>> {
+    let pairs = |json: &Json| {
+        let tuples = json.as_array().into_iter().flatten().map(|pair| {
+            let parts: Vec<Value> = pair.as_array().into_iter().flatten().map(from_json).collect();
+            Value::from(Tuple::from(parts))
+        });
+        Value::from(tuples.collect::<Vec<_>>())
+    };
+    let given = values.iter().map(|(name, json)| (name.clone(), if name == "database_schemas" { pairs(json) } else { from_json(json) }));
+    let (session, text, map) = run(template, Names::Node, &scope.package, given.collect(), library, host)?;
+    Ok(Rendered { text, map, macros: session.macros_used() })
+}
+
+/// Calls a macro with arguments that are passed as they are: an operation.
+///
+/// # Errors
+/// As [`render_call`].
+pub fn render_operation(
+    call: &MacroCall,
+    scope: &Scope,
+    library: &MacroLibrary,
+    host: &Arc<dyn TemplateHost>,
+) -> Result<Rendered, Box<RenderFailure>> {
+    call_macro(call, scope, library, host, give)
+}
+
 /// Renders the call of a macro.
 ///
 /// # Errors
 /// As [`render`]; also where no such macro is in the library.
 pub fn render_call(call: &MacroCall, scope: &Scope, library: &MacroLibrary, host: &Arc<dyn TemplateHost>) -> Result<Rendered, Box<RenderFailure>> {
+    call_macro(call, scope, library, host, argument)
+}
+
+fn call_macro(
+    call: &MacroCall,
+    scope: &Scope,
+    library: &MacroLibrary,
+    host: &Arc<dyn TemplateHost>,
+    argument: impl Fn(&Json, &mut String, &mut BTreeMap<String, Value>),
+) -> Result<Rendered, Box<RenderFailure>> {
     let shared = &library.shared;
     let Some(callee) = shared.by_id(&call.id).and_then(|id| shared.value(id)) else {
         let message = format!("there is no macro `{}`", call.id);
@@ -147,12 +195,15 @@ fn argument(value: &Json, text: &mut String, given: &mut BTreeMap<String, Value>
             }
             text.push(']');
         }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
-            let name = format!("__given{}", given.len());
-            text.push_str(&name);
-            given.insert(name, from_json(value));
-        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => give(value, text, given),
     }
+}
+
+/// Passes a value as it is.
+fn give(value: &Json, text: &mut String, given: &mut BTreeMap<String, Value>) {
+    let name = format!("__given{}", given.len());
+    text.push_str(&name);
+    given.insert(name, from_json(value));
 }
 
 /// The expression that a test's argument is, if it is one.

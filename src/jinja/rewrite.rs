@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::operators::{DATE_WORDS, operations};
 use super::scan::{ScanError, Tag, TagKind, Tags, Token, TokenKind, closing};
 
 /// The name every macro has inside its own template; free names thus always reach the wrappers.
@@ -74,28 +75,37 @@ struct Edit {
 }
 
 #[derive(Default)]
-struct Edits(Vec<Edit>);
+struct Edits {
+    list: Vec<Edit>,
+    /// Whether `+` and `-` may be of dates.
+    dates: bool,
+}
 
 impl Edits {
+    /// For a text that is looked through for words that have to do with dates.
+    fn of(text: &str) -> Self {
+        Self { list: Vec::new(), dates: DATE_WORDS.iter().any(|word| text.contains(word)) }
+    }
+
     fn before(&mut self, at: usize, text: impl Into<String>) {
-        self.0.push(Edit { at, until: at, opens: true, text: text.into() });
+        self.list.push(Edit { at, until: at, opens: true, text: text.into() });
     }
 
     fn after(&mut self, at: usize, text: impl Into<String>) {
-        self.0.push(Edit { at, until: at, opens: false, text: text.into() });
+        self.list.push(Edit { at, until: at, opens: false, text: text.into() });
     }
 
     fn replace(&mut self, range: Range<usize>, text: impl Into<String>) {
-        self.0.push(Edit { at: range.start, until: range.end, opens: true, text: text.into() });
+        self.list.push(Edit { at: range.start, until: range.end, opens: true, text: text.into() });
     }
 
     fn apply(mut self, original: &str, range: Range<usize>, prelude: &str) -> (String, OffsetTable) {
-        self.0.sort_by_key(|edit| (edit.at, edit.opens));
-        let mut text = String::with_capacity(prelude.len() + range.len() + self.0.len() * 12);
+        self.list.sort_by_key(|edit| (edit.at, edit.opens));
+        let mut text = String::with_capacity(prelude.len() + range.len() + self.list.len() * 12);
         text.push_str(prelude);
         let mut table = OffsetTable::default();
         let mut at = range.start;
-        for edit in &self.0 {
+        for edit in &self.list {
             copy(&mut text, &mut table, original, at..edit.at);
             let lines = original.get(edit.at..edit.until).map_or(0, |cut| cut.matches('\n').count());
             text.push_str(&edit.text);
@@ -116,7 +126,7 @@ fn copy(text: &mut String, table: &mut OffsetTable, original: &str, range: Range
 
 /// Rewrites what a user's node or string holds. `origin` goes into the markers of `ref`, `source` and `config`.
 pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> Result<Rewritten, ScanError> {
-    let mut edits = Edits::default();
+    let mut edits = Edits::of(text.get(range.clone()).unwrap_or_default());
     let mut result = Rewritten::default();
     let mut literal_from = range.start;
     let mut has_text = false;
@@ -162,7 +172,7 @@ pub(super) struct Signature {
 /// Rewrites one macro, test or materialization block to a macro named [`MACRO_NAME`]. `range` covers the block,
 /// its tags included.
 pub(super) fn rewrite_macro(text: &str, range: Range<usize>, origin: u32) -> Result<(Rewritten, Signature), ScanError> {
-    let mut edits = Edits::default();
+    let mut edits = Edits::of(text.get(range.clone()).unwrap_or_default());
     let mut result = Rewritten::default();
     let tags = tags_within(text, &range).collect::<Result<Vec<_>, _>>()?;
     let (Some(open), Some(close)) = (tags.first(), tags.last().filter(|_| tags.len() > 1)) else {
@@ -347,8 +357,19 @@ fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: 
     rewrite_tokens(text, tag.tokens.get(1..).unwrap_or_default(), origin, edits, called);
 }
 
-/// Marks calls of `ref`, `source` and `config`, and makes list and dict literals mutable.
+/// Marks calls of `ref`, `source` and `config`, makes list and dict literals mutable, and operators calls.
 fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
+    // Operators come first: of what opens at one place, the first opens outermost.
+    for operation in operations(text, tokens, edits.dates) {
+        let place = |index: usize| tokens.get(index);
+        let (Some(first), Some(operator), Some(last)) = (place(operation.left.start), place(operation.operator), place(operation.right.end - 1))
+        else {
+            continue;
+        };
+        edits.before(first.start, format!("{}(", operation.function));
+        edits.replace(operator.start..operator.end, ",");
+        edits.after(last.end, ")");
+    }
     for (index, token) in tokens.iter().enumerate() {
         let previous = index.checked_sub(1).and_then(|index| tokens.get(index));
         match token.kind {
@@ -394,7 +415,7 @@ fn rewrite_called(text: &str, tokens: &[Token], index: usize, origin: u32, edits
 }
 
 /// Whether a `[` after this token is a subscript.
-fn ends_operand(text: &str, token: &Token) -> bool {
+pub(super) fn ends_operand(text: &str, token: &Token) -> bool {
     const WORDS: [&str; 14] = ["in", "not", "and", "or", "if", "else", "elif", "is", "for", "do", "set", "call", "recursive", "import"];
     match token.kind {
         TokenKind::Text | TokenKind::Number | TokenKind::Close => true,

@@ -103,6 +103,10 @@ impl TemplateHost for Host {
         Ok(format!("about {name}"))
     }
 
+    fn yaml(&self, text: &str) -> Option<Json> {
+        serde_json::from_str(text).ok()
+    }
+
     fn log(&self, message: &str, _: bool) {
         lock(&self.logs).push(message.to_owned());
     }
@@ -276,7 +280,30 @@ fn lists_and_dicts_can_be_changed() {
     );
     assert_eq!(text("{% if 'a' is in ['a'] %}y{% endif %}{% if 'a' not in ['b'] %}n{% endif %}"), "yn");
     assert_eq!(World::new(&[]).complaint("{% set l = [] %}{% do l.append(l) %}").1, "a list or dict can't contain itself");
-    assert_eq!(World::new(&[]).complaint("{% do var('days').append(1) %}").0, Code::JinjaUnsupported);
+    assert_eq!(World::new(&[]).complaint("{% do range(3).append(1) %}").0, Code::JinjaUnsupported);
+}
+
+#[test]
+fn adapters_methods_run_statements() {
+    let world = World::new(&[]);
+    world.text("{% do adapter.create_schema(this) %}{% do adapter.drop_relation(this) %}{% do adapter.truncate_relation(this) %}");
+    let wanted = [r#"create schema if not exists "db"."main""#, r#"drop view if exists "db"."main"."me""#, r#"delete from "db"."main"."me""#];
+    assert_eq!(*lock(&world.host.queries), wanted);
+    let parsing = World::new(&[]).parsing();
+    parsing.text("{% do adapter.create_schema(this) %}{% do adapter.rename_relation(this, this) %}{{ adapter.execute('x')[1].rows | length }}");
+    assert!(lock(&parsing.host.queries).is_empty());
+}
+
+#[test]
+fn operators_mean_what_pythons_do() {
+    assert_eq!(
+        text("{{ '%s-%02d' % ('a', 7) }} {{ 7 % 3 }} {{ -7 % 3 }} {{ 7.5 % 2 }} {{ 2 * 7 % 4 }} {% set x = 9 %}{{ x % 2 == 1 }}"),
+        "a-07 1 2 1.5 2 True"
+    );
+    let dates = "{% set d = modules.datetime.date(2024, 1, 31) %}{{ d + modules.datetime.timedelta(days=1) }} {{ (d - d).days }} {{ [1 + 2 - 1, 'a' + 'b'] }}";
+    assert_eq!(text(dates), "2024-02-01 0 [2, 'ab']");
+    assert_eq!(World::new(&[]).complaint("{{ '%d' % 'x' }}").0, Code::JinjaRuntime);
+    assert_eq!(World::new(&[]).complaint("{{ run_started_at + 1 }}").0, Code::JinjaRuntime);
 }
 
 #[test]
@@ -399,8 +426,7 @@ fn the_adapter_answers() {
         text("{{ adapter.quote('a') }} {{ api.Relation.create(schema='s', identifier='t') }} {{ adapter.type() }}"),
         r#""a" "s"."t" alluvium"#
     );
-    assert_eq!(World::new(&[]).complaint("{{ adapter.drop_schema(this) }}").1, "`adapter.drop_schema()` is not available in alluvium yet");
-    assert_eq!(World::new(&[]).complaint("{{ toyaml(1) }}").0, Code::JinjaUnsupported);
+    assert_eq!(World::new(&[]).complaint("{{ adapter.alter_schema(this) }}").1, "`adapter.alter_schema()` is not available in alluvium yet");
     assert_eq!(World::new(&[("root", "{% macro m() %}{{ dbt.datediffs() }}{% endmacro %}")]).complaint("{{ m() }}").0, Code::JinjaUnsupported);
 }
 
@@ -562,4 +588,68 @@ fn the_engine_writes_slices_of_the_source() {
     let mut spy = Spy(&source, Vec::new());
     template.render_captured_to((), &mut spy).unwrap();
     assert_eq!(spy.1, [(0, 2), (17, 2)]);
+}
+
+/// Templates made of pieces in any order: they render or say what is wrong, and nothing breaks.
+#[test]
+fn any_template_ends_with_a_text_or_a_diagnostic() {
+    const PIECES: [&str; 40] = [
+        "{{ ",
+        " }}",
+        "{% ",
+        " %}",
+        "{%- ",
+        " -%}",
+        "set x = ",
+        "x",
+        "for i in ",
+        "{% endfor %}",
+        "{% if ",
+        "{% endif %}",
+        "[1, 'a']",
+        "{'k': 2}",
+        "(",
+        ")",
+        "[",
+        "]",
+        " + ",
+        " - ",
+        " % ",
+        "'%s'",
+        " | join(',')",
+        " | sort",
+        ".append(x)",
+        ".items()",
+        " ~ ",
+        "ref('a')",
+        "run_query('q')",
+        ".rows[0]",
+        "modules.datetime.date(2024, 1, 1)",
+        "modules.datetime.timedelta(1)",
+        "context",
+        "{% do ",
+        "{% macro m(a) %}",
+        "{% endmacro %}",
+        "m(",
+        ", ",
+        "é",
+        "{# # ",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % 1000).unwrap_or_default()
+    };
+    let (running, parsing) = (World::new(&[]), World::new(&[]).parsing());
+    for _ in 0..1500 {
+        let template: String = (0..next() % 14).map(|_| PIECES[next() % PIECES.len()]).collect();
+        for world in [&running, &parsing] {
+            if let Err(RenderFailure::Diagnostics(found)) = world.try_render(&template) {
+                assert_ne!(found[0].message, "the template engine can't run this template", "{template}");
+                assert!(found[0].primary_span().is_some(), "no place: {template}");
+            }
+        }
+    }
 }

@@ -1,17 +1,21 @@
 //! The engine as this room sets it up: undefined values, printing, filters, Python's methods, and JSON.
 
-use indexmap::IndexMap;
-use minijinja::value::{Rest, ValueKind};
+use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
-use super::containers::{collect, mutable, new_list};
+use super::containers::{collect, mutable, new_dict, new_list};
 use super::error::problem;
+use super::filters::{self, centered};
 use super::macros::split_kwargs;
 use super::names::Unavailable;
+use super::python::text as printed_text;
 use super::relation::Relation;
 use super::session::{lock, session_of};
 use crate::base::{Code, Diagnostic, nearest};
+
+/// The most steps that a template may take: some seconds of work, and far from what any template needs.
+const STEPS: u64 = 100_000_000;
 
 /// An environment. While parsing, attributes of undefined values are undefined again, as in dbt.
 pub(super) fn environment(executing: bool) -> Environment<'static> {
@@ -20,6 +24,7 @@ pub(super) fn environment(executing: bool) -> Environment<'static> {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_formatter(print);
     environment.set_debug(false);
+    environment.set_fuel(Some(STEPS));
     environment.set_auto_reload(false);
     if executing {
         environment.set_unknown_method_callback(python_method);
@@ -38,7 +43,7 @@ pub(super) fn environment(executing: bool) -> Environment<'static> {
     environment.add_filter("as_bool", as_bool);
     environment.add_filter("as_number", as_number);
     environment.add_filter("as_native", as_native);
-    environment.add_filter("truncate", truncate);
+    filters::add(&mut environment);
     environment.add_test("callable", |value: Value| value.as_object().is_some() && value.kind() == ValueKind::Plain);
     environment
 }
@@ -53,7 +58,7 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
         ValueKind::String => value.as_str().unwrap_or_default(),
         ValueKind::Invalid => return value.clone().try_iter().map(|_| ()),
         _ => {
-            printed = value.to_string();
+            printed = printed_text(value);
             &printed
         }
     };
@@ -129,30 +134,18 @@ fn string_method(value: &Value, method: &str, args: &[Value]) -> Option<Result<V
             parts.reverse();
             new_list(parts)
         }
-        ("casefold", None) => Value::from(text.to_lowercase()),
+        ("center", None) => Value::from(centered(text, width, fill.chars().next().unwrap_or(' '), false)),
+        ("casefold", None) => Value::from(text.to_lowercase().replace('ß', "ss")),
+        ("expandtabs", None) => Value::from(expand_tabs(text, args.first().and_then(Value::as_usize).unwrap_or(8).min(64))),
+        ("isidentifier", None) => {
+            let starts = text.chars().next().is_some_and(|c| c == '_' || c.is_alphabetic());
+            Value::from(starts && text.chars().all(|c| c == '_' || c.is_alphanumeric()))
+        }
+        ("isdecimal", None) => Value::from(!text.is_empty() && text.chars().all(|c| c.is_ascii_digit())),
         ("encode" | "decode", _) => Value::from(text),
         _ => return None,
     };
     Some(Ok(value))
-}
-
-/// `truncate(length, killwords, end)` by position or by name.
-fn truncate(value: Value, Rest(args): Rest<minijinja::value::ValueOrKwargs>) -> Result<Value, Error> {
-    let args: Vec<Value> = args.into_iter().map(minijinja::value::ValueOrKwargs::into_value).collect();
-    let [length, kill, end, leeway] = bind_args("truncate", ["length", "killwords", "end", "leeway"], &args)?;
-    let length = length.and_then(|value| value.as_usize()).unwrap_or(255);
-    let leeway = leeway.and_then(|value| value.as_usize()).unwrap_or(5);
-    let end = end.map_or_else(|| "...".to_owned(), |value| value.to_string());
-    let text = value.to_string();
-    if text.chars().count() <= length.saturating_add(leeway) {
-        return Ok(Value::from(text));
-    }
-    let mut head: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
-    if !kill.is_some_and(|value| value.is_true()) {
-        let words = head.rsplit_once(' ').map_or(head.len(), |(words, _)| words.len());
-        head.truncate(words);
-    }
-    Ok(Value::from(head + &end))
 }
 
 fn native(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
@@ -198,6 +191,22 @@ fn as_native(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
     native(state, &read)
 }
 
+fn expand_tabs(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for c in text.chars() {
+        if c == '\t' {
+            let spaces = if width == 0 { 0 } else { width - column % width };
+            out.push_str(&" ".repeat(spaces));
+            column += spaces;
+        } else {
+            column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// JSON as a value of the engine.
 pub(super) fn from_json(json: &Json) -> Value {
     match json {
@@ -209,11 +218,8 @@ pub(super) fn from_json(json: &Json) -> Value {
             (None, None) => Value::from(number.as_f64().unwrap_or_default()),
         },
         Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
-        Json::Object(pairs) => {
-            let pairs = pairs.iter().map(|(key, value)| (Value::from(key.as_str()), from_json(value)));
-            Value::from(pairs.collect::<IndexMap<Value, Value>>())
-        }
+        Json::Array(items) => new_list(items.iter().map(from_json).collect()),
+        Json::Object(pairs) => new_dict(pairs.iter().map(|(key, value)| (Value::from(key.as_str()), from_json(value)))),
     }
 }
 

@@ -145,5 +145,9 @@ impl TemplateHost for FileHost {
         nothing_here("doc")
     }
 
+    fn yaml(&self, text: &str) -> Option<Json> {
+        super::yaml::yaml_json(text)
+    }
+
     fn log(&self, _: &str, _: bool) {}
 }

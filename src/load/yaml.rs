@@ -125,6 +125,14 @@ pub fn parse_yaml(sources: &Sources, file: FileId) -> Result<Yaml, Diagnostic> {
     parse_noting(sources, file, &mut Diagnostics::new())
 }
 
+/// A document as data, for templates; `None` where it can't be read.
+#[must_use]
+pub fn yaml_json(text: &str) -> Option<Json> {
+    let sources = Sources::new();
+    let file = sources.add("yaml", text);
+    parse_yaml(&sources, file).ok().map(|yaml| yaml.to_json())
+}
+
 /// As [`parse_yaml`]; a key that stands twice is a warning in `out`. It is no error because dbt takes such files.
 pub(super) fn parse_noting(sources: &Sources, file: FileId, out: &mut Diagnostics) -> Result<Yaml, Diagnostic> {
     let source = sources.file(file);

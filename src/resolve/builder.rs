@@ -2,7 +2,7 @@
 //! that concern several nodes at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -122,6 +122,7 @@ impl Builder {
             layers: self.layers,
             warnings: self.found,
             parsed: self.parsed,
+            selected: OnceLock::new(),
             facts: self.facts,
             bodies: self.bodies,
             lookup,

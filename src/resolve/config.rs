@@ -44,7 +44,7 @@ impl ConfigValues {
         self.values.get(key).map(|(value, _)| value)
     }
 
-    fn raw(&self) -> Map<String, Json> {
+    pub(super) fn raw(&self) -> Map<String, Json> {
         self.values.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
     }
 }

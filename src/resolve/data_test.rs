@@ -122,14 +122,18 @@ fn add_test(
         values.extend(&renderer.config(config, &mut builder.found));
     }
     let mut config = typed(&values, ResourceType::Test, test.span, &mut builder.found);
+    let mut passed = arguments.clone();
+    passed.insert("model".into(), Json::from(model_argument(wanted, config.test.filter.as_deref())));
+    let call = MacroCall { id: info.id.clone(), arguments: passed, span: test.span };
+    let (noted, macros) = note(builder, wanted, (&name, values.clone()), &call);
+    // The test's own macro may set what its users do not, such as `fail_calc`.
+    if noted.config.raw() != values.raw() {
+        config = typed(&noted.config, ResourceType::Test, test.span, &mut builder.found);
+    }
     config.test.store_failures |= builder.store_failures;
     if config.alias.is_none() && short != full && test.name.is_none() {
         config.alias = Some(short.clone());
     }
-    let mut passed = arguments.clone();
-    passed.insert("model".into(), Json::from(model_argument(wanted, config.test.filter.as_deref())));
-    let call = MacroCall { id: info.id.clone(), arguments: passed, span: test.span };
-    let (noted, macros) = note(builder, wanted, &name, &call);
     let hash = hash(&format!("{full}|{}|{}|{}", wanted.attached, info.id, Json::Object(arguments.clone())));
     let raw_code = format!("{{{{ {}(**_dbt_generic_test_kwargs) }}}}", info.name);
     let details = TestDetails {
@@ -219,8 +223,9 @@ fn asks_for(macro_sql: &str, name: &str) -> bool {
         .any(|text| macro_sql.contains(text))
 }
 
-fn note(builder: &mut Builder, wanted: &Wanted, name: &str, call: &MacroCall) -> (super::host::Noted, Vec<String>) {
-    let host = ParseHost::new(&builder.facts, &wanted.package, name, ConfigValues::default());
+/// What the test asks for, whose name and config so far are given.
+fn note(builder: &mut Builder, wanted: &Wanted, (name, config): (&str, ConfigValues), call: &MacroCall) -> (super::host::Noted, Vec<String>) {
+    let host = ParseHost::new(&builder.facts, &wanted.package, name, config);
     let asked: Arc<dyn TemplateHost> = host.clone();
     let mut macros = Vec::new();
     match render_call(call, &Scope { package: wanted.package.clone() }, &builder.library, &asked).map_err(|failure| *failure) {

@@ -152,6 +152,10 @@ impl TemplateHost for ParseHost {
         found.map(str::to_owned).ok_or_else(|| HostError::from(self.facts.no_doc(name)))
     }
 
+    fn yaml(&self, text: &str) -> Option<Json> {
+        crate::load::yaml_json(text)
+    }
+
     /// Messages are for the run; a template is parsed more often than it runs.
     fn log(&self, _message: &str, _info: bool) {}
 

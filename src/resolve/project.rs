@@ -1,7 +1,7 @@
 //! The resolved project, and the stage's function.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -41,6 +41,8 @@ pub struct Project {
     pub warnings: Vec<Diagnostic>,
     /// What the project's files declared, for the artifacts.
     pub parsed: Arc<ParsedProject>,
+    /// The ids of the nodes that the command selected, once that is known.
+    pub selected: OnceLock<Vec<String>>,
     pub(super) facts: Arc<Facts>,
     pub(super) bodies: HashMap<NodeId, Body>,
     pub(super) lookup: Lookup,

@@ -85,4 +85,18 @@ impl<'a> YamlRenderer<'a> {
     }
 }
 
-const MAPS: [&str; 9] = ["meta", "persist_docs", "column_types", "tblproperties", "contract", "docs", "grants", "options", "quoting"];
+const MAPS: [&str; 13] = [
+    "meta",
+    "persist_docs",
+    "column_types",
+    "tblproperties",
+    "contract",
+    "docs",
+    "grants",
+    "options",
+    "quoting",
+    "pre_hook",
+    "pre-hook",
+    "post_hook",
+    "post-hook",
+];

@@ -28,6 +28,7 @@ pub(super) fn description(start: &NodeStart) -> String {
         "seed" => format!("seed file {relation}"),
         "snapshot" => format!("snapshot {relation}"),
         "model" => format!("sql {} model {relation}", start.materialization),
+        "operation" => format!("hook: {}", start.name),
         other => format!("{other} {}", start.name),
     }
 }
@@ -46,6 +47,9 @@ pub(super) fn result_words(done: &NodeDone) -> (String, Text) {
         NodeOutcome::Skipped if matches!(start.resource_type.as_str(), "model" | "seed" | "snapshot") => {
             (format!("SKIP relation {}", relation_words(start)), status(Paint::Yellow, "SKIP"))
         }
+        NodeOutcome::Skipped if start.resource_type == "operation" => (format!("SKIP {}", description(start)), status(Paint::Yellow, "SKIP")),
+        NodeOutcome::Error if start.resource_type == "operation" => (format!("ERROR {}", description(start)), status(Paint::Red, "ERROR")),
+        NodeOutcome::Success if start.resource_type == "operation" => (format!("OK {}", description(start)), status(Paint::Green, "OK")),
         NodeOutcome::Skipped => (format!("SKIP {} {}", start.resource_type, start.name), status(Paint::Yellow, "SKIP")),
         NodeOutcome::NoOp => (format!("NO-OP {}", description(start)), status(Paint::Yellow, "NO-OP")),
         NodeOutcome::Pass => (format!("PASS {}", start.name), status(Paint::Green, "PASS")),
@@ -69,7 +73,6 @@ fn verbs(start: &NodeStart) -> (&'static str, &'static str) {
     match start.resource_type.as_str() {
         "seed" => ("loaded", "loading"),
         "snapshot" => ("snapshotted", "snapshotting"),
-        "operation" => ("ran", "running"),
         _ => ("created", "creating"),
     }
 }
@@ -92,6 +95,7 @@ pub(super) fn kind_words(kind: &str) -> (String, String) {
 pub(super) fn ran_words(start: &NodeStart) -> (String, String) {
     match start.resource_type.as_str() {
         "model" => words(&format!("{} model", visible_line(&start.materialization))),
+        "operation" => words("project hook"),
         other => kind_words(other),
     }
 }

@@ -1,0 +1,227 @@
+//! Hooks: statements before and after a node, and before and after a run. Each is rendered when its time has come; a text
+//! that renders to nothing does nothing.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::port::run_text;
+use super::run::Shared;
+use crate::base::{Code, Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, Span, Spanned, Totals};
+use crate::compile::{ScriptText, render_script};
+use crate::engine::EngineError;
+use crate::manifest::{Node, NodeId, NodeResult};
+
+/// The hooks around a whole run, those of packages before those of the project.
+#[derive(Debug, Clone, Default)]
+pub struct RunHooks {
+    /// Package and text.
+    pub start: Vec<(String, Spanned<String>)>,
+    pub end: Vec<(String, Spanned<String>)>,
+}
+
+/// When a node's hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Before,
+    After,
+}
+
+impl When {
+    fn keys(self) -> [&'static str; 2] {
+        match self {
+            Self::Before => ["pre_hook", "pre-hook"],
+            Self::After => ["post_hook", "post-hook"],
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hook {
+    sql: String,
+    /// dbt runs these within the node's transaction, so nearest to its own statements.
+    inside: bool,
+}
+
+/// Runs the hooks of one side of a node, in dbt's order.
+pub(super) async fn run_node_hooks(shared: &Shared, node: &Node, when: When) -> Result<(), Vec<Diagnostic>> {
+    let mut hooks = Vec::new();
+    for value in when.keys().iter().filter_map(|key| node.config.raw.get(*key)) {
+        read(value, &mut hooks).map_err(|message| vec![Diagnostic::error(Code::ConfigType, message).at(node.span, "this node has the hook")])?;
+    }
+    // Outside of the transaction is before everything, and after everything.
+    hooks.sort_by_key(|hook| hook.inside == (when == When::Before));
+    for hook in hooks {
+        let script = ScriptText { text: hook.sql, span: node.span, package: node.package.clone(), node: node.id.clone(), values: Map::new() };
+        run_script(shared, script, "this node has the hook").await?;
+    }
+    Ok(())
+}
+
+/// A text, a map with `sql` and perhaps `transaction`, or a list of them. A text may be such a map as JSON.
+fn read(value: &Json, hooks: &mut Vec<Hook>) -> Result<(), String> {
+    match value {
+        Json::Null => Ok(()),
+        Json::String(text) => {
+            match serde_json::from_str::<Json>(text).ok().filter(Json::is_object) {
+                Some(map) => return read(&map, hooks),
+                None => hooks.push(Hook { sql: text.clone(), inside: true }),
+            }
+            Ok(())
+        }
+        Json::Array(values) => values.iter().try_for_each(|value| read(value, hooks)),
+        Json::Object(map) => {
+            let sql = map.get("sql").and_then(Json::as_str).ok_or("a hook is a text, or a map with `sql`")?;
+            let inside = map.get("transaction").and_then(Json::as_bool).unwrap_or(true);
+            hooks.push(Hook { sql: sql.to_owned(), inside });
+            Ok(())
+        }
+        Json::Bool(_) | Json::Number(_) => Err(format!("a hook is a text or a map with `sql`, found `{value}`")),
+    }
+}
+
+/// Renders one hook and runs its statements.
+async fn run_script(shared: &Shared, script: ScriptText, place: &str) -> Result<(), Vec<Diagnostic>> {
+    let (span, id) = (script.span, script.node.to_string());
+    let rendered = render_script(&shared.compiled.project, script, &shared.surroundings).await?;
+    // `before_begin` and its kin give a hook as JSON.
+    let map = serde_json::from_str::<Json>(rendered.trim()).ok();
+    let sql = map.as_ref().and_then(|map| map.get("sql")).and_then(Json::as_str).map_or(rendered, str::to_owned);
+    if sql.trim().is_empty() {
+        return Ok(());
+    }
+    shared.events.send(&Event::SqlSent { node: id, sql: sql.clone() });
+    match run_text(shared.engine.as_ref(), &sql).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(vec![failed(&error, &sql, span, place)]),
+    }
+}
+
+fn failed(error: &EngineError, sql: &str, span: Span, place: &str) -> Diagnostic {
+    let code = match error {
+        EngineError::Sql(error) => error.code,
+        _ => Code::SqlInvalid,
+    };
+    let shown: String = sql.trim().chars().take(200).collect();
+    let diagnostic = Diagnostic::error(code, format!("a hook fails: {error}")).at(span, place).note(format!("the hook: {shown}"));
+    match error {
+        EngineError::Unsupported { help: Some(help), .. } => diagnostic.help(help.clone()),
+        _ => diagnostic,
+    }
+}
+
+/// Runs the hooks at the start of a run. After one that fails the others are skipped; the nodes run, as in dbt.
+pub(super) async fn run_start(shared: &Shared, totals: &mut Totals) {
+    run_hooks(shared, "on-run-start", &shared.options.hooks.start, &Map::new(), totals).await;
+}
+
+/// Runs the hooks at the end of a run, which know its results.
+pub(super) async fn run_end(shared: &Shared, results: &[NodeResult], totals: &mut Totals) {
+    let hooks = &shared.options.hooks.end;
+    if hooks.is_empty() {
+        return;
+    }
+    let values = end_values(shared, results);
+    run_hooks(shared, "on-run-end", hooks, &values, totals).await;
+}
+
+/// `results`, `schemas` and `database_schemas`.
+fn end_values(shared: &Shared, results: &[NodeResult]) -> Map<String, Json> {
+    let project = &shared.compiled.project;
+    let (mut schemas, mut pairs) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
+    for result in results {
+        let node = project.nodes.get(&result.id);
+        if let Some(relation) = node.and_then(|node| node.relation.as_ref()).filter(|_| result.outcome == NodeOutcome::Success) {
+            let (schema, pair) = (json!(relation.schema), json!([relation.database, relation.schema]));
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
+            }
+            if !schemas.contains(&schema) {
+                schemas.push(schema);
+            }
+        }
+        let seconds = result.execute.as_ref().map_or(0.0, |span| (span.end - span.start).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64()));
+        rows.push(json!({
+            "node": node.map_or(Json::Null, |node| project.node_json(node)),
+            "unique_id": result.id.as_str(),
+            "status": result.outcome.status(),
+            "message": result.message,
+            "failures": result.failures,
+            "thread_id": result.thread,
+            "execution_time": seconds,
+            "adapter_response": {"rows_affected": result.rows_affected},
+            "timing": [],
+        }));
+    }
+    Map::from_iter([
+        ("results".to_owned(), Json::Array(rows)),
+        ("schemas".to_owned(), Json::Array(schemas)),
+        ("database_schemas".to_owned(), Json::Array(pairs)),
+    ])
+}
+
+async fn run_hooks(shared: &Shared, key: &str, hooks: &[(String, Spanned<String>)], values: &Map<String, Json>, totals: &mut Totals) {
+    let mut broken = false;
+    for (index, (package, hook)) in hooks.iter().enumerate() {
+        let order = hooks.iter().take(index).filter(|(other, _)| other == package).count();
+        let name = format!("{package}-{key}-{order}");
+        let start = NodeStart {
+            index: index + 1,
+            total: hooks.len(),
+            id: format!("operation.{package}.{name}"),
+            name: format!("{package}.{key}.{order}"),
+            resource_type: "operation".to_owned(),
+            materialization: String::new(),
+            relation: None,
+            path: shared.compiled.project.sources.file(hook.span.file).path.clone(),
+            thread: "main".to_owned(),
+            at: shared.events.now(),
+        };
+        let outcome = if broken {
+            NodeOutcome::Skipped
+        } else {
+            shared.events.send(&Event::NodeStarted(start.clone()));
+            run_one(shared, &start, package, hook, values).await
+        };
+        broken |= outcome.is_failure();
+        totals.count(outcome);
+        let finished_at = shared.events.now();
+        let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+        let done = NodeDone { start, outcome, message: String::new(), rows: None, elapsed_seconds, finished_at, compiled_path: None };
+        shared.events.send(&Event::NodeFinished(Box::new(done)));
+    }
+}
+
+async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spanned<String>, values: &Map<String, Json>) -> NodeOutcome {
+    let script = ScriptText {
+        text: hook.value.clone(),
+        span: hook.span,
+        package: package.to_owned(),
+        node: NodeId::new(start.id.clone()),
+        values: values.clone(),
+    };
+    match run_script(shared, script, "this hook").await {
+        Ok(()) => NodeOutcome::Success,
+        Err(diagnostics) => {
+            for diagnostic in diagnostics {
+                let sources = std::sync::Arc::clone(&shared.compiled.project.sources);
+                shared.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some(start.id.clone()) });
+            }
+            NodeOutcome::Error
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_are_texts_maps_and_lists_of_them() {
+        let mut hooks = Vec::new();
+        let value = json!(["a", {"sql": "b", "transaction": false}, "{\"sql\": \"c\", \"transaction\": false}", null]);
+        read(&value, &mut hooks).unwrap();
+        let found: Vec<_> = hooks.iter().map(|hook| (hook.sql.as_str(), hook.inside)).collect();
+        assert_eq!(found, [("a", true), ("b", false), ("c", false)]);
+        assert!(read(&json!({"text": "a"}), &mut hooks).is_err() && read(&json!(1), &mut hooks).is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! Filters and tests of Jinja2 that the engine lacks or has with other arguments.
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+use minijinja::value::{DynObject, Rest, Tuple, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, Value};
+
+use super::containers::new_list;
+use super::error::problem;
+use super::python::text;
+use super::values::{bind_args, required};
+use crate::base::Code;
+
+/// The widest line that a filter pads to.
+const WIDTH_LIMIT: usize = 1 << 16;
+
+pub(super) fn add(environment: &mut Environment<'static>) {
+    environment.add_filter("string", |value: Value| text(&value));
+    environment.add_filter("center", |value: Value, width: Option<usize>| centered(&text(&value), width.unwrap_or(80), ' ', true));
+    environment.add_filter("wordcount", |value: Value| {
+        text(&value).split(|c: char| c != '_' && !c.is_alphanumeric()).filter(|word| !word.is_empty()).count()
+    });
+    environment.add_filter("striptags", |value: Value| striptags(&text(&value)));
+    environment.add_filter("urlencode", |value: Value| urlencode(&value));
+    environment.add_filter("filesizeformat", filesizeformat);
+    environment.add_filter("forceescape", |value: Value| escaped(&text(&value)));
+    environment.add_filter("replace", replace);
+    environment.add_filter("int", int);
+    environment.add_filter("dictsort", dictsort);
+    environment.add_filter("wordwrap", wordwrap);
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("random", |_: Value| -> Result<Value, Error> {
+        Err(problem(Code::JinjaUnsupported, "`random` is not available: the same input has to give the same text"))
+    });
+    environment.add_test("sequence", |value: Value| {
+        matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map) || (value.kind() == ValueKind::Iterable && value.len().is_some())
+    });
+    environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
+}
+
+/// Python's `center`; the filter and the method differ in where an odd space goes.
+pub(super) fn centered(text: &str, width: usize, fill: char, filter: bool) -> String {
+    let padding = width.min(WIDTH_LIMIT).saturating_sub(text.chars().count());
+    let left = padding / 2 + if filter || padding.is_multiple_of(2) { 0 } else { width & 1 };
+    let fill = |count: usize| fill.to_string().repeat(count);
+    format!("{}{text}{}", fill(left), fill(padding - left))
+}
+
+fn striptags(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((head, tail)) = rest.split_once('<') {
+        out.push_str(head);
+        rest = tail.split_once('>').map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn urlencode(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Map => {
+            let pairs = value.as_object().and_then(DynObject::try_iter_pairs).into_iter().flatten();
+            pairs.map(|(key, value)| format!("{}={}", quoted(&text(&key), ""), quoted(&text(&value), ""))).collect::<Vec<_>>().join("&")
+        }
+        _ => quoted(&text(value), "/"),
+    }
+}
+
+fn quoted(text: &str, safe: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte) || safe.as_bytes().contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+fn filesizeformat(value: f64, binary: Option<bool>) -> String {
+    let binary = binary.unwrap_or(false);
+    let base = if binary { 1024.0 } else { 1000.0 };
+    let units = if binary { ["KiB", "MiB", "GiB", "TiB", "PiB"] } else { ["kB", "MB", "GB", "TB", "PB"] };
+    if (value - 1.0).abs() < f64::EPSILON {
+        return "1 Byte".to_owned();
+    }
+    if value < base {
+        return format!("{value:.0} Bytes");
+    }
+    let mut size = value / base;
+    for unit in &units[..4] {
+        if size < base {
+            return format!("{size:.1} {unit}");
+        }
+        size /= base;
+    }
+    format!("{size:.1} {}", units[4])
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;").replace('\'', "&#39;")
+}
+
+fn arguments(args: Rest<ValueOrKwargs>) -> Vec<Value> {
+    args.0.into_iter().map(ValueOrKwargs::into_value).collect()
+}
+
+fn replace(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let [old, new, count] = bind_args("replace", ["old", "new", "count"], &arguments(args))?;
+    let (old, new) = (text(&required("replace", "old", old)?), text(&required("replace", "new", new)?));
+    let value = text(&value);
+    Ok(match count.and_then(|count| count.as_usize()) {
+        Some(count) => value.replacen(&old, &new, count),
+        None => value.replace(&old, &new),
+    })
+}
+
+/// `int(default=0, base=10)`: what can't be read is the default.
+fn int(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [default, base] = bind_args("int", ["default", "base"], &arguments(args))?;
+    let base = base.and_then(|base| base.as_usize()).and_then(|base| u32::try_from(base).ok()).filter(|base| (2..=36).contains(base)).unwrap_or(10);
+    #[expect(clippy::cast_possible_truncation, reason = "`int` cuts off, and floats beyond 64 bits are no counts")]
+    let cut = |float: f64| float.is_finite().then(|| Value::from(float as i64));
+    let read = match value.kind() {
+        ValueKind::Bool => Some(Value::from(i64::from(value.is_true()))),
+        ValueKind::Number if value.is_integer() => Some(value.clone()),
+        ValueKind::Number => f64::try_from(value.clone()).ok().and_then(cut),
+        ValueKind::String => read_int(value.as_str().unwrap_or_default().trim(), base).or_else(|| value.as_str()?.trim().parse().ok().and_then(cut)),
+        _ => None,
+    };
+    Ok(read.or(default).unwrap_or_else(|| Value::from(0)))
+}
+
+fn read_int(text: &str, base: u32) -> Option<Value> {
+    let digits = text.replace('_', "");
+    let (sign, digits) = digits.strip_prefix('-').map_or((1, digits.as_str()), |digits| (-1, digits));
+    let lower = digits.to_lowercase();
+    let bare = match base {
+        16 => lower.strip_prefix("0x"),
+        8 => lower.strip_prefix("0o"),
+        2 => lower.strip_prefix("0b"),
+        _ => None,
+    };
+    let number = i128::from_str_radix(bare.unwrap_or(&lower), base).ok()?;
+    Some(i64::try_from(sign * number).map_or_else(|_| Value::from(sign * number), Value::from))
+}
+
+/// `dictsort(case_sensitive=false, by='key', reverse=false)`.
+fn dictsort(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [sensitive, by, reverse] = bind_args("dictsort", ["case_sensitive", "by", "reverse"], &arguments(args))?;
+    let on = |flag: Option<Value>| flag.is_some_and(|flag| flag.is_true());
+    let by_value = match by.as_ref().map(Value::as_str) {
+        None | Some(Some("key")) => false,
+        Some(Some("value")) => true,
+        Some(_) => return Err(problem(Code::MacroArguments, "`dictsort` sorts by `key` or by `value`")),
+    };
+    let sensitive = on(sensitive);
+    let pairs = value.as_object().filter(|_| value.kind() == ValueKind::Map).and_then(DynObject::try_iter_pairs);
+    let mut pairs: Vec<(Value, Value)> = pairs.ok_or_else(|| problem(Code::MacroArguments, "`dictsort` sorts a dict"))?.collect();
+    let key = |pair: &(Value, Value)| {
+        let key = if by_value { &pair.1 } else { &pair.0 };
+        match key.as_str().filter(|_| !sensitive) {
+            Some(text) => Value::from(text.to_lowercase()),
+            None => key.clone(),
+        }
+    };
+    pairs.sort_by(|a, b| key(a).partial_cmp(&key(b)).unwrap_or(Ordering::Equal));
+    if on(reverse) {
+        pairs.reverse();
+    }
+    Ok(new_list(pairs.into_iter().map(|(key, value)| Value::from(Tuple::from([key, value]))).collect()))
+}
+
+/// `wordwrap(width=79, break_long_words=true, wrapstring=newline, break_on_hyphens=true)`.
+fn wordwrap(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let names = ["width", "break_long_words", "wrapstring", "break_on_hyphens"];
+    let [width, break_long, wrap, _] = bind_args("wordwrap", names, &arguments(args))?;
+    let width = width.and_then(|width| width.as_usize()).unwrap_or(79).max(1);
+    let break_long = break_long.is_none_or(|flag| flag.is_true());
+    let wrap = wrap.map_or_else(|| "\n".to_owned(), |wrap| text(&wrap));
+    let text = text(&value);
+    let lines: Vec<String> = text.lines().map(|line| wrapped(line, width, break_long).join(&wrap)).collect();
+    Ok(lines.join(&wrap))
+}
+
+fn wrapped(line: &str, width: usize, break_long: bool) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in line.split(' ') {
+        let mut word: Vec<char> = word.chars().collect();
+        loop {
+            let Some(last) = lines.last_mut() else { return lines };
+            let used = last.chars().count();
+            let gap = usize::from(used > 0);
+            if used + gap + word.len() <= width || (used == 0 && !break_long) {
+                last.push_str(if gap == 1 { " " } else { "" });
+                last.extend(word);
+                break;
+            }
+            if used == 0 {
+                let rest = word.split_off(width);
+                last.extend(word);
+                word = rest;
+            }
+            lines.push(String::new());
+        }
+    }
+    lines
+}
+
+/// `truncate(length, killwords, end, leeway)` by position or by name.
+fn truncate(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let [length, kill, end, leeway] = bind_args("truncate", ["length", "killwords", "end", "leeway"], &arguments(args))?;
+    let length = length.and_then(|value| value.as_usize()).unwrap_or(255);
+    let leeway = leeway.and_then(|value| value.as_usize()).unwrap_or(5);
+    let end = end.map_or_else(|| "...".to_owned(), |value| text(&value));
+    let text = text(&value);
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(text);
+    }
+    let mut head: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
+    if !kill.is_some_and(|value| value.is_true()) {
+        let words = head.rsplit_once(' ').map_or(head.len(), |(words, _)| words.len());
+        head.truncate(words);
+    }
+    Ok(head + &end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_wrapped_centred_and_stripped() {
+        assert_eq!(wrapped("aa bb cc", 5, true), ["aa bb", "cc"]);
+        assert_eq!(wrapped("abcdefg", 3, true), ["abc", "def", "g"]);
+        assert_eq!(centered("a", 4, ' ', true), " a  ");
+        assert_eq!(striptags("<b>x</b>  y"), "x y");
+        assert_eq!(filesizeformat(1024.0, None), "1.0 kB");
+    }
+}

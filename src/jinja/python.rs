@@ -1,0 +1,315 @@
+//! How Python writes values: `str` and `repr` of numbers, text and containers, and the `%` operator of text.
+
+use std::fmt::Write as _;
+
+use minijinja::value::{DynObject, ValueKind};
+use minijinja::{Error, Value};
+
+use super::containers::{collect, is_own, is_plain_map, is_plain_seq};
+use super::error::problem;
+use crate::base::Code;
+
+/// The most characters that a width or a precision may ask for.
+const WIDTH_LIMIT: usize = 1 << 16;
+
+/// `str(value)`.
+pub(super) fn text(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Undefined => String::new(),
+        ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
+        ValueKind::Number => number(value),
+        ValueKind::Seq | ValueKind::Map if is_container(value) => repr(value),
+        _ => value.to_string(),
+    }
+}
+
+/// `repr(value)`.
+pub(super) fn repr(value: &Value) -> String {
+    let mut out = String::new();
+    write_repr(value, &mut out);
+    out
+}
+
+fn is_container(value: &Value) -> bool {
+    value.is_tuple() || is_own(value) || is_plain_seq(value) || is_plain_map(value)
+}
+
+fn write_repr(value: &Value, out: &mut String) {
+    match value.kind() {
+        ValueKind::Undefined => out.push_str("Undefined"),
+        ValueKind::String => write_quoted(value.as_str().unwrap_or_default(), out),
+        ValueKind::Number => out.push_str(&number(value)),
+        ValueKind::Seq if is_container(value) => {
+            let tuple = value.is_tuple();
+            let items = collect(value).unwrap_or_default();
+            out.push(if tuple { '(' } else { '[' });
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                write_repr(item, out);
+            }
+            out.push_str(match (tuple, items.len()) {
+                (true, 1) => ",)",
+                (true, _) => ")",
+                (false, _) => "]",
+            });
+        }
+        ValueKind::Map if is_container(value) => {
+            out.push('{');
+            let pairs = value.as_object().and_then(DynObject::try_iter_pairs);
+            for (index, (key, item)) in pairs.into_iter().flatten().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                write_repr(&key, out);
+                out.push_str(": ");
+                write_repr(&item, out);
+            }
+            out.push('}');
+        }
+        _ => out.push_str(&value.to_string()),
+    }
+}
+
+/// Text in quotes: single ones, unless only double ones save an escape.
+fn write_quoted(text: &str, out: &mut String) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            c if c == quote => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+}
+
+fn number(value: &Value) -> String {
+    match f64::try_from(value.clone()) {
+        Ok(float) if !value.is_integer() => float_text(float),
+        Ok(_) | Err(_) => value.to_string(),
+    }
+}
+
+/// The shortest text that reads back as the same float, with an exponent where Python has one.
+pub(super) fn float_text(float: f64) -> String {
+    if float.is_nan() {
+        return "nan".to_owned();
+    }
+    if float.is_infinite() {
+        return if float > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let size = float.abs();
+    if float == 0.0 || (1e-4..1e16).contains(&size) {
+        let text = float.to_string();
+        return if text.contains('.') { text } else { text + ".0" };
+    }
+    let text = format!("{float:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    with_exponent(mantissa, exponent.parse().unwrap_or(0), 'e')
+}
+
+fn with_exponent(mantissa: &str, exponent: i32, letter: char) -> String {
+    format!("{mantissa}{letter}{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+}
+
+/// One `%` conversion.
+#[derive(Default)]
+struct Conversion {
+    key: Option<String>,
+    left: bool,
+    zero: bool,
+    sign: Option<char>,
+    alternate: bool,
+    width: usize,
+    precision: Option<usize>,
+    kind: char,
+}
+
+/// `template % values`, as Python's text has it.
+pub(super) fn percent(template: &str, values: &Value) -> Result<String, Error> {
+    let positional = if values.is_tuple() { collect(values)? } else { vec![values.clone()] };
+    let mut next = positional.iter();
+    let mut used_key = false;
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some((head, tail)) = rest.split_once('%') {
+        out.push_str(head);
+        let (conversion, after) = conversion(tail, &mut next)?;
+        rest = after;
+        if conversion.kind == '%' {
+            out.push('%');
+            continue;
+        }
+        let value = match &conversion.key {
+            Some(key) => {
+                used_key = true;
+                let found = values.get_item(&Value::from(key.as_str())).ok().filter(|value| !value.is_undefined());
+                found.ok_or_else(|| failed(format!("the dict has no key `{key}`")))?
+            }
+            None => next.next().cloned().ok_or_else(|| failed("there are fewer values than the format has places"))?,
+        };
+        out.push_str(&converted(&conversion, &value)?);
+    }
+    out.push_str(rest);
+    if !used_key && next.next().is_some() && values.kind() != ValueKind::Map {
+        return Err(failed("there are more values than the format has places"));
+    }
+    Ok(out)
+}
+
+fn failed(message: impl Into<String>) -> Error {
+    problem(Code::JinjaRuntime, message)
+}
+
+fn conversion<'t>(text: &'t str, next: &mut std::slice::Iter<'_, Value>) -> Result<(Conversion, &'t str), Error> {
+    let mut found = Conversion::default();
+    let mut rest = text;
+    if let Some(tail) = rest.strip_prefix('(') {
+        let (key, tail) = tail.split_once(')').ok_or_else(|| failed("a key in the format is not closed"))?;
+        found.key = Some(key.to_owned());
+        rest = tail;
+    }
+    while let Some(flag) = rest.chars().next().filter(|c| "#0- +".contains(*c)) {
+        match flag {
+            '-' => found.left = true,
+            '0' => found.zero = true,
+            '#' => found.alternate = true,
+            sign if found.sign != Some('+') => found.sign = Some(sign),
+            _ => {}
+        }
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    (found.width, rest) = amount(rest, next)?;
+    if let Some(tail) = rest.strip_prefix('.') {
+        let (precision, tail) = amount(tail, next)?;
+        (found.precision, rest) = (Some(precision), tail);
+    }
+    rest = rest.trim_start_matches(['l', 'h', 'L']);
+    let mut letters = rest.chars();
+    found.kind = letters.next().ok_or_else(|| failed("the format ends in the middle of a place"))?;
+    Ok((found, letters.as_str()))
+}
+
+fn amount<'t>(text: &'t str, next: &mut std::slice::Iter<'_, Value>) -> Result<(usize, &'t str), Error> {
+    if let Some(rest) = text.strip_prefix('*') {
+        let width = next.next().and_then(Value::as_usize).ok_or_else(|| failed("`*` in the format needs a number"))?;
+        return Ok((width.min(WIDTH_LIMIT), rest));
+    }
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, rest) = text.split_at(digits);
+    Ok((number.parse::<usize>().unwrap_or(0).min(WIDTH_LIMIT), rest))
+}
+
+fn converted(conversion: &Conversion, value: &Value) -> Result<String, Error> {
+    let cut = |text: String| match conversion.precision {
+        Some(precision) => text.chars().take(precision).collect(),
+        None => text,
+    };
+    let body = match conversion.kind {
+        's' => return Ok(padded(conversion, "", &cut(text(value)))),
+        'r' | 'a' => return Ok(padded(conversion, "", &cut(repr(value)))),
+        'c' => {
+            if let Some(text) = value.as_str() {
+                return Ok(padded(conversion, "", text));
+            }
+            let letter = whole(value)?.try_into().ok().and_then(char::from_u32);
+            let letter = letter.ok_or_else(|| failed("`%c` needs a character"))?;
+            return Ok(padded(conversion, "", &letter.to_string()));
+        }
+        'd' | 'i' | 'u' => whole(value)?.unsigned_abs().to_string(),
+        'x' | 'X' | 'o' => {
+            let number = whole(value)?.unsigned_abs();
+            match conversion.kind {
+                'x' => format!("{}{number:x}", if conversion.alternate { "0x" } else { "" }),
+                'X' => format!("{}{number:X}", if conversion.alternate { "0X" } else { "" }),
+                _ => format!("{}{number:o}", if conversion.alternate { "0o" } else { "" }),
+            }
+        }
+        'e' | 'E' | 'f' | 'F' | 'g' | 'G' => real(conversion, float(value)?.abs()),
+        other => return Err(failed(format!("`%{other}` is no place of a format"))),
+    };
+    let negative = if value.is_integer() { whole(value)? < 0 } else { float(value)? < 0.0 };
+    let sign = if negative { "-".to_owned() } else { conversion.sign.map(String::from).unwrap_or_default() };
+    Ok(padded(conversion, &sign, &body))
+}
+
+fn real(conversion: &Conversion, size: f64) -> String {
+    let precision = conversion.precision.unwrap_or(6);
+    let scientific = |precision: usize, letter: char| {
+        let text = format!("{size:.precision$e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        (mantissa.to_owned(), exponent.parse::<i32>().unwrap_or(0), letter)
+    };
+    match conversion.kind {
+        'f' | 'F' => format!("{size:.precision$}"),
+        'e' | 'E' => {
+            let (mantissa, exponent, letter) = scientific(precision, conversion.kind);
+            with_exponent(&mantissa, exponent, letter)
+        }
+        _ => {
+            let digits = precision.max(1);
+            let (mantissa, exponent, letter) = scientific(digits - 1, if conversion.kind == 'G' { 'E' } else { 'e' });
+            let short = |text: &str| if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() };
+            if exponent < -4 || usize::try_from(exponent).is_ok_and(|exponent| exponent >= digits) {
+                with_exponent(&short(&mantissa), exponent, letter)
+            } else {
+                let after = i32::try_from(digits).unwrap_or(i32::MAX).saturating_sub(1).saturating_sub(exponent).max(0);
+                let after = usize::try_from(after).unwrap_or(0);
+                short(&format!("{size:.after$}"))
+            }
+        }
+    }
+}
+
+fn whole(value: &Value) -> Result<i64, Error> {
+    let found = if value.is_true() && value.kind() == ValueKind::Bool { Some(1) } else { value.as_i64() };
+    #[expect(clippy::cast_possible_truncation, reason = "Python cuts a float off, too, and what does not fit is far from any use")]
+    let cut = || f64::try_from(value.clone()).ok().filter(|_| value.is_number()).map(|float| float as i64);
+    found.or_else(cut).ok_or_else(|| failed(format!("the format needs a number, found {}", super::values::describe(value))))
+}
+
+fn float(value: &Value) -> Result<f64, Error> {
+    let found = f64::try_from(value.clone()).ok().filter(|_| value.is_number());
+    found.ok_or_else(|| failed(format!("the format needs a number, found {}", super::values::describe(value))))
+}
+
+fn padded(conversion: &Conversion, sign: &str, body: &str) -> String {
+    let padding = conversion.width.saturating_sub(sign.chars().count() + body.chars().count());
+    let numeric = !matches!(conversion.kind, 's' | 'r' | 'a' | 'c');
+    if conversion.left {
+        format!("{sign}{body}{}", " ".repeat(padding))
+    } else if conversion.zero && numeric {
+        format!("{sign}{}{body}", "0".repeat(padding))
+    } else {
+        format!("{}{sign}{body}", " ".repeat(padding))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minijinja::value::Tuple;
+
+    #[test]
+    fn floats_have_pythons_exponents() {
+        let written = [1.0, 0.1 + 0.2, 1e16, 1e20, 1.5e-7, 0.0001, 123_456_789.5].map(float_text);
+        assert_eq!(written, ["1.0", "0.30000000000000004", "1e+16", "1e+20", "1.5e-07", "0.0001", "123456789.5"]);
+    }
+
+    #[test]
+    fn percent_formats_as_python_does() {
+        let many = |values: Vec<Value>| Value::from(Tuple::from(values));
+        let args = many(vec![Value::from(42), Value::from(2.71), Value::from(255), Value::from("ab")]);
+        assert_eq!(percent("%05d|%.2f|%#x|%-5s|%%", &args).unwrap(), "00042|2.71|0xff|ab   |%");
+        assert_eq!(percent("%+d % d %g %e", &many(vec![5.into(), 5.into(), 0.0001.into(), 12.5.into()])).unwrap(), "+5  5 0.0001 1.250000e+01");
+        assert!(percent("%s %s", &Value::from("one")).is_err() && percent("none", &Value::from("one")).is_err());
+    }
+}
