@@ -4,15 +4,24 @@
 //! Knows nothing of projects or warehouses: which table a name means is the caller's affair.
 
 mod failure;
+mod functions;
 mod identifiers;
 mod lint;
+mod operators;
+mod rewrite;
 mod session;
 mod statements;
 mod types;
 
+#[cfg(test)]
+mod probe;
+#[cfg(test)]
+mod reference;
+
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use lint::unsafe_construct;
+pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use statements::{behind_with, parse_query, split_statements};
 pub use types::{parse_type, type_name};

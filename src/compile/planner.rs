@@ -14,7 +14,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::resolve::Project;
-use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, session_state, sql_error};
+use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, plan, session_state, sql_error};
 
 /// Plans queries of one project. Cheap to use many times.
 pub struct Planner {
@@ -60,7 +60,7 @@ impl Planner {
         let spelt = canonical(sql, columns);
         let statement = self.parse(&spelt)?;
         let state = self.session_over(tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
-        let plan = state.statement_to_plan(statement).await.map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let plan = plan(&state, statement).await.map_err(|error| Box::new(sql_error(&error, sql)))?;
         let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| Box::new(sql_error(&error, sql)))?;
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
