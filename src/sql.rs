@@ -8,6 +8,7 @@ mod functions;
 mod identifiers;
 mod lint;
 mod operators;
+mod overflow;
 mod rewrite;
 mod session;
 mod statements;

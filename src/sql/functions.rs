@@ -8,6 +8,9 @@ mod intervals;
 mod mode;
 mod plain;
 mod regexp;
+mod sum;
+
+pub(super) mod checked;
 
 use std::sync::{Arc, LazyLock};
 
@@ -90,11 +93,13 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
     all
 }
 
+/// `sum` takes the place of DataFusion's, whose integers wrap; everything else is new.
 fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
         spark::aggregate::collect_list(),
         spark::aggregate::collect_set(),
         spark::aggregate::try_sum(),
         Arc::new(AggregateUDF::from(mode::Mode::new())),
+        Arc::new(AggregateUDF::from(sum::CheckedSum::new())),
     ]
 }

@@ -9,6 +9,7 @@ use deltalake::datafusion::prelude::SessionConfig;
 
 use super::functions;
 use super::operators::{Operators, TypeNames};
+use super::overflow::CheckedIntegers;
 
 /// What a session may differ in; the dialect never does.
 #[derive(Debug, Clone)]
@@ -42,7 +43,8 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_config(config)
         .with_runtime_env(Arc::clone(&options.runtime))
         .with_default_features()
-        .with_type_planner(Arc::new(TypeNames));
+        .with_type_planner(Arc::new(TypeNames))
+        .with_analyzer_rule(Arc::new(CheckedIntegers));
     functions::register(&mut builder);
     builder.expr_planners().get_or_insert_default().push(Arc::new(Operators));
     let mut state = builder.build();
