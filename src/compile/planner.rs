@@ -15,7 +15,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::resolve::Project;
-use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, session_state, sql_error, type_name};
+use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, plan, session_state, sql_error, type_name};
 
 /// Plans queries of one project. Cheap to use many times.
 pub struct Planner {
@@ -61,7 +61,7 @@ impl Planner {
         let spelt = canonical(sql, columns);
         let statement = self.parse(&spelt)?;
         let state = self.session_over(tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
-        let plan = state.statement_to_plan(statement).await.map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let plan = plan(&state, statement).await.map_err(|error| Box::new(sql_error(&error, sql)))?;
         if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_)) {
             return Err(Box::new(not_a_query(sql)));
         }

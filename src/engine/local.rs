@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::common::config::ConfigNonZeroUsize;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use deltalake::datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -120,7 +121,10 @@ impl LocalEngine {
             let execution = &mut state.config_mut().options_mut().execution;
             execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
             // What merges spilled runs holds two batches of each; wide rows would fill a small pool with them.
-            execution.batch_size = (usize::try_from(limit).unwrap_or(usize::MAX) / BYTES_PER_BATCH_ROW).clamp(SMALLEST_BATCH, execution.batch_size);
+            let rows = (usize::try_from(limit).unwrap_or(usize::MAX) / BYTES_PER_BATCH_ROW).max(SMALLEST_BATCH);
+            if let Ok(rows) = ConfigNonZeroUsize::try_new(rows.min(execution.batch_size.into())) {
+                execution.batch_size = rows;
+            }
         }
         state
     }

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::DataFusionError;
 
+use super::type_name;
 use crate::base::{Code, SourceFile};
 
 /// What planning or running SQL has to say about a place in it.
@@ -85,7 +87,17 @@ fn bare_message(error: &DataFusionError) -> String {
     while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
-    text.to_owned()
+    failed_cast(text).unwrap_or_else(|| text.to_owned())
+}
+
+/// A cast that fails, in the names of types that users know.
+fn failed_cast(text: &str) -> Option<String> {
+    let named = |arrow: &str| arrow.trim().parse::<DataType>().map_or_else(|_| arrow.to_owned(), |found| type_name(&found));
+    if let Some((value, arrow)) = text.strip_prefix("Can't cast value ").and_then(|rest| rest.rsplit_once(" to type ")) {
+        return Some(format!("`{value}` is out of range for {}", named(arrow)));
+    }
+    let (value, arrow) = text.strip_prefix("Cannot cast string '").and_then(|rest| rest.rsplit_once("' to value of "))?;
+    Some(format!("`{value}` is not a value of type {}", named(arrow.trim_end_matches(" type"))))
 }
 
 fn classify(message: &str, raw: &str) -> (Code, String) {

@@ -7,6 +7,10 @@ use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use deltalake::datafusion::prelude::SessionConfig;
 
+use super::functions;
+use super::operators::{Operators, TypeNames};
+use super::overflow::CheckedIntegers;
+
 /// What a session may differ in; the dialect never does.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
@@ -36,7 +40,15 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
     settings.sql_parser.enable_ident_normalization = false;
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.optimizer.prefer_hash_join = !options.spilling_joins;
-    let mut state = SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(&options.runtime)).with_default_features().build();
+    let mut builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(&options.runtime))
+        .with_default_features()
+        .with_type_planner(Arc::new(TypeNames))
+        .with_analyzer_rule(Arc::new(CheckedIntegers));
+    functions::register(&mut builder);
+    builder.expr_planners().get_or_insert_default().push(Arc::new(Operators));
+    let mut state = builder.build();
     // The time that `now()` and its kin give.
     state.mark_start_execution();
     state

@@ -206,6 +206,7 @@ fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
         "date" => DataType::Date32,
         "timestamp" | "timestamp_ntz" | "datetime" => DataType::Timestamp(TimeUnit::Microsecond, None),
         "timestamptz" | "timestamp_ltz" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        "hugeint" if arguments.is_empty() => DataType::Decimal128(38, 0),
         "decimal" | "numeric" | "number" | "dec" => return decimal(arguments),
         _ => return None,
     };

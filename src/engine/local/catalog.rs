@@ -125,7 +125,7 @@ impl<'a> Resolver<'a> {
         options.catalog.default_schema.clone_from(&scope.schema);
         state.register_catalog_list(Arc::new(catalog));
         let statement = parse(&state, &sql::canonical(sql, columns.iter().map(String::as_str)), sql)?;
-        let plan = state.statement_to_plan(statement).await.map_err(|error| failure::query(error, sql))?;
+        let plan = sql::plan(&state, statement).await.map_err(|error| failure::query(error, sql))?;
         Ok((state, plan))
     }
 

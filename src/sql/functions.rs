@@ -1,0 +1,105 @@
+//! The functions that the dialect has beside DataFusion's own: those of the crates for Spark and for JSON that change
+//! no name DataFusion has, and some that no crate has.
+//!
+//! Functions that are only another spelling are no functions here but rules of [`super::rewrite`].
+
+mod date_math;
+mod intervals;
+mod mode;
+mod plain;
+mod regexp;
+mod sum;
+
+pub(super) mod checked;
+
+use std::sync::{Arc, LazyLock};
+
+use datafusion_functions_json::udfs as json;
+use datafusion_spark::function as spark;
+use deltalake::datafusion::execution::session_state::SessionStateBuilder;
+use deltalake::datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+pub(super) use intervals::multiplied_interval;
+
+/// Made once: a session only takes references.
+static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(scalars);
+static AGGREGATES: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(aggregates);
+
+/// Gives a session the dialect's functions, behind DataFusion's own.
+pub(super) fn register(builder: &mut SessionStateBuilder) {
+    builder.scalar_functions().get_or_insert_default().extend(SCALARS.iter().map(Arc::clone));
+    builder.aggregate_functions().get_or_insert_default().extend(AGGREGATES.iter().map(Arc::clone));
+}
+
+/// The names that the dialect adds.
+#[cfg(test)]
+pub(super) fn names() -> Vec<String> {
+    SCALARS.iter().map(|function| function.name().to_owned()).chain(AGGREGATES.iter().map(|function| function.name().to_owned())).collect()
+}
+
+fn scalars() -> Vec<Arc<ScalarUDF>> {
+    let mut all = vec![
+        spark::datetime::add_months(),
+        spark::datetime::date_add(),
+        spark::datetime::date_sub(),
+        spark::datetime::date_diff(),
+        spark::datetime::last_day(),
+        spark::datetime::next_day(),
+        spark::datetime::from_utc_timestamp(),
+        spark::datetime::to_utc_timestamp(),
+        spark::datetime::unix_date(),
+        spark::datetime::unix_seconds(),
+        spark::datetime::unix_millis(),
+        spark::datetime::unix_micros(),
+        spark::hash::crc32(),
+        spark::hash::sha1(),
+        spark::hash::sha2(),
+        spark::hash::xxhash64(),
+        spark::string::base64(),
+        spark::string::unbase64(),
+        spark::string::soundex(),
+        spark::string::space(),
+        spark::string::elt(),
+        spark::string::luhn_check(),
+        spark::string::format_string(),
+        spark::math::hex(),
+        spark::math::unhex(),
+        spark::math::pmod(),
+        spark::math::rint(),
+        spark::math::bin(),
+        spark::math::expm1(),
+        spark::math::hypot(),
+        spark::math::width_bucket(),
+        spark::map::map_from_arrays(),
+        spark::map::map_from_entries(),
+        spark::map::str_to_map(),
+        spark::array::array(),
+        spark::bitwise::bit_count(),
+        spark::url::parse_url(),
+        spark::url::url_encode(),
+        spark::url::url_decode(),
+        json::json_get_str_udf(),
+        json::json_get_int_udf(),
+        json::json_get_float_udf(),
+        json::json_get_bool_udf(),
+        json::json_get_json_udf(),
+        json::json_as_text_udf(),
+        json::json_contains_udf(),
+        json::json_length_udf(),
+        json::json_object_keys_udf(),
+    ];
+    all.extend(date_math::functions());
+    all.extend(regexp::functions());
+    all
+}
+
+/// `sum` takes the place of DataFusion's, whose integers wrap; everything else is new.
+fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    vec![
+        spark::aggregate::collect_list(),
+        spark::aggregate::collect_set(),
+        spark::aggregate::try_sum(),
+        Arc::new(AggregateUDF::from(mode::Mode::new())),
+        Arc::new(AggregateUDF::from(sum::CheckedSum::new())),
+    ]
+}

@@ -1,0 +1,93 @@
+//! Integer arithmetic that is an error where the result has no room, in place of operators that wrap.
+
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, ArrayRef, Datum};
+use deltalake::arrow::compute::kernels::numeric;
+use deltalake::arrow::datatypes::DataType;
+use deltalake::arrow::error::ArrowError;
+use deltalake::datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_err};
+use deltalake::datafusion::logical_expr::{ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use deltalake::datafusion::physical_expr_common::datum::apply;
+
+use crate::sql::type_name;
+
+/// The operation of a checked function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Operation {
+    Add,
+    Subtract,
+    Multiply,
+    Negate,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    operation: Operation,
+    signature: Signature,
+}
+
+/// The function for an operator of two integers of one type; `None` where the operator can't overflow unnoticed.
+pub(in crate::sql) fn binary(operator: Operator) -> Option<Arc<ScalarUDF>> {
+    Some(match operator {
+        Operator::Plus => function(Operation::Add, 2),
+        Operator::Minus => function(Operation::Subtract, 2),
+        Operator::Multiply => function(Operation::Multiply, 2),
+        _ => return None,
+    })
+}
+
+/// The function for a minus sign before an integer.
+pub(in crate::sql) fn negation() -> Arc<ScalarUDF> {
+    function(Operation::Negate, 1)
+}
+
+fn function(operation: Operation, arguments: usize) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(Checked { operation, signature: Signature::any(arguments, Volatility::Immutable) }))
+}
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &'static str {
+        match self.operation {
+            Operation::Add => "checked_add",
+            Operation::Subtract => "checked_subtract",
+            Operation::Multiply => "checked_multiply",
+            Operation::Negate => "checked_negate",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(arguments[0].clone())
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let data_type = args.return_type().clone();
+        let result = match (self.operation, args.args.as_slice()) {
+            (Operation::Add, [left, right]) => apply(left, right, numeric::add),
+            (Operation::Subtract, [left, right]) => apply(left, right, numeric::sub),
+            (Operation::Multiply, [left, right]) => apply(left, right, numeric::mul),
+            (Operation::Negate, [value]) => apply(value, value, negate),
+            (operation, arguments) => internal_err!("{operation:?} of {} arguments", arguments.len()),
+        };
+        result.map_err(|error| explained(error, &data_type))
+    }
+}
+
+fn negate(value: &dyn Datum, _same: &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> {
+    numeric::neg(value.get().0 as &dyn Array)
+}
+
+fn explained(error: DataFusionError, data_type: &DataType) -> DataFusionError {
+    match error.to_string().split_once("Overflow happened on: ") {
+        Some((_, what)) => exec_datafusion_err!("integer overflow: `{}` is out of range for {}", what.trim(), type_name(data_type)),
+        None => error,
+    }
+}

@@ -1,0 +1,98 @@
+//! Operators between types that DataFusion does not bring together, and the names of types that it does not know.
+
+use std::sync::Arc;
+
+use datafusion_spark::function::datetime as spark;
+use deltalake::arrow::datatypes::{DataType, Field, FieldRef};
+use deltalake::datafusion::common::{DFSchema, Result};
+use deltalake::datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, TypePlanner};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, cast};
+use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator};
+
+use super::functions::multiplied_interval;
+use super::parse_type;
+
+/// Text beside a number is read as a number, as in Spark; a number times an interval; a date plus a number of days;
+/// the difference of two unsigned numbers, which may be negative.
+#[derive(Debug)]
+pub(super) struct Operators;
+
+impl ExprPlanner for Operators {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if !is_arithmetic(&expr.op) && !is_comparison(&expr.op) {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
+            return Ok(PlannerResult::Original(expr));
+        };
+        Ok(match (&expr.op, &left, &right) {
+            (BinaryOperator::Multiply, DataType::Interval(_), number) if number.is_integer() => {
+                PlannerResult::Planned(multiplied_interval().call(vec![expr.left, expr.right]))
+            }
+            (BinaryOperator::Multiply, number, DataType::Interval(_)) if number.is_integer() => {
+                PlannerResult::Planned(multiplied_interval().call(vec![expr.right, expr.left]))
+            }
+            (BinaryOperator::Plus, DataType::Date32, days) if days.is_integer() => {
+                PlannerResult::Planned(spark::date_add().call(vec![expr.left, cast(expr.right, DataType::Int32)]))
+            }
+            (BinaryOperator::Minus, DataType::Date32, days) if days.is_integer() => {
+                PlannerResult::Planned(spark::date_sub().call(vec![expr.left, cast(expr.right, DataType::Int32)]))
+            }
+            (BinaryOperator::Minus, left, right) if left.is_unsigned_integer() && right.is_unsigned_integer() => {
+                PlannerResult::Original(with(expr, |side| cast(side, DataType::Int64), |side| cast(side, DataType::Int64)))
+            }
+            (_, text, number) if text.is_string() && number.is_numeric() => PlannerResult::Original(with(expr, |side| as_number(side, &right), same)),
+            (_, number, text) if text.is_string() && number.is_numeric() => PlannerResult::Original(with(expr, same, |side| as_number(side, &left))),
+            _ => PlannerResult::Original(expr),
+        })
+    }
+}
+
+fn with(expr: RawBinaryExpr, left: impl FnOnce(Expr) -> Expr, right: impl FnOnce(Expr) -> Expr) -> RawBinaryExpr {
+    RawBinaryExpr { op: expr.op, left: left(expr.left), right: right(expr.right) }
+}
+
+fn same(expr: Expr) -> Expr {
+    expr
+}
+
+fn as_number(text: Expr, other: &DataType) -> Expr {
+    cast(text, if other.is_integer() { DataType::Int64 } else { DataType::Float64 })
+}
+
+fn is_arithmetic(op: &BinaryOperator) -> bool {
+    matches!(op, BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo)
+}
+
+fn is_comparison(op: &BinaryOperator) -> bool {
+    matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq)
+}
+
+/// Names of types beyond DataFusion's, by the dialect's one table of names; and `timestamp`, which has microseconds as in
+/// Delta: nanoseconds end in the year 2262.
+#[derive(Debug)]
+pub(super) struct TypeNames;
+
+impl TypePlanner for TypeNames {
+    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
+        let ours = matches!(
+            sql_type,
+            ast::DataType::Custom(..)
+                | ast::DataType::Int64
+                | ast::DataType::Int32
+                | ast::DataType::Float64
+                | ast::DataType::Float32
+                | ast::DataType::Datetime(_)
+                | ast::DataType::Timestamp(None, _)
+                | ast::DataType::HugeInt
+                | ast::DataType::JSON
+                | ast::DataType::CharacterVarying(_)
+                | ast::DataType::CharVarying(_)
+                | ast::DataType::Nvarchar(_)
+                | ast::DataType::Blob(_)
+                | ast::DataType::Binary(_)
+                | ast::DataType::Varbinary(_)
+        );
+        Ok(ours.then(|| parse_type(&sql_type.to_string()).ok()).flatten().map(|found| Arc::new(Field::new("", found, true)) as FieldRef))
+    }
+}

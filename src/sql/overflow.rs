@@ -1,0 +1,54 @@
+//! Integer arithmetic is checked: DataFusion's operators wrap, so the analyzer puts checked functions in their place.
+
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::config::ConfigOptions;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::common::{DFSchema, Result};
+use deltalake::datafusion::logical_expr::expr::ScalarFunction;
+use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
+use deltalake::datafusion::logical_expr::utils::merge_schema;
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use deltalake::datafusion::optimizer::AnalyzerRule;
+
+use super::functions::checked;
+
+/// Runs behind type coercion, when both sides of an operator have one type.
+#[derive(Debug)]
+pub(super) struct CheckedIntegers;
+
+impl AnalyzerRule for CheckedIntegers {
+    fn name(&self) -> &'static str {
+        "checked_integers"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(check_node).map(|checked| checked.data)
+    }
+}
+
+fn check_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = &plan {
+        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+    }
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let checked = expr.transform_up(|expr| Ok(check(expr, &schema)))?;
+        Ok(checked.update_data(|expr| name.restore(expr)))
+    })
+}
+
+fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let is_integer = |expr: &Expr| expr.get_type(schema).is_ok_and(|found: DataType| found.is_integer());
+    match expr {
+        Expr::BinaryExpr(binary) if is_integer(&binary.left) && is_integer(&binary.right) => match checked::binary(binary.op) {
+            Some(function) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*binary.left, *binary.right]))),
+            None => Transformed::no(Expr::BinaryExpr(binary)),
+        },
+        Expr::Negative(value) if is_integer(&value) => {
+            Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(checked::negation(), vec![*value])))
+        }
+        other => Transformed::no(other),
+    }
+}

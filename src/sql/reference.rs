@@ -1,0 +1,214 @@
+//! The reference of functions, `docs/sql.md`: every example in it is run here.
+
+use std::path::Path;
+
+use super::functions::names;
+use super::probe::{rows, value};
+use super::rewrite::RULES;
+use crate::base::files::{read_text, write_text};
+
+/// Examples of functions that are functions, not rules.
+const FUNCTIONS: &[(&str, &str, &str)] = &[
+    ("array", "array(1, 2)", "[1, 2]"),
+    ("base64", "base64('abc')", "YWJj"),
+    ("bin", "bin(13)", "1101"),
+    ("bit_count", "bit_count(7)", "3"),
+    ("boundaries_between", "date_diff('month', date '2024-01-31', date '2024-02-01')", "1"),
+    ("collect_list", "collect_list(3)", "[3]"),
+    ("collect_set", "collect_set(3)", "[3]"),
+    ("crc32", "crc32('abc')", "891568578"),
+    ("elt", "elt(2, 'a', 'b')", "b"),
+    ("expm1", "expm1(0.0)", "0.0"),
+    ("format_string", "format_string('%s-%d', 'a', 3)", "a-3"),
+    ("hex", "hex(255)", "FF"),
+    ("hypot", "hypot(3.0, 4.0)", "5.0"),
+    ("json_as_text", "'{\"a\": {\"b\": 1}}' -> 'a' ->> 'b'", "1"),
+    ("json_contains", "json_contains('{\"a\": 1}', 'a')", "true"),
+    ("json_get_bool", "json_get_bool('{\"a\": true}', 'a')", "true"),
+    ("json_get_float", "json_get_float('{\"a\": 1.5}', 'a')", "1.5"),
+    ("json_get_int", "json_get_int('{\"a\": 7}', 'a')", "7"),
+    ("json_get_json", "'{\"a\": [1, 2]}' -> 'a'", "[1, 2]"),
+    ("json_get_str", "json_get_str('{\"a\": \"x\"}', 'a')", "x"),
+    ("json_length", "json_length('[1, 2, 3]')", "3"),
+    ("json_object_keys", "json_object_keys('{\"a\": 1, \"b\": 2}')", "[a, b]"),
+    ("luhn_check", "luhn_check('79927398713')", "true"),
+    ("map_from_arrays", "map_from_arrays(['a'], [1])", "{a: 1}"),
+    ("map_from_entries", "map_from_entries([struct('a', 1)])", "{a: 1}"),
+    ("mode", "mode(3)", "3"),
+    ("months_between", "months_between(timestamp '1997-02-28 10:30:00', date '1996-10-30')", "3.94959677"),
+    ("parse_url", "parse_url('https://a.example/x?y=1', 'HOST')", "a.example"),
+    ("pmod", "pmod(-7, 3)", "2"),
+    ("regexp_extract", "regexp_extract('100-200', '(\\d+)-(\\d+)', 2)", "200"),
+    ("regexp_extract_all", "regexp_extract_all('100-200, 300-400', '(\\d+)-(\\d+)', 1)", "[100, 300]"),
+    ("regexp_substr", "regexp_substr('abc123', '[0-9]+')", "123"),
+    ("rint", "rint(2.5)", "2.0"),
+    ("sha1", "sha1('')", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+    ("sha2", "sha2('abc', 224)", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
+    ("soundex", "soundex('Miller')", "M460"),
+    ("split", "split('oneAtwoBthree', '[AB]')", "[one, two, three]"),
+    ("str_to_map", "str_to_map('a:1,b:2')", "{a: 1, b: 2}"),
+    ("sum", "sum(2)", "2"),
+    ("timestampadd", "dateadd(month, 1, date '2024-01-31')", "2024-02-29T00:00:00"),
+    ("timestampdiff", "datediff(month, date '2024-01-31', date '2024-02-29')", "0"),
+    ("try_sum", "try_sum(2)", "2"),
+    ("unbase64", "cast(unbase64('YWJj') as varchar)", "abc"),
+    ("unhex", "cast(unhex('616263') as varchar)", "abc"),
+    ("unix_date", "unix_date(date '1970-01-02')", "1"),
+    ("unix_micros", "unix_micros(timestamptz '1970-01-01 00:00:01Z')", "1000000"),
+    ("unix_millis", "unix_millis(timestamptz '1970-01-01 00:00:01Z')", "1000"),
+    ("unix_seconds", "unix_seconds(timestamptz '1970-01-01 00:00:01Z')", "1"),
+    ("url_decode", "url_decode('a%20b')", "a b"),
+    ("url_encode", "url_encode('a b')", "a+b"),
+    ("width_bucket", "width_bucket(5.3, 0.2, 10.6, 5)", "3"),
+    ("xxhash64", "xxhash64('Spark')", "-4294468057691064905"),
+];
+
+/// Forms that are neither a rule nor a name of a function alone.
+const FORMS: &[(&str, &str, &str)] = &[
+    ("date_format", "date_format(timestamp '2024-02-29 13:05:09', 'dd.MM.yyyy HH:mm')", "29.02.2024 13:05"),
+    ("dateadd", "dateadd('day', -1, date '2024-03-01')", "2024-02-29T00:00:00"),
+    ("decode", "decode(2, 1, 'one', 2, 'two', 'many')", "two"),
+    ("decode", "decode(null, 1, 'one', null, 'none')", "none"),
+    ("from_unixtime", "from_unixtime(0, 'yyyy-MM-dd HH:mm:ss')", "1970-01-01 00:00:00"),
+    ("get_json_object", "get_json_object('{\"a\": [{\"b\": \"x\"}]}', '$.a[0].b')", "x"),
+    ("json_extract", "json_extract('{\"a\": {\"b\": 1}}', '$.a')", "{\"b\": 1}"),
+    ("json_extract_string", "json_extract_string('{\"a\": \"x\"}', '$.a')", "x"),
+    ("listagg", "listagg('a', ', ') within group (order by length('a'))", "a"),
+    ("strftime", "strftime(date '2024-02-29', '%d/%m/%Y')", "29/02/2024"),
+    ("strptime", "strptime('29/02/2024', '%d/%m/%Y')", "2024-02-29T00:00:00"),
+    ("to_date", "to_date('29.02.2024', 'dd.MM.yyyy')", "2024-02-29"),
+    ("to_timestamp", "to_timestamp('2024-02-29 13:05', 'yyyy-MM-dd HH:mm')", "2024-02-29T13:05:00"),
+    ("trunc", "trunc(date '2024-02-29', 'quarter')", "2024-01-01"),
+    ("unix_timestamp", "unix_timestamp('1970-01-02', 'yyyy-MM-dd')", "86400"),
+];
+
+#[test]
+fn every_example_gives_what_it_says() {
+    let rules = RULES.iter().map(|rule| (rule.example, rule.gives));
+    let others = FUNCTIONS.iter().chain(FORMS).map(|(_, example, gives)| (*example, *gives));
+    let wrong: Vec<String> = rules
+        .chain(others)
+        .map(|(example, gives)| (example, gives, value(example)))
+        .filter(|(_, gives, found)| gives != found)
+        .map(|(example, gives, found)| format!("{example}: expected {gives}, found {found}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is otherwise than in plain DataFusion, or worth knowing: a query and its rows, or what it fails with.
+const QUERIES: &[(&str, &str)] = &[
+    ("select 1 as a, a + 1 as b, b * 2 as c", "1, 2, 4"),
+    ("select x as y, y + 1 as z from (values (1), (2)) as t(x) where z > 2", "2, 3"),
+    ("select 2 as x, x as y from (values (1)) as t(x)", "2, 1"),
+    ("select count(*) as n, n * 2 as m from (values (1), (2)) as t(x)", "2, 4"),
+    ("select x from (values (1), (2), (3)) as t(x) minus select 2 order by all desc", "3; 1"),
+    ("select top 2 x from (values (3), (1), (2)) as t(x) order by x", "1; 2"),
+    ("select x from (values (3), (1), (2)) as t(x) order by x fetch first 1 rows only", "1"),
+    ("select 'abc' rlike 'b', 'abc' not rlike 'b', 'abc' like any ('x%', 'a%')", "true, false, true"),
+    ("select count(distinct a, b) from (values (1, 'x'), (1, 'x'), (1, 'y'), (1, null)) as t(a, b)", "2"),
+    ("select x, exists(select 1 from (values (1)) as u(y) where y = x) as e from (values (1), (2)) as t(x) order by x", "1, true; 2, false"),
+    (
+        "select * from (values ('a', 'x', 1), ('a', 'y', 2), ('b', 'x', 3)) as t(k, c, v) pivot (sum(v) for c in ('x', 'y')) order by k",
+        "a, 1, 2; b, 3, NULL",
+    ),
+    ("select * from (values ('a', 1, 2), ('b', 3, null)) as t(k, x, y) unpivot (v for c in (x, y)) order by k, c", "a, x, 1; a, y, 2; b, x, 3"),
+    ("select listagg(x, '-') within group (order by x desc), mode(x) from (values (1), (2), (2), (null)) as t(x)", "2-2-1, 2"),
+    ("select cast(1 as int64), cast(2 as float64), cast(3 as hugeint), cast('a' as character varying(3))", "1, 2.0, 3, a"),
+    ("select 3 * interval '1 day' + date '2024-02-28', date '2024-02-28' + 2, date '2024-03-01' - 1", "2024-03-02, 2024-03-01, 2024-02-29"),
+    ("select '5' + 1, '10' > 9, '1.5' * 2.0", "6, true, 3.0"),
+    ("select row_number() over (order by x) - row_number() over (order by x desc) as d from (values (1), (2)) as t(x) order by d", "-1; 1"),
+    ("select 5 / 2, 5 / 2.0, -7 % 3", "2, 2.5, -1"),
+    ("select cast(date '9999-12-31' as timestamp)", "9999-12-31T00:00:00"),
+    ("select 9223372036854775807 + 1", "error: integer overflow: `9223372036854775807 + 1` is out of range for BIGINT"),
+    ("select x - 2 from (values (-9223372036854775807)) as t(x)", "error: integer overflow: `-9223372036854775807 - 2` is out of range for BIGINT"),
+    ("select cast(2147483647 as int) * cast(2 as int)", "error: integer overflow: `2147483647 * 2` is out of range for INTEGER"),
+    ("select cast(2147483647 as int) * 2", "4294967294"),
+    ("select -x from (values (cast(-128 as tinyint))) as t(x)", "error: integer overflow: `- -128` is out of range for TINYINT"),
+    ("select cast(300 as tinyint)", "error: `300` is out of range for TINYINT"),
+    ("select cast(x as bigint) from (values (1e30)) as t(x)", "error: `1e30` is out of range for BIGINT"),
+    ("select cast('abc' as bigint)", "error: `abc` is not a value of type BIGINT"),
+    (
+        "select sum(x) from (values (9223372036854775807), (1)) as t(x)",
+        "error: integer overflow: the sum `9223372036854775808` is out of range for BIGINT",
+    ),
+    ("select sum(x) from (values (9223372036854775807), (1), (-1)) as t(x)", "9223372036854775807"),
+    (
+        "select k, sum(x) from (values ('a', 9223372036854775807), ('a', 1)) as t(k, x) group by k",
+        "error: integer overflow: the sum `9223372036854775808` is out of range for BIGINT",
+    ),
+    ("select k, sum(x), sum(distinct x) from (values ('a', 7), ('a', 7), ('b', null)) as t(k, x) group by k order by k", "a, 14, 7; b, NULL, NULL"),
+    (
+        "select x, sum(x) over (order by x rows between 1 preceding and current row) from (values (1), (2), (3)) as t(x) order by x",
+        "1, 1; 2, 3; 3, 5",
+    ),
+    ("select dateadd(fortnight, 1, date '2024-01-01')", "error: `fortnight` is not a unit of time"),
+    ("select date_format(date '2024-01-01', 'yyyy-ww')", "error: the letters `ww` of the pattern have no counterpart"),
+];
+
+#[test]
+fn every_function_has_an_example() {
+    let shown = |name: &str| FUNCTIONS.iter().any(|(known, ..)| *known == name) || RULES.iter().any(|rule| rule.name == name);
+    let missing: Vec<String> = names().into_iter().filter(|name| !shown(name)).collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn every_query_gives_what_it_says() {
+    let wrong: Vec<String> = QUERIES
+        .iter()
+        .map(|(sql, gives)| (sql, gives, answer(sql)))
+        .filter(|(_, gives, found)| *gives != found)
+        .map(|(sql, gives, found)| format!("{sql}: expected {gives}, found {found}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn answer(sql: &str) -> String {
+    match rows(sql) {
+        Ok(rows) => rows.iter().map(|row| row.join(", ")).collect::<Vec<_>>().join("; "),
+        Err(message) => format!("error: {message}"),
+    }
+}
+
+#[test]
+fn the_page_is_up_to_date() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sql.md"));
+    let page = read_text(path).unwrap();
+    let wanted = between(&between(&page, "functions", &functions_table()), "queries", &queries_table());
+    if std::env::var_os("UPDATE").is_some() {
+        write_text(path, &wanted).unwrap();
+    } else {
+        assert!(page == wanted, "docs/sql.md does not show what the dialect has; write it again with `UPDATE=1 cargo test --lib sql::`");
+    }
+}
+
+/// The page with other text between two of its marks.
+fn between(page: &str, name: &str, text: &str) -> String {
+    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+    let (head, rest) = page.split_once(&open).unwrap();
+    let (_, tail) = rest.split_once(&close).unwrap();
+    format!("{head}{open}{text}{close}{tail}")
+}
+
+fn functions_table() -> String {
+    let mut lines: Vec<(String, String)> = RULES
+        .iter()
+        .map(|rule| (rule.name, rule.example, rule.gives, format!("`{}`", rule.stands_for)))
+        .chain(FUNCTIONS.iter().chain(FORMS).map(|(name, example, gives)| (*name, *example, *gives, String::new())))
+        .map(|(name, example, gives, meaning)| {
+            (name.to_owned(), format!("| `{name}` | `{}` | `{}` | {} |\n", cell(example), cell(gives), cell(&meaning)))
+        })
+        .collect();
+    lines.sort();
+    let head = "| function | example | gives | stands for |\n|---|---|---|---|\n".to_owned();
+    lines.into_iter().fold(head, |page, (_, line)| page + &line)
+}
+
+fn queries_table() -> String {
+    let head = "| query | gives |\n|---|---|\n".to_owned();
+    QUERIES.iter().fold(head, |page, (sql, gives)| page + &format!("| `{}` | {} |\n", cell(sql), cell(gives).replace('<', "&lt;")))
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}

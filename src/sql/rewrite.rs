@@ -1,0 +1,170 @@
+//! What analysts write and DataFusion's planner does not know, as what it knows: on the syntax tree, whose nodes keep
+//! their places in the text, so that an error about rewritten SQL still points to what was written.
+
+mod aliases;
+mod calls;
+mod dates;
+mod expand;
+mod formats;
+mod pivot;
+mod rules;
+mod select;
+
+use std::ops::{ControlFlow, Range};
+
+use deltalake::datafusion::sql::parser::Statement;
+use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SelectItem, TableFactor, VisitMut, VisitorMut};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
+
+pub use aliases::plan;
+
+use super::SqlError;
+use crate::base::{Code, SourceFile};
+
+#[cfg(test)]
+pub(crate) use rules::RULES;
+
+/// Rewrites a parsed statement in place.
+///
+/// # Errors
+/// Where a construct can't be expressed, with its place in `sql`.
+pub(super) fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>> {
+    let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new() };
+    let flow = match statement {
+        Statement::Statement(inner) => inner.visit(&mut rewriter),
+        Statement::Explain(explain) => return rewrite(&mut explain.statement, sql),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Ok(()),
+    };
+    match flow {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Rewriter {
+    text: SourceFile,
+    /// For each open select list: what its items without an alias are called.
+    names: Vec<Vec<Option<String>>>,
+}
+
+impl Rewriter {
+    #[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
+    fn refuse(&self, message: &str, span: Span, help: &str) -> Box<SqlError> {
+        let error = SqlError::new(Code::SqlInvalid, message).help(help);
+        Box::new(match self.range(span) {
+            Some(range) => error.range(range),
+            None => error,
+        })
+    }
+
+    fn range(&self, span: Span) -> Option<Range<usize>> {
+        let offset = |line: u64, column: u64| {
+            (line > 0).then(|| self.text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize)
+        };
+        Some(offset(span.start.line, span.start.column)?..offset(span.end.line, span.end.column)?)
+    }
+}
+
+impl VisitorMut for Rewriter {
+    type Break = Box<SqlError>;
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        self.names.push(select.projection.iter().map(name_as_written).collect());
+        select.projection.iter_mut().for_each(select::exists_in_list);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        for (item, name) in select.projection.iter_mut().zip(self.names.pop().unwrap_or_default()) {
+            keep_name(item, name);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        flow(select::query(query, self))
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        flow(pivot::rewrite(factor, self))
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        match expr {
+            Expr::Function(_) => return flow(calls::rewrite(expr, self)),
+            Expr::RLike { .. } | Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } => operator(expr),
+            Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. } => json_operator(expr),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn flow(result: Result<(), Box<SqlError>>) -> ControlFlow<Box<SqlError>> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+/// A column without an alias is called as it was written, whatever it is rewritten to.
+fn name_as_written(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)) => None,
+        SelectItem::UnnamedExpr(expr) => Some(expr.to_string()),
+        _ => None,
+    }
+}
+
+fn keep_name(item: &mut SelectItem, name: Option<String>) {
+    if let SelectItem::UnnamedExpr(expr) = item
+        && let Some(name) = name
+        && expr.to_string() != name
+    {
+        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+    }
+}
+
+/// `rlike` as a match, `like any (..)` as a chain of `or`.
+fn operator(expr: &mut Expr) {
+    let replacement = match &*expr {
+        Expr::RLike { negated, expr, pattern, .. } => {
+            let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+            Some(Expr::BinaryOp { left: expr.clone(), op, right: pattern.clone() })
+        }
+        Expr::Like { negated, any: true, expr: subject, pattern, escape_char } => {
+            any_of(pattern, |pattern| Expr::Like { negated: *negated, any: false, expr: subject.clone(), pattern, escape_char: escape_char.clone() })
+        }
+        Expr::ILike { negated, any: true, expr: subject, pattern, escape_char } => {
+            any_of(pattern, |pattern| Expr::ILike { negated: *negated, any: false, expr: subject.clone(), pattern, escape_char: escape_char.clone() })
+        }
+        _ => None,
+    };
+    if let Some(replacement) = replacement {
+        *expr = replacement;
+    }
+}
+
+fn any_of(pattern: &Expr, each: impl Fn(Box<Expr>) -> Expr) -> Option<Expr> {
+    let patterns = match pattern {
+        Expr::Tuple(patterns) => patterns.clone(),
+        Expr::Nested(pattern) => vec![(**pattern).clone()],
+        _ => return None,
+    };
+    let chain = patterns.into_iter().map(|pattern| each(Box::new(pattern))).reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::Or,
+        right: Box::new(right),
+    })?;
+    Some(Expr::Nested(Box::new(chain)))
+}
+
+/// `json -> key` is JSON as text, `json ->> key` the value as text.
+fn json_operator(expr: &mut Expr) {
+    let Expr::BinaryOp { left, op, right } = &*expr else { return };
+    let reader = if *op == BinaryOperator::Arrow { "json_get_json($1, $2)" } else { "json_as_text($1, $2)" };
+    let span = deltalake::datafusion::sql::sqlparser::ast::Spanned::span(left.as_ref());
+    if let Some(call) = expand::expand(reader, &[(**left).clone(), (**right).clone()], span) {
+        *expr = call;
+    }
+}

@@ -1,0 +1,239 @@
+//! Calls of functions that DataFusion has under another name or in another form.
+
+use deltalake::datafusion::sql::sqlparser::ast::{
+    self, CaseWhen, DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Spanned,
+    Value,
+};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::expand::{expand, is_volatile, name_of, repeats};
+use super::{Rewriter, dates, formats, rules};
+use crate::sql::SqlError;
+
+/// Rewrites one call whose arguments have been rewritten before; leaves alone what needs nothing.
+pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    let name = name_of(function);
+    if name.is_empty() {
+        return Ok(());
+    }
+    if name == "count" {
+        count_several(function);
+        return Ok(());
+    }
+    if matches!(name.as_str(), "listagg" | "group_concat") {
+        string_agg(function);
+        return Ok(());
+    }
+    let Some(arguments) = arguments(function) else { return Ok(()) };
+    let span = function.name.span();
+    let replacement = match special(&name, &arguments, span, rewriter)? {
+        Some(found) => found,
+        None => match by_rule(&name, &arguments, span) {
+            Some(found) => found,
+            None => return Ok(()),
+        },
+    };
+    if let Some(replacement) = keep_clauses(function, replacement) {
+        *expr = replacement;
+    }
+    Ok(())
+}
+
+/// The arguments of a call, if all of them are plain expressions and nothing else stands in the parentheses.
+fn arguments(function: &ast::Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    if list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
+        return None;
+    }
+    list.args
+        .iter()
+        .map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn by_rule(name: &str, arguments: &[Expr], span: Span) -> Option<Expr> {
+    let rule = rules::find(name, arguments.len())?;
+    let rolls = arguments.iter().enumerate().any(|(at, argument)| repeats(rule.stands_for, at + 1) && is_volatile(argument));
+    (!rolls).then(|| expand(rule.stands_for, arguments, span)).flatten()
+}
+
+/// Forms that depend on what an argument says.
+fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
+    Ok(match (name, arguments) {
+        ("decode", [subject, pairs @ ..]) if pairs.len() >= 2 => Some(decode(subject, pairs)),
+        ("dateadd" | "date_add" | "timestampadd" | "datediff" | "date_diff" | "timestampdiff" | "date_sub", [unit, first, second]) => {
+            dates::with_unit(name, unit, [first, second], span, rewriter)?
+        }
+        ("date_add", [date, amount @ Expr::Interval(_)]) => expand("$1 + $2", &[date.clone(), amount.clone()], span),
+        ("date_sub", [date, amount @ Expr::Interval(_)]) => expand("$1 - $2", &[date.clone(), amount.clone()], span),
+        ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),
+        ("date_format", [value, pattern]) => with_java(value, pattern, "to_char(cast($1 as timestamp), $2)", rewriter, span)?,
+        ("from_unixtime", [value, pattern]) if text(pattern).is_some_and(|pattern| !pattern.contains('/')) => {
+            with_java(value, pattern, "to_char(from_unixtime($1), $2)", rewriter, span)?
+        }
+        ("unix_timestamp", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(floor(date_part('epoch', $1)) as bigint)")?,
+        ("strftime", [value, pattern]) => strftime(value, pattern, span),
+        ("to_date", [value, pattern]) => with_java(value, pattern, "to_date($1, $2)", rewriter, span)?,
+        ("to_timestamp" | "strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "$1")?,
+        ("get_json_object" | "json_extract_string", [json, path]) => json_path(json, path, "json_as_text", rewriter, span)?,
+        ("json_extract", [json, path]) => json_path(json, path, "json_get_json", rewriter, span)?,
+        _ => None,
+    })
+}
+
+fn decode(subject: &Expr, pairs: &[Expr]) -> Expr {
+    let (pairs, rest) = pairs.split_at(pairs.len() - pairs.len() % 2);
+    let conditions = pairs
+        .chunks_exact(2)
+        .map(|pair| CaseWhen { condition: Expr::IsNotDistinctFrom(Box::new(subject.clone()), Box::new(pair[0].clone())), result: pair[1].clone() })
+        .collect();
+    Expr::Case {
+        case_token: ast::helpers::attached_token::AttachedToken::empty(),
+        end_token: ast::helpers::attached_token::AttachedToken::empty(),
+        operand: None,
+        conditions,
+        else_result: rest.first().cloned().map(Box::new),
+    }
+}
+
+/// The text of a literal.
+pub(super) fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+pub(super) fn literal(text: &str, span: Span) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_owned()).with_span(span))
+}
+
+/// A pattern that may be Java's; one with `%` is in the engine's own language.
+fn pattern_of(pattern: &Expr, rewriter: &Rewriter) -> Result<String, Box<SqlError>> {
+    let Some(written) = text(pattern) else {
+        return Err(rewriter.refuse(
+            "a pattern of dates that is not a literal is not supported",
+            pattern.span(),
+            "write the pattern as a text, e.g. 'yyyy-MM-dd'",
+        ));
+    };
+    if written.contains('%') {
+        return Ok(formats::from_strftime(written));
+    }
+    formats::from_java(written).map_err(|letters| {
+        rewriter.refuse(
+            &format!("the letters `{letters}` of the pattern have no counterpart"),
+            pattern.span(),
+            "use y, M, d, D, E, H, h, m, s, S and a",
+        )
+    })
+}
+
+fn with_java(value: &Expr, pattern: &Expr, template: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+    let known = pattern_of(pattern, rewriter)?;
+    Ok(expand(template, &[value.clone(), literal(&known, pattern.span())], span))
+}
+
+/// Text read as a timestamp, and `template` around it.
+fn parsed(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span, template: &str) -> Result<Option<Expr>, Box<SqlError>> {
+    let known = pattern_of(pattern, rewriter)?;
+    let reader = if formats::has_time(&known) { "cast(to_timestamp_micros($1, $2) as timestamp)" } else { "cast(to_date($1, $2) as timestamp)" };
+    let read = expand(reader, &[value.clone(), literal(&known, pattern.span())], span);
+    Ok(read.and_then(|read| expand(template, &[read], span)))
+}
+
+/// DuckDB takes the pattern on either side.
+fn strftime(first: &Expr, second: &Expr, span: Span) -> Option<Expr> {
+    let (value, pattern) = if text(second).is_some() { (first, second) } else { (second, first) };
+    let known = formats::from_strftime(text(pattern)?);
+    expand("to_char(cast($1 as timestamp), $2)", &[value.clone(), literal(&known, pattern.span())], span)
+}
+
+/// `$.a[0].b` as the keys of a function of JSON.
+fn json_path(json: &Expr, path: &Expr, reader: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+    let refuse = || rewriter.refuse("this path into JSON is not supported", path.span(), "write a path of names and places, e.g. '$.a.b[0]'");
+    let Some(steps) = text(path).and_then(|path| path.strip_prefix('$')) else { return Err(refuse()) };
+    let mut arguments = vec![json.clone()];
+    for step in steps.replace('[', ".[").split('.').skip(1).filter(|step| !step.is_empty()) {
+        arguments.push(match step.strip_prefix('[').map(|place| place.trim_end_matches(']')) {
+            Some(place) if place.starts_with('\'') || place.starts_with('"') => literal(place.trim_matches(['\'', '"']), span),
+            Some(place) => Expr::Value(Value::Number(place.parse::<u32>().map_err(|_| refuse())?.to_string(), false).with_span(span)),
+            None if step.contains('*') => return Err(refuse()),
+            None => literal(step, span),
+        });
+    }
+    let list: Vec<String> = (1..=arguments.len()).map(|number| format!("${number}")).collect();
+    Ok(expand(&format!("{reader}({})", list.join(", ")), &arguments, span))
+}
+
+/// `count(distinct a, b)` counts the combinations without a NULL.
+fn count_several(function: &mut ast::Function) {
+    let span = function.name.span();
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    if list.duplicate_treatment != Some(DuplicateTreatment::Distinct) || list.args.len() < 2 {
+        return;
+    }
+    let columns: Option<Vec<Expr>> = list
+        .args
+        .iter()
+        .map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+            _ => None,
+        })
+        .collect();
+    let Some(columns) = columns else { return };
+    let each = |form: &str, between: &str| (1..=columns.len()).map(|at| form.replace('#', &at.to_string())).collect::<Vec<_>>().join(between);
+    let template = format!("case when {} then struct({}) end", each("$# is not null", " and "), each("$#", ", "));
+    if let Some(combined) = expand(&template, &columns, span) {
+        list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(combined))];
+    }
+}
+
+/// `listagg(x, sep) within group (order by y)` as `string_agg(x, sep order by y)`; without a separator there is none.
+fn string_agg(function: &mut ast::Function) {
+    let span = function.name.span();
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    if list.args.len() == 1 {
+        let separator = if name_is(&function.name, "group_concat") { "," } else { "" };
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(literal(separator, span))));
+    }
+    if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = list.args.first_mut()
+        && let Some(cast) = expand("cast($1 as varchar)", std::slice::from_ref(value), span)
+    {
+        *value = cast;
+    }
+    if !function.within_group.is_empty() {
+        list.clauses.push(FunctionArgumentClause::OrderBy(std::mem::take(&mut function.within_group)));
+    }
+    function.name = ObjectName::from(vec![Ident { value: "string_agg".into(), quote_style: None, span }]);
+}
+
+fn name_is(name: &ObjectName, wanted: &str) -> bool {
+    name.to_string().eq_ignore_ascii_case(wanted)
+}
+
+/// `filter (where ..)` and `over (..)` of a call go to the function it stands for; where that is no function, the call
+/// stays as it is and the planner refuses it.
+fn keep_clauses(call: &ast::Function, replacement: Expr) -> Option<Expr> {
+    if call.filter.is_none() && call.over.is_none() && call.within_group.is_empty() && call.null_treatment.is_none() {
+        return Some(replacement);
+    }
+    let Expr::Function(mut function) = replacement else { return None };
+    function.filter = match (function.filter.take(), call.filter.clone()) {
+        (Some(own), Some(given)) => Some(Box::new(Expr::BinaryOp { left: own, op: ast::BinaryOperator::And, right: given })),
+        (own, given) => own.or(given),
+    };
+    function.over.clone_from(&call.over);
+    function.null_treatment = call.null_treatment;
+    if !call.within_group.is_empty() {
+        function.within_group.clone_from(&call.within_group);
+    }
+    Some(Expr::Function(function))
+}

@@ -1,0 +1,77 @@
+//! Date functions whose first argument is a unit: a bare word as in Databricks, or a text as in DuckDB.
+
+use deltalake::datafusion::sql::sqlparser::ast::{Expr, Spanned};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::Rewriter;
+use super::calls::{literal, text};
+use super::expand::expand;
+use crate::sql::SqlError;
+
+/// `dateadd(unit, n, date)` and `datediff(unit, from, to)`, with the names they have elsewhere.
+///
+/// A difference with a bare unit counts whole units that have passed, as Databricks documents it; with a unit in
+/// quotes it counts the boundaries between the two, as DuckDB documents it.
+pub(super) fn with_unit(name: &str, unit: &Expr, values: [&Expr; 2], span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
+    let (word, is_text) = match unit {
+        Expr::Identifier(word) if word.quote_style.is_none() => (word.value.as_str(), false),
+        quoted => match text(quoted) {
+            Some(word) => (word, true),
+            None => return Ok(None),
+        },
+    };
+    let Some(known) = canonical_unit(word) else {
+        return Err(rewriter.refuse(
+            &format!("`{word}` is not a unit of time"),
+            unit.span(),
+            "the units are year, quarter, month, week, day, hour, minute, second, millisecond and microsecond",
+        ));
+    };
+    let function = match name {
+        "dateadd" | "date_add" | "timestampadd" => "timestampadd",
+        "datediff" | "date_diff" if is_text => "boundaries_between",
+        _ => "timestampdiff",
+    };
+    let [first, second] = values.map(Clone::clone);
+    let template = if function == "timestampadd" {
+        "timestampadd($1, $2, cast($3 as timestamp))".to_owned()
+    } else {
+        format!("{function}($1, cast($2 as timestamp), cast($3 as timestamp))")
+    };
+    Ok(expand(&template, &[literal(known, unit.span()), first, second], span))
+}
+
+/// Spark's `trunc(date, 'month')`, which is a date.
+pub(super) fn trunc(date: &Expr, unit: &str, span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
+    let template = match unit.to_lowercase().as_str() {
+        "year" | "yyyy" | "yy" => "make_date(date_part('year', cast($1 as date)), 1, 1)",
+        "quarter" => "make_date(date_part('year', cast($1 as date)), cast(date_part('quarter', cast($1 as date)) * 3 - 2 as int), 1)",
+        "month" | "mon" | "mm" => "make_date(date_part('year', cast($1 as date)), date_part('month', cast($1 as date)), 1)",
+        "week" => "date_sub(cast($1 as date), cast((date_part('dow', cast($1 as date)) + 6) % 7 as int))",
+        _ => {
+            return Err(rewriter.refuse(
+                &format!("`{unit}` is not a unit that a date is cut to"),
+                span,
+                "the units are year, quarter, month and week",
+            ));
+        }
+    };
+    Ok(expand(template, std::slice::from_ref(date), span))
+}
+
+fn canonical_unit(word: &str) -> Option<&'static str> {
+    let word = word.to_lowercase();
+    Some(match word.strip_suffix('s').unwrap_or(&word) {
+        "year" | "yy" | "yyyy" | "yr" | "y" => "year",
+        "quarter" | "qtr" | "q" | "qq" => "quarter",
+        "month" | "mon" | "mm" => "month",
+        "week" | "wk" | "ww" | "w" => "week",
+        "day" | "dd" | "d" | "dayofyear" => "day",
+        "hour" | "hh" | "hr" | "h" => "hour",
+        "minute" | "min" | "mi" => "minute",
+        "second" | "sec" => "second",
+        "millisecond" => "millisecond",
+        "microsecond" => "microsecond",
+        _ => return None,
+    })
+}

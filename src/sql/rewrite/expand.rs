@@ -1,0 +1,77 @@
+//! Puts the arguments of a call into the expression it stands for.
+
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::sql::sqlparser::ast::{self, Expr, Value, visit_expressions_mut};
+use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::sqlparser::parser::Parser;
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Span, Tokenizer};
+
+/// The expression of a template whose placeholders `$1`, `$2`, ... are the arguments.
+///
+/// Everything that comes from the template is placed at `span`, so that an error in it points to the call.
+/// `None` where the template is not SQL, or names more arguments than there are.
+pub(super) fn expand(template: &str, arguments: &[Expr], span: Span) -> Option<Expr> {
+    let dialect = GenericDialect {};
+    let mut tokens = Tokenizer::new(&dialect, template).tokenize_with_location().ok()?;
+    for token in &mut tokens {
+        token.span = span;
+    }
+    let mut expanded = Parser::new(&dialect).with_tokens_with_locations(tokens).parse_expr().ok()?;
+    let filled = visit_expressions_mut(&mut expanded, |expr| match placeholder(expr) {
+        Some(number) => match number.checked_sub(1).and_then(|at| arguments.get(at)) {
+            Some(argument) => {
+                *expr = argument.clone();
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        },
+        None => ControlFlow::Continue(()),
+    });
+    filled.is_continue().then_some(expanded)
+}
+
+/// How often an argument stands in a template: what is evaluated twice must not be a dice roll.
+pub(super) fn repeats(template: &str, argument: usize) -> bool {
+    template.matches(&format!("${argument}")).count() > 1
+}
+
+/// Whether two evaluations of an expression may differ.
+pub(super) fn is_volatile(expr: &Expr) -> bool {
+    let mut probe = expr.clone();
+    visit_expressions_mut(&mut probe, |expr| match expr {
+        Expr::Function(function) if matches!(name_of(function).as_str(), "random" | "rand" | "uuid" | "gen_random_uuid" | "shuffle") => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
+}
+
+/// The name of a called function in lower case; empty where it has a schema.
+pub(super) fn name_of(function: &ast::Function) -> String {
+    match function.name.0.as_slice() {
+        [part] => part.as_ident().filter(|name| name.quote_style.is_none()).map(|name| name.value.to_lowercase()).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+fn placeholder(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A query written as text, placed at `span`.
+pub(super) fn query_at(text: &str, span: Span) -> Option<ast::Query> {
+    let dialect = GenericDialect {};
+    let mut tokens = Tokenizer::new(&dialect, text).tokenize_with_location().ok()?;
+    for token in &mut tokens {
+        token.span = span;
+    }
+    Parser::new(&dialect).with_tokens_with_locations(tokens).parse_query().ok().map(|query| *query)
+}

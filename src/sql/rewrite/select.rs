@@ -1,0 +1,136 @@
+//! Clauses that DataFusion's planner does not know, as those that it knows.
+
+use deltalake::datafusion::sql::sqlparser::ast::{
+    self, Expr, LimitClause, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator, Spanned, TopQuantity, Value,
+};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::Rewriter;
+use super::expand::expand;
+use crate::sql::SqlError;
+
+/// `minus`, `fetch first`, `top` and `order by all` of one query.
+pub(super) fn query(query: &mut Query, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    minus(&mut query.body);
+    if let Some(fetch) = query.fetch.take() {
+        if fetch.with_ties || fetch.percent {
+            return Err(rewriter.refuse(
+                "FETCH with TIES or PERCENT is not supported",
+                query.body.span(),
+                "use `qualify rank() over (order by ..) <= n`",
+            ));
+        }
+        limit(query, fetch.quantity.unwrap_or_else(|| number(1)));
+    }
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && let Some(top) = select.top.take()
+    {
+        if top.with_ties || top.percent {
+            return Err(rewriter.refuse("TOP with TIES or PERCENT is not supported", select.span(), "use `qualify rank() over (order by ..) <= n`"));
+        }
+        let quantity = match top.quantity {
+            Some(TopQuantity::Expr(expr)) => expr,
+            Some(TopQuantity::Constant(rows)) => number(rows),
+            None => number(1),
+        };
+        limit(query, quantity);
+    }
+    order_by_all(query, rewriter)
+}
+
+fn minus(body: &mut SetExpr) {
+    if let SetExpr::SetOperation { op, left, right, .. } = body {
+        if *op == SetOperator::Minus {
+            *op = SetOperator::Except;
+        }
+        minus(left);
+        minus(right);
+    }
+}
+
+fn limit(query: &mut Query, rows: Expr) {
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(rows),
+        Some(_) => {}
+        none => *none = Some(LimitClause::LimitOffset { limit: Some(rows), offset: None, limit_by: Vec::new() }),
+    }
+}
+
+fn number(value: u64) -> Expr {
+    Expr::Value(Value::Number(value.to_string(), false).with_empty_span())
+}
+
+/// Orders by every column of the select list, from the left.
+fn order_by_all(query: &mut Query, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    let Some(order) = &mut query.order_by else { return Ok(()) };
+    let options = match &order.kind {
+        OrderByKind::All(options) => *options,
+        OrderByKind::Expressions(keys) => match keys.as_slice() {
+            [OrderByExpr { expr: Expr::Identifier(word), options, .. }] if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("all") => {
+                *options
+            }
+            _ => return Ok(()),
+        },
+    };
+    let count = match first_select(&query.body) {
+        Some(select) if select.projection.iter().all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })) => {
+            select.projection.len()
+        }
+        _ => return Err(rewriter.refuse("ORDER BY ALL needs a select list without `*`", query.body.span(), "name the columns")),
+    };
+    let columns = (1..=count).map(|place| OrderByExpr { expr: number(place as u64), options, with_fill: None });
+    order.kind = OrderByKind::Expressions(columns.collect());
+    Ok(())
+}
+
+fn first_select(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        SetExpr::Query(query) => first_select(&query.body),
+        _ => None,
+    }
+}
+
+/// `exists (..)` in a select list as a count, which can be planned there.
+///
+/// Only where the subquery's rows are those of its `from` and `where`: grouping, limits and the like stay as they are.
+pub(super) fn exists_in_list(item: &mut SelectItem) {
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
+    let _ = ast::visit_expressions_mut(expr, |inner| {
+        if let Expr::Exists { subquery, negated } = inner
+            && let Some(counted) = counted(subquery, *negated)
+        {
+            *inner = counted;
+        }
+        std::ops::ControlFlow::<()>::Continue(())
+    });
+}
+
+fn counted(query: &Query, negated: bool) -> Option<Expr> {
+    let mut query = query.clone();
+    if query.limit_clause.is_some() || query.fetch.is_some() {
+        return None;
+    }
+    query.order_by = None;
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    let grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    if grouped || select.having.is_some() || select.qualify.is_some() || select.projection.iter().any(has_call) {
+        return None;
+    }
+    select.distinct = None;
+    select.projection = vec![SelectItem::UnnamedExpr(expand("count(1)", &[], Span::empty())?)];
+    let count = Expr::Subquery(Box::new(query));
+    expand(if negated { "coalesce($1, 0) = 0" } else { "coalesce($1, 0) > 0" }, &[count], Span::empty())
+}
+
+/// Whether a list item calls a function: it may be an aggregate, which gives a row where there is none.
+fn has_call(item: &SelectItem) -> bool {
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return false };
+    let mut probe = expr.clone();
+    ast::visit_expressions_mut(&mut probe, |inner| match inner {
+        Expr::Function(_) => std::ops::ControlFlow::Break(()),
+        _ => std::ops::ControlFlow::Continue(()),
+    })
+    .is_break()
+}

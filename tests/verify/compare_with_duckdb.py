@@ -1,0 +1,195 @@
+"""Compares functions of the dialect with DuckDB on a grid: NULL, empty, extremes, Unicode, leap days.
+
+    python3 -m venv .venv && .venv/bin/pip install duckdb
+    .venv/bin/python tests/verify/compare_with_duckdb.py --cli PATH_TO_ALLUVIUM
+
+Each line of CHECKS is an expression of the dialect, the same in DuckDB's words where they differ, and the grid whose
+columns it uses. Both engines answer for every row; a row on which one of them fails is asked by itself, and two
+failures are an agreement. Differences that are meant stand in KNOWN with their reason. The exit code is 1 if there is
+any other.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+
+import duckdb
+
+DATES = ["null", "date '1970-01-01'", "date '2024-02-29'", "date '2023-12-31'", "date '1900-03-01'", "date '2000-02-28'", "date '9999-12-31'", "date '0001-01-01'"]
+TIMES = ["null", "timestamp '1969-12-31 23:59:59.999999'", "timestamp '2024-02-29 12:30:45.123456'", "timestamp '2024-03-31 00:00:00'", "timestamp '2023-02-28 23:59:59'", "timestamp '2000-01-01 00:00:00'"]
+TEXTS = ["null", "''", "'a'", "'abcabc'", "'größe'", "'日本語'", "' padded '", "'a,b,,c'", "'O''Brien'", "'🙂🙂'", "'100-200'"]
+NUMBERS = ["null", "0", "1", "-1", "7", "-7", "9223372036854775807", "-9223372036854775807"]
+FLOATS = ["null", "cast(0 as double)", "cast(1.5 as double)", "cast(-2.5 as double)", "cast(1e300 as double)"]
+
+GRIDS = {
+    "date": ("d", DATES),
+    "time": ("t", TIMES),
+    "text": ("s", TEXTS),
+    "number": ("n", NUMBERS),
+    "float": ("f", FLOATS),
+    "two dates": ("d, e", [f"{a}, {b}" for a in DATES[:6] for b in DATES[:6]]),
+    "two times": ("t, u", [f"{a}, {b}" for a in TIMES for b in TIMES]),
+    "two numbers": ("n, m", [f"{a}, {b}" for a in NUMBERS for b in NUMBERS]),
+    "two texts": ("s, r", [f"{a}, {b}" for a in TEXTS for b in ["null", "''", "'a'", "'b'", "'ö'"]]),
+}
+
+CASTS = {"d": "date", "e": "date", "t": "timestamp", "u": "timestamp", "s": "varchar", "r": "varchar", "n": "bigint", "m": "bigint", "f": "double"}
+
+UNITS = ["year", "quarter", "month", "week", "day", "hour", "minute", "second"]
+
+CHECKS = [
+    *[(f"{part}(d)", None, "date") for part in ["year", "quarter", "month", "day", "dayofmonth", "dayofyear", "week", "weekofyear", "last_day"]],
+    ("dayofweek(d)", "dayofweek(d) + 1", "date"),
+    ("dayofweekiso(d)", "isodow(d)", "date"),
+    ("weekday(d)", "isodow(d) - 1", "date"),
+    ("dayname(d)", "left(dayname(d), 3)", "date"),
+    ("monthname(d)", "left(monthname(d), 3)", "date"),
+    *[(f"{part}(t)", None, "time") for part in ["hour", "minute", "second", "epoch"]],
+    ("strftime(t, '%Y-%m-%d %H:%M:%S.%f %j')", None, "time"),
+    ("date_format(t, 'yyyy/MM/dd hh:mm a')", "strftime(t, '%Y/%m/%d %I:%M %p')", "time"),
+    ("unix_timestamp(t)", "cast(floor(epoch(t)) as bigint)", "time"),
+    ("trunc(d, 'month')", "cast(date_trunc('month', d) as date)", "date"),
+    ("trunc(d, 'week')", "cast(date_trunc('week', d) as date)", "date"),
+    *[(f"date_diff('{unit}', t, u)", None, "two times") for unit in UNITS],
+    *[(f"datediff({unit}, t, u)", f"date_sub('{unit}', t, u)", "two times") for unit in UNITS],
+    *[(f"date_diff('{unit}', d, e)", None, "two dates") for unit in UNITS[:5]],
+    *[(f"dateadd({unit}, 13, t)", f"t + interval 13 {unit}", "time") for unit in UNITS],
+    *[(f"dateadd({unit}, -1, t)", f"t - interval 1 {unit}", "time") for unit in UNITS],
+    ("add_months(d, 1)", "cast(d + interval 1 month as date)", "date"),
+    ("datediff(d, e)", "date_diff('day', e, d)", "two dates"),
+    ("date_add(d, 5)", "d + 5", "date"),
+    ("date_sub(d, 5)", "d - 5", "date"),
+    ("d + 5", None, "date"),
+    ("iff(n > 0, 'yes', 'no')", "case when n > 0 then 'yes' else 'no' end", "number"),
+    ("decode(n, 1, 'one', null, 'none', 'many')", "case when n is not distinct from 1 then 'one' when n is null then 'none' else 'many' end", "number"),
+    ("equal_null(n, m)", "n is not distinct from m", "two numbers"),
+    ("zeroifnull(n)", "coalesce(n, 0)", "number"),
+    ("n + m", None, "two numbers"),
+    ("n - m", None, "two numbers"),
+    ("n * m", None, "two numbers"),
+    ("-n", None, "number"),
+    ("n % m", None, "two numbers"),
+    ("mod(n, m)", "n % m", "two numbers"),
+    ("cast(n as int)", None, "number"),
+    ("cast(f as bigint)", None, "float"),
+    ("len(s)", None, "text"),
+    ("charindex(r, s)", "strpos(s, r)", "two texts"),
+    ("startswith(s, r)", "starts_with(s, r)", "two texts"),
+    ("endswith(s, r)", "ends_with(s, r)", "two texts"),
+    ("string_split(s, ',')", None, "text"),
+    ("editdist(s, r)", "levenshtein(s, r)", "two texts"),
+    ("regexp_extract(s, '([a-z])([a-z])', 2)", None, "text"),
+    ("regexp_extract(s, '[a-z]+')", None, "text"),
+    ("regexp_extract_all(s, '[a-z]')", None, "text"),
+    ("regexp_matches(s, 'b')", None, "text"),
+    ("split(s, '[a,]')", "regexp_split_to_array(s, '[a,]')", "text"),
+    ("ucase(s)", "upper(s)", "text"),
+    ("sha1(s)", None, "text"),
+    ("sha2(s, 256)", "sha256(s)", "text"),
+    ("base64(s)", "to_base64(encode(s))", "text"),
+    ("hex(s)", None, "text"),
+]
+
+AGGREGATES = [
+    ("sum(n)", None),
+    ("count_if(n > 0)", None),
+    ("mode(n)", "case when count(n) = 0 then null else list_aggregate(list_sort([x for x in list(n) if x is not null]), 'mode') end"),
+    ("min_by(n, -n)", None),
+    ("arg_max(n, n)", None),
+    ("bool_or(n > 0)", None),
+    ("count(distinct n)", None),
+    ("listagg(n, ',') within group (order by n)", "string_agg(n, ',' order by n)"),
+    ("percentile(n, 0.5)", "quantile_cont(n, 0.5)"),
+]
+GROUPS = ["(values (1), (2), (2), (-5))", "(values (cast(null as bigint)))", "(values (9223372036854775807), (1))", "(values (9223372036854775807), (1), (-2))"]
+
+KNOWN = {
+    "sum(n)": "DuckDB's sum of bigint is a hugeint",
+    "count_if(n > 0)": "Spark gives 0 where there is no row that counts, DuckDB NULL where all are NULL",
+    "cast(f as bigint)": "Spark cuts the fraction, DuckDB rounds",
+    "editdist(s, r)": "Spark counts characters, DuckDB bytes",
+    "ucase(s)": "the upper case of an ess-zett is SS in Spark, one letter in DuckDB",
+    "add_months(d, 1)": "years beyond 9999 are shown with a sign",
+    "date_add(d, 5)": "years beyond 9999 are shown with a sign",
+    "d + 5": "years beyond 9999 are shown with a sign",
+    "date_sub(d, 5)": "years before 1 are shown without BC",
+}
+
+
+def normal(value):
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, float):
+        return "nan" if math.isnan(value) else round(value, 9)
+    if isinstance(value, list):
+        return [normal(item) for item in value]
+    text = str(value)
+    return text.replace("T", " ").removesuffix(".000000").removesuffix(" 00:00:00") if text[:1].isdigit() and "-" in text else text
+
+
+def source(columns, rows):
+    names = [name.strip() for name in columns.split(",")]
+    cast = ", ".join(f"cast(c{at} as {CASTS[name]}) as {name}" for at, name in enumerate(names))
+    return f"(select i, {cast} from (values {', '.join(f'({at}, {row})' for at, row in rows)}) as v(i, {', '.join(f'c{at}' for at in range(len(names)))})) as g"
+
+
+class Engines:
+    def __init__(self, cli):
+        self.cli, self.folder, self.duck = cli, tempfile.mkdtemp(), duckdb.connect()
+        self.duck.execute("set TimeZone = 'UTC'")
+
+    def ours(self, sql):
+        done = subprocess.run([self.cli, "sql", sql, "--output", "json", "--warehouse", self.folder + "/w"], capture_output=True, text=True, cwd=self.folder)
+        return json.loads(done.stdout)["rows"] if done.returncode == 0 else None
+
+    def theirs(self, sql):
+        try:
+            return self.duck.execute(sql).fetchall()
+        except duckdb.Error:
+            return None
+
+    def answers(self, ask, expression, columns, rows):
+        found = ask(f"select i, {expression} as v from {source(columns, rows)} order by i")
+        if found is not None:
+            return [normal(row[1]) for row in found]
+        if len(rows) == 1:
+            return ["fails"]
+        return [answer for row in rows for answer in self.answers(ask, expression, columns, [row])]
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--cli", required=True)
+    options.add_argument("--only", default="")
+    options = options.parse_args()
+    engines, differences = Engines(options.cli), 0
+    for expression, other, grid in CHECKS:
+        if options.only not in expression:
+            continue
+        columns, rows = GRIDS[grid][0], list(enumerate(GRIDS[grid][1]))
+        ours = engines.answers(engines.ours, expression, columns, rows)
+        theirs = engines.answers(engines.theirs, other or expression, columns, rows)
+        for (_, row), our, their in zip(rows, ours, theirs):
+            if our != their and KNOWN.get(expression) is None:
+                differences += 1
+                print(f"{expression} of {row}: {our!r}, DuckDB {their!r}")
+    for expression, other in AGGREGATES:
+        for group in GROUPS:
+            our = engines.ours(f"select {expression} as v from {group} as g(n)")
+            their = engines.theirs(f"select {other or expression} as v from {group} as g(n)")
+            our, their = [normal(rows[0][0]) if rows else "fails" for rows in (our, their)]
+            if our != their and options.only in expression and KNOWN.get(expression) is None:
+                differences += 1
+                print(f"{expression} of {group}: {our!r}, DuckDB {their!r}")
+    for expression, reason in KNOWN.items():
+        if reason:
+            print(f"known: {expression}: {reason}")
+    print(f"{len(CHECKS) + len(AGGREGATES)} expressions, {differences} differences")
+    sys.exit(1 if differences else 0)
+
+
+if __name__ == "__main__":
+    main()
