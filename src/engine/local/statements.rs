@@ -32,6 +32,9 @@ const ATTEMPTS: usize = 10;
 /// # Errors
 /// If the statement does not parse or is not known, and as its parts fail.
 pub(super) async fn run(engine: &LocalEngine, text: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
+    if let Some(error) = sql::unsafe_construct(text) {
+        return Err(EngineError::Sql(Box::new(error)));
+    }
     let statement = sql::parse_query(&engine.session(), text).map_err(EngineError::Sql)?;
     let statement = match statement {
         Statement::Explain(_) => return catalog::query(engine, text, &[]).await.map(Some),

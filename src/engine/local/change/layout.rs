@@ -35,6 +35,21 @@ pub(super) fn layout(base: &DeltaTable, query: &SchemaRef, write: &TableWrite, u
     let stored: Vec<_> = query.fields().iter().filter(|field| !contains(unstored, field.name())).cloned().collect();
     let wanted = table_schema(&Schema::new(stored), &write.columns, relation)?;
     let difference = Difference::between(&before, &wanted);
+    if let Some((name, from, to)) =
+        difference.retyped.iter().map(|(name, before, wanted)| (name, wanted, before)).find(|(_, from, to)| loses(from, to))
+        && write.schema_change != SchemaChange::Sync
+    {
+        let message = format!(
+            "column `{name}` of `{}` is {} in the query and {} in the table, which would cut its values",
+            relation.short(),
+            type_name(from),
+            type_name(to)
+        );
+        return Err(EngineError::Sql(Box::new(
+            SqlError::new(Code::SqlInvalid, message)
+                .help("cast it in the query, set `on_schema_change` to `sync_all_columns`, or build the table anew with --full-refresh"),
+        )));
+    }
     match write.schema_change {
         SchemaChange::Fail if !difference.is_empty() => Err(difference.refused(&before, &wanted, relation)),
         SchemaChange::Ignore if !difference.gone.is_empty() => Err(missing(&difference.gone, relation)),
@@ -53,6 +68,22 @@ pub(super) fn layout(base: &DeltaTable, query: &SchemaRef, write: &TableWrite, u
             let metadata = Some(changed(base, &after).map_err(|error| failure::writing(error, relation))?);
             Ok(Layout { before, after, metadata, rewrite: !difference.gone.is_empty() || !difference.retyped.is_empty() })
         }
+    }
+}
+
+/// Whether a cast drops digits or times of day without an error.
+fn loses(from: &DataType, to: &DataType) -> bool {
+    let scale = |data_type: &DataType| match data_type {
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => {
+            Some(*scale)
+        }
+        number if number.is_integer() => Some(0),
+        _ => None,
+    };
+    match (from, to) {
+        (DataType::Timestamp(..), DataType::Date32) | (DataType::Float64, DataType::Float32) => true,
+        (from, to) if from.is_floating() => scale(to).is_some(),
+        (from, to) => scale(from).zip(scale(to)).is_some_and(|(from, to)| from > to),
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::super::EngineError;
 use super::super::failure;
 use super::super::write::{self, Rows};
 use super::changes::ChangedRows;
+use super::layout::same;
 use super::merge::provider;
 use super::rows::{invalid, without_place};
 use super::split::{STAYS, Split};
@@ -105,6 +106,17 @@ impl Change<'_> {
                 format!("a column of `{}` goes or changes its type, and only some partitions are written anew", self.write.relation.short()),
                 "build the table anew with --full-refresh",
             ));
+        }
+        let wanted = &self.write.settings.partition_by;
+        if wanted.len() != self.partition_by.len() || wanted.iter().zip(&self.partition_by).any(|(wanted, known)| !same(wanted, known)) {
+            let shown = |names: &[String]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+            let message = format!(
+                "`{}` is to be partitioned by {}, and its table is partitioned by {}",
+                self.write.relation.short(),
+                shown(wanted),
+                shown(&self.partition_by)
+            );
+            return Err(invalid(message, "build the table anew with --full-refresh"));
         }
         let before = self.version;
         self.append(rows).await?;
