@@ -101,8 +101,22 @@ fn out_of_memory(text: &str) -> Option<EngineError> {
         reason.rsplit_once("greedy(").or_else(|| reason.rsplit_once("fair(")).and_then(|(_, rest)| rest.split(')').next()).unwrap_or("the engine");
     Some(EngineError::Memory {
         limit: limit.trim_start_matches("pool_size: ").to_owned(),
-        reason: lower_first(reason.lines().next().unwrap_or_default()),
+        reason: format!("{} needs more; raise `memory_limit`, or lower `threads`", hungry(reason)),
     })
+}
+
+/// What asked for memory that was not there, from DataFusion's name of the consumer.
+fn hungry(reason: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 6] = [
+        ("HashJoin", "a join"),
+        ("NestedLoopJoin", "a join"),
+        ("ExternalSorter", "a sort"),
+        ("SortPreservingMerge", "a sort"),
+        ("GroupedHashAggregate", "a grouping"),
+        ("TopK", "a sort with a limit"),
+    ];
+    let consumer = reason.split_once("failed for ").map_or("", |(_, rest)| rest);
+    KNOWN.iter().find(|(name, _)| consumer.starts_with(name)).map_or("the query", |(_, what)| what)
 }
 
 /// An error of planning or running a query for a relation, with what it wraps taken out.
