@@ -69,6 +69,10 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
     }
     let takes = |id: &&NodeId| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node) && !is_blank(node));
     let selected: BTreeSet<NodeId> = named.iter().filter(takes).cloned().collect();
+    for node in named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| kind.takes(node) && is_blank(node)) {
+        let text = format!("Nothing is in the file of `{}`, so it is not run", node.name);
+        session.events.send(&Event::Message { text, info: true, node: Some(node.id.to_string()) });
+    }
     // Set once, here; a command selects once.
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     if selected.is_empty() {
@@ -87,6 +91,10 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
     let compiled = Arc::new(compile(&ready.project, &ready.dag, &compiled_too, &surroundings).await);
     refuse_broken_rules(session, &compiled)?;
     artifacts::write(session, &compiled, None)?;
+    if selected.is_empty() {
+        artifacts::results(session, &compiled.project, Vec::new())?;
+        return Ok(Exit::Fine);
+    }
     let report = execute(kind, global, session, &ready, &compiled, engine, &selected, &audits).await;
     artifacts::write(session, &compiled, Some(&report))?;
     Ok(if report.interrupted {

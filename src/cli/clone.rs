@@ -31,6 +31,9 @@ pub(super) async fn clone(global: &Global, invocation: Invocation, streams: &Str
 async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
     let manifest = super::state::deferred_manifest(global, session)?;
     let ready = session.project()?;
+    if super::state::is_target(global, session, &ready.project.parsed.target_path) {
+        return Ok(Exit::Failed);
+    }
     session.events.send(&Event::Found { counts: counts(&ready) });
     let named = selected(global, session, &ready)?;
     let wanted: Vec<&Node> = named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| can_be_cloned(node)).collect();
@@ -65,10 +68,15 @@ fn can_be_cloned(node: &Node) -> bool {
 async fn copies_tables(session: &Session, ready: &Ready, engine: &Arc<dyn Engine>) -> Result<bool, Stop> {
     let surroundings: Arc<dyn Surroundings> =
         Arc::new(EnginePort { engine: Arc::clone(engine), events: session.events.clone(), runtime: Handle::current(), queries: true });
-    let said = ready.project.library.macros().find(|info| info.name.ends_with("__can_clone_table"));
-    let Some(said) = said else { return Ok(true) };
+    let macros = || ready.project.library.macros();
+    let own = macros().find(|info| info.name == "can_clone_table").map(|info| (info, "{{ can_clone_table() }}"));
+    let dispatched = || {
+        let found = macros().find(|info| info.name.ends_with("__can_clone_table"));
+        found.map(|info| (info, "{{ adapter.dispatch('can_clone_table', 'dbt')() }}"))
+    };
+    let Some((said, call)) = own.or_else(dispatched) else { return Ok(true) };
     let script = ScriptText {
-        text: "{{ adapter.dispatch('can_clone_table', 'dbt')() }}".to_owned(),
+        text: call.to_owned(),
         span: Span::file_start(said.file),
         package: ready.project.name.clone(),
         node: NodeId::new("operation.clone"),

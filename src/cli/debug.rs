@@ -66,7 +66,7 @@ impl Checks<'_> {
             self.say(format!("Using {name} file at {}", file.display()));
         }
         let project = self.session.check_project();
-        let about_profile = |diagnostic: &Diagnostic| diagnostic.code == crate::base::Code::ProfileInvalid;
+        let about_profile = |diagnostic: &Diagnostic| has_profiles && diagnostic.code == crate::base::Code::ProfileInvalid;
         let profile_broken = target.is_some_and(|found| found.iter().any(about_profile));
         self.say("Configuration:".into());
         let profile = match (profile_broken, has_profiles) {
@@ -83,7 +83,7 @@ impl Checks<'_> {
         };
         self.say(format!("  {name} file {state}"));
         if let Ok(nodes) = &project {
-            self.say(format!("  project [OK parses, {nodes} nodes]"));
+            self.say(if *nodes == 1 { "  project [OK parses, 1 node]".into() } else { format!("  project [OK parses, {nodes} nodes]") });
         }
         self.failed.extend(broken.into_iter().map(Failure::Project));
         self.failed.extend(target.into_iter().flatten().filter(|found| about_profile(found)).cloned().map(Failure::Project));

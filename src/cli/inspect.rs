@@ -199,10 +199,12 @@ pub(super) async fn show(options: &ShowOptions, global: &Global, invocation: Inv
     if options.output != RowsOutput::Table {
         quieter.switches.set(Switch::Quiet, true);
     }
-    let session = match Session::start("show", &quieter, &invocation, streams) {
+    let mut session = match Session::start("show", &quieter, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
+    session.note_argument("limit", Json::from(options.limit));
+    session.note_argument("inline", Json::from(options.inline.clone()));
     match carry_out_show(options, global, &session, streams).await {
         Ok(exit) => session.complete(exit),
         Err(Stop(exit)) => exit,

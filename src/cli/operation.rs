@@ -17,10 +17,12 @@ use crate::manifest::{NodeId, NodeResult, TimeSpan};
 use crate::resolve::Project;
 
 pub(super) async fn run_operation(options: &OperationOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    let session = match Session::start("run-operation", global, &invocation, streams) {
+    let mut session = match Session::start("run-operation", global, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
+    session.note_argument("macro", Json::from(options.name.as_str()));
+    session.note_argument("args", options.args.as_deref().and_then(crate::load::yaml_json).unwrap_or(Json::Null));
     match carry_out(options, &session).await {
         Ok(exit) => session.complete(exit),
         Err(Stop(exit)) => exit,

@@ -65,7 +65,8 @@ fn last_run(global: &Global, project_dir: &std::path::Path) -> Result<LastRun, S
 /// The flags of this call, and where it says nothing those of the call before. What was selected is known by its ids.
 fn with_arguments(mut global: Global, before: &Map<String, Json>) -> Global {
     let text = |key: &str| before.get(key).and_then(Json::as_str).map(str::to_owned);
-    for switch in Switch::ALL {
+    // How this call prints is its own matter.
+    for switch in Switch::ALL.iter().filter(|switch| !matches!(switch, Switch::Quiet | Switch::Debug | Switch::UseColors)) {
         if let Some(on) = before.get(&switch.key()).and_then(Json::as_bool) {
             global.switches.default_to(*switch, on);
         }

@@ -98,6 +98,16 @@ impl Session {
         Ok(session)
     }
 
+    /// An argument that only this command has, for templates and artifacts.
+    pub(super) fn note_argument(&mut self, key: &str, value: Json) {
+        if let Json::Object(map) = &mut self.resolve.invocation.arguments {
+            map.insert(key.to_owned(), value.clone());
+        }
+        if let Json::Object(map) = &mut self.resolve.invocation.flags {
+            map.insert(key.to_uppercase(), value);
+        }
+    }
+
     /// Where the command runs.
     pub(super) fn working_dir(&self) -> &Path {
         &self.options.working_dir

@@ -8,13 +8,14 @@ use serde_json::Value as Json;
 
 use super::args::{Global, Switch};
 use super::session::{Ready, Session, Stop};
-use crate::base::files;
+use crate::base::{Event, files};
 use crate::engine::Engine;
 use crate::manifest::{NodeId, PreviousFreshness, PreviousManifest, PreviousState, RelationName, ResourceType};
 
 /// What `--state` names, if it names anything.
 pub(super) fn previous(global: &Global, session: &Session, target_path: &Path) -> Result<Option<Arc<PreviousState>>, Stop> {
     let Some(folder) = &global.state else { return Ok(None) };
+    is_target(global, session, target_path);
     let found = folder_of(session, folder);
     let freshness = match (freshness(session, &found)?, freshness(session, target_path)?) {
         (Some(before), Some(now)) => Some((before, now)),
@@ -36,6 +37,20 @@ pub(super) fn deferred_manifest(global: &Global, session: &Session) -> Result<Pr
     };
     let found = manifest(session, &folder_of(session, folder))?;
     found.ok_or_else(|| session.fail(&format!("there is no manifest.json in `{}`, which --state or --defer-state names", folder.display())))
+}
+
+/// Whether the state is the folder that this run writes into, which is said.
+pub(super) fn is_target(global: &Global, session: &Session, target_path: &Path) -> bool {
+    let Some(folder) = global.defer_state.as_ref().or(global.state.as_ref()) else { return false };
+    let same = files::absolute(&folder_of(session, folder)) == files::absolute(target_path);
+    if same {
+        let text = format!(
+            "Warning: The state and target directories are the same: '{}'. What was there is overwritten, so nothing would seem changed.",
+            folder.display()
+        );
+        session.events.send(&Event::Message { text, info: true, node: None });
+    }
+    same
 }
 
 /// A folder of the command line: below the project, else where the command runs.

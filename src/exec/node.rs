@@ -13,7 +13,7 @@ use super::comment;
 use super::hooks::{When, run_node_hooks};
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
-use crate::base::{Code, Diagnostic, Event, NodeOutcome};
+use crate::base::{Code, Diagnostic, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode, json_rows,

@@ -170,6 +170,10 @@ fn essence(value: &Json) -> Json {
 
 /// Where the project puts a relation: as configured, since every target has schemas of its own.
 fn relation(node: &Node, old: &PreviousNode) -> bool {
+    // Tests build nothing that others read.
+    if node.resource_type() == ResourceType::Test {
+        return false;
+    }
     let configured = |config: &Map<String, Json>, key: &str| config.get(key).and_then(Json::as_str).map(str::to_owned);
     if node.resource_type() == ResourceType::Source {
         let identifier = node.relation.as_ref().map(|name| name.identifier.as_str());

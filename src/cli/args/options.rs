@@ -9,7 +9,7 @@ pub(crate) struct InitOptions {
     /// Name of the project and of its folder
     pub name: String,
     /// Make no profile (none is ever made: the target stands in the project file)
-    #[arg(short, long, hide_short_help = true)]
+    #[arg(long, hide_short_help = true)]
     pub skip_profile_setup: bool,
 }
 
@@ -152,7 +152,7 @@ pub(crate) struct GenerateOptions {
     #[arg(long)]
     pub empty_catalog: bool,
     /// One page that holds everything
-    #[arg(long, name = "static")]
+    #[arg(long = "static")]
     pub static_page: bool,
 }
 
