@@ -95,14 +95,18 @@ pub async fn query_comment(
     let Some(text) = comment.as_str().filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let about = project.nodes.get(node).map_or(Json::Null, |node| project.node_json(node));
     let values = [("node".to_owned(), about), ("connection_name".to_owned(), Json::from(node.as_str()))];
+    // dbt wraps the text into a macro, where `return` means something; here the value is what is printed anyway.
+    let text = text.trim();
+    let returned = text.strip_prefix("{{").and_then(|rest| rest.trim_start().strip_prefix("return("));
+    let text = returned.map_or_else(|| text.to_owned(), |rest| format!("{{{{ ({rest}"));
     let script = ScriptText {
-        text: text.to_owned(),
+        text,
         span: comment.span,
         package: project.name.clone(),
         node: node.clone(),
         values: values.into_iter().collect(),
     };
-    let text = if text.contains("{{") || text.contains("{%") { render_script(project, script, surroundings).await? } else { script.text };
+    let text = if script.text.contains("{{") || script.text.contains("{%") { render_script(project, script, surroundings).await? } else { script.text };
     let text = text.trim().to_owned();
     if text.contains("*/") {
         return Err(vec![Diagnostic::error(Code::ConfigType, "a query comment can't hold `*/`, which ends it").at(comment.span, "this comment")]);
