@@ -99,14 +99,9 @@ pub async fn query_comment(
     let text = text.trim();
     let returned = text.strip_prefix("{{").and_then(|rest| rest.trim_start().strip_prefix("return("));
     let text = returned.map_or_else(|| text.to_owned(), |rest| format!("{{{{ ({rest}"));
-    let script = ScriptText {
-        text,
-        span: comment.span,
-        package: project.name.clone(),
-        node: node.clone(),
-        values: values.into_iter().collect(),
-    };
-    let text = if script.text.contains("{{") || script.text.contains("{%") { render_script(project, script, surroundings).await? } else { script.text };
+    let script = ScriptText { text, span: comment.span, package: project.name.clone(), node: node.clone(), values: values.into_iter().collect() };
+    let text =
+        if script.text.contains("{{") || script.text.contains("{%") { render_script(project, script, surroundings).await? } else { script.text };
     let text = text.trim().to_owned();
     if text.contains("*/") {
         return Err(vec![Diagnostic::error(Code::ConfigType, "a query comment can't hold `*/`, which ends it").at(comment.span, "this comment")]);

@@ -208,28 +208,21 @@ impl Evaluation<'_> {
         let dag = self.asked.dag;
         let nodes = self.asked.project.nodes.values();
         let method: &Method = &criterion.method;
-        let mut named = Vec::new();
+        let mut named = HashSet::new();
         for node in nodes {
             if matches(node, method, &self.asked)? {
-                named.push(node.id.clone());
+                named.insert(node.id.clone());
             }
         }
-        let mut found: HashSet<NodeId> = named.iter().cloned().collect();
-        for id in &named {
-            if criterion.parents != Reach::None {
-                found.extend(dag.ancestors(id, criterion.parents.depth()));
-            }
-            if criterion.children != Reach::None {
-                found.extend(dag.descendants(id, criterion.children.depth()));
-            }
-            if criterion.childrens_parents {
-                let children = dag.descendants(id, None);
-                for child in &children {
-                    found.extend(dag.ancestors(child, None));
-                }
-                found.extend(dag.ancestors(id, None));
-                found.extend(children);
-            }
+        let mut found = named.clone();
+        if criterion.parents != Reach::None {
+            found.extend(dag.with_ancestors(&named, criterion.parents.depth()));
+        }
+        if criterion.children != Reach::None {
+            found.extend(dag.with_descendants(&named, criterion.children.depth()));
+        }
+        if criterion.childrens_parents {
+            found.extend(dag.with_ancestors(&dag.with_descendants(&named, None), None));
         }
         Ok(found)
     }
@@ -246,10 +239,7 @@ impl Evaluation<'_> {
 
     /// A set, everything above it, and all sources.
     fn with_ancestors(&self, nodes: &HashSet<NodeId>) -> HashSet<NodeId> {
-        let mut found = nodes.clone();
-        for id in nodes {
-            found.extend(self.asked.dag.ancestors(id, None));
-        }
+        let mut found = self.asked.dag.with_ancestors(nodes, None);
         let sources = self.asked.project.nodes.values().filter(|node| node.resource_type() == ResourceType::Source);
         found.extend(sources.map(|node| node.id.clone()));
         found
