@@ -2,7 +2,7 @@
 //! order of keys, and where a target puts its relations are no changes; macros, descriptions that are written to the
 //! warehouse, configs and contracts are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -59,30 +59,30 @@ impl Comparison {
 }
 
 /// Whether a node is what a comparison asks for.
-pub(super) fn changed(node: &Node, comparison: Comparison, project: &Project, manifest: &PreviousManifest) -> bool {
+pub(super) fn changed(node: &Node, comparison: Comparison, manifest: &PreviousManifest, macros: &HashSet<String>) -> bool {
     let Some(old) = manifest.node(&node.id) else { return !matches!(comparison, Comparison::Old | Comparison::Unmodified) };
     match comparison {
         Comparison::New => false,
         Comparison::Old => true,
-        Comparison::Modified => modified(node, old, project, manifest),
-        Comparison::Unmodified => !modified(node, old, project, manifest),
+        Comparison::Modified => modified(node, old, macros),
+        Comparison::Unmodified => !modified(node, old, macros),
         Comparison::Body => body(node, old),
         Comparison::Configs => configs(node, old),
         Comparison::Relation => relation(node, old),
         Comparison::PersistedDescriptions => persisted_descriptions(node, old),
-        Comparison::Macros => macros(node, project, manifest),
+        Comparison::Macros => reaches(node, macros),
         Comparison::Contract => contract(node, old),
     }
 }
 
-fn modified(node: &Node, old: &PreviousNode, project: &Project, manifest: &PreviousManifest) -> bool {
+fn modified(node: &Node, old: &PreviousNode, macros: &HashSet<String>) -> bool {
     node.fqn != old.fqn
         || body(node, old)
         || configs(node, old)
         || relation(node, old)
         || persisted_descriptions(node, old)
         || contract(node, old)
-        || macros(node, project, manifest)
+        || reaches(node, macros)
 }
 
 /// The text of a node, or what stands for it.
@@ -216,13 +216,15 @@ fn contract(node: &Node, old: &PreviousNode) -> bool {
     now != before || node.constraints.len() != old.constraints.len()
 }
 
-/// Macros that the node reaches, of the project and its packages; those of the program itself come with its version.
-fn macros(node: &Node, project: &Project, manifest: &PreviousManifest) -> bool {
-    let own: BTreeMap<&str, &str> = project.library.macros().map(|info| (info.id.as_str(), info.macro_sql.as_str())).collect();
-    node.depends_on_macros.iter().any(|id| {
-        let Some(now) = own.get(id.as_str()) else { return false };
-        manifest.macros.get(id).is_none_or(|old| plain_sql(&old.macro_sql) != plain_sql(now))
-    })
+/// The macros that are new or say something else, by id.
+pub(super) fn changed_macros(project: &Project, manifest: &PreviousManifest) -> HashSet<String> {
+    let is_changed = |id: &str, now: &str| manifest.macros.get(id).is_none_or(|old| plain_sql(&old.macro_sql) != plain_sql(now));
+    let macros = project.library.macros().filter(|info| is_changed(info.id.as_str(), &info.macro_sql));
+    macros.map(|info| info.id.as_str().to_owned()).collect()
+}
+
+fn reaches(node: &Node, macros: &HashSet<String>) -> bool {
+    node.depends_on_macros.iter().any(|id| macros.contains(id))
 }
 
 /// SQL with Jinja without comments, and with one space wherever there are any. Comments with Jinja in them are kept: what

@@ -1,10 +1,13 @@
 //! The methods of selection: what a node must be for a criterion to name it.
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
+
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value as Json;
 
 use super::Dag;
-use super::compare::{Comparison, changed};
+use super::compare::{Comparison, changed, changed_macros};
 use crate::base::{Code, Diagnostic, nearest};
 use crate::manifest::{Node, NodeKind, PreviousState, ResourceType};
 use crate::resolve::Project;
@@ -14,6 +17,8 @@ pub(super) struct Asked<'a> {
     pub project: &'a Project,
     pub dag: &'a Dag,
     pub previous: Option<&'a PreviousState>,
+    /// Macros that are not what they were in the run before; found out once.
+    pub changed_macros: OnceCell<HashSet<String>>,
 }
 
 /// A method with its value.
@@ -198,7 +203,9 @@ pub(super) fn matches(node: &Node, method: &Method, asked: &Asked<'_>) -> Result
     Ok(match method {
         Method::State(comparison) => {
             let manifest = previous.and_then(|previous| previous.manifest.as_ref());
-            changed(node, *comparison, asked.project, manifest.ok_or_else(|| lacking("state", "manifest.json", asked))?)
+            let manifest = manifest.ok_or_else(|| lacking("state", "manifest.json", asked))?;
+            let macros = asked.changed_macros.get_or_init(|| changed_macros(asked.project, manifest));
+            changed(node, *comparison, manifest, macros)
         }
         Method::Result(status) => {
             let results = previous.and_then(|previous| previous.results.as_ref());

@@ -3,6 +3,7 @@
 //! A selection is a union of arguments, each an intersection (commas) of criteria; `selectors.yml` says the same as a
 //! tree. What criteria are is in `criterion`, what their methods name in `method`, the file in `selectors`.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -71,7 +72,7 @@ pub fn select(project: &Project, dag: &Dag, selection: &Selection) -> Result<Sel
         (None, Some(name)) => selectors.expression(name)?,
         (None, None) => of_arguments(selection, &selectors)?,
     };
-    let asked = Asked { project, dag, previous: selection.previous.as_deref() };
+    let asked = Asked { project, dag, previous: selection.previous.as_deref(), changed_macros: OnceCell::new() };
     let mut evaluation = Evaluation { asked, indirect: selection.indirect, idle: Vec::new() };
     let found = evaluation.sets(&expression)?;
     Ok(Selected { nodes: found.direct.into_iter().collect(), idle: evaluation.idle })
