@@ -216,10 +216,11 @@ fn contract(node: &Node, old: &PreviousNode) -> bool {
     now != before || node.constraints.len() != old.constraints.len()
 }
 
-/// The macros that are new or say something else, by id.
+/// The macros of the project and its packages that are new or say something else, by id. Those of the program come with
+/// its version, and a manifest of dbt's has dbt's own.
 pub(super) fn changed_macros(project: &Project, manifest: &PreviousManifest) -> HashSet<String> {
     let is_changed = |id: &str, now: &str| manifest.macros.get(id).is_none_or(|old| plain_sql(&old.macro_sql) != plain_sql(now));
-    let macros = project.library.macros().filter(|info| is_changed(info.id.as_str(), &info.macro_sql));
+    let macros = project.library.macros().filter(|info| info.package != "dbt" && is_changed(info.id.as_str(), &info.macro_sql));
     macros.map(|info| info.id.as_str().to_owned()).collect()
 }
 
