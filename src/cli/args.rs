@@ -111,7 +111,7 @@ pub(crate) struct Global {
     /// No nodes of these types
     #[arg(long = "exclude-resource-type", alias = "exclude-resource-types", global = true, env = "DBT_EXCLUDE_RESOURCE_TYPES", num_args = 1.., value_name = "TYPE")]
     pub exclude_resource_types: Vec<String>,
-    /// Folder with the artifacts of another run, for state:, result: and source_status: selectors, --defer and clone
+    /// Folder with the artifacts of another run: to compare with, to defer to, to clone
     #[arg(long, global = true, env = "DBT_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// As --state, for --defer alone
@@ -126,7 +126,7 @@ pub(crate) struct Global {
     /// Microbatches before this time, in UTC
     #[arg(long, global = true, env = "DBT_EVENT_TIME_END", value_name = "TIME")]
     pub event_time_end: Option<String>,
-    /// Build from a stretch of time only, of refs and sources that have an event_time: '3 days', or {start: .., end: ..}
+    /// Build from a stretch of time only, of what has an event time: '3 days', or {start: .., end: ..}
     #[arg(long, global = true, env = "DBT_SAMPLE", value_name = "SPAN")]
     pub sample: Option<String>,
     /// Which warnings are errors or are silent, as YAML: '{error: all, silence: [..]}'

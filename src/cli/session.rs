@@ -366,7 +366,7 @@ fn upper(arguments: &Json) -> Json {
     pairs.map(|(name, value)| (name.to_uppercase(), value.clone())).collect()
 }
 
-/// The arguments of the command, as templates see them in `invocation_args_dict`, and as run_results.json keeps them for
+/// The arguments of the command, as templates see them in `invocation_args_dict`, and as `run_results.json` keeps them for
 /// `retry`.
 fn arguments(command: &str, global: &Global, invocation: &Invocation) -> Json {
     let words: Vec<String> =

@@ -123,10 +123,9 @@ impl clap::Args for Switches {
         for switch in Switch::ALL {
             let spec = switch.spec();
             let moot = spec.kind == Kind::Moot;
-            let mut help = if moot { format!("{}; accepted and without effect", spec.help) } else { spec.help.to_owned() };
-            if let Some(env) = switch.env() {
-                help.push_str(&format!(" [env: {env}]"));
-            }
+            let effect = if moot { "; accepted and without effect" } else { "" };
+            let env = switch.env().map_or_else(String::new, |env| format!(" [env: {env}]"));
+            let help = format!("{}{effect}{env}", spec.help);
             let base =
                 |name: &'static str| Arg::new(name).long(name).global(true).action(ArgAction::SetTrue).help(help.clone()).hide_short_help(moot);
             let mut on = base(spec.on).overrides_with(spec.off).hide(spec.default);
