@@ -7,6 +7,7 @@
 mod builder;
 mod config;
 mod data_test;
+mod hooks;
 mod host;
 mod layers;
 mod lookup;

@@ -99,7 +99,8 @@ pub async fn compile_node(
     surroundings: &Arc<dyn Surroundings>,
 ) -> Compilation {
     if matches!(node.kind, NodeKind::Seed { .. }) {
-        return Compilation::Ready(Arc::new(seed(node, surroundings.schema(node).await)));
+        let schema = surroundings.schema(node).await.filter(|_| !alters(node));
+        return Compilation::Ready(Arc::new(seed(node, schema)));
     }
     let history = super::history::history(project, node, surroundings).await;
     let (rendered, ephemeral) = match render(project, node, surroundings, history.is_some()).await {
@@ -113,9 +114,18 @@ pub async fn compile_node(
         return Compilation::Ready(Arc::new(compiled));
     }
     match prove(project, planner, node, &mut compiled, done, surroundings).await {
-        Ok(()) => Compilation::Ready(Arc::new(compiled)),
+        Ok(()) => {
+            compiled.schema = compiled.schema.filter(|_| !alters(node));
+            Compilation::Ready(Arc::new(compiled))
+        }
         Err(diagnostics) => Compilation::Failed(diagnostics),
     }
+}
+
+/// Whether a hook changes the relation after it is built: what columns it has then is not known before.
+fn alters(node: &Node) -> bool {
+    let hooks = ["post_hook", "post-hook"].iter().filter_map(|key| node.config.raw.get(*key));
+    hooks.into_iter().any(|hook| hook.to_string().to_lowercase().contains("alter "))
 }
 
 fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
@@ -242,7 +252,11 @@ async fn schemas(
         let schema = match done.get(&node.id) {
             Some(Compilation::Ready(parent)) => parent.schema.clone()?,
             Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => return None,
-            None => surroundings.schema(node).await?,
+            // A seed that this command does not load is what was loaded before, if anything.
+            None => match surroundings.table(node).await.filter(|_| matches!(node.kind, NodeKind::Seed { .. })) {
+                Some(loaded) => loaded,
+                None => surroundings.schema(node).await?,
+            },
         };
         tables.push((table, schema));
     }
