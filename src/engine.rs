@@ -14,8 +14,8 @@ use deltalake::datafusion::execution::SendableRecordBatchStream;
 
 pub use rows::json_rows;
 pub use step::{
-    CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange, SeedInput, StageId, Step,
-    TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, WriteMode,
+    BrokenRule, CheckRule, CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange, SeedInput, StageId, Step,
+    TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, Violation, WriteMode,
 };
 
 use crate::base::Diagnostic;
@@ -143,6 +143,9 @@ pub enum EngineError {
     /// A row breaks a constraint of the table.
     #[error("`{relation}` refuses a row: {reason}")]
     Constraint { relation: String, reason: String },
+    /// Rows break a rule of the table.
+    #[error("{0}")]
+    Violated(Box<Violation>),
     #[error("{message}")]
     Unsupported { message: String, help: Option<String> },
     #[error("{context}: {reason}")]

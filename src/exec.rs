@@ -5,6 +5,7 @@
 
 mod audit;
 mod hooks;
+mod keys;
 mod node;
 mod port;
 mod queue;

@@ -6,6 +6,7 @@
 
 mod builder;
 mod config;
+mod constraints;
 mod data_test;
 mod host;
 mod layers;

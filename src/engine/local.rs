@@ -9,6 +9,7 @@ mod external;
 mod failure;
 mod files;
 mod layout;
+mod rules;
 mod schema;
 mod stage;
 mod statements;

@@ -10,15 +10,16 @@ use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
 use super::hooks::{When, run_node_hooks};
+use super::keys;
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
-use crate::base::{Code, Diagnostic, Event, NodeOutcome};
+use crate::base::{Diagnostic, Event, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode};
 use crate::engine::{
-    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode, json_rows,
+    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode,
 };
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
-use crate::plan::{PlanOptions, PlanStep, UniqueKeys, plan_node, test_query, verdict};
+use crate::plan::{PlanOptions, PlanStep, plan_node, test_query, verdict};
 use crate::sql::sql_error;
 
 /// How often a node that loses against other writers is tried before it is given up.
@@ -172,7 +173,7 @@ async fn carry_out_step(
             Some(stage) => Step::Publish(stage),
             None => return Ok(()),
         },
-        PlanStep::UniqueKeys(keys) => return unique_keys(shared, node, keys, *stage).await,
+        PlanStep::Keys(keys) => return Ok(keys::check(shared, node, keys, *stage).await?),
         PlanStep::Audit(tests) => return audit(shared, node, compiled, tests, *stage, ended).await,
     };
     if !compiled.sql.is_empty() && stage.is_none() {
@@ -203,33 +204,6 @@ fn in_query(error: EngineError, step: &Step, compiled: &CompiledNode) -> EngineE
         }
         (error, _) => error,
     }
-}
-
-/// Refuses rows with the same key, naming some.
-async fn unique_keys(shared: &Shared, node: &Node, keys: &UniqueKeys, stage: Option<StageId>) -> Result<(), Stopped> {
-    let overlay = stage.zip(node.relation.clone()).map(|(stage, name)| Overlay::Stage { name, stage });
-    let failed = |error| EngineError::Sql(Box::new(sql_error(&error, &keys.sql)));
-    let batches: Vec<_> = shared.engine.query(&keys.sql, overlay.as_slice()).await?.try_collect().await.map_err(failed)?;
-    let mut rows = Vec::new();
-    for batch in &batches {
-        rows.extend(json_rows(batch).map_err(|error| failed(error.into()))?);
-    }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let shown = |row: &Vec<serde_json::Value>| {
-        let (times, key) = row.split_last()?;
-        let key: Vec<String> = key.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
-        Some(format!("({}) {times} times", key.join(", ")))
-    };
-    let rows: Vec<String> = rows.iter().filter_map(shown).collect();
-    let message = format!("the query of `{}` yields rows with the same key ({})", node.name, keys.columns.join(", "));
-    Err(Stopped::Engine(EngineError::Diagnosed(Box::new(
-        Diagnostic::error(Code::DuplicateKey, message)
-            .at(node.span, format!("this {}", node.resource_type().name()))
-            .note(format!("for example {}", rows.join(", ")))
-            .help("make the key unique in the query"),
-    ))))
 }
 
 /// Runs the tests of a node over its staged rows; for a view, which has none, over its query.
@@ -296,6 +270,7 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
         schema_change: SchemaChange::default(),
         dedupe: None,
         columns: Vec::new(),
+        checks: None,
         settings: TableSettings::default(),
         label: CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() },
     };
@@ -324,6 +299,7 @@ fn engine_failure(node: &Node, compiled: &CompiledNode, error: EngineError, at: 
     match error {
         EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(&error, &about)], at),
         EngineError::Diagnosed(diagnostic) => Ended::failed(vec![*diagnostic], at),
+        EngineError::Violated(violation) => Ended::failed(vec![keys::violated(node, &violation)], at),
         EngineError::Interrupted => Ended::new(NodeOutcome::Skipped, "the run was interrupted", at),
         EngineError::Unsupported { message, help: Some(help) } => Ended::new(NodeOutcome::Error, format!("{message}\n  help: {help}"), at),
         other => Ended::new(NodeOutcome::Error, other.to_string(), at),

@@ -9,10 +9,10 @@
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 
 use super::table::table_write;
-use super::{PlanOptions, UniqueKeys};
+use super::{KeyCheck, KeyRule, PlanOptions};
 use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
-use crate::engine::{Matched, Merge, NotMatched, SchemaChange, TableInput, TableWrite, UpdateColumns, WriteMode};
+use crate::engine::{Matched, Merge, NotMatched, SchemaChange, TableColumn, TableInput, TableWrite, UpdateColumns, WriteMode};
 use crate::manifest::{HardDeletes, Node, RelationName, SnapshotConfig, SnapshotStrategy};
 use crate::sql::{quote_ident, type_name};
 
@@ -41,7 +41,9 @@ pub(super) fn snapshot_write(
     }
     let texts = Texts::new(config, query, &compiled.sql, options);
     let mut write = table_write(node, relation, compiled, options);
-    write.columns = Vec::new();
+    if !write.columns.is_empty() {
+        write.columns.extend(texts.columns_beside(&write.columns, compiled.history.as_ref()));
+    }
     match &compiled.history {
         None => write.input = TableInput::Query(texts.first()),
         Some(history) => {
@@ -72,7 +74,7 @@ pub(super) fn snapshot_write(
 }
 
 /// The check that every row of the query has a key of its own.
-pub(super) fn unique_key(node: &Node, compiled: &CompiledNode, options: &PlanOptions) -> Option<UniqueKeys> {
+pub(super) fn unique_key(node: &Node, compiled: &CompiledNode, options: &PlanOptions) -> Option<KeyCheck> {
     let config = node.config.snapshot.as_ref()?;
     let query = compiled.query_schema.as_ref().or(options.query_schema.as_ref())?;
     let keys: Vec<String> = config.unique_key.iter().map(|key| term("", key, query)).collect();
@@ -81,7 +83,15 @@ pub(super) fn unique_key(node: &Node, compiled: &CompiledNode, options: &PlanOpt
         "select {keys}, count(*) as \"times\" from (\n{}\n) as snapshot_query group by {keys} having count(*) > 1 order by {keys} limit 5",
         compiled.sql
     );
-    Some(UniqueKeys { columns: config.unique_key.clone(), sql })
+    Some(KeyCheck { rule: KeyRule::OneRow, columns: config.unique_key.clone(), sql })
+}
+
+/// The current versions of a snapshot's keys, as what stands behind `from`.
+pub(super) fn current_rows(config: &SnapshotConfig, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> String {
+    match compiled.query_schema.as_ref().or(options.query_schema.as_ref()) {
+        Some(query) => format!("(select * from {relation} where {}) as current_rows", Texts::new(config, query, &compiled.sql, options).current("")),
+        None => relation.to_string(),
+    }
 }
 
 fn own_columns(config: &SnapshotConfig) -> Vec<&str> {
@@ -208,6 +218,30 @@ impl<'a> Texts<'a> {
             columns.push(format!("'False' as {}", quote_ident(&names.is_deleted)));
         }
         format!("select {} from (\n{}\n) as snapshot_rows", columns.join(", "), self.rows())
+    }
+
+    /// The columns of the table that are not those of the contract: its own, and what earlier queries left.
+    fn columns_beside(&self, contract: &[TableColumn], history: Option<&SchemaRef>) -> Vec<TableColumn> {
+        let names = &self.config.columns;
+        let column = |name: &str, data_type: String| TableColumn { name: name.to_owned(), data_type, nullable: true };
+        let time = || self.time_type.clone();
+        let mut beside: Vec<TableColumn> = history
+            .into_iter()
+            .flat_map(|history| history.fields().iter().map(|field| column(field.name(), type_name(field.data_type()))))
+            .chain([column(&names.scd_id, "varchar".into()), column(&names.updated_at, time())])
+            .chain([column(&names.valid_from, time()), column(&names.valid_to, time())])
+            .collect();
+        if self.config.hard_deletes == HardDeletes::NewRecord {
+            beside.push(column(&names.is_deleted, "varchar".into()));
+        }
+        let mut known: Vec<String> = contract.iter().map(|column| column.name.to_lowercase()).collect();
+        beside.retain(|column| {
+            let name = column.name.to_lowercase();
+            let new = !known.contains(&name);
+            known.push(name);
+            new
+        });
+        beside
     }
 
     /// A column of its own that the table lacks.

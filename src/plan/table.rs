@@ -2,10 +2,10 @@
 
 use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
-use crate::engine::{CommitLabel, FilesWrite, SchemaChange, SeedInput, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode};
-use crate::manifest::{ConstraintKind, Node, NodeKind, RelationName};
+use crate::engine::{CommitLabel, FilesWrite, SchemaChange, SeedInput, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode};
+use crate::manifest::{Node, NodeKind, RelationName};
 
-use super::PlanOptions;
+use super::{PlanOptions, contract};
 
 pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> TableWrite {
     let input = seed_input(node).map_or_else(|| TableInput::Query(compiled.sql.clone()), TableInput::Seed);
@@ -15,7 +15,8 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
         mode: WriteMode::Overwrite,
         schema_change: SchemaChange::default(),
         dedupe: None,
-        columns: contract_columns(node),
+        columns: contract::columns(node),
+        checks: Some(contract::checks(node)),
         settings: settings(node),
         label: label(node, options),
     }
@@ -51,18 +52,6 @@ pub(super) fn view_write(node: &Node, relation: &RelationName, compiled: &Compil
 
 fn label(node: &Node, options: &PlanOptions) -> CommitLabel {
     CommitLabel { run_id: options.run_id.clone(), node: node.id.to_string() }
-}
-
-/// The columns of an enforced contract; compiling has proved that the query yields them.
-fn contract_columns(node: &Node) -> Vec<TableColumn> {
-    if !node.config.contract_enforced {
-        return Vec::new();
-    }
-    let column = |name: &String, decl: &crate::manifest::ColumnDecl| {
-        let not_null = decl.constraints.iter().any(|constraint| matches!(constraint.kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey));
-        Some(TableColumn { name: name.clone(), data_type: decl.data_type.clone()?, nullable: !not_null })
-    };
-    node.columns.iter().filter_map(|(name, decl)| column(name, decl)).collect()
 }
 
 fn settings(node: &Node) -> TableSettings {

@@ -222,9 +222,14 @@ fn actions(staged: &StagedTable) -> Result<Vec<Action>, EngineError> {
     };
     let state = base.snapshot().map_err(|error| failure::reading(&error, &staged.relation))?;
     let mut actions = Vec::new();
-    for action in &staged.actions {
+    // A commit says once what the table looks like.
+    let last = staged.actions.iter().rposition(|action| matches!(action, Action::Metadata(_)));
+    let last_protocol = staged.actions.iter().rposition(|action| matches!(action, Action::Protocol(_)));
+    for (at, action) in staged.actions.iter().enumerate() {
         match action {
             Action::CommitInfo(_) => {}
+            Action::Metadata(_) if last != Some(at) => {}
+            Action::Protocol(_) if last_protocol != Some(at) => {}
             Action::Protocol(wanted) => actions.extend(widened(state.protocol(), wanted).map(Action::Protocol)),
             Action::Metadata(wanted) => actions.extend(changed(state.metadata(), wanted).map(Action::Metadata)),
             other => actions.push(other.clone()),
@@ -269,6 +274,13 @@ pub(super) fn widened(present: &Protocol, wanted: &Protocol) -> Option<Protocol>
     let mut wanted_writer = features(&wanted, "writerFeatures");
     wanted_writer.extend(implied(version(&wanted, "minWriterVersion")));
     let wanted_reader = features(&wanted, "readerFeatures");
+    let most = |key: &str| version(&present, key).max(version(&wanted, key));
+    if most("minWriterVersion") < 7 && most("minReaderVersion") < 3 {
+        // Of versions without lists of features the higher one stands for both.
+        let (reader, writer) = (most("minReaderVersion"), most("minWriterVersion"));
+        let same = (reader, writer) == (version(&present, "minReaderVersion"), version(&present, "minWriterVersion"));
+        return if same { None } else { serde_json::from_value(json!({ "minReaderVersion": reader, "minWriterVersion": writer })).ok() };
+    }
     let legacy_is_enough = version(&wanted, "minWriterVersion") <= version(&present, "minWriterVersion")
         && version(&wanted, "minReaderVersion") <= version(&present, "minReaderVersion");
     if wanted_writer.is_subset(&writer) && wanted_reader.is_subset(&reader) && (legacy_is_enough || version(&present, "minWriterVersion") == 7) {

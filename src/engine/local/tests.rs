@@ -37,6 +37,7 @@ fn write(sql: &str, mode: WriteMode) -> TableWrite {
         schema_change: SchemaChange::default(),
         dedupe: None,
         columns: Vec::new(),
+        checks: None,
         settings,
         label: CommitLabel::default(),
     }

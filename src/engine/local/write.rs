@@ -30,10 +30,11 @@ use serde_json::Value as Json;
 use super::super::{CommitLabel, Dedupe, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
 use super::catalog::Bound;
 use super::schema::table_schema;
+use super::stage::widened;
 use super::store::{StagingStore, Visible, scoped_runtime};
 use super::tap::{Gauge, Shape, Tap};
 use super::warehouse::Folder;
-use super::{LocalEngine, catalog, change, failure};
+use super::{LocalEngine, catalog, change, failure, rules};
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::sql::{SqlError, quote_ident};
@@ -134,7 +135,7 @@ async fn overwrite(
     let query = rows.plan.schema();
     let stored = query.fields().iter().filter(|field| !unstored.iter().any(|name| name.eq_ignore_ascii_case(field.name()))).cloned();
     let schema = table_schema(&Schema::new(stored.collect::<Vec<_>>()), &write.columns, &write.relation)?;
-    names(&schema, &configuration(&write.settings, base), &write.relation)?;
+    names(&schema, &configuration(write, base, &schema), &write.relation)?;
     let partition_by = partitions(&write.settings.partition_by, &schema, &write.relation)?;
     let table = create(place, &schema, &partition_by, write, base).await?;
     let (target, _) = table_shape(&table, &write.relation)?;
@@ -198,9 +199,9 @@ fn one_a_key(bound: &Bound, dedupe: &Dedupe) -> Result<LogicalPlan, EngineError>
 const RANK: &str = "__alluvium_rank";
 
 /// Refuses names of columns that Delta refuses, unless the table maps its columns.
-fn names(schema: &Schema, configuration: &HashMap<String, Option<String>>, relation: &RelationName) -> Result<(), EngineError> {
+fn names(schema: &Schema, configuration: &HashMap<String, String>, relation: &RelationName) -> Result<(), EngineError> {
     const REFUSED: &str = " ,;{}()\n\t=";
-    if configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode.as_deref() != Some("none")) {
+    if configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
         return Ok(());
     }
     let odd = schema.fields().iter().find(|field| field.name().is_empty() || field.name().contains(|letter| REFUSED.contains(letter)));
@@ -253,34 +254,41 @@ async fn create(
 ) -> Result<DeltaTable, EngineError> {
     let relation = &write.relation;
     let table = folder.builder_over(Arc::clone(store) as _, relation)?.build().map_err(|error| failure::reading(&error, relation))?;
+    let configuration = configuration(write, base, schema);
+    // What the table's settings mean depends on its protocol: constraints count from a writer version on.
+    let present = base.and_then(|table| table.snapshot().ok()).map(|snapshot| snapshot.protocol().clone());
+    let needed = rules::needed_protocol(&configuration);
+    let protocol = match (&present, &needed) {
+        (Some(present), Some(needed)) => widened(present, needed).or_else(|| Some(present.clone())),
+        (present, needed) => present.clone().or_else(|| needed.clone()),
+    };
     let mut create = table
         .create()
         .with_columns(delta_fields(schema, &write.settings, base).map_err(|error| failure::writing(error, relation))?)
         .with_partition_columns(partition_by.to_vec())
-        .with_configuration(configuration(&write.settings, base))
+        .with_configuration(configuration.into_iter().map(|(key, value)| (key, Some(value))))
         .with_raise_if_key_not_exists(false)
         .with_save_mode(SaveMode::ErrorIfExists);
     if let Some(description) = &write.settings.description {
         create = create.with_comment(description);
     }
-    if let Some(snapshot) = base.and_then(|table| table.snapshot().ok()) {
-        // What the table's settings mean depends on its protocol: constraints count from a writer version on.
-        create = create.with_actions([Action::Protocol(snapshot.protocol().clone())]);
+    if let Some(protocol) = protocol {
+        create = create.with_actions([Action::Protocol(protocol)]);
     }
     create.await.map_err(|error| failure::writing(error, relation))
 }
 
 /// The settings of a table that is there stay unless this write names them; the change feed is for new tables.
-fn configuration(settings: &TableSettings, base: Option<&DeltaTable>) -> HashMap<String, Option<String>> {
+fn configuration(write: &TableWrite, base: Option<&DeltaTable>, schema: &Schema) -> HashMap<String, String> {
     const CHANGE_FEED: &str = "delta.enableChangeDataFeed";
-    let mut configuration: HashMap<String, Option<String>> = HashMap::new();
+    let mut configuration: HashMap<String, String> = HashMap::new();
     match base.and_then(|table| table.snapshot().ok()) {
-        Some(snapshot) => configuration.extend(snapshot.metadata().configuration().iter().map(|(key, value)| (key.clone(), Some(value.clone())))),
-        None if settings.change_feed => drop(configuration.insert(CHANGE_FEED.into(), Some("true".into()))),
+        Some(snapshot) => configuration.extend(snapshot.metadata().configuration().clone()),
+        None if write.settings.change_feed => drop(configuration.insert(CHANGE_FEED.into(), "true".into())),
         None => {}
     }
-    configuration.extend(settings.properties.iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
-    configuration
+    configuration.extend(write.settings.properties.clone());
+    rules::settled(configuration, write, schema)
 }
 
 /// The columns with their comments; a comment that is there stays unless this write has another.
@@ -313,7 +321,9 @@ pub(super) async fn pour(
 ) -> Result<(DeltaTable, u64), EngineError> {
     let gauge = Gauge::default();
     let (target, partition_by) = table_shape(&table, &write.relation)?;
-    let shape = Shape { schema: target, relation: write.relation.short(), partition_by };
+    let snapshot = table.snapshot().map_err(|error| failure::reading(&error, &write.relation))?;
+    let conditions = rules::planned(snapshot, &target, &state);
+    let shape = Shape { schema: target, relation: write.relation.short(), partition_by, conditions };
     let plan = logical(plan, shape, gauge.clone())?;
     let state = SessionStateBuilder::new_from_existing(state)
         .with_runtime_env(scoped_runtime(&engine.runtime))

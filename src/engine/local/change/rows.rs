@@ -51,8 +51,12 @@ impl Change<'_> {
         let fields: Vec<Field> = self.after().fields().iter().chain(extra).map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let plan = project(rows.plan, fields.iter())?;
         let gauge = Gauge::default();
-        let shape =
-            Shape { schema: Arc::new(Schema::new(fields.clone())), relation: self.write.relation.short(), partition_by: self.partition_by.clone() };
+        let shape = Shape {
+            schema: Arc::new(Schema::new(fields.clone())),
+            relation: self.write.relation.short(),
+            partition_by: self.partition_by.clone(),
+            conditions: Vec::new(),
+        };
         let sql = query_text(&self.write.input);
         let failed = |error| failure::query(gauge.failure().unwrap_or(error), sql);
         let plan = Tap::new(plan, shape, gauge.clone()).into_plan();

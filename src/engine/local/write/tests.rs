@@ -71,6 +71,7 @@ fn overwrite(table: &str, sql: &str) -> TableWrite {
         schema_change: SchemaChange::default(),
         dedupe: None,
         columns: Vec::new(),
+        checks: None,
         settings: TableSettings::default(),
         label: CommitLabel { run_id: "run-1".into(), node: format!("model.example.{table}") },
     }
