@@ -14,11 +14,12 @@ use deltalake::datafusion::execution::SendableRecordBatchStream;
 
 pub use rows::json_rows;
 pub use step::{
-    BrokenRule, CheckRule, CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange, SeedInput, StageId, Step,
-    TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, Violation, WriteMode,
+    BrokenRule, CheckRule, CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange,
+    SeedInput, StageId, Step, StreamRead, TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, Violation, WriteMode,
 };
 
 use crate::base::Diagnostic;
+pub use crate::manifest::StreamKind;
 use crate::manifest::{ExternalConfig, RelationName};
 pub use crate::sql::SqlError;
 

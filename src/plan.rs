@@ -17,7 +17,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 
 use crate::base::{Code, Diagnostic, Span};
 use crate::compile::CompiledNode;
-use crate::engine::{BrokenRule, FilesWrite, TableWrite, ViewWrite};
+use crate::engine::{BrokenRule, FilesWrite, StreamRead, TableWrite, ViewWrite};
 use crate::manifest::{ConstraintKind, Materialization, Node, NodeId};
 
 /// What a run knows when it plans a node.
@@ -29,6 +29,8 @@ pub struct PlanOptions {
     pub query_schema: Option<SchemaRef>,
     /// The data tests that audit this node before it is published, in the order in which they run.
     pub audits: Vec<NodeId>,
+    /// The sources that the node reads as streams.
+    pub streams: Vec<StreamRead>,
 }
 
 /// One step of a node. Stages are named by their order: a node has at most one.

@@ -15,6 +15,7 @@ mod nodes;
 mod project;
 mod relation;
 mod source;
+mod streams;
 mod trees;
 mod variables;
 

@@ -46,7 +46,6 @@ pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need
     (!rows.is_empty()).then(|| {
         let message = format!("the query of `{}` does not yield what its contract promises", node.name);
         difference(node, message, ["column", "contract", "query", "difference"], rows)
-            .note("this model has an enforced contract that failed")
             .help("change the select, or the columns of the contract; `cast(x as type)` gives a column its type")
     })
 }
@@ -94,10 +93,8 @@ pub(super) fn wrong_checks(node: &Node, schema: &SchemaRef, planner: &Planner) -
 
 fn takes_null(node: &Node, column: &str) -> bool {
     !node.all_constraints().any(|(at, constraint)| {
-        let here = at.map_or_else(
-            || constraint.columns.iter().any(|name| name.eq_ignore_ascii_case(column)),
-            |decl| decl.name.eq_ignore_ascii_case(column),
-        );
+        let here =
+            at.map_or_else(|| constraint.columns.iter().any(|name| name.eq_ignore_ascii_case(column)), |decl| decl.name.eq_ignore_ascii_case(column));
         here && matches!(constraint.kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey)
     })
 }

@@ -42,10 +42,10 @@ fn integer_fits(bytes: usize, wanted: &DataType) -> bool {
     match wanted {
         DataType::Float64 => bytes <= 4,
         // 3, 5, 10 and 19 digits.
-        DataType::Decimal128(precision, scale) => [(1, 3), (2, 5), (4, 10), (8, 19)]
-            .iter()
-            .any(|(width, digits)| *width == bytes && i16::from(*precision) - i16::from(*scale) >= *digits)
-            || bytes == 1 && precision > &0,
+        DataType::Decimal128(precision, scale) => {
+            [(1, 3), (2, 5), (4, 10), (8, 19)].iter().any(|(width, digits)| *width == bytes && i16::from(*precision) - i16::from(*scale) >= *digits)
+                || bytes == 1 && precision > &0
+        }
         wanted => wanted.is_integer() && wanted.primitive_width().is_some_and(|width| bytes <= width),
     }
 }

@@ -100,7 +100,8 @@ impl Planner {
         };
         match planned().map_err(|error: DataFusionError| Box::new(sql_error(&error, &spelt)))? {
             (_, Some(what)) => Err(Box::new(
-                SqlError::new(Code::SqlInvalid, format!("{what} has no place here")).help("use columns of the row only, and compute the rest in the query"),
+                SqlError::new(Code::SqlInvalid, format!("{what} has no place here"))
+                    .help("use columns of the row only, and compute the rest in the query"),
             )),
             (data_type, None) => Ok(data_type),
         }

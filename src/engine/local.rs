@@ -14,6 +14,7 @@ mod schema;
 mod stage;
 mod statements;
 mod store;
+mod streams;
 mod tap;
 mod views;
 mod warehouse;

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::Overlay;
 use crate::base::Span;
-use crate::manifest::{ExternalConfig, RelationName};
+use crate::manifest::{ExternalConfig, RelationName, StreamKind};
 
 /// One thing for an engine to do.
 #[expect(clippy::large_enum_variant, reason = "a node has a handful of steps, and they are never kept")]
@@ -129,7 +129,16 @@ pub struct TableWrite {
     /// leaves them, and which columns take NULL, as they are. Those that the table has from elsewhere stay.
     pub checks: Option<Vec<CheckRule>>,
     pub settings: TableSettings,
+    /// Sources of which only what is new is read. An overwrite reads them from their beginning.
+    pub streams: Vec<StreamRead>,
     pub label: CommitLabel,
+}
+
+/// A source of which a write reads only what no earlier write of its table has read, wherever its query names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRead {
+    pub source: RelationName,
+    pub kind: StreamKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

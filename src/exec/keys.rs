@@ -38,7 +38,8 @@ fn broken(node: &Node, keys: &KeyCheck, rows: &[Vec<Json>]) -> Diagnostic {
     let columns = keys.columns.join(", ");
     let name = &node.name;
     let examples = |words: fn(&Json) -> String| {
-        let shown: Vec<String> = rows.iter().filter_map(|row| row.split_last()).map(|(times, key)| format!("{}{}", tuple(key), words(times))).collect();
+        let shown: Vec<String> =
+            rows.iter().filter_map(|row| row.split_last()).map(|(times, key)| format!("{}{}", tuple(key), words(times))).collect();
         format!("for example {}", shown.join(", "))
     };
     match &keys.rule {

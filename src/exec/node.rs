@@ -16,7 +16,7 @@ use super::verdict::{Verdict, judge};
 use crate::base::{Diagnostic, Event, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode};
 use crate::engine::{
-    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode,
+    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, WriteMode,
 };
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, test_query, verdict};
@@ -103,7 +103,11 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         _ => None,
     };
     let run_started_at = shared.compiled.project.invocation.run_started_at;
-    let options = PlanOptions { run_id: shared.options.run_id.clone(), run_started_at, query_schema, audits };
+    let streams = match shared.compiled.project.streams(node) {
+        Ok(streams) => streams.into_iter().map(|(source, kind)| StreamRead { source, kind }).collect(),
+        Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
+    };
+    let options = PlanOptions { run_id: shared.options.run_id.clone(), run_started_at, query_schema, audits, streams };
     let plan = match plan_node(node, compiled, &options) {
         Ok(plan) => plan,
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
@@ -272,6 +276,7 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
         columns: Vec::new(),
         checks: None,
         settings: TableSettings::default(),
+        streams: Vec::new(),
         label: CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() },
     };
     if let Outcome::Staged { stage, .. } = shared.engine.execute(&Step::StageTable(write)).await? {

@@ -109,11 +109,8 @@ fn unique(constraint: &ConstraintDecl, columns: Vec<String>, rows: &str) -> KeyC
 fn foreign(constraint: &ConstraintDecl, columns: Vec<String>, rows: &str) -> Option<KeyCheck> {
     let (table, to_columns) = (constraint.foreign_table()?, constraint.foreign_columns()?);
     let keys = list(&columns);
-    let on: Vec<String> = columns
-        .iter()
-        .zip(&to_columns)
-        .map(|(own, other)| format!("child.{} = parent.{}", quote_ident(own), quote_ident(other)))
-        .collect();
+    let on: Vec<String> =
+        columns.iter().zip(&to_columns).map(|(own, other)| format!("child.{} = parent.{}", quote_ident(own), quote_ident(other))).collect();
     let sql = format!(
         "select {keys}, count(*) as \"times\" from (select {keys} from {rows} where {}) as child left anti join {table} as parent on {} \
          group by {keys} order by {keys} limit {SHOWN}",

@@ -18,6 +18,7 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
         columns: contract::columns(node),
         checks: Some(contract::checks(node)),
         settings: settings(node),
+        streams: options.streams.clone(),
         label: label(node, options),
     }
 }

@@ -60,7 +60,8 @@ pub(super) struct SetByContract {
 
 pub(super) fn set_by_contract(configuration: &HashMap<String, String>) -> SetByContract {
     let value: Json = configuration.get(CONTRACT).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let names = |key: &str| value.get(key).and_then(Json::as_array).into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let names =
+        |key: &str| value.get(key).and_then(Json::as_array).into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
     SetByContract { checks: names("checks"), not_null: names("notNull") }
 }
 

@@ -83,6 +83,10 @@ impl Stages {
         if let Staged::Table(table) = staged.as_ref() {
             table.tidy().await;
             engine.warehouse.forget(&table.relation);
+            if let Some(version) = version {
+                // The commit says it already: what is missing here is noted by the next write.
+                let _ = table.note_streams(engine, version).await;
+            }
             engine.views.remove(&table.relation).await?;
         }
         Ok(Outcome::Published { version })
@@ -140,9 +144,10 @@ async fn commit(staged: &StagedTable, engine: &LocalEngine) -> Result<u64, Engin
     }
     let partition_by = staged.table.snapshot().map_err(reading)?.metadata().partition_columns().to_vec();
     let mut properties = CommitProperties::default().with_metadata(metadata(staged));
-    if staged.mode != WriteMode::Append || staged.base.is_none() {
+    if staged.mode != WriteMode::Append || staged.base.is_none() || !staged.streams.parts.is_empty() {
         // What replaces rows replaces those that were there when it began, and a new table is version 0 or nothing:
-        // whatever another writer commits in between is a conflict, also what delta-rs would let pass.
+        // whatever another writer commits in between is a conflict, also what delta-rs would let pass. So it is with what
+        // was read of a stream.
         properties = properties.with_max_retries(0);
     }
     let commit = CommitBuilder::from(properties).with_actions(actions).build(

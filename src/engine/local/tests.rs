@@ -38,6 +38,7 @@ fn write(sql: &str, mode: WriteMode) -> TableWrite {
         dedupe: None,
         columns: Vec::new(),
         checks: None,
+        streams: Vec::new(),
         settings,
         label: CommitLabel::default(),
     }

@@ -32,6 +32,7 @@ use super::catalog::Bound;
 use super::schema::table_schema;
 use super::stage::widened;
 use super::store::{StagingStore, Visible, scoped_runtime};
+use super::streams::Streams;
 use super::tap::{Gauge, Shape, Tap};
 use super::warehouse::Folder;
 use super::{LocalEngine, catalog, change, failure, rules};
@@ -56,6 +57,9 @@ pub(super) struct StagedTable {
     pub(super) metadata: HashMap<String, Json>,
     pub(super) rows: u64,
     marker: Path,
+    /// What was read of sources that are streams.
+    pub(super) streams: Streams,
+    run_id: String,
 }
 
 /// The rows to write, planned.
@@ -83,7 +87,8 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     if let Some(base) = &base {
         writable(base, &write.relation)?;
     }
-    let rows = rows(engine, write).await?;
+    let streams = Streams::begin(engine, write, base.as_ref()).await?;
+    let rows = rows(engine, write, &streams).await?;
     let folder = engine.warehouse.folder(&write.relation).await?;
     let overwrites = base.is_none() || write.mode == WriteMode::Overwrite;
     let visible = match base.as_ref().and_then(DeltaTable::version) {
@@ -104,18 +109,24 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     let outcome = outcome.await;
     engine.stages.end(&store);
     match outcome {
-        Ok(Filled { table, rows, metadata, actions }) => Ok(StagedTable {
-            relation: write.relation.clone(),
-            folder,
-            mode: write.mode.clone(),
-            base,
-            table,
-            store,
-            actions,
-            metadata,
-            rows,
-            marker,
-        }),
+        Ok(Filled { table, rows, mut metadata, mut actions }) => {
+            actions.extend(streams.actions());
+            metadata.extend(streams.information());
+            Ok(StagedTable {
+                relation: write.relation.clone(),
+                folder,
+                mode: write.mode.clone(),
+                base,
+                table,
+                store,
+                actions,
+                metadata,
+                rows,
+                marker,
+                streams,
+                run_id: write.label.run_id.clone(),
+            })
+        }
         Err(error) => {
             let _ = store.discard().await;
             Err(error)
@@ -152,12 +163,12 @@ fn writable(base: &DeltaTable, relation: &RelationName) -> Result<(), EngineErro
     Ok(())
 }
 
-async fn rows(engine: &LocalEngine, write: &TableWrite) -> Result<Rows, EngineError> {
+async fn rows(engine: &LocalEngine, write: &TableWrite, streams: &Streams) -> Result<Rows, EngineError> {
     match &write.input {
         TableInput::Query(_) | TableInput::Overlaid { .. } => {
             let sql = query_text(&write.input);
             let overlays: &[Overlay] = if let TableInput::Overlaid { overlays, .. } = &write.input { overlays } else { &[] };
-            let mut bound = catalog::bind_session(engine, sql, overlays).await?;
+            let mut bound = catalog::bind_parts(engine, sql, overlays, &streams.parts).await?;
             if let Some(dedupe) = &write.dedupe {
                 bound.plan = one_a_key(&bound, dedupe)?;
             }
@@ -421,6 +432,15 @@ impl StagedTable {
     pub(super) async fn provider(&self, engine: &LocalEngine) -> Result<Arc<dyn TableProvider>, EngineError> {
         self.table.update_datafusion_session(&engine.session()).map_err(|error| failure::reading(&error, &self.relation))?;
         self.table.table_provider().await.map_err(|error| failure::query(error, ""))
+    }
+
+    /// Notes what was read of streams, once the rows are published.
+    ///
+    /// # Errors
+    /// If it can't be noted.
+    pub(super) async fn note_streams(&self, engine: &LocalEngine, version: u64) -> Result<(), EngineError> {
+        let table = self.base.as_ref().unwrap_or(&self.table).snapshot().map_err(|error| failure::reading(&error, &self.relation))?;
+        self.streams.mirror(engine, (&self.relation, &self.run_id), table.metadata().id(), version).await
     }
 
     /// Removes what only staging needed, once the rows are published.

@@ -6,6 +6,7 @@ use super::Reader;
 use crate::base::{Code, Diagnostic, nearest};
 use crate::manifest::{
     HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, OnSchemaChange, SnapshotColumns, SnapshotConfig, SnapshotStrategy,
+    StreamKind, Streams,
 };
 
 pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materialization) -> Option<IncrementalConfig> {
@@ -40,6 +41,7 @@ pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materializa
         target_alias: reader.text("target_alias").unwrap_or_else(|| "DBT_INTERNAL_DEST".into()),
         source_alias: reader.text("source_alias").unwrap_or_else(|| "DBT_INTERNAL_SOURCE".into()),
         dedupe: dedupe(reader, &unique_key),
+        streams: streams(reader),
         strategy,
         unique_key,
     })
@@ -91,6 +93,21 @@ fn dedupe(reader: &mut Reader<'_>, unique_key: &[String]) -> Option<String> {
         reader.lacks("dedupe", "`dedupe` needs a `unique_key`", "say which columns make a row the same row");
     }
     order_by.map(str::to_owned)
+}
+
+/// `read`: which sources are read as streams.
+fn streams(reader: &mut Reader<'_>) -> Streams {
+    const EXPECTED: &str = "`new_files`, `new_rows`, or a map of sources to them";
+    let kind = |value: &Json| value.as_str().and_then(StreamKind::from_name);
+    let Some(value) = reader.present("read") else { return Streams::None };
+    let read = match &value {
+        Json::Object(map) => map.iter().map(|(name, value)| Some((name.clone(), kind(value)?))).collect::<Option<Vec<_>>>().map(Streams::Named),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => kind(&value).map(Streams::All),
+    };
+    read.unwrap_or_else(|| {
+        reader.wrong("read", EXPECTED, value);
+        Streams::None
+    })
 }
 
 pub(super) fn snapshot(reader: &mut Reader<'_>, materialization: &Materialization) -> Option<SnapshotConfig> {

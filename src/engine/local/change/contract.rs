@@ -33,7 +33,8 @@ impl Layout {
         let promises = |name: &str| promised.iter().any(|column| same(column, name));
         let dropped = rules::set_by_contract(present).not_null;
         let dropped = |name: &str| dropped.iter().any(|column| same(column, name)) && !promises(name);
-        let relaxed = self.after.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(field.is_nullable() || dropped(field.name()))));
+        let relaxed =
+            self.after.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(field.is_nullable() || dropped(field.name()))));
         self.after = Arc::new(Schema::new(relaxed.collect::<Vec<_>>()));
         self.tightened = self.after.fields().iter().filter(|field| field.is_nullable() && promises(field.name())).map(|f| f.name().clone()).collect();
         let settled = rules::settled(present.clone(), write, &self.after);

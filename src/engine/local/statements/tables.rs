@@ -46,6 +46,7 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
             columns,
             checks: None,
             settings: TableSettings::default(),
+            streams: Vec::new(),
             label: label(),
         },
     )
@@ -122,6 +123,7 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
             columns,
             checks: None,
             settings: TableSettings::default(),
+            streams: Vec::new(),
             label: label(),
         },
     )

@@ -72,6 +72,7 @@ fn overwrite(table: &str, sql: &str) -> TableWrite {
         dedupe: None,
         columns: Vec::new(),
         checks: None,
+        streams: Vec::new(),
         settings: TableSettings::default(),
         label: CommitLabel { run_id: "run-1".into(), node: format!("model.example.{table}") },
     }
