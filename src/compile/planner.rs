@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use deltalake::arrow::array::{RecordBatch, RecordBatchOptions};
 use deltalake::arrow::datatypes::{DataType, Schema, SchemaRef};
 use deltalake::datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use deltalake::datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
@@ -10,14 +11,16 @@ use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference};
 use deltalake::datafusion::datasource::empty::EmptyTable;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, cast};
 use deltalake::datafusion::sql::parser::Statement;
 
 use super::literals::{Need, needs};
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::resolve::Project;
-use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, plan, session_state, sql_error, type_name};
+use crate::sql::{
+    SessionOptions, SqlError, canonical, is_table_function, parse_query, plan, rewritten_expression, session_state, sql_error, type_name,
+};
 
 /// Plans queries of one project. Cheap to use many times.
 pub struct Planner {
@@ -90,6 +93,7 @@ impl Planner {
     pub(super) fn type_of(&self, text: &str, over: &[(&str, &SchemaRef)]) -> Result<DataType, Box<SqlError>> {
         let columns = over.iter().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().as_str()));
         let spelt = canonical(text, columns.chain(over.iter().map(|(alias, _)| *alias)).collect::<Vec<_>>());
+        let spelt = rewritten_expression(&self.base, &spelt)?;
         let planned = || {
             let mut known = DFSchema::empty();
             for (alias, schema) in over {
@@ -105,6 +109,21 @@ impl Planner {
             )),
             (data_type, None) => Ok(data_type),
         }
+    }
+
+    /// What is wrong with a value that is the same for all rows and is to have a type.
+    pub(super) fn wrong_constant(&self, text: &str, data_type: &DataType) -> Option<Box<SqlError>> {
+        if let Err(error) = self.type_of(text, &[]) {
+            return Some(error);
+        }
+        let value = || {
+            let none = DFSchema::empty();
+            let rewritten = rewritten_expression(&self.base, text).map_err(|error| DataFusionError::Plan(error.message))?;
+            let expression = cast(self.base.create_logical_expr(&rewritten, &none)?, data_type.clone());
+            let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &RecordBatchOptions::new().with_row_count(Some(1)))?;
+            self.base.create_physical_expr(expression, &none)?.evaluate(&row)
+        };
+        value().err().map(|error| Box::new(sql_error(&error, text)))
     }
 
     /// What is wrong with a condition over such rows.

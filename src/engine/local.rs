@@ -15,6 +15,7 @@ mod stage;
 mod statements;
 mod store;
 mod streams;
+mod sweep;
 mod tap;
 mod views;
 mod warehouse;

@@ -20,7 +20,7 @@ use crate::engine::{
 };
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, test_query, verdict};
-use crate::sql::sql_error;
+use crate::sql::{sql_error, statement_text};
 
 /// How often a node that loses against other writers is tried before it is given up.
 const ATTEMPTS: u32 = 8;
@@ -199,7 +199,7 @@ async fn carry_out_step(
 fn in_query(error: EngineError, step: &Step, compiled: &CompiledNode) -> EngineError {
     match (error, step) {
         (EngineError::Sql(mut inner), Step::StageTable(TableWrite { input: TableInput::Query(sql), .. })) if *sql != compiled.sql => {
-            let begin = sql.find(&compiled.sql).filter(|_| !compiled.sql.is_empty());
+            let begin = sql.find(statement_text(&compiled.sql)).filter(|_| !compiled.sql.is_empty());
             inner.range = inner.range.zip(begin).and_then(|(range, begin)| {
                 let (start, end) = (range.start.checked_sub(begin)?, range.end.checked_sub(begin)?);
                 (end <= compiled.sql.len()).then_some(start..end)

@@ -123,11 +123,7 @@ impl Reference {
         if let Some(at) = current {
             let before = &self.versions[at];
             let changed = before.deleted
-                || if variant.by_time {
-                    row.at.is_some() && (changed_at > before.updated || before.row.at.is_none())
-                } else {
-                    before.row != *row
-                };
+                || if variant.by_time { row.at.is_some() && (changed_at > before.updated || before.row.at.is_none()) } else { before.row != *row };
             if !changed {
                 return;
             }
@@ -310,7 +306,12 @@ fn snapshots_of_random_histories_are_those_of_a_plain_implementation() {
             assert_eq!(ids, versions.len(), "{} with the seed {seed}: ids stand twice", variant.name);
             sound(*variant, &versions, &delivery);
         }
-        let logs = || walkdir::WalkDir::new(folder.join("warehouse/main")).into_iter().filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "json")).count();
+        let logs = || {
+            walkdir::WalkDir::new(folder.join("warehouse/main"))
+                .into_iter()
+                .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "json"))
+                .count()
+        };
         let before = logs();
         run(folder, &["snapshot", "--quiet"]);
         assert_eq!(logs(), before, "a run without a change commits nothing");

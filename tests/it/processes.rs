@@ -189,7 +189,11 @@ fn small_project(folder: &Path) {
         "sources:\n  - name: raw\n    tables:\n      - name: orders\n        external: {location: data/*.csv, format: csv}\n        columns: [{name: id, data_type: bigint}, {name: amount, data_type: bigint}, {name: at, data_type: timestamp}]\n",
     );
     write(folder, "data/day1.csv", "id,amount,at\n1,10,2026-01-01\n2,20,2026-01-01\n");
-    write(folder, "models/appended.sql", "{{ config(materialized='incremental', read='new_files') }}\nselect id, amount, at from {{ source('raw', 'orders') }}\n");
+    write(
+        folder,
+        "models/appended.sql",
+        "{{ config(materialized='incremental', read='new_files') }}\nselect id, amount, at from {{ source('raw', 'orders') }}\n",
+    );
     write(
         folder,
         "models/merged.sql",
@@ -200,7 +204,11 @@ fn small_project(folder: &Path) {
         "snapshots/s.sql",
         "{% snapshot s %}\n{{ config(unique_key='id', strategy='timestamp', updated_at='at', hard_deletes='invalidate') }}\nselect * from {{ ref('merged') }}\n{% endsnapshot %}\n",
     );
-    write(folder, "models/total.sql", "{{ config(materialized='table') }}\nselect sum(amount) as amount from {{ ref('s') }} where dbt_valid_to is null\n");
+    write(
+        folder,
+        "models/total.sql",
+        "{{ config(materialized='table') }}\nselect sum(amount) as amount from {{ ref('s') }} where dbt_valid_to is null\n",
+    );
 }
 
 #[cfg(unix)]

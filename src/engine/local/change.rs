@@ -73,7 +73,7 @@ pub(super) async fn stage(
 ) -> Result<Filled, EngineError> {
     let relation = &write.relation;
     let unstored: &[String] = if let WriteMode::Merge(merge) = &write.mode { &merge.unstored } else { &[] };
-    let layout = layout(base, &rows.plan.schema(), write, unstored)?;
+    let layout = layout(base, &rows, write, unstored)?;
     let snapshot = base.snapshot().map_err(|error| failure::reading(&error, relation))?;
     let mut change = Change {
         engine,

@@ -17,7 +17,7 @@ use deltalake::kernel::Protocol;
 use deltalake::table::state::DeltaTableState;
 use serde_json::{Value as Json, json};
 
-use super::super::{BrokenRule, CheckRule, TableWrite, Violation};
+use super::super::{BrokenRule, CheckRule, EngineError, TableWrite, Violation};
 use crate::sql;
 
 const PREFIX: &str = "delta.constraints.";
@@ -29,16 +29,26 @@ const SHOWN_COLUMNS: usize = 8;
 const SHOWN_LETTERS: usize = 40;
 
 /// The settings of a table with the rules of a write in the place of those that an earlier one set. Columns are spelt as
-/// in `schema`, since other readers look at their case.
-pub(super) fn settled(mut configuration: HashMap<String, String>, write: &TableWrite, schema: &Schema) -> HashMap<String, String> {
-    let Some(checks) = &write.checks else { return configuration };
+/// in `schema`, since other readers look at their case, and what is the dialect's alone as DataFusion has it.
+///
+/// # Errors
+/// If a condition does not parse.
+pub(super) fn settled(
+    mut configuration: HashMap<String, String>,
+    write: &TableWrite,
+    schema: &Schema,
+    state: &SessionState,
+) -> Result<HashMap<String, String>, EngineError> {
+    let Some(checks) = &write.checks else { return Ok(configuration) };
     let before = set_by_contract(&configuration);
     for name in before.checks {
         configuration.remove(&format!("{PREFIX}{name}"));
     }
     let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     for check in checks {
-        configuration.insert(format!("{PREFIX}{}", check.name), sql::canonical(&check.expression, columns.iter().copied()).trim().to_owned());
+        let spelt = sql::canonical(&check.expression, columns.iter().copied());
+        let expression = sql::rewritten_expression(state, &spelt).map_err(EngineError::Sql)?;
+        configuration.insert(format!("{PREFIX}{}", check.name), expression);
     }
     let names: BTreeSet<&str> = checks.iter().map(|check| check.name.as_str()).collect();
     let filled = |column: &&super::super::TableColumn| !column.nullable;
@@ -48,7 +58,7 @@ pub(super) fn settled(mut configuration: HashMap<String, String>, write: &TableW
     } else {
         configuration.insert(CONTRACT.into(), json!({ "checks": names, "notNull": not_null }).to_string());
     }
-    configuration
+    Ok(configuration)
 }
 
 /// What a contract set in a table's settings.

@@ -33,6 +33,7 @@ use super::schema::table_schema;
 use super::stage::widened;
 use super::store::{StagingStore, Visible, scoped_runtime};
 use super::streams::Streams;
+use super::sweep::sweep;
 use super::tap::{Gauge, Shape, Tap};
 use super::warehouse::Folder;
 use super::{LocalEngine, catalog, change, failure, rules};
@@ -96,11 +97,12 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
         Some(_) | None => Visible::Nothing,
     };
     let store = StagingStore::new(Arc::clone(&folder.store), folder.path.clone(), folder.local_path(), visible);
-    let marker = folder.path.clone().join(format!("_staging-{}", uuid::Uuid::new_v4().simple()));
+    sweep(&folder, base.as_ref()).await;
+    // On a local disk the log can't be read before the table's folder is there.
+    let begun = store.begin(base.as_ref().and_then(DeltaTable::version)).await;
+    let marker = begun.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
     engine.stages.begin(&store);
     let outcome = async {
-        // On a local disk the log can't be read before the table's folder is there.
-        store.put(&marker, "".into()).await.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
         match &base {
             Some(base) if !overwrites => Box::pin(change::stage(engine, rows, write, base, (&folder, &store))).await,
             _ => overwrite(engine, rows, write, base.as_ref(), (&folder, &store)).await,
@@ -146,9 +148,10 @@ async fn overwrite(
     let query = rows.plan.schema();
     let stored = query.fields().iter().filter(|field| !unstored.iter().any(|name| name.eq_ignore_ascii_case(field.name()))).cloned();
     let schema = table_schema(&Schema::new(stored.collect::<Vec<_>>()), &write.columns, &write.relation)?;
-    names(&schema, &configuration(write, base, &schema), &write.relation)?;
+    let configuration = configuration(write, base, &schema, &rows.state)?;
+    names(&schema, &configuration, &write.relation)?;
     let partition_by = partitions(&write.settings.partition_by, &schema, &write.relation)?;
-    let table = create(place, &schema, &partition_by, write, base).await?;
+    let table = create(place, (&schema, configuration), &partition_by, write, base).await?;
     let (target, _) = table_shape(&table, &write.relation)?;
     let plan = in_order(rows.plan, &target, &write.relation)?;
     let (table, count) = pour(engine, (plan, rows.state), table, write).await?;
@@ -199,7 +202,12 @@ fn one_a_key(bound: &Bound, dedupe: &Dedupe) -> Result<LogicalPlan, EngineError>
     let keys: Vec<String> = dedupe.keys.iter().map(|key| quote_ident(key)).collect();
     let ranked = format!("row_number() over (partition by {} order by {})", keys.join(", "), dedupe.order_by);
     let bare = LogicalPlanBuilder::from(bound.plan.clone()).alias("rows").and_then(LogicalPlanBuilder::build).map_err(noted)?;
-    let rank = bound.state.create_logical_expr(&spelt(&ranked), bare.schema()).map_err(noted)?.alias(RANK);
+    let ranked = crate::sql::rewritten_expression(&bound.state, &spelt(&ranked)).map_err(|mut error| {
+        error.range = None;
+        error.notes.push(format!("in `dedupe`: order by {}", dedupe.order_by));
+        EngineError::Sql(error)
+    })?;
+    let rank = bound.state.create_logical_expr(&ranked, bare.schema()).map_err(noted)?.alias(RANK);
     let columns: Vec<Expr> = bare.schema().columns().into_iter().map(Expr::Column).collect();
     let ranked = LogicalPlanBuilder::from(bare).window([rank]);
     let first = ranked.and_then(|rows| rows.filter(ident(RANK).eq(lit(1_u64))));
@@ -258,14 +266,13 @@ pub(super) async fn open(folder: &Folder, store: &Arc<StagingStore>, relation: &
 /// A new table in memory, with the schema to the letter.
 async fn create(
     (folder, store): (&Folder, &Arc<StagingStore>),
-    schema: &SchemaRef,
+    (schema, configuration): (&SchemaRef, HashMap<String, String>),
     partition_by: &[String],
     write: &TableWrite,
     base: Option<&DeltaTable>,
 ) -> Result<DeltaTable, EngineError> {
     let relation = &write.relation;
     let table = folder.builder_over(Arc::clone(store) as _, relation)?.build().map_err(|error| failure::reading(&error, relation))?;
-    let configuration = configuration(write, base, schema);
     // What the table's settings mean depends on its protocol: constraints count from a writer version on.
     let present = base.and_then(|table| table.snapshot().ok()).map(|snapshot| snapshot.protocol().clone());
     let needed = rules::needed_protocol(&configuration);
@@ -290,7 +297,12 @@ async fn create(
 }
 
 /// The settings of a table that is there stay unless this write names them; the change feed is for new tables.
-fn configuration(write: &TableWrite, base: Option<&DeltaTable>, schema: &Schema) -> HashMap<String, String> {
+fn configuration(
+    write: &TableWrite,
+    base: Option<&DeltaTable>,
+    schema: &Schema,
+    state: &SessionState,
+) -> Result<HashMap<String, String>, EngineError> {
     const CHANGE_FEED: &str = "delta.enableChangeDataFeed";
     let mut configuration: HashMap<String, String> = HashMap::new();
     match base.and_then(|table| table.snapshot().ok()) {
@@ -299,7 +311,7 @@ fn configuration(write: &TableWrite, base: Option<&DeltaTable>, schema: &Schema)
         None => {}
     }
     configuration.extend(write.settings.properties.clone());
-    rules::settled(configuration, write, schema)
+    rules::settled(configuration, write, schema, state)
 }
 
 /// The columns with their comments; a comment that is there stays unless this write has another.

@@ -25,6 +25,12 @@ pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materializa
     if !update.is_empty() && !exclude.is_empty() {
         reader.lacks("merge_exclude_columns", "`merge_update_columns` and `merge_exclude_columns` exclude each other", "keep one of them");
     }
+    let target_alias = reader.text("target_alias").unwrap_or_else(|| "DBT_INTERNAL_DEST".into());
+    let source_alias = reader.text("source_alias").unwrap_or_else(|| "DBT_INTERNAL_SOURCE".into());
+    if target_alias.eq_ignore_ascii_case(&source_alias) {
+        let message = format!("`target_alias` and `source_alias` are both `{source_alias}`");
+        reader.lacks("source_alias", &message, "give the new row and the old one different names");
+    }
     let evolves = reader.flag("merge_with_schema_evolution", false);
     let on_schema_change = on_schema_change(reader);
     Some(IncrementalConfig {
@@ -38,8 +44,8 @@ pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materializa
         not_matched_by_source_action: reader.text("not_matched_by_source_action"),
         skip_matched_step: reader.flag("skip_matched_step", false),
         skip_not_matched_step: reader.flag("skip_not_matched_step", false),
-        target_alias: reader.text("target_alias").unwrap_or_else(|| "DBT_INTERNAL_DEST".into()),
-        source_alias: reader.text("source_alias").unwrap_or_else(|| "DBT_INTERNAL_SOURCE".into()),
+        target_alias,
+        source_alias,
         dedupe: dedupe(reader, &unique_key),
         streams: streams(reader),
         strategy,
@@ -161,6 +167,10 @@ fn snapshot_strategy(reader: &mut Reader<'_>) -> Option<SnapshotStrategy> {
 }
 
 fn hard_deletes(reader: &mut Reader<'_>) -> HardDeletes {
+    if reader.present("hard_deletes").is_some() && reader.present("invalidate_hard_deletes").is_some() {
+        let message = "`hard_deletes` and `invalidate_hard_deletes` exclude each other";
+        reader.lacks("invalidate_hard_deletes", message, "keep `hard_deletes`; `invalidate_hard_deletes` is its older spelling");
+    }
     match reader.text("hard_deletes").as_deref() {
         None if reader.flag("invalidate_hard_deletes", false) => HardDeletes::Invalidate,
         None | Some("ignore") => HardDeletes::Ignore,
@@ -181,6 +191,11 @@ fn snapshot_columns(reader: &mut Reader<'_>) -> SnapshotColumns {
         reader.lacks("snapshot_meta_column_names", &format!("a snapshot adds no column `{name}`"), &help);
     }
     let name = |key: &str| names.get(key).cloned().unwrap_or_else(|| key.to_owned());
+    let twice = KEYS.iter().enumerate().find(|(at, key)| KEYS[..*at].iter().any(|other| name(other).eq_ignore_ascii_case(&name(key))));
+    if let Some((_, key)) = twice {
+        let message = format!("two of a snapshot's own columns are called `{}`", name(key));
+        reader.lacks("snapshot_meta_column_names", &message, "give each a name of its own");
+    }
     SnapshotColumns {
         scd_id: name(KEYS[0]),
         updated_at: name(KEYS[1]),

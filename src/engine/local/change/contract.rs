@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::AsArray as _;
 use deltalake::arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::kernel::{Action, Metadata, MetadataExt as _};
 use deltalake::{DeltaTable, DeltaTableError};
 
@@ -22,7 +23,7 @@ impl Layout {
     ///
     /// # Errors
     /// If the table's metadata can't be read.
-    pub(super) fn ruled(mut self, base: &DeltaTable, write: &TableWrite) -> Result<Self, EngineError> {
+    pub(super) fn ruled(mut self, base: &DeltaTable, write: &TableWrite, state: &SessionState) -> Result<Self, EngineError> {
         if write.checks.is_none() {
             return Ok(self);
         }
@@ -37,7 +38,7 @@ impl Layout {
             self.after.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(field.is_nullable() || dropped(field.name()))));
         self.after = Arc::new(Schema::new(relaxed.collect::<Vec<_>>()));
         self.tightened = self.after.fields().iter().filter(|field| field.is_nullable() && promises(field.name())).map(|f| f.name().clone()).collect();
-        let settled = rules::settled(present.clone(), write, &self.after);
+        let settled = rules::settled(present.clone(), write, &self.after, state)?;
         let known = rules::conditions(present);
         self.added = rules::conditions(&settled).into_iter().filter(|rule| !known.contains(rule)).collect();
         let stays = settled == *present && self.metadata.is_none() && nullability(&self.before) == nullability(&self.after);

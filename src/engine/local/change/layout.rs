@@ -10,6 +10,7 @@ use deltalake::{DeltaTable, DeltaTableError};
 use super::super::super::{CheckRule, EngineError, SchemaChange, TableWrite};
 use super::super::failure;
 use super::super::schema::table_schema;
+use super::super::write::Rows;
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
 use crate::sql::{SqlError, type_name};
@@ -38,11 +39,12 @@ impl Layout {
     }
 }
 
-/// The layout for new rows of the schema `query`, without the columns that are not stored.
+/// The layout for new rows, without the columns that are not stored.
 ///
 /// # Errors
 /// If the columns differ in a way that `schema_change` does not allow.
-pub(super) fn layout(base: &DeltaTable, query: &SchemaRef, write: &TableWrite, unstored: &[String]) -> Result<Layout, EngineError> {
+pub(super) fn layout(base: &DeltaTable, rows: &Rows, write: &TableWrite, unstored: &[String]) -> Result<Layout, EngineError> {
+    let (query, state) = (rows.plan.schema(), &rows.state);
     let relation = &write.relation;
     let snapshot = base.snapshot().map_err(|error| failure::reading(&error, relation))?;
     let before = snapshot.snapshot().arrow_schema();
@@ -67,21 +69,21 @@ pub(super) fn layout(base: &DeltaTable, query: &SchemaRef, write: &TableWrite, u
     match write.schema_change {
         SchemaChange::Fail if !difference.is_empty() => Err(difference.refused(&before, &wanted, relation)),
         SchemaChange::Ignore if !difference.gone.is_empty() => Err(missing(&difference.gone, relation)),
-        SchemaChange::Fail | SchemaChange::Ignore => Layout::unchanged(before).ruled(base, write),
-        SchemaChange::Append if difference.new.is_empty() => Layout::unchanged(before).ruled(base, write),
+        SchemaChange::Fail | SchemaChange::Ignore => Layout::unchanged(before).ruled(base, write, state),
+        SchemaChange::Append if difference.new.is_empty() => Layout::unchanged(before).ruled(base, write, state),
         SchemaChange::Append => {
             let fields = before.fields().iter().cloned().chain(difference.new.iter().map(|field| Arc::new(nullable(field))));
             let after = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
             let metadata = Some(changed(base, &after).map_err(|error| failure::writing(error, relation))?);
-            Layout::new(before, after, metadata, false).ruled(base, write)
+            Layout::new(before, after, metadata, false).ruled(base, write, state)
         }
-        SchemaChange::Sync if difference.is_empty() => Layout::unchanged(before).ruled(base, write),
+        SchemaChange::Sync if difference.is_empty() => Layout::unchanged(before).ruled(base, write, state),
         SchemaChange::Sync => {
             partitions_stay(base, &difference, relation)?;
             let after = synced(&before, &wanted);
             let metadata = Some(changed(base, &after).map_err(|error| failure::writing(error, relation))?);
             let rewrite = !difference.gone.is_empty() || !difference.retyped.is_empty();
-            Layout::new(before, after, metadata, rewrite).ruled(base, write)
+            Layout::new(before, after, metadata, rewrite).ruled(base, write, state)
         }
     }
 }

@@ -128,9 +128,15 @@ impl Change<'_> {
             let schema = DFSchema::try_from_qualified_schema(TableReference::bare(*alias), schema).map_err(noted)?;
             known = known.join(&schema).map_err(noted)?;
         }
-        self.session.create_logical_expr(&spelt, &known).map_err(noted)?;
-        // A comment at its end must not swallow what follows.
-        Ok(format!("({spelt}\n)"))
+        let rewritten = sql::rewritten_expression(&self.session, &spelt).map_err(|error| match without_place(EngineError::Sql(error)) {
+            EngineError::Sql(mut inner) => {
+                inner.notes.push(format!("in `{option}`: {text}"));
+                EngineError::Sql(inner)
+            }
+            other => other,
+        })?;
+        self.session.create_logical_expr(&rewritten, &known).map_err(noted)?;
+        Ok(format!("({rewritten})"))
     }
 }
 
