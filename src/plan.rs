@@ -4,12 +4,14 @@
 
 mod contract;
 mod data_test;
+mod ddl;
 mod incremental;
 mod snapshot;
 mod table;
 
 pub use contract::rule_place;
 pub use data_test::{TestQuery, test_query, verdict};
+pub use ddl::run_text;
 pub use table::seed_input;
 
 use chrono::{DateTime, Utc};

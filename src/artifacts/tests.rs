@@ -226,6 +226,7 @@ fn result(id: &str, outcome: NodeOutcome) -> NodeResult {
         execute: span(2, 5),
         thread: "Thread-1".into(),
         compiled_sql: (!skipped).then(|| "select 1".to_owned()),
+        run_sql: None,
         relation: Some(RelationName::new("alluvium", "main", "x")),
     }
 }

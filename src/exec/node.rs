@@ -19,7 +19,7 @@ use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, WriteMode,
 };
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
-use crate::plan::{PlanOptions, PlanStep, plan_node, test_query, verdict};
+use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
 use crate::sql::{sql_error, statement_text};
 
 /// How often a node that loses against other writers is tried before it is given up.
@@ -323,6 +323,7 @@ pub(super) fn result(node: &Node, ended: &Ended, started: DateTime<Utc>, finishe
         execute: Some(TimeSpan { start: ended.compiled_at.max(started), end: finished }),
         thread: thread.to_owned(),
         compiled_sql: ended.compiled.as_ref().map(|compiled| compiled.sql.clone()).filter(|sql| !sql.is_empty()),
+        run_sql: ended.compiled.as_ref().and_then(|compiled| run_text(node, compiled)),
         relation: node.relation.clone(),
     }
 }

@@ -47,9 +47,12 @@ fn named_checks(node: &Node) -> Vec<(CheckRule, Span)> {
         });
         // Delta's names of constraints have no case.
         let wanted = wanted.to_lowercase();
-        let free = std::iter::once(wanted.clone()).chain((1..).map(|number| format!("{wanted}{number}"))).find(|name| !taken.contains(name));
-        let name = free.unwrap_or(wanted);
-        taken.insert(name.clone());
+        let mut name = wanted.clone();
+        let mut number = 0_usize;
+        while !taken.insert(name.clone()) {
+            number += 1;
+            name = format!("{wanted}{number}");
+        }
         found.push((CheckRule { name, expression }, constraint.span));
     }
     found

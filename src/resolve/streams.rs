@@ -22,25 +22,8 @@ impl Project {
                     sources.iter().filter(|source| fits(source, *kind)).filter_map(|source| Some((source.relation.clone()?, *kind))).collect();
                 if fitting.is_empty() { Err(wrong(node, format!("`{}` reads no source {}", node.name, of_kind(*kind)), None)) } else { Ok(fitting) }
             }
-            Streams::Named(named) => named.iter().map(|(name, kind)| self.named(node, &sources, (name, *kind))).collect(),
+            Streams::Named(named) => named.iter().map(|(name, kind)| stream(node, &sources, (name, *kind))).collect(),
         }
-    }
-
-    fn named(&self, node: &Node, sources: &[&Node], (name, kind): (&str, StreamKind)) -> Result<(RelationName, StreamKind), Box<Diagnostic>> {
-        let full = |source: &Node| match &source.kind {
-            NodeKind::Source { source_name, .. } => format!("{source_name}.{}", source.name),
-            _ => source.name.clone(),
-        };
-        let Some(source) = sources.iter().find(|source| full(source) == name) else {
-            let names: Vec<String> = sources.iter().map(|source| full(source)).collect();
-            let near = nearest(name, names.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
-            return Err(wrong(node, format!("`{}` reads no source `{name}`", node.name), near));
-        };
-        if !fits(source, kind) {
-            return Err(wrong(node, format!("the source `{name}` is not one {}", of_kind(kind)), None));
-        }
-        let relation = source.relation.clone().ok_or_else(|| wrong(node, format!("the source `{name}` has no relation"), None))?;
-        Ok((relation, kind))
     }
 
     /// The sources that a node reads itself or through views and ephemeral models, by id.
@@ -66,6 +49,24 @@ impl Project {
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found
     }
+}
+
+/// One source that `read` names.
+fn stream(node: &Node, sources: &[&Node], (name, kind): (&str, StreamKind)) -> Result<(RelationName, StreamKind), Box<Diagnostic>> {
+    let full = |source: &Node| match &source.kind {
+        NodeKind::Source { source_name, .. } => format!("{source_name}.{}", source.name),
+        _ => source.name.clone(),
+    };
+    let Some(source) = sources.iter().find(|source| full(source) == name) else {
+        let names: Vec<String> = sources.iter().map(|source| full(source)).collect();
+        let near = nearest(name, names.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+        return Err(wrong(node, format!("`{}` reads no source `{name}`", node.name), near));
+    };
+    if !fits(source, kind) {
+        return Err(wrong(node, format!("the source `{name}` is not one {}", of_kind(kind)), None));
+    }
+    let relation = source.relation.clone().ok_or_else(|| wrong(node, format!("the source `{name}` has no relation"), None))?;
+    Ok((relation, kind))
 }
 
 fn fits(source: &Node, kind: StreamKind) -> bool {

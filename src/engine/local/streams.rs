@@ -171,7 +171,7 @@ impl Place<'_> {
         let id = state.metadata().id().to_owned();
         let mut known = marks::read(self.engine, &id, &self.source()).await?;
         if !known.contains_key(&last) {
-            let missing = self.from_log(table, last, &known, &id).await?;
+            let missing = self.missing(table, last, &known, &id).await?;
             marks::append(self.engine, (&self.write.relation, ""), &missing).await?;
             known.extend(missing.into_iter().map(|mark| (mark.batch, mark)));
         }
@@ -184,7 +184,7 @@ impl Place<'_> {
     }
 
     /// The batches that the mirror lacks, newest first, from the log.
-    async fn from_log(&self, table: &DeltaTable, last: i64, known: &BTreeMap<i64, Mark>, id: &str) -> Result<Vec<Mark>, EngineError> {
+    async fn missing(&self, table: &DeltaTable, last: i64, known: &BTreeMap<i64, Mark>, id: &str) -> Result<Vec<Mark>, EngineError> {
         let failed = |error| failure::reading(&error, &self.write.relation);
         let mut found: Vec<Mark> = Vec::new();
         let mut wanted = last;
@@ -194,7 +194,7 @@ impl Place<'_> {
             let actions = get_actions(version, &entry).map_err(failed)?;
             let information = actions.iter().find_map(|action| if let Action::CommitInfo(info) = action { info.info.get(READ) } else { None });
             if let Some(mut mark) = information.and_then(|read| Mark::parse(self.read.kind, &self.source(), read.get(self.source())?)) {
-                mark.table = id.to_owned();
+                id.clone_into(&mut mark.table);
                 mark.version = version;
                 let (batch, first) = (mark.batch, mark.first);
                 if batch == wanted {

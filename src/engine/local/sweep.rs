@@ -28,10 +28,11 @@ pub(super) async fn sweep(folder: &Folder, table: Option<&DeltaTable>) {
         let base = lines.next().and_then(|line| line.strip_prefix(BASE)?.trim().parse::<i64>().ok());
         let written: Vec<String> = lines.cloned().collect();
         match (base, table) {
-            (Some(base), Some(table)) => match committed(table, base, &written).await {
-                Some(false) => journal.remove_files(&local, &written),
-                Some(true) | None => {}
-            },
+            (Some(base), Some(table)) => {
+                if committed(table, base, &written).await == Some(false) {
+                    journal.remove_files(&local, &written);
+                }
+            }
             (Some(_), None) => journal.remove_files(&local, &written),
             // It was killed before it wrote anything.
             (None, _) => {}

@@ -147,7 +147,7 @@ fn records(relation: &RelationName, run: &str, marks: &[Mark]) -> Result<RecordB
             text(&|mark| mark.kind.name().to_owned()),
             number(&|mark| mark.batch),
             number(&|mark| mark.first),
-            Arc::new(StringArray::from_iter(rows.iter().map(|(_, file)| *file))),
+            Arc::new(rows.iter().map(|(_, file)| *file).collect::<StringArray>()),
             number(&|mark| i64::try_from(mark.version).unwrap_or(i64::MAX)),
             text(&|_| run.to_owned()),
             Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|_| now)).with_timezone("UTC")),

@@ -113,13 +113,11 @@ pub(in super::super) async fn table_part(
             Some(before) => before.union_by_name(part.build().map_err(failed)?).map_err(failed)?,
         });
     }
-    match parts {
-        Some(parts) => Ok(Arc::new(ViewTable::new(parts.build().map_err(failed)?, None))),
-        None => {
-            let schema = table.snapshot().map_err(|error| failure::reading(&error, name))?.snapshot().arrow_schema();
-            Ok(Arc::new(EmptyTable::new(schema)))
-        }
-    }
+    let Some(parts) = parts else {
+        let schema = table.snapshot().map_err(|error| failure::reading(&error, name))?.snapshot().arrow_schema();
+        return Ok(Arc::new(EmptyTable::new(schema)));
+    };
+    Ok(Arc::new(ViewTable::new(parts.build().map_err(failed)?, None)))
 }
 
 fn not_append_only(source: &RelationName, why: &str) -> EngineError {
