@@ -218,7 +218,9 @@ fn time(text: &str, rounds: &[(String, String)]) -> Time {
         "2020" => Time::Past(hour()),
         "2099" => Time::Future(hour()),
         _ => {
-            let round = rounds.iter().position(|(begin, end)| (begin.as_str()..=end.as_str()).contains(&text));
+            let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+            let text = format!("{}.{fraction:0<6}", seconds.replace('T', " "));
+            let round = rounds.iter().position(|(begin, end)| (begin..=end).contains(&&text));
             Time::Run(round.unwrap_or_else(|| panic!("{text} is the time of no run: {rounds:?}")))
         }
     }
@@ -226,15 +228,8 @@ fn time(text: &str, rounds: &[(String, String)]) -> Time {
 
 fn found(folder: &Path, variant: Variant, rounds: &[(String, String)]) -> (Vec<Version>, usize) {
     let deleted = if variant.deletes == Deletes::NewRecord { "dbt_is_deleted" } else { "'False'" };
-    let timed = |column: &str| format!("to_char({column}, '%Y-%m-%d %H:%M:%S%.6f')");
-    let sql = format!(
-        "select id, value, {}, {}, {}, {}, {deleted}, dbt_scd_id from main.{}",
-        timed("at"),
-        timed("dbt_valid_from"),
-        timed("dbt_valid_to"),
-        timed("dbt_updated_at"),
-        variant.name
-    );
+    let sql =
+        format!("select id, value, at, dbt_valid_from, dbt_valid_to, dbt_updated_at, {deleted} as deleted, dbt_scd_id from main.{}", variant.name);
     let text = run(folder, &["sql", &sql, "--output", "csv"]);
     let mut ids = BTreeSet::new();
     let mut versions: Vec<Version> = text
