@@ -62,6 +62,7 @@ codes! {
     SqlUnsafe = "sql-unsafe",
     StorageFeature = "storage-feature",
     StorageUri = "storage-uri",
+    StreamUnreadable = "stream-unreadable",
     TypeUnknown = "type-unknown",
     UndefinedEnvVar = "undefined-env-var",
     UndefinedMacro = "undefined-macro",

@@ -22,7 +22,9 @@ use serde_json::{Value as Json, json};
 use self::marks::Mark;
 use super::super::{EngineError, StreamKind, StreamRead, TableWrite, WriteMode};
 use super::{LocalEngine, failure};
+use crate::base::Code;
 use crate::manifest::RelationName;
+use crate::sql::SqlError;
 
 /// Names a source's batch in the information of a commit.
 const READ: &str = "alluvium.read";
@@ -117,26 +119,26 @@ impl Place<'_> {
     /// What is said where a table adds rows of a source of which it never noted what it has.
     fn unknown(&self) -> EngineError {
         let (relation, source) = (self.write.relation.short(), self.read.source.short());
-        EngineError::Unsupported {
-            message: format!("nothing is known of what `{relation}` has read of `{source}`: it was not built with `read: {}`", self.read.kind.name()),
-            help: Some("build it anew with --full-refresh".into()),
-        }
+        unreadable(
+            format!("nothing is known of what `{relation}` has read of `{source}`: it was not built with `read: {}`", self.read.kind.name()),
+            "build it anew with --full-refresh",
+        )
     }
 
     fn lost(&self) -> EngineError {
         let (relation, source) = (self.write.relation.short(), self.read.source.short());
-        EngineError::Unsupported {
-            message: format!("what `{relation}` has read of `{source}` is known no more: the log entries that say it are gone"),
-            help: Some("build it anew with --full-refresh".into()),
-        }
+        unreadable(
+            format!("what `{relation}` has read of `{source}` is known no more: the log entries that say it are gone"),
+            "build it anew with --full-refresh",
+        )
     }
 
     async fn new_files(&self) -> Result<(Part, Option<Mark>), EngineError> {
         let Some(binding) = self.engine.files.get(&self.read.source) else {
-            return Err(EngineError::Unsupported {
-                message: format!("`{}` has no files, so it can't be read by `new_files`", self.read.source.short()),
-                help: Some("use `read: new_rows` for a Delta table".into()),
-            });
+            return Err(unreadable(
+                format!("`{}` has no files, so it can't be read by `new_files`", self.read.source.short()),
+                "use `read: new_rows` for a Delta table",
+            ));
         };
         let there = self.engine.files.paths(&binding).await?;
         let last = self.last().await?;
@@ -208,6 +210,11 @@ impl Place<'_> {
             version = version.checked_sub(1).ok_or_else(|| self.lost())?;
         }
     }
+}
+
+/// A source that can't be read as a stream.
+fn unreadable(message: String, help: &str) -> EngineError {
+    EngineError::Sql(Box::new(SqlError::new(Code::StreamUnreadable, message).help(help)))
 }
 
 impl Mark {

@@ -15,17 +15,17 @@ use deltalake::logstore::get_actions;
 use super::super::super::{EngineError, StreamKind};
 use super::super::{LocalEngine, failure};
 use super::marks::Mark;
-use super::{Part, Place};
+use super::{Part, Place, unreadable};
 use crate::manifest::RelationName;
 
 /// What the source got since the version that the table has read up to.
 pub(super) async fn new_rows(place: &Place<'_>) -> Result<(Part, Option<Mark>), EngineError> {
     let source = &place.read.source;
     let Some(table) = place.engine.warehouse.open_table(source).await? else {
-        return Err(EngineError::Unsupported {
-            message: format!("`{}` is no Delta table, so it can't be read by `new_rows`", source.short()),
-            help: Some("use `read: new_files` for a source of files".into()),
-        });
+        return Err(unreadable(
+            format!("`{}` is no Delta table, so it can't be read by `new_rows`", source.short()),
+            "use `read: new_files` for a source of files",
+        ));
     };
     let newest = table.version().unwrap_or(0);
     let last = place.last().await?;
@@ -121,8 +121,8 @@ pub(in super::super) async fn table_part(
 }
 
 fn not_append_only(source: &RelationName, why: &str) -> EngineError {
-    EngineError::Unsupported {
-        message: format!("`{}` can't be read by `new_rows`: {why}", source.short()),
-        help: Some("build the model anew with --full-refresh, or read the source without `read: new_rows`".into()),
-    }
+    unreadable(
+        format!("`{}` can't be read by `new_rows`: {why}", source.short()),
+        "build the model anew with --full-refresh, or read the source without `read: new_rows`",
+    )
 }
