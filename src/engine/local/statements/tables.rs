@@ -45,7 +45,8 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
             schema_change: SchemaChange::default(),
             dedupe: None,
             columns,
-            checks: None,
+            // A table that takes the place of another is not bound by what a contract said of that one.
+            checks: Some(Vec::new()),
             settings: TableSettings::default(),
             streams: Vec::new(),
             label: label(),
