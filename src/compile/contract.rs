@@ -7,11 +7,12 @@ use super::Planner;
 use super::literals::{Need, fits};
 use crate::base::{Code, Diagnostic};
 use crate::manifest::{ConstraintKind, Node, OnSchemaChange};
-use crate::sql::{parse_type, type_name};
+use crate::sql::{is_bare_decimal, parse_type, type_name};
 
 /// The difference between a node's enforced contract and a planned schema, if there is one.
 ///
-/// Names are compared without regard to case; types as Delta stores them, so that `varchar(20)` is `string`. Numbers that
+/// Names are compared without regard to case; types as Delta stores them, so that `varchar(20)` is `string`, and `decimal`
+/// without digits is any. Numbers that
 /// are written out in the query fit into narrower types than the planner gives them.
 pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need]) -> Option<Diagnostic> {
     if !node.config.contract_enforced {
@@ -29,7 +30,8 @@ pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need
             (None, Err(_)) => rows.push([name.clone(), expected, String::new(), "missing in definition".into()]),
             (Some(_), Err(why)) => rows.push([name.clone(), expected, String::new(), why]),
             (Some(field), Ok(wanted)) => {
-                let same = same_type(&wanted, field.data_type()) || fits(need, field.data_type(), &wanted);
+                let any_decimal = is_bare_decimal(&expected) && matches!(field.data_type(), DataType::Decimal128(..));
+                let same = any_decimal || same_type(&wanted, field.data_type()) || fits(need, field.data_type(), &wanted);
                 let always_null = !never.is_empty() && *field.data_type() == DataType::Null;
                 if !same || always_null {
                     let what = if same { "always NULL" } else { "data type mismatch" };
@@ -65,6 +67,7 @@ pub(super) fn table_difference(node: &Node, table: &SchemaRef) -> Option<Diagnos
             None if grows => {}
             None => rows.push([name.clone(), type_name(&wanted), String::new(), "missing in the table".into()]),
             Some(field) if same_type(&wanted, field.data_type()) => {}
+            Some(field) if column.data_type.as_deref().is_some_and(is_bare_decimal) && matches!(field.data_type(), DataType::Decimal128(..)) => {}
             Some(field) => rows.push([name.clone(), type_name(&wanted), type_name(field.data_type()), "data type mismatch".into()]),
         }
     }

@@ -220,9 +220,11 @@ fn read_constraint(item: &Yaml, what: &str, out: &mut Diagnostics) -> Option<Con
     let kind = reader.required("type");
     let name = reader.string("name").map(|name| name.value);
     let expression = reader.string("expression").map(|text| text.value);
-    let columns: Vec<String> = reader.strings("columns").unwrap_or_default().into_iter().map(|column| column.value).collect();
+    // Some spell names here as their database wants them, in quotes.
+    let bare = |column: Spanned<String>| column.value.trim_matches(['"', '`']).to_owned();
+    let columns: Vec<String> = reader.strings("columns").unwrap_or_default().into_iter().map(bare).collect();
     let to = reader.string("to");
-    let to_columns: Vec<String> = reader.strings("to_columns").unwrap_or_default().into_iter().map(|column| column.value).collect();
+    let to_columns: Vec<String> = reader.strings("to_columns").unwrap_or_default().into_iter().map(bare).collect();
     let warn_unsupported = reader.bool("warn_unsupported").unwrap_or(true);
     let warn_unenforced = reader.bool("warn_unenforced").unwrap_or(true);
     let kind = kind?;

@@ -2,22 +2,31 @@
 
 use std::collections::HashSet;
 
+use deltalake::arrow::datatypes::{DataType, SchemaRef};
+
 use super::{KeyCheck, KeyRule};
 use crate::base::Span;
 use crate::engine::{BrokenRule, CheckRule, TableColumn};
 use crate::manifest::{ColumnDecl, ConstraintDecl, ConstraintKind, Materialization, Node, RelationName};
-use crate::sql::quote_ident;
+use crate::sql::{is_bare_decimal, quote_ident, type_name};
 
 /// How many keys or rows a message shows.
 const SHOWN: usize = 5;
 
-/// The columns of an enforced contract; compiling has proved that the query yields them.
-pub(super) fn columns(node: &Node) -> Vec<TableColumn> {
+/// The columns of an enforced contract; compiling has proved that the query yields them. Decimals of which it says no
+/// digits have those of the query.
+pub(super) fn columns(node: &Node, query: Option<&SchemaRef>) -> Vec<TableColumn> {
     if !node.config.contract_enforced {
         return Vec::new();
     }
+    let of_query = |name: &str| query?.fields().iter().find(|field| field.name().eq_ignore_ascii_case(name)).map(|field| field.data_type().clone());
     let column = |(name, decl): (&String, &ColumnDecl)| {
-        Some(TableColumn { name: name.clone(), data_type: decl.data_type.clone()?, nullable: not_null(node, name).is_none() })
+        let declared = decl.data_type.clone()?;
+        let data_type = match of_query(name) {
+            Some(found @ DataType::Decimal128(..)) if is_bare_decimal(&declared) => type_name(&found),
+            Some(_) | None => declared,
+        };
+        Some(TableColumn { name: name.clone(), data_type, nullable: not_null(node, name).is_none() })
     };
     node.columns.iter().filter_map(column).collect()
 }

@@ -15,7 +15,7 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
         mode: WriteMode::Overwrite,
         schema_change: SchemaChange::default(),
         dedupe: None,
-        columns: contract::columns(node),
+        columns: contract::columns(node, compiled.query_schema.as_ref()),
         checks: Some(contract::checks(node)),
         settings: settings(node),
         streams: options.streams.clone(),

@@ -21,6 +21,12 @@ pub fn parse_type(name: &str) -> Result<DataType, String> {
     }
 }
 
+/// Whether a type name is that of decimals without saying how many digits.
+#[must_use]
+pub fn is_bare_decimal(name: &str) -> bool {
+    ["decimal", "numeric", "dec"].iter().any(|bare| name.trim().eq_ignore_ascii_case(bare))
+}
+
 /// Whether values of two types can be equal: both numbers, texts or times, or of one type.
 #[must_use]
 pub fn comparable(left: &DataType, right: &DataType) -> bool {
