@@ -346,7 +346,7 @@ impl<'a> Texts<'a> {
                     match both.filter(|(known, queried)| type_name(known) != type_name(queried) && !known.is_nested()) {
                         Some((known, _)) => {
                             let cast = format!("try_cast({new} as {})", type_name(known));
-                            format!("({cast} is distinct from {before} or {cast} is null and {new} is not null)")
+                            format!("(({cast} is distinct from {before}) or ({cast} is null and {new} is not null))")
                         }
                         None => format!("({new} is distinct from {before})"),
                     }
