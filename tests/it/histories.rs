@@ -1,7 +1,8 @@
 //! Snapshots driven by random histories, held against a plain implementation of what `docs/histories.md` says: inserts,
 //! updates, deletes, late rows, rows of the future, rows without a time, and runs without a change.
 //!
-//! The histories come from a small generator with fixed seeds. Times of a run are not known beforehand: one that lies
+//! The histories come from a small generator with fixed seeds: one short history, or with `HISTORIES=20` in the environment
+//! that many long ones, of all variants. Times of a run are not known beforehand: one that lies
 //! between the beginning and the end of a round's run counts as that round's time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,6 @@ use std::path::Path;
 
 use crate::program::alluvium;
 
-const ROUNDS: usize = 8;
 const KEYS: u64 = 6;
 
 /// xorshift64*: enough for histories, the same everywhere.
@@ -71,9 +71,9 @@ const VARIANTS: [Variant; 6] = [
     Variant { name: "time_ignore", by_time: true, deletes: Deletes::Ignore },
     Variant { name: "time_invalidate", by_time: true, deletes: Deletes::Invalidate },
     Variant { name: "time_record", by_time: true, deletes: Deletes::NewRecord },
+    Variant { name: "check_record", by_time: false, deletes: Deletes::NewRecord },
     Variant { name: "check_ignore", by_time: false, deletes: Deletes::Ignore },
     Variant { name: "check_invalidate", by_time: false, deletes: Deletes::Invalidate },
-    Variant { name: "check_record", by_time: false, deletes: Deletes::NewRecord },
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,14 +189,14 @@ fn run(folder: &Path, line: &[&str]) -> String {
     finished.stdout
 }
 
-fn project(folder: &Path) {
+fn project(folder: &Path, variants: &[Variant]) {
     write(folder, "project.yml", "name: example\ntargets:\n  default: local\n  local: {warehouse: warehouse, schema: main, threads: 2}\n");
     write(
         folder,
         "models/sources.yml",
         "sources:\n  - name: raw\n    tables:\n      - name: delivery\n        external: {location: delivery.csv, format: csv}\n        columns:\n          - {name: id, data_type: bigint}\n          - {name: value, data_type: varchar}\n          - {name: at, data_type: timestamp}\n",
     );
-    for variant in VARIANTS {
+    for variant in variants {
         let strategy = if variant.by_time { "strategy='timestamp', updated_at='at'" } else { "strategy='check', check_cols='all'" };
         let deletes = match variant.deletes {
             Deletes::Ignore => "ignore",
@@ -276,39 +276,45 @@ fn sound(variant: Variant, versions: &[Version], delivery: &Delivery) {
 
 #[test]
 fn snapshots_of_random_histories_are_those_of_a_plain_implementation() {
-    for seed in [7, 20_260_101] {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        project(folder);
-        let mut random = Random(seed);
-        let mut references: Vec<Reference> = VARIANTS.iter().map(|_| Reference::default()).collect();
-        let mut rounds: Vec<(String, String)> = Vec::new();
-        let mut delivery = Delivery::new();
-        for round in 0..ROUNDS {
-            delivery = next(&mut random, &delivery, round);
-            write(folder, "delivery.csv", &csv(&delivery));
-            let stamp = || chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f").to_string();
-            let begin = stamp();
-            run(folder, &["snapshot", "--quiet"]);
-            rounds.push((begin, stamp()));
-            for (variant, reference) in VARIANTS.iter().zip(&mut references) {
-                reference.run(*variant, &delivery, Time::Run(round));
-            }
-        }
-        for (variant, reference) in VARIANTS.iter().zip(&references) {
-            let (versions, ids) = found(folder, *variant, &rounds);
-            assert_eq!(versions, reference.sorted(), "{} with the seed {seed}", variant.name);
-            assert_eq!(ids, versions.len(), "{} with the seed {seed}: ids stand twice", variant.name);
-            sound(*variant, &versions, &delivery);
-        }
-        let logs = || {
-            walkdir::WalkDir::new(folder.join("warehouse/main"))
-                .into_iter()
-                .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "json"))
-                .count()
-        };
-        let before = logs();
-        run(folder, &["snapshot", "--quiet"]);
-        assert_eq!(logs(), before, "a run without a change commits nothing");
+    let wanted: Option<u64> = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok());
+    let (rounds, variants) = if wanted.is_some() { (10, &VARIANTS[..]) } else { (5, &VARIANTS[..4]) };
+    for seed in 1..=wanted.unwrap_or(1) {
+        history(seed * 7919, rounds, variants);
     }
+}
+
+fn history(seed: u64, length: usize, variants: &[Variant]) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    project(folder, variants);
+    let mut random = Random(seed);
+    let mut references: Vec<Reference> = variants.iter().map(|_| Reference::default()).collect();
+    let mut rounds: Vec<(String, String)> = Vec::new();
+    let mut delivery = Delivery::new();
+    for round in 0..length {
+        delivery = next(&mut random, &delivery, round);
+        write(folder, "delivery.csv", &csv(&delivery));
+        let stamp = || chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f").to_string();
+        let begin = stamp();
+        run(folder, &["snapshot", "--quiet"]);
+        rounds.push((begin, stamp()));
+        for (variant, reference) in variants.iter().zip(&mut references) {
+            reference.run(*variant, &delivery, Time::Run(round));
+        }
+    }
+    for (variant, reference) in variants.iter().zip(&references) {
+        let (versions, ids) = found(folder, *variant, &rounds);
+        assert_eq!(versions, reference.sorted(), "{} with the seed {seed}", variant.name);
+        assert_eq!(ids, versions.len(), "{} with the seed {seed}: ids stand twice", variant.name);
+        sound(*variant, &versions, &delivery);
+    }
+    let logs = || {
+        walkdir::WalkDir::new(folder.join("warehouse/main"))
+            .into_iter()
+            .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "json"))
+            .count()
+    };
+    let before = logs();
+    run(folder, &["snapshot", "--quiet"]);
+    assert_eq!(logs(), before, "a run without a change commits nothing");
 }
