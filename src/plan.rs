@@ -12,7 +12,7 @@ mod table;
 pub use contract::rule_place;
 pub use data_test::{TestQuery, test_query, verdict};
 pub use ddl::run_text;
-pub use table::seed_input;
+pub use table::{copy_write, seed_input};
 
 use chrono::{DateTime, Utc};
 use deltalake::arrow::datatypes::SchemaRef;
