@@ -6,6 +6,7 @@
 
 mod builder;
 mod config;
+mod constraints;
 mod data_test;
 mod hooks;
 mod host;
@@ -15,6 +16,7 @@ mod nodes;
 mod project;
 mod relation;
 mod source;
+mod streams;
 mod trees;
 mod variables;
 

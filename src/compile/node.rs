@@ -7,7 +7,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 
 use super::ephemeral::{Insertion, insertion};
 use super::host::NodeHost;
-use super::planner::{NamedTable, Planner};
+use super::planner::{NamedTable, Planner, Yield};
 use super::{Compilation, Surroundings, contract};
 use crate::base::{Code, Diagnostic, FileId, Span};
 use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
@@ -229,8 +229,12 @@ async fn prove(
     let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
     let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
     let Some(tables) = schemas(project, named, done, surroundings).await else { return Ok(()) };
-    let schema = planner.schema_of(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?;
-    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema).into_iter().collect();
+    let Yield { schema, needs } = planner.yields(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?;
+    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
+    diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
+    if diagnostics.is_empty() {
+        diagnostics.extend(contract::wrong_checks(node, &schema, planner));
+    }
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
     diagnostics
         .extend(project.layers.check_columns(node, schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))))));

@@ -278,6 +278,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         config,
     };
     node.relation = builder.relation_of(&node);
+    super::constraints::add_parents(builder, &mut node);
     if let Some(decl) = draft.decl {
         builder.tests.push(Wanted::of_node(&node, decl));
     }
