@@ -17,7 +17,7 @@ use super::verdict::{Verdict, judge};
 use crate::base::{Diagnostic, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode};
 use crate::engine::{
-    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, WriteMode,
+    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
@@ -269,6 +269,12 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
     let Some(relation) = node.relation.as_ref() else {
         return one_verdict(shared, &query.verdict, overlays).await;
     };
+    if node.config.test.failures_as_view {
+        let label = CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() };
+        let view = ViewWrite { relation: relation.clone(), sql: query.rows, proved: true, description: None, label };
+        shared.engine.execute(&Step::PutView(view)).await?;
+        return one_verdict(shared, &query.verdict, overlays).await;
+    }
     let write = TableWrite {
         relation: relation.clone(),
         input: TableInput::Overlaid { sql: query.rows, overlays: overlays.to_vec() },

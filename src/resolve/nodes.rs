@@ -249,7 +249,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     parsed.noted.sources.extend(sources);
     let config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
     let mut config = config;
-    config.test.store_failures |= builder.store_failures && draft.resource_type == ResourceType::Test;
+    config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
     let id = NodeId::new(format!("{}.{}.{}", draft.resource_type.name(), draft.package.name, draft.name));
     let mut node = Node {
         id,
