@@ -55,7 +55,8 @@ impl Session {
             streams.complain(&format!("error: {message}\n"));
             Stop(Exit::Unusable)
         })?;
-        let sample = super::sample::window(global, invocation.clock.now()).map_err(|message| {
+        let sample = super::sample::check_event_times(global).and_then(|()| super::sample::window(global, invocation.clock.now()));
+        let sample = sample.map_err(|message| {
             streams.complain(&format!("error: {message}\n"));
             Stop(Exit::Unusable)
         })?;
