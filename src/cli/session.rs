@@ -75,7 +75,7 @@ impl Session {
                 warehouse: global.warehouse.as_ref().map(|uri| absolute_uri(uri, &invocation.current_dir)),
                 vars: Map::new(),
                 threads: global.threads.map(usize::from),
-                target_path: global.target_path.as_ref().map(|path| invocation.current_dir.join(path).to_string_lossy().into_owned()),
+                target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },
             resolve: ResolveOptions {
                 invocation: TemplateInvocation {
