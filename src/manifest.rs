@@ -5,6 +5,7 @@
 mod config;
 mod node;
 mod relation;
+mod resources;
 mod result;
 
 pub use config::{
@@ -15,6 +16,9 @@ pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
 };
 pub use relation::RelationName;
+pub use resources::{
+    Access, Described, DescribedKind, Fixture, FixtureFormat, FixtureRows, Group, ModelDetails, Overrides, UnitInput, UnitTest, Version,
+};
 pub use result::{NodeResult, TimeSpan};
 
 /// The version of dbt whose artifacts, log lines and `dbt_version` variable this program speaks.

@@ -4,9 +4,11 @@
 //! Templates are rendered here in parse mode, without a warehouse, to learn what they refer to. Reading files is left
 //! to `load`, cycles and selection to `graph`.
 
+mod access;
 mod builder;
 mod config;
 mod data_test;
+mod described;
 mod host;
 mod layers;
 mod lookup;
@@ -15,7 +17,9 @@ mod project;
 mod relation;
 mod source;
 mod trees;
+mod unit_test;
 mod variables;
+mod versions;
 
 pub use layers::Layers;
 pub use project::{Body, Project, ResolveOptions, resolve};

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{ArtifactHeader, Metadata, hex, to_json};
-use crate::manifest::{Node, NodeId, ResourceType};
+use crate::manifest::{Group, Node, NodeId, ResourceType};
 
 /// What `manifest.json` is made from.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub struct ManifestInput<'a> {
     pub target_path: &'a str,
     /// Every enabled node, sources and exposures too.
     pub nodes: &'a [&'a Node],
+    pub groups: &'a [Group],
     pub disabled: &'a [&'a Node],
     /// The SQL of the nodes that were compiled.
     pub compiled: &'a BTreeMap<NodeId, String>,
@@ -79,11 +80,24 @@ pub fn manifest_json(input: &ManifestInput<'_>) -> Json {
     let (parent_map, child_map) = edges(&shown);
     to_json(&Manifest {
         metadata: metadata(input),
-        nodes: of_kind(|kind| !matches!(kind, ResourceType::Source | ResourceType::Exposure)),
+        nodes: of_kind(|kind| match kind {
+            ResourceType::Analysis | ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
+            ResourceType::Exposure
+            | ResourceType::Metric
+            | ResourceType::SavedQuery
+            | ResourceType::SemanticModel
+            | ResourceType::Source
+            | ResourceType::UnitTest => false,
+        }),
         sources: of_kind(|kind| kind == ResourceType::Source),
         macros: input.macros.iter().map(|entry| (entry.id.as_str(), macro_json(entry, input))).collect(),
         docs: input.docs.iter().map(|entry| (doc_id(entry), doc_json(entry))).collect(),
         exposures: of_kind(|kind| kind == ResourceType::Exposure),
+        metrics: of_kind(|kind| kind == ResourceType::Metric),
+        semantic_models: of_kind(|kind| kind == ResourceType::SemanticModel),
+        saved_queries: of_kind(|kind| kind == ResourceType::SavedQuery),
+        unit_tests: of_kind(|kind| kind == ResourceType::UnitTest),
+        groups: input.groups.iter().map(|group| (group.id.as_str(), group_json(group))).collect(),
         selectors: input.selectors.iter().collect(),
         disabled,
         parent_map,
@@ -155,6 +169,14 @@ fn edges<'a>(nodes: &BTreeMap<&'a str, &'a Node>) -> (Edges<'a>, Edges<'a>) {
         }
     }
     (parents, children)
+}
+
+fn group_json(group: &Group) -> Json {
+    json!({
+        "name": group.name, "resource_type": "group", "package_name": group.package, "path": group.path,
+        "original_file_path": group.original_path, "unique_id": group.id, "owner": group.owner, "description": group.description,
+        "config": {"meta": group.meta},
+    })
 }
 
 fn group_map<'a>(nodes: &BTreeMap<&'a str, &'a Node>) -> Edges<'a> {

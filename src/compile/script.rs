@@ -66,7 +66,7 @@ pub async fn render_operation(
 
 fn host(project: &Arc<Project>, node: &NodeId, surroundings: &Arc<dyn Surroundings>, incremental: bool) -> Arc<dyn TemplateHost> {
     let surroundings = Arc::clone(surroundings);
-    Arc::new(NodeHost { project: Arc::clone(project), node: node.clone(), surroundings, incremental, ephemeral: Mutex::default() })
+    Arc::new(NodeHost { project: Arc::clone(project), node: node.clone(), surroundings, incremental, ephemeral: Mutex::default(), unit: None })
 }
 
 fn outcome(result: Result<Result<Rendered, Box<RenderFailure>>, tokio::task::JoinError>, span: Span) -> Result<Rendered, Vec<Diagnostic>> {

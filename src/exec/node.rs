@@ -11,9 +11,10 @@ use futures::TryStreamExt as _;
 
 use super::hooks::{When, run_node_hooks};
 use super::run::Shared;
+use super::unit_test::difference;
 use super::verdict::{Verdict, judge};
 use crate::base::{Code, Diagnostic, Event, NodeOutcome};
-use crate::compile::{Compilation, CompiledNode};
+use crate::compile::{Compilation, CompiledNode, UnitQuery};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode, json_rows,
 };
@@ -87,6 +88,7 @@ pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
     };
     let mut ended = match node.resource_type() {
         ResourceType::Test => run_test(shared, node, &compiled, &[]).await,
+        ResourceType::UnitTest => run_unit_test(shared, node, &compiled).await,
         _ => build(shared, node, &compiled).await,
     };
     ended.compiled_at = at;
@@ -281,6 +283,33 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
             Ended { failures: Some(verdict.failures), ..Ended::new(outcome, message, at) }
         }
         Err(error) => engine_failure(node, compiled, error, at),
+    }
+}
+
+async fn run_unit_test(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
+    let at = shared.events.now();
+    let Some(query) = &compiled.unit else { return Ended::skipped("it has no query", at) };
+    shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: query.sql.clone() });
+    match difference(shared, query).await {
+        Ok(None) => Ended { failures: Some(0), ..Ended::new(NodeOutcome::Pass, "", at) },
+        Ok(Some(difference)) => Ended { failures: Some(1), ..Ended::new(NodeOutcome::Fail, difference, at) },
+        Err(error) => engine_failure(node, compiled, in_comparison(error, query, compiled), at),
+    }
+}
+
+/// A place in the comparison as the place in the tested query.
+fn in_comparison(error: EngineError, query: &UnitQuery, compiled: &CompiledNode) -> EngineError {
+    match error {
+        EngineError::Sql(mut inner) => {
+            let tested = compiled.sql.trim().trim_end_matches(';');
+            let begin = query.sql.find(tested).zip(compiled.sql.find(tested));
+            inner.range = inner.range.zip(begin).and_then(|(range, (begin, skipped))| {
+                let (start, end) = (range.start.checked_sub(begin)?, range.end.checked_sub(begin)?);
+                (end <= tested.len()).then_some(start + skipped..end + skipped)
+            });
+            EngineError::Sql(inner)
+        }
+        other => other,
     }
 }
 

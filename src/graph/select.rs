@@ -47,7 +47,7 @@ fn union(project: &Project, dag: &Dag, arguments: &[String]) -> Result<HashSet<N
 
 /// Adds every test that reads a selected node.
 fn with_tests(project: &Project, mut found: HashSet<NodeId>) -> HashSet<NodeId> {
-    let tests = project.nodes.values().filter(|node| node.resource_type() == ResourceType::Test);
+    let tests = project.nodes.values().filter(|node| matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest));
     let reading: Vec<NodeId> = tests.filter(|test| test.depends_on.iter().any(|parent| found.contains(parent))).map(|test| test.id.clone()).collect();
     found.extend(reading);
     found

@@ -14,7 +14,7 @@ use crate::jinja::{
     Invocation, MacroCall, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render, render_call,
 };
 use crate::load::{ParsedProject, Target};
-use crate::manifest::{Node, NodeId, NodeKind, RelationName};
+use crate::manifest::{DescribedKind, Group, Node, NodeId, NodeKind, NodeRef, RelationName, Version};
 
 /// What a node's SQL is rendered from.
 #[derive(Debug, Clone)]
@@ -32,6 +32,7 @@ pub struct Project {
     pub target: Target,
     /// Enabled nodes by id.
     pub nodes: BTreeMap<NodeId, Node>,
+    pub groups: Vec<Group>,
     pub disabled: Vec<Node>,
     pub library: Arc<MacroLibrary>,
     pub variables: Variables,
@@ -71,7 +72,8 @@ impl Project {
     /// # Errors
     /// If nothing has that name, or several have.
     pub fn find_ref(&self, from: &str, call: &RefCall) -> Result<NodeId, Diagnostic> {
-        self.lookup.find_ref(from, &self.name, call.package.as_deref(), &call.name, call.span)
+        let asked = NodeRef { package: call.package.clone(), name: call.name.clone(), version: call.version.clone(), span: call.span };
+        self.lookup.find_ref(from, &self.name, &asked)
     }
 
     /// What `source` means in a package.
@@ -170,6 +172,11 @@ impl Project {
             "relation_name": relation.map(ToString::to_string),
             "description": node.description,
             "columns": columns,
+            "version": node.model.version.as_ref().map(Version::json),
+            "latest_version": node.model.latest.as_ref().map(Version::json),
+            "deprecation_date": node.model.deprecation_date.map(|date| date.to_rfc3339()),
+            "access": node.config.access.name(),
+            "group": node.config.group,
             "config": config,
             "tags": node.config.tags,
             "meta": node.config.meta,
@@ -179,6 +186,9 @@ impl Project {
             "raw_code": node.raw_code,
             "language": node.language,
         });
+        if let (NodeKind::Described(described), Some(map)) = (&node.kind, value.as_object_mut()) {
+            map.extend(described.fields.clone());
+        }
         if let (NodeKind::Source { source_name, .. }, Some(map)) = (&node.kind, value.as_object_mut()) {
             map.insert("source_name".into(), Json::from(source_name.clone()));
             map.insert("identifier".into(), Json::from(relation.map_or("", |relation| relation.identifier.as_str())));
@@ -190,15 +200,30 @@ impl Project {
     #[must_use]
     pub fn graph_json(&self) -> Json {
         let (mut nodes, mut sources, mut exposures) = (Map::new(), Map::new(), Map::new());
+        let (mut metrics, mut models, mut queries, mut unit_tests) = (Map::new(), Map::new(), Map::new(), Map::new());
         for (id, node) in &self.nodes {
-            let map = match node.kind {
+            let map = match &node.kind {
                 NodeKind::Source { .. } => &mut sources,
-                NodeKind::Exposure => &mut exposures,
+                NodeKind::Described(described) => match described.kind {
+                    DescribedKind::Exposure => &mut exposures,
+                    DescribedKind::Metric => &mut metrics,
+                    DescribedKind::SemanticModel => &mut models,
+                    DescribedKind::SavedQuery => &mut queries,
+                },
+                NodeKind::UnitTest(_) => &mut unit_tests,
                 NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => &mut nodes,
             };
             map.insert(id.to_string(), self.node_json(node));
         }
-        json!({ "nodes": nodes, "sources": sources, "exposures": exposures, "metrics": {}, "groups": {} })
+        let groups: Map<String, Json> = self
+            .groups
+            .iter()
+            .map(|group| (group.id.clone(), json!({"name": group.name, "package_name": group.package, "owner": group.owner, "unique_id": group.id})))
+            .collect();
+        json!({
+            "nodes": nodes, "sources": sources, "exposures": exposures, "metrics": metrics, "groups": groups, "semantic_models": models,
+            "saved_queries": queries, "unit_tests": unit_tests,
+        })
     }
 
     /// Where a node is described, for messages: its properties, else its file.

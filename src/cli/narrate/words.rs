@@ -40,7 +40,7 @@ pub(super) fn relation_words(start: &NodeStart) -> String {
 /// What stands in front of the dots, and the status behind them.
 pub(super) fn result_words(done: &NodeDone) -> (String, Text) {
     let start = &done.start;
-    let is_test = start.resource_type == "test";
+    let is_test = matches!(start.resource_type.as_str(), "test" | "unit_test");
     let rows = failing_rows(done).unwrap_or(0);
     let status = |paint, text: &str| Text::painted(paint, &visible_line(text));
     match done.outcome {
@@ -78,7 +78,7 @@ fn verbs(start: &NodeStart) -> (&'static str, &'static str) {
 }
 
 pub(super) fn failing_rows(done: &NodeDone) -> Option<u64> {
-    (done.start.resource_type == "test").then_some(done.rows).flatten()
+    matches!(done.start.resource_type.as_str(), "test" | "unit_test").then_some(done.rows).flatten()
 }
 
 /// Singular and plural of what was found.
