@@ -18,6 +18,7 @@ mod relation;
 mod source;
 mod trees;
 mod unit_test;
+mod unused;
 mod variables;
 mod versions;
 

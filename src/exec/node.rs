@@ -53,6 +53,11 @@ impl Ended {
         }
     }
 
+    /// Of what is described and never run.
+    pub(super) fn no_op(at: DateTime<Utc>) -> Self {
+        Self::new(NodeOutcome::NoOp, "", at)
+    }
+
     pub(super) fn skipped(message: &str, at: DateTime<Utc>) -> Self {
         Self::new(NodeOutcome::Skipped, message, at)
     }
@@ -349,7 +354,7 @@ async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result
 }
 
 fn engine_failure(node: &Node, compiled: &CompiledNode, error: EngineError, at: DateTime<Utc>) -> Ended {
-    let about = format!("this {}", node.resource_type().name());
+    let about = format!("this {}", node.resource_type().name().replace('_', " "));
     match error {
         EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(&error, &about)], at),
         EngineError::Diagnosed(diagnostic) => Ended::failed(vec![*diagnostic], at),

@@ -94,12 +94,13 @@ fn add_test_gates(project: &Project, dag: &Dag, nodes: &[NodeId], waits_for: &mu
 fn is_run(project: &Project, id: &NodeId) -> bool {
     project.nodes.get(id).is_some_and(|node| match node.resource_type() {
         ResourceType::Model => node.config.materialization != Materialization::Ephemeral,
-        ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test | ResourceType::UnitTest => true,
-        ResourceType::Analysis
-        | ResourceType::Exposure
-        | ResourceType::Metric
+        // Exposures and saved queries stand in the results of a build without anything being done.
+        ResourceType::Exposure
         | ResourceType::SavedQuery
-        | ResourceType::SemanticModel
-        | ResourceType::Source => false,
+        | ResourceType::Seed
+        | ResourceType::Snapshot
+        | ResourceType::Test
+        | ResourceType::UnitTest => true,
+        ResourceType::Analysis | ResourceType::Metric | ResourceType::SemanticModel | ResourceType::Source => false,
     })
 }

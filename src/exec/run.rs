@@ -16,7 +16,7 @@ use super::{EnginePort, RunOrder};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_node};
 use crate::engine::Engine;
-use crate::manifest::{Node, NodeId, NodeResult, ResourceType};
+use crate::manifest::{Node, NodeId, NodeKind, NodeResult, ResourceType};
 
 /// How to run.
 #[derive(Clone)]
@@ -228,6 +228,12 @@ impl Queue {
         if let Some(cause) = self.blocked.get(&id).cloned() {
             let message = format!("because of `{}`", shared.name(&cause));
             self.skip(&id, start, &message);
+            return;
+        }
+        if shared.compiled.project.nodes.get(&id).is_some_and(|node| matches!(node.kind, NodeKind::Described(_))) {
+            let ended = Ended::no_op(start.at);
+            self.report(&id, start, &ended, "main");
+            self.release(&id, None);
             return;
         }
         self.free.remove(&slot);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use super::host::Facts;
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions};
-use super::{Layers, Variables, access, data_test, described, nodes, source, unit_test};
+use super::{Layers, Variables, access, data_test, described, nodes, source, unit_test, unused};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject};
@@ -103,6 +103,7 @@ impl Builder {
         access::check(&mut self);
         self.check_snapshots();
         self.check_types();
+        unused::check(&mut self);
         self.finish(lookup, relations)
     }
 
@@ -114,10 +115,15 @@ impl Builder {
         }
     }
 
+    pub(super) fn disabled(&self) -> impl Iterator<Item = &Node> {
+        self.disabled.iter()
+    }
+
     fn finish(mut self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Result<Project, Vec<Diagnostic>> {
+        // What stands in a tree of the project file is read for every node below it.
+        let mut seen = HashSet::new();
+        self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
         if self.found.iter().any(Diagnostic::is_error) {
-            let mut seen = HashSet::new();
-            self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
             return Err(self.found);
         }
         let Facts { project_name, variables, invocation, dispatch, .. } = (*self.facts).clone();

@@ -3,6 +3,7 @@
 //! The nearest wins; tags and hooks add up, `meta`, `tblproperties` and `column_types` merge by key, as in dbt.
 
 mod history;
+mod keys;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
@@ -59,6 +60,7 @@ fn list(value: Json) -> Vec<Json> {
 
 /// Types the merged values of a node of the given kind. What can't be read is reported and takes its default.
 pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, found: &mut Vec<Diagnostic>) -> NodeConfig {
+    keys::misspelt(values, found);
     let mut reader = Reader { values, fallback, found };
     let contract_enforced = match values.get("contract") {
         Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),

@@ -29,6 +29,7 @@ pub(super) fn description(start: &NodeStart) -> String {
         "snapshot" => format!("snapshot {relation}"),
         "model" => format!("sql {} model {relation}", start.materialization),
         "operation" => format!("hook: {}", start.name),
+        "saved_query" => format!("saved query {}", start.name),
         other => format!("{other} {}", start.name),
     }
 }
@@ -87,7 +88,8 @@ pub(super) fn kind_words(kind: &str) -> (String, String) {
         "test" => words("data test"),
         "unit_test" => words("unit test"),
         "analysis" => ("analysis".to_owned(), "analyses".to_owned()),
-        other => words(&visible_line(other)),
+        "saved_query" => ("saved query".to_owned(), "saved queries".to_owned()),
+        other => words(&visible_line(other).replace('_', " ")),
     }
 }
 
