@@ -50,11 +50,12 @@ fn compare(columns: &[String], actual: Vec<Row>, expected: Vec<Row>) -> Option<S
         *counts.entry(key(row)).or_default() += 1;
     }
     let total = expected.len();
-    let missing: Vec<Row> = expected.into_iter().filter(|row| !take(&mut counts, row)).collect();
+    let mut missing: Vec<Row> = expected.into_iter().filter(|row| !take(&mut counts, row)).collect();
     let equal = total - missing.len();
-    // Of equal rows any may be left over, so the last ones are.
-    let mut surplus: Vec<Row> = actual.into_iter().rev().filter(|row| take(&mut counts, row)).collect();
-    surplus.reverse();
+    let mut surplus: Vec<Row> = actual.into_iter().filter(|row| take(&mut counts, row)).collect();
+    // An engine gives rows in any order; the message is to be the same every time.
+    missing.sort_by_cached_key(|row| key(row));
+    surplus.sort_by_cached_key(|row| key(row));
     if missing.is_empty() && surplus.is_empty() {
         return None;
     }
@@ -62,7 +63,7 @@ fn compare(columns: &[String], actual: Vec<Row>, expected: Vec<Row>) -> Option<S
 }
 
 /// Whether a row is among the counted ones, one of which is then gone.
-fn take(counts: &mut BTreeMap<String, usize>, row: &Row) -> bool {
+fn take(counts: &mut BTreeMap<String, usize>, row: &[Json]) -> bool {
     match counts.get_mut(&key(row)) {
         Some(count) if *count > 0 => {
             *count -= 1;
@@ -72,8 +73,8 @@ fn take(counts: &mut BTreeMap<String, usize>, row: &Row) -> bool {
     }
 }
 
-fn key(row: &Row) -> String {
-    Json::Array(row.clone()).to_string()
+fn key(row: &[Json]) -> String {
+    Json::Array(row.to_vec()).to_string()
 }
 
 /// Rows that are missing beside the surplus rows that are most like them.
