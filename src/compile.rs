@@ -25,7 +25,7 @@ use ephemeral::ephemeral_cte;
 pub use ephemeral::cte_name;
 pub use node::{CompiledNode, compile_node};
 pub use planner::Planner;
-pub use script::{ScriptText, render_operation, render_script};
+pub use script::{QueryComment, ScriptText, query_comment, render_operation, render_script};
 pub use unit_test::UnitQuery;
 
 use crate::base::Diagnostic;

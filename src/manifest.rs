@@ -4,6 +4,7 @@
 
 mod config;
 mod node;
+mod previous;
 mod relation;
 mod resources;
 mod result;
@@ -15,11 +16,12 @@ pub use config::{
 pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
 };
+pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState};
 pub use relation::RelationName;
 pub use resources::{
     Access, Described, DescribedKind, Fixture, FixtureFormat, FixtureRows, Group, ModelDetails, Overrides, UnitInput, UnitTest, Version,
 };
-pub use result::{NodeResult, TimeSpan};
+pub use result::{FreshnessOutcome, FreshnessResult, FreshnessStatus, NodeResult, TimeSpan};
 
 /// The version of dbt whose artifacts, log lines and `dbt_version` variable this program speaks.
 pub const DBT_VERSION: &str = "1.11.2";

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::Surroundings;
 use crate::base::{Code, Diagnostic, Span};
-use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
+use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
 use crate::manifest::{Node, NodeId, Overrides, RelationName};
 use crate::resolve::Project;
 
@@ -79,6 +79,20 @@ impl TemplateHost for NodeHost {
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError> {
         let id = self.project.find_source(self.package(), call).map_err(HostError::from)?;
         self.found(&id)
+    }
+
+    fn restriction(&self, name: &RelationName) -> Option<Restriction> {
+        // Fixtures are small and meant.
+        if self.unit.is_some() {
+            return None;
+        }
+        if self.project.is_flag("EMPTY") {
+            return Some(Restriction::Nothing);
+        }
+        let window = self.project.sample.as_ref()?;
+        let read = self.project.node_of_relation(name)?;
+        let column = read.config.raw.get("event_time").and_then(Json::as_str)?;
+        Some(Restriction::Rows(window.condition(column)))
     }
 
     fn config(&self, _values: Map<String, Json>, _span: Option<Span>) -> Result<(), HostError> {

@@ -9,11 +9,12 @@ use deltalake::arrow::array::AsArray;
 use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
+use super::comment;
 use super::hooks::{When, run_node_hooks};
 use super::run::Shared;
 use super::unit_test::difference;
 use super::verdict::{Verdict, judge};
-use crate::base::{Code, Diagnostic, Event, NodeOutcome};
+use crate::base::{Code, Diagnostic, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode, UnitQuery};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode, json_rows,
@@ -117,10 +118,11 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     if let Err(diagnostics) = run_node_hooks(shared, node, When::Before).await {
         return Ended::failed(diagnostics, at);
     }
-    let ended = build_steps(shared, node, compiled, &plan.steps).await;
+    let mut ended = build_steps(shared, node, compiled, &plan.steps).await;
     if ended.outcome != NodeOutcome::Success {
         return ended;
     }
+    ended.diagnostics.extend(comment::undescribed(node, compiled));
     match run_node_hooks(shared, node, When::After).await {
         Ok(()) => ended,
         Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
@@ -183,7 +185,7 @@ async fn carry_out_step(
         PlanStep::Audit(tests) => return audit(shared, node, compiled, tests, *stage, ended).await,
     };
     if !compiled.sql.is_empty() && stage.is_none() {
-        shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
+        comment::sent(shared, &node.id, &compiled.sql).await;
     }
     match shared.engine.execute(&step).await.map_err(|error| in_query(error, &step, compiled))? {
         Outcome::Staged { stage: staged, rows } => {
@@ -281,7 +283,7 @@ async fn audit(
 
 async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Ended {
     let at = shared.events.now();
-    shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
+    comment::sent(shared, &node.id, &compiled.sql).await;
     match ask(shared, node, compiled, overlays).await {
         Ok(verdict) => {
             let (outcome, message) = judge(verdict, &node.config.test);
@@ -294,7 +296,7 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
 async fn run_unit_test(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     let at = shared.events.now();
     let Some(query) = &compiled.unit else { return Ended::skipped("it has no query", at) };
-    shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: query.sql.clone() });
+    comment::sent(shared, &node.id, &query.sql).await;
     match difference(shared, query).await {
         Ok(None) => Ended { failures: Some(0), ..Ended::new(NodeOutcome::Pass, "", at) },
         Ok(Some(difference)) => Ended { failures: Some(1), ..Ended::new(NodeOutcome::Fail, difference, at) },

@@ -1,11 +1,25 @@
 //! The methods of selection: what a node must be for a criterion to name it.
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
+
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value as Json;
 
+use super::Dag;
+use super::compare::{Comparison, changed, changed_macros};
 use crate::base::{Code, Diagnostic, nearest};
-use crate::manifest::{Access, Node, NodeKind, ResourceType};
+use crate::manifest::{Access, Node, NodeKind, PreviousState, ResourceType};
 use crate::resolve::Project;
+
+/// What criteria are asked about.
+pub(super) struct Asked<'a> {
+    pub project: &'a Project,
+    pub dag: &'a Dag,
+    pub previous: Option<&'a PreviousState>,
+    /// Macros that are not what they were in the run before; found out once.
+    pub changed_macros: OnceCell<HashSet<String>>,
+}
 
 /// A method with its value.
 pub(super) enum Method {
@@ -25,6 +39,11 @@ pub(super) enum Method {
     Named(ResourceType, Vec<Pattern>),
     Access(Access),
     Version(VersionKind),
+    State(Comparison),
+    /// A status in the results of the run before.
+    Result(String),
+    /// `source_status:fresher`
+    Fresher,
 }
 
 /// `version:`
@@ -51,7 +70,7 @@ pub(super) struct Pattern {
     glob: Option<GlobMatcher>,
 }
 
-const METHODS: [&str; 18] = [
+const METHODS: [&str; 22] = [
     "access",
     "config.",
     "exposure",
@@ -62,16 +81,19 @@ const METHODS: [&str; 18] = [
     "package",
     "path",
     "resource_type",
+    "result",
     "saved_query",
+    "selector",
     "semantic_model",
     "source",
+    "source_status",
+    "state",
     "tag",
     "test_name",
     "test_type",
     "unit_test",
     "version",
 ];
-const LATER: [&str; 4] = ["result", "selector", "source_status", "state"];
 
 impl Pattern {
     fn new(text: &str) -> Result<Self, Diagnostic> {
@@ -121,6 +143,9 @@ impl Method {
             }
             "access" => Self::Access(access(value)?),
             "version" => Self::Version(version_kind(value)?),
+            "state" => Self::State(comparison(value)?),
+            "result" => Self::Result(value.to_lowercase()),
+            "source_status" => source_status(value)?,
             "resource_type" => Self::ResourceType(resource_type(value)?),
             "test_type" => Self::TestType(test_type(value)?),
             other => return Err(unknown_method(other)),
@@ -134,10 +159,6 @@ fn path_pattern(text: &str) -> Result<Pattern, Diagnostic> {
 }
 
 fn unknown_method(method: &str) -> Diagnostic {
-    if LATER.contains(&method) {
-        return Diagnostic::error(Code::NotAvailable, format!("selection by `{method}:` is not available yet"))
-            .help(format!("available are {}", METHODS.join(", ")));
-    }
     Diagnostic::error(Code::InvalidSelector, format!("there is no selection method `{method}`"))
         .help_nearest(nearest(method, METHODS), format!("the methods are {}", METHODS.join(", ")))
 }
@@ -181,9 +202,78 @@ fn test_type(value: &str) -> Result<TestType, Diagnostic> {
     }
 }
 
+fn comparison(value: &str) -> Result<Comparison, Diagnostic> {
+    Comparison::from_name(value).ok_or_else(|| {
+        let names = Comparison::ALL.map(Comparison::name);
+        Diagnostic::error(Code::InvalidSelector, format!("there is no state `{value}`"))
+            .help_nearest(nearest(value, names), format!("the states are {}", names.join(", ")))
+    })
+}
+
+fn source_status(value: &str) -> Result<Method, Diagnostic> {
+    if value == "fresher" {
+        return Ok(Method::Fresher);
+    }
+    Err(Diagnostic::error(Code::InvalidSelector, format!("there is no source status `{value}`")).help("there is `source_status:fresher`"))
+}
+
+/// What is asked for needs artifacts of another run.
+fn lacking(method: &str, file: &str, asked: &Asked<'_>) -> Diagnostic {
+    let message = match asked.previous {
+        None => format!("`{method}:` compares with another run, and no --state is given"),
+        Some(previous) => format!("`{method}:` needs `{file}`, which is not in `{}`", previous.folder),
+    };
+    Diagnostic::error(Code::InvalidSelector, message).help(format!("name a folder with `{file}` by --state or DBT_STATE"))
+}
+
 /// Whether a criterion names a node.
-pub(super) fn matches(node: &Node, method: &Method, project: &Project) -> bool {
+///
+/// # Errors
+/// If it compares with artifacts that are not there.
+pub(super) fn matches(node: &Node, method: &Method, asked: &Asked<'_>) -> Result<bool, Diagnostic> {
+    let previous = asked.previous;
+    Ok(match method {
+        Method::State(comparison) => {
+            let manifest = previous.and_then(|previous| previous.manifest.as_ref());
+            let manifest = manifest.ok_or_else(|| lacking("state", "manifest.json", asked))?;
+            let macros = asked.changed_macros.get_or_init(|| changed_macros(asked.project, manifest));
+            changed(node, *comparison, manifest, macros)
+        }
+        Method::Result(status) => {
+            let results = previous.and_then(|previous| previous.results.as_ref());
+            let results = results.ok_or_else(|| lacking("result", "run_results.json", asked))?;
+            results.get(&node.id).is_some_and(|found| found == status)
+        }
+        Method::Fresher => {
+            let both = previous.and_then(|previous| previous.freshness.as_ref());
+            let (before, now) = both.ok_or_else(|| lacking("source_status", "sources.json", asked))?;
+            match (before.get(&node.id), now.get(&node.id)) {
+                (Some(Some(before)), Some(Some(now))) => now > before,
+                (None, Some(Some(_))) => true,
+                (_, _) => false,
+            }
+        }
+        Method::Fqn(_)
+        | Method::Path(_)
+        | Method::File(_)
+        | Method::Tag(_)
+        | Method::Config(..)
+        | Method::ResourceType(_)
+        | Method::Source(_)
+        | Method::Package(_)
+        | Method::TestName(_)
+        | Method::TestType(_)
+        | Method::Group(_)
+        | Method::Named(..)
+        | Method::Access(_)
+        | Method::Version(_) => matches_alone(node, method, asked.project),
+    })
+}
+
+/// The methods that look at the project and nothing else.
+fn matches_alone(node: &Node, method: &Method, project: &Project) -> bool {
     match method {
+        Method::State(_) | Method::Result(_) | Method::Fresher => false,
         Method::Fqn(pattern) => matches_fqn(node, pattern),
         Method::Path(pattern) => matches_path(node, pattern),
         Method::File(pattern) => {
