@@ -118,12 +118,11 @@ impl Ground<'_> {
 
     /// The columns of a node's relation.
     async fn columns(&mut self, node: &Node) -> Option<SchemaRef> {
-        if node.resource_type() == ResourceType::Model || node.resource_type() == ResourceType::Snapshot {
-            if let Compilation::Ready(compiled) = self.compiled(node).await
-                && let Some(schema) = &compiled.schema
-            {
-                return Some(Arc::clone(schema));
-            }
+        if matches!(node.resource_type(), ResourceType::Model | ResourceType::Snapshot)
+            && let Compilation::Ready(compiled) = self.compiled(node).await
+            && let Some(schema) = &compiled.schema
+        {
+            return Some(Arc::clone(schema));
         }
         let there = self.surroundings.schema(node).await;
         there.or_else(|| declared(node))

@@ -122,7 +122,7 @@ fn shown(columns: &[String], changes: &[Change], equal: usize) -> String {
     let rest = [(more, "more that differ"), (equal, "as expected")];
     let rest: Vec<String> = rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     if !rest.is_empty() {
-        text.push_str(&format!("\n({})", rest.join(", ")));
+        text = format!("{text}\n({})", rest.join(", "));
     }
     text
 }

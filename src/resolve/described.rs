@@ -126,9 +126,10 @@ fn add_exposure(builder: &mut Builder, package: &ParsedPackage, decl: &ExposureD
         }
         _ => Map::new(),
     };
-    let text = |value: &Option<Spanned<String>>| value.as_ref().map(|text| text.value.clone());
+    let text = |value: Option<&Spanned<String>>| value.map(|text| text.value.clone());
     let fields = json!({
-        "type": text(&decl.kind), "owner": owner, "label": text(&decl.label), "maturity": text(&decl.maturity), "url": text(&decl.url),
+        "type": text(decl.kind.as_ref()), "owner": owner, "label": text(decl.label.as_ref()), "maturity": text(decl.maturity.as_ref()),
+        "url": text(decl.url.as_ref()),
         "metrics": metrics.iter().map(|metric| [&metric.value]).collect::<Vec<_>>(),
     });
     let noted = builder.noted(&package.name, &name, &nodes);

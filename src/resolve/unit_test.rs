@@ -91,7 +91,6 @@ fn not_a_model(decl: &UnitTestDecl) -> Diagnostic {
         .help("name a model")
 }
 
-#[expect(clippy::too_many_arguments, reason = "a unit test as declared, and one of the models it is for with its rows")]
 fn add_for(
     builder: &mut Builder,
     lookup: &Lookup,
@@ -189,13 +188,10 @@ fn missing_inputs(builder: &mut Builder, lookup: &Lookup, decl: &UnitTestDecl, t
     let read: BTreeSet<NodeId> = of_refs.chain(of_sources).collect();
     for id in read.iter().filter(|id| !given.iter().any(|input| input.node == **id)) {
         let Some(node) = builder.nodes.get(id) else { continue };
-        let call = match &node.kind {
-            NodeKind::Source { source_name, .. } => format!("source('{source_name}', '{}')", node.name),
-            _ => node
-                .model
-                .version
-                .as_ref()
-                .map_or_else(|| format!("ref('{}')", node.name), |version| format!("ref('{}', v={})", node.name, version.json())),
+        let call = match (&node.kind, &node.model.version) {
+            (NodeKind::Source { source_name, .. }, _) => format!("source('{source_name}', '{}')", node.name),
+            (_, Some(version)) => format!("ref('{}', v={})", node.name, version.json()),
+            (_, None) => format!("ref('{}')", node.name),
         };
         let message = format!("the unit test `{}` has no rows for `{}`, which `{}` reads", decl.name.value, node.label(), tested.label());
         let span = tested.refs.iter().find(|call| call.name == node.name).and_then(|call| call.span);
@@ -223,11 +219,11 @@ fn incremental_is_said(builder: &mut Builder, decl: &UnitTestDecl, tested: &Node
 }
 
 fn overrides(decl: &OverridesDecl) -> Overrides {
-    let map = |yaml: &Option<Yaml>| match yaml.as_ref().map(Yaml::to_json) {
+    let map = |yaml: Option<&Yaml>| match yaml.map(Yaml::to_json) {
         Some(Json::Object(map)) => map,
         _ => Map::new(),
     };
-    Overrides { macros: map(&decl.macros), vars: map(&decl.vars), env_vars: map(&decl.env_vars) }
+    Overrides { macros: map(decl.macros.as_ref()), vars: map(decl.vars.as_ref()), env_vars: map(decl.env_vars.as_ref()) }
 }
 
 /// The fixture files of a package.
