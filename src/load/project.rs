@@ -43,6 +43,9 @@ pub struct ConfigTrees {
     pub data_tests: Option<Yaml>,
     pub unit_tests: Option<Yaml>,
     pub exposures: Option<Yaml>,
+    pub metrics: Option<Yaml>,
+    pub semantic_models: Option<Yaml>,
+    pub saved_queries: Option<Yaml>,
 }
 
 /// An entry of `dispatch`.
@@ -83,7 +86,7 @@ pub struct ProjectFile {
 }
 
 /// Keys whose strings are templates of a later stage, or of which only a part is used.
-const KEPT: [&str; 20] = [
+const KEPT: [&str; 22] = [
     "vars",
     "targets",
     "on-run-start",
@@ -102,6 +105,8 @@ const KEPT: [&str; 20] = [
     "metrics",
     "semantic-models",
     "saved-queries",
+    "semantic_models",
+    "saved_queries",
     "require-dbt-version",
     "flags",
 ];
@@ -188,7 +193,7 @@ impl ProjectFile {
             paths,
             flags,
         };
-        for key in ["config-version", "dbt-cloud", "anchors", "analyses", "functions", "metrics", "semantic-models", "saved-queries"] {
+        for key in ["config-version", "dbt-cloud", "anchors", "analyses", "functions"] {
             reader.take(key);
         }
         match dialect {
@@ -310,5 +315,8 @@ fn trees(reader: &mut MapReader<'_, '_>) -> ConfigTrees {
         },
         unit_tests: tree("unit_tests"),
         exposures: tree("exposures"),
+        metrics: tree("metrics"),
+        semantic_models: tree("semantic-models").or_else(|| tree("semantic_models")),
+        saved_queries: tree("saved-queries").or_else(|| tree("saved_queries")),
     }
 }
