@@ -4,6 +4,7 @@
 //! Knows nothing of projects or warehouses: which table a name means is the caller's affair.
 
 mod assignments;
+mod blame;
 mod failure;
 mod functions;
 mod identifiers;
@@ -12,6 +13,7 @@ mod operators;
 mod overflow;
 mod rewrite;
 mod session;
+mod stars;
 mod statements;
 mod types;
 
@@ -21,11 +23,13 @@ mod probe;
 mod reference;
 
 pub use assignments::assignments;
+pub use blame::blame;
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use lint::unsafe_construct;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
+pub use stars::open_stars;
 pub use statements::{behind_with, parse_query, split_statements};
 pub use types::{parse_type, type_name};
 

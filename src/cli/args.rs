@@ -28,6 +28,20 @@ pub(crate) enum Command {
     Parse,
     /// Render and plan the selected nodes without running them, and write their SQL
     Compile(CompileOptions),
+    /// Prove the selected nodes without reading data: refs, columns, types, contracts, rules
+    Check(CheckOptions),
+    /// Contracts of models
+    Contract {
+        #[command(subcommand)]
+        command: ContractCommand,
+    },
+    /// Show where a column comes from, or what comes from it
+    Lineage(LineageOptions),
+    /// Note what sources look like, for checking without them
+    Sources {
+        #[command(subcommand)]
+        command: SourcesCommand,
+    },
     /// List the selected nodes
     #[command(alias = "list")]
     Ls(ListOptions),
@@ -36,7 +50,7 @@ pub(crate) enum Command {
     /// Build the selected models
     Run,
     /// Run the selected data tests
-    Test,
+    Test(TestOptions),
     /// Take the snapshots: note which rows changed
     Snapshot,
     /// Seeds, models, snapshots and tests together, in the order of the graph
@@ -130,6 +144,88 @@ pub(crate) struct CompileOptions {
     /// Compile this SQL in the place of a model
     #[arg(long, value_name = "SQL")]
     pub inline: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// Form of the report
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub format: ReportFormat,
+    /// Compare with a git revision, or with a folder that has a lineage.json
+    #[arg(long, value_name = "REF|DIR")]
+    pub against: Option<String>,
+    /// Differences that fail the command
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub fail_on: Option<FailOn>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Changes that may break readers
+    Breaking,
+    /// Any change of a model with an enforced contract
+    Contract,
+    /// Any warning
+    Warning,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestOptions {
+    /// Leave out tests that can't fail, as the queries of what they test prove
+    #[arg(long)]
+    pub skip_proved: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LineageOptions {
+    /// A node, or a column of it as `node.column`; sources as `source.table`
+    #[arg(value_name = "MODEL[.COLUMN]")]
+    pub name: String,
+    /// What it comes from (the default)
+    #[arg(long)]
+    pub up: bool,
+    /// What comes from it
+    #[arg(long)]
+    pub down: bool,
+    #[arg(long, value_enum, default_value = "tree", value_name = "FORMAT")]
+    pub format: LineageOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LineageOutput {
+    Tree,
+    Json,
+    Mermaid,
+    Dot,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// With the lines quoted
+    Text,
+    /// One line each
+    Short,
+    Json,
+    /// SARIF 2.1.0
+    Sarif,
+    /// XML as test runners write it
+    Junit,
+    /// Annotations of GitHub's workflows
+    Github,
+    /// For a comment
+    Markdown,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContractCommand {
+    /// Print a contract for a model, from what its query is known to yield
+    Infer { model: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourcesCommand {
+    /// Write the columns, types and constraints of the selected sources to sources.lock
+    Lock,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use crate::engine::{CommitLabel, FilesWrite, SchemaChange, SeedInput, TableColum
 use crate::manifest::{ConstraintKind, Node, NodeKind, RelationName};
 
 use super::PlanOptions;
+use crate::sql::type_name;
 
 pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> TableWrite {
     let input = seed_input(node).map_or_else(|| TableInput::Query(compiled.sql.clone()), TableInput::Seed);
@@ -15,7 +16,7 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
         mode: WriteMode::Overwrite,
         schema_change: SchemaChange::default(),
         dedupe: None,
-        columns: contract_columns(node),
+        columns: contract_columns(node, compiled),
         settings: settings(node),
         label: label(node, options),
     }
@@ -54,7 +55,7 @@ fn label(node: &Node, options: &PlanOptions) -> CommitLabel {
 }
 
 /// The columns of an enforced contract; compiling has proved that the query yields them.
-fn contract_columns(node: &Node) -> Vec<TableColumn> {
+fn contract_columns(node: &Node, compiled: &CompiledNode) -> Vec<TableColumn> {
     if !node.config.contract_enforced {
         return Vec::new();
     }
@@ -62,7 +63,14 @@ fn contract_columns(node: &Node) -> Vec<TableColumn> {
         let not_null = decl.constraints.iter().any(|constraint| matches!(constraint.kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey));
         Some(TableColumn { name: name.clone(), data_type: decl.data_type.clone()?, nullable: !not_null })
     };
-    node.columns.iter().filter_map(|(name, decl)| column(name, decl)).collect()
+    let mut columns: Vec<TableColumn> = node.columns.iter().filter_map(|(name, decl)| column(name, decl)).collect();
+    let yielded = compiled.query_schema.iter().filter(|_| node.config.contract_subset).flat_map(|schema| schema.fields());
+    for field in yielded {
+        if !columns.iter().any(|column| column.name.eq_ignore_ascii_case(field.name())) {
+            columns.push(TableColumn { name: field.name().clone(), data_type: type_name(field.data_type()), nullable: true });
+        }
+    }
+    columns
 }
 
 fn settings(node: &Node) -> TableSettings {
