@@ -5,6 +5,7 @@
 
 mod assignments;
 mod blame;
+mod commands;
 mod failure;
 mod functions;
 mod identifiers;
@@ -24,14 +25,17 @@ mod reference;
 
 pub use assignments::assignments;
 pub use blame::blame;
+pub use commands::{
+    Alteration, Command, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Word, parse_command,
+};
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use lint::unsafe_construct;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
-pub use statements::{behind_with, parse_query, split_statements};
-pub use types::{parse_type, type_name};
+pub use statements::{behind_with, parse_query, rewritten_expression, split_statements, statement_text};
+pub use types::{comparable, is_bare_decimal, parse_type, type_name};
 
 /// A name in double quotes, ready to stand in SQL.
 #[must_use]

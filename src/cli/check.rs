@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use deltalake::arrow::datatypes::SchemaRef;
 
-use super::args::{CheckOptions, FailOn, Global, ReportFormat};
+use super::args::{CheckOptions, FailOn, Global, ReportFormat, Switch};
 use super::revision::checkout;
-use super::session::{Ready, Session, Stop, selection};
+use super::selecting::selected as select_nodes;
+use super::session::{Ready, Session, Stop};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Code, Diagnostic, Event, Span, files};
 use crate::check::{
@@ -17,12 +18,11 @@ use crate::check::{
 };
 use crate::compile::{CompiledProject, proved_test};
 use crate::engine::{Engine, EngineError};
-use crate::graph::select;
 use crate::manifest::{Node, NodeId, NodeKind};
 
 pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
-    quiet.quiet = true;
+    quiet.switches.set(Switch::Quiet, true);
     let session = match Session::start("check", &quiet, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
@@ -44,7 +44,7 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
             return Ok(Exit::Failed);
         }
     };
-    let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+    let selected = select_nodes(global, session, &ready)?;
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     let project = &ready.project;
     let before = match &options.against {
@@ -101,6 +101,9 @@ pub(super) async fn proved_among(session: &Session, ready: &Ready, selected: &BT
 
 /// Writes `lineage.json`.
 pub(super) fn write_state(session: &Session, ready: &Ready, state: &ProjectState) -> Result<(), Stop> {
+    if !session.write_json {
+        return Ok(());
+    }
     let path = ready.project.parsed.target_path.join(LINEAGE_FILE);
     files::write_text(&path, &state.text()).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "lineage", path: path.to_string_lossy().into_owned() });
@@ -138,7 +141,10 @@ fn of_project(diagnostic: Diagnostic) -> Finding {
 
 fn format(format: ReportFormat, global: &Global, streams: &Streams) -> CheckFormat {
     match format {
-        ReportFormat::Text => CheckFormat::Text { colour: streams.terminal && !global.no_use_colors && std::env::var_os("NO_COLOR").is_none() },
+        ReportFormat::Text => {
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            CheckFormat::Text { colour: global.switches.given(Switch::UseColors).unwrap_or(streams.terminal && !plain) }
+        }
         ReportFormat::Short => CheckFormat::Short,
         ReportFormat::Json => CheckFormat::Json,
         ReportFormat::Sarif => CheckFormat::Sarif,

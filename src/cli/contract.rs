@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::args::Global;
+use super::args::{Global, Switch};
 use super::check::offline;
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
@@ -15,7 +15,7 @@ use crate::sql::type_name;
 
 pub(super) async fn infer(model: &str, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
-    quiet.quiet = true;
+    quiet.switches.set(Switch::Quiet, true);
     let session = match Session::start("contract infer", &quiet, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,

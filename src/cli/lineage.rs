@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::args::{Global, LineageOptions, LineageOutput};
+use super::args::{Global, LineageOptions, LineageOutput, Switch};
 use super::check::{offline, write_state};
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
@@ -12,7 +12,7 @@ use crate::manifest::NodeId;
 
 pub(super) async fn lineage(options: &LineageOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
-    quiet.quiet = true;
+    quiet.switches.set(Switch::Quiet, true);
     let session = match Session::start("lineage", &quiet, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::Global;
 use super::check::read_lock;
-use super::session::{Session, Stop, selection};
+use super::selecting::selected as select_nodes;
+use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Event, files};
 use crate::check::{LOCK_FILE, LockedColumn, LockedRelation, SourcesLock};
 use crate::engine::{Engine, EngineError, RelationKind, RelationState};
-use crate::graph::select;
 use crate::manifest::{Materialization, Node, NodeKind};
 use crate::sql::type_name;
 
@@ -27,7 +27,7 @@ pub(super) async fn lock(global: &Global, invocation: Invocation, streams: &Stre
 /// What is not selected keeps its entry, if it is still in the project.
 async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
     let ready = session.project()?;
-    let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+    let selected = select_nodes(global, session, &ready)?;
     let engine = session.project_engine(&ready.project).await?;
     // One that can't be read is written anew.
     let before = read_lock(session, &session.project_dir, &mut Vec::new());

@@ -46,6 +46,12 @@ pub struct CompiledNode {
 }
 
 impl CompiledNode {
+    /// The query without the CTEs of ephemeral parents.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
     /// A failure in the SQL as a diagnostic that points into the user's file; where a macro or an expression wrote the
     /// SQL, the compiled text is shown as well.
     #[must_use]
@@ -98,7 +104,8 @@ pub async fn compile_node(
     surroundings: &Arc<dyn Surroundings>,
 ) -> Compilation {
     if matches!(node.kind, NodeKind::Seed { .. }) {
-        return Compilation::Ready(Arc::new(seed(node, surroundings.schema(node).await)));
+        let schema = surroundings.schema(node).await.filter(|_| !alters(node));
+        return Compilation::Ready(Arc::new(seed(node, schema)));
     }
     let history = super::history::history(project, node, surroundings).await;
     let (rendered, ephemeral) = match render(project, node, surroundings, history.is_some()).await {
@@ -112,9 +119,18 @@ pub async fn compile_node(
         return Compilation::Ready(Arc::new(compiled));
     }
     match prove(project, planner, node, &mut compiled, done, surroundings).await {
-        Ok(()) => Compilation::Ready(Arc::new(compiled)),
+        Ok(()) => {
+            compiled.schema = compiled.schema.filter(|_| !alters(node));
+            Compilation::Ready(Arc::new(compiled))
+        }
         Err(diagnostics) => Compilation::Failed(diagnostics),
     }
+}
+
+/// Whether a hook changes the relation after it is built: what columns it has then is not known before.
+fn alters(node: &Node) -> bool {
+    let hooks = ["post_hook", "post-hook"].iter().filter_map(|key| node.config.raw.get(*key));
+    hooks.into_iter().any(|hook| hook.to_string().to_lowercase().contains("alter "))
 }
 
 fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
@@ -227,8 +243,12 @@ async fn prove(
     let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
-    let Planned { schema, facts, doubts } = planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?;
-    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema).into_iter().collect();
+    let Planned { schema, facts, doubts, needs } = planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?;
+    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
+    diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
+    if diagnostics.is_empty() {
+        diagnostics.extend(contract::wrong_checks(node, &schema, planner));
+    }
     diagnostics.extend(super::doubts::doubts(node, compiled, &facts, &doubts));
     diagnostics.extend(super::doubts::stars(node, compiled, planner, &statement, &sources));
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
@@ -272,7 +292,11 @@ async fn schemas<'p>(
         let (schema, query) = match done.get(&node.id) {
             Some(Compilation::Ready(parent)) => (parent.schema.clone()?, parent.facts.as_deref()),
             Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => return None,
-            None => (surroundings.schema(node).await?, None),
+            // A seed that this command does not load is what was loaded before, if anything.
+            None => match surroundings.table(node).await.filter(|_| matches!(node.kind, NodeKind::Seed { .. })) {
+                Some(loaded) => (loaded, None),
+                None => (surroundings.schema(node).await?, None),
+            },
         };
         let facts = leaf_facts(node, &schema, query, planner.tested(&node.id));
         tables.push(KnownTable { named, schema, node, facts });
