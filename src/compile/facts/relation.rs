@@ -18,7 +18,10 @@ pub(in crate::compile) fn leaf_facts(node: &Node, schema: &SchemaRef, query: Opt
     // A table that keeps rows of earlier builds holds what earlier queries gave.
     let query = query.filter(|_| keeps_nothing(&node.config.materialization));
     let nulls = |name: &str, nullable: bool| {
-        let enforced = node.config.contract_enforced
+        // A view keeps no rows, so nothing holds them to a constraint.
+        let stored = matches!(node.config.materialization, Materialization::Table | Materialization::Incremental);
+        let enforced = stored
+            && node.config.contract_enforced
             && node.columns.get(name).is_some_and(|column| column.constraints.iter().any(|found| is_not_null(found.kind)));
         if !nullable || enforced {
             return Nulls::Never;
