@@ -28,7 +28,7 @@ pub use facts::{ColumnFacts, ColumnInput, FlowKind, NodeFacts, NullMaker, Nulls,
 pub use node::{CompiledNode, compile_node};
 pub use planner::Planner;
 pub use proved::proved_test;
-pub use script::{QueryComment, ScriptText, query_comment, render_operation, render_script};
+pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};
 
 use crate::base::Diagnostic;
 use crate::graph::Dag;

@@ -10,6 +10,7 @@ pub mod base;
 pub mod check;
 pub mod cli;
 pub mod compile;
+pub mod deps;
 pub mod engine;
 pub mod exec;
 pub mod graph;

@@ -59,6 +59,8 @@ codes! {
     NotProved = "not-proved",
     OrphanProperties = "orphan-properties",
     OuterJoinGroup = "outer-join-group",
+    PackageUnavailable = "package-unavailable",
+    PackageVersion = "package-version",
     PackagesMissing = "packages-missing",
     ProfileInvalid = "profile-invalid",
     ProjectNotFound = "project-not-found",
