@@ -11,6 +11,7 @@ mod maintain;
 mod merge;
 mod rows;
 mod tables;
+mod temporary;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -40,9 +41,6 @@ const ATTEMPTS: usize = 10;
 /// # Errors
 /// If the statement does not parse or is not known, and as its parts fail.
 pub(super) async fn run(engine: &LocalEngine, text: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
-    if let Some(error) = sql::unsafe_construct(text) {
-        return Err(EngineError::Sql(Box::new(error)));
-    }
     if let Some(command) = sql::parse_command(text).map_err(EngineError::Sql)? {
         return again(|| carry_out(engine, &command, text).boxed()).await;
     }
@@ -92,6 +90,9 @@ async fn change(engine: &LocalEngine, statement: &ast::Statement, text: &str) ->
         ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => create_schema(engine, schema_name, *if_not_exists).await,
         ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => {
             for name in names {
+                if matches!(object_type, ObjectType::Table | ObjectType::View) && temporary::dropped(engine, name) {
+                    continue;
+                }
                 match object_type {
                     ObjectType::Schema => drop_schema(engine, name, *if_exists, *cascade).await?,
                     ObjectType::Table => drop_relation(engine, name, *if_exists, RelationKind::Table).await?,
@@ -101,8 +102,10 @@ async fn change(engine: &LocalEngine, statement: &ast::Statement, text: &str) ->
             }
             Ok(())
         }
+        ast::Statement::CreateTable(create) if create.temporary => temporary::create_table(engine, create).await,
+        ast::Statement::CreateView(create) if create.temporary => temporary::create_view(engine, create).await,
         ast::Statement::CreateTable(create) => tables::create(engine, create, text).await,
-        ast::Statement::CreateView(create) if !create.materialized && !create.temporary => create_view(engine, create).await,
+        ast::Statement::CreateView(create) if !create.materialized => create_view(engine, create).await,
         ast::Statement::Insert(insert) => tables::insert(engine, insert, text).await,
         ast::Statement::Update(update) => rows::update(engine, update, text).await,
         ast::Statement::Delete(delete) => rows::delete(engine, delete, text).await,

@@ -20,7 +20,7 @@ pub(super) fn label() -> CommitLabel {
 
 /// `create table`, with columns or from a query.
 pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text: &str) -> Result<(), EngineError> {
-    if create.temporary || create.external || create.like.is_some() || create.clone.is_some() {
+    if create.external || create.like.is_some() || create.clone.is_some() {
         return Err(unknown(text));
     }
     let relation = relation_name(engine, &create.name)?;
