@@ -50,9 +50,8 @@ pub(super) async fn run(engine: &LocalEngine, text: &str) -> Result<Option<Senda
         Statement::Statement(statement) => *statement,
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Err(unknown(text)),
     };
-    match &statement {
-        ast::Statement::Query(_) => return catalog::query(engine, text, &[]).await.map(Some),
-        _ => {}
+    if let ast::Statement::Query(_) = &statement {
+        return catalog::query(engine, text, &[]).await.map(Some);
     }
     again(|| change(engine, &statement, text).map_ok(|()| None).boxed()).await
 }

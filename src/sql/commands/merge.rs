@@ -14,10 +14,7 @@ impl Reader {
         let alias = self.alias(&["using"])?;
         self.expect("using")?;
         let (source, named) = self.source()?;
-        let source_alias = match (self.alias(&["on"])?, named) {
-            (Some(alias), _) | (None, Some(alias)) => alias,
-            (None, None) => return Err(self.expected("an alias of the query")),
-        };
+        let Some(source_alias) = self.alias(&["on"])?.or(named) else { return Err(self.expected("an alias of the query")) };
         self.expect("on")?;
         let on = self.expression("a condition")?;
         let mut clauses = Vec::new();

@@ -72,7 +72,9 @@ impl Reader {
     pub(super) fn words(&mut self, words: &[&str]) -> bool {
         let found = words.iter().enumerate().all(|(at, word)| bare(&self.parser.peek_nth_token_ref(at).token).eq_ignore_ascii_case(word));
         if found {
-            words.iter().for_each(|_| drop(self.parser.next_token()));
+            for _ in words {
+                self.parser.next_token();
+            }
         }
         found
     }

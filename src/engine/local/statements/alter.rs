@@ -195,9 +195,9 @@ impl Altered<'_> {
         }
         self.unused_by_partitions(field.name(), column)?;
         let name = field.name().clone();
-        let cast = |field: &Field| match *field.name() == name {
-            true => format!("cast({0} as {text}) as {0}", quote_ident(field.name())),
-            false => quote_ident(field.name()),
+        let cast = |field: &Field| {
+            let column = quote_ident(field.name());
+            if *field.name() == name { format!("cast({column} as {text}) as {column}") } else { column }
         };
         let select = self.schema.fields().iter().map(|field| cast(field)).collect();
         let retyped = |found: TableColumn| if found.name == name { TableColumn { data_type: text.to_owned(), ..found } } else { found };
@@ -413,11 +413,10 @@ fn widens(from: &DataType, to: &DataType) -> bool {
         (Some(from), Some(to), ..) => from < to,
         (Some(digits), None, _, DataType::Decimal128(precision, scale)) => i16::from(*precision) - i16::from(*scale) >= i16::from(digits),
         (Some(digits), None, _, DataType::Float64) => digits <= 10,
-        (None, None, DataType::Float32, DataType::Float64) => true,
+        (None, None, DataType::Float32, DataType::Float64) | (None, None, DataType::Date32, DataType::Timestamp(_, None)) => true,
         (None, None, DataType::Decimal128(p, s), DataType::Decimal128(q, t)) => {
             t >= s && i16::from(*q) - i16::from(*t) >= i16::from(*p) - i16::from(*s)
         }
-        (None, None, DataType::Date32, DataType::Timestamp(_, None)) => true,
         (_, _, from, DataType::Utf8) => !from.is_nested() && !matches!(from, DataType::Binary | DataType::LargeBinary | DataType::BinaryView),
         _ => false,
     }

@@ -57,7 +57,7 @@ pub(super) async fn run(engine: &LocalEngine, merge: &Merge, statement: &str) ->
     let Some(on) = on.pop() else { return Err(super::invalid("a merge needs a condition".into())) };
     let session = delta_session(&engine.session());
     let builder = table.merge(source, on).with_source_alias(alias).with_target_alias(merging.target_alias()).with_session_state(session);
-    let wrong = |error| merging.failed(failure::writing(error, &merging.relation));
+    let wrong = |error| failure::without_place(failure::writing(error, &merging.relation));
     let builder = clauses.into_iter().try_fold(builder, with_clause).map_err(wrong)?;
     let (table, _) = builder.await.map_err(|error| {
         let text = error.to_string();
@@ -118,7 +118,7 @@ impl Merging<'_> {
         text.push(&format!("{name} as {}", quote_ident(self.target_alias())));
     }
 
-    fn from_source(&self, text: &mut Composed<'_>) {
+    fn put_source(&self, text: &mut Composed<'_>) {
         text.piece(&self.merge.source).push(" as ").push(&quote_ident(&self.merge.source_alias.value));
     }
 
@@ -126,7 +126,7 @@ impl Merging<'_> {
     async fn source(&self) -> Result<(DataFrame, Vec<String>, String), EngineError> {
         let mut text = Composed::new(self.statement);
         text.push("select * from ");
-        self.from_source(&mut text);
+        self.put_source(&mut text);
         let bound = catalog::bind_session(self.engine, text.text(), &[]).await.map_err(|error| text.locate(error))?;
         let columns = bound.plan.schema().fields().iter().map(|field| field.name().clone()).collect();
         Ok((DataFrame::new(bound.state, bound.plan), columns, self.merge.source_alias.value.clone()))
@@ -156,7 +156,7 @@ impl Merging<'_> {
             }
         }
         let conditions = usize::from(clause.condition.is_some());
-        let mut planned = self.plan_typed(clause.when, &pieces, conditions, &columns, &texts).await?;
+        let mut planned = self.plan_typed(clause.when, (&pieces, conditions), (&columns, &texts)).await?;
         let condition = clause.condition.as_ref().map(|_| planned.remove(0));
         let mut values: BTreeMap<String, Expr> = columns.into_iter().zip(planned).collect();
         if clause.when == MergeWhen::NotMatched {
@@ -188,17 +188,15 @@ impl Merging<'_> {
     async fn plan(&self, when: Option<MergeWhen>, pieces: impl Iterator<Item = &Piece>) -> Result<Vec<Expr>, EngineError> {
         let pieces: Vec<&Piece> = pieces.collect();
         let count = pieces.len();
-        self.plan_typed(when.unwrap_or(MergeWhen::Matched), &pieces, count, &[], &[]).await
+        self.plan_typed(when.unwrap_or(MergeWhen::Matched), (&pieces, count), (&[], &[])).await
     }
 
     /// Plans conditions as they stand, and values cast to their columns, over the tables that a clause sees.
     async fn plan_typed(
         &self,
         when: MergeWhen,
-        pieces: &[&Piece],
-        conditions: usize,
-        columns: &[String],
-        texts: &[String],
+        (pieces, conditions): (&[&Piece], usize),
+        (columns, texts): (&[String], &[String]),
     ) -> Result<Vec<Expr>, EngineError> {
         if pieces.is_empty() && texts.is_empty() {
             return Ok(Vec::new());
@@ -227,9 +225,9 @@ impl Merging<'_> {
             MergeWhen::Matched => {
                 self.target(&mut text);
                 text.push(" cross join ");
-                self.from_source(&mut text);
+                self.put_source(&mut text);
             }
-            MergeWhen::NotMatched => self.from_source(&mut text),
+            MergeWhen::NotMatched => self.put_source(&mut text),
             MergeWhen::NotMatchedBySource => self.target(&mut text),
         }
         let bound = catalog::bind_session(self.engine, text.text(), &[]).await.map_err(|error| text.locate(error))?;
@@ -265,9 +263,5 @@ impl Merging<'_> {
         let message = format!("several rows of the source match one row of `{}`", self.relation.short());
         let error = SqlError::new(Code::DuplicateKey, message).range(self.merge.source.clone());
         EngineError::Sql(Box::new(error.help("make the source's rows unique by what stands behind `on`")))
-    }
-
-    fn failed(&self, error: EngineError) -> EngineError {
-        super::without_place(error)
     }
 }
