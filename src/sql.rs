@@ -18,6 +18,8 @@ mod statements;
 mod types;
 
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod probe;
 #[cfg(test)]
 mod reference;
@@ -30,7 +32,7 @@ pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
-pub use statements::{behind_with, parse_query, split_statements};
+pub use statements::{behind_with, embedded_query, parse_query, place_of, split_statements};
 pub use types::{parse_type, type_name};
 
 /// A name in double quotes, ready to stand in SQL.

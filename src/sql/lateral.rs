@@ -53,9 +53,8 @@ fn unnested(join: &Join) -> Result<Option<LogicalPlan>> {
         columns.push(list.alias(&name));
         names.push(Column::from_name(name));
     }
-    let mut plan = LogicalPlanBuilder::from(join.left.as_ref().clone())
-        .project(columns)?
-        .unnest_columns_with_options(names.clone(), unnest.options.clone())?;
+    let mut plan =
+        LogicalPlanBuilder::from(join.left.as_ref().clone()).project(columns)?.unnest_columns_with_options(names.clone(), unnest.options.clone())?;
     let mut result: Vec<Expr> = left.columns().into_iter().map(Expr::Column).collect();
     for (output, (qualifier, field)) in outputs.into_iter().zip(join.right.schema().iter()) {
         let found = output.transform(|expr| match expr {

@@ -58,7 +58,10 @@ mod tests {
     #[test]
     fn words_go_and_places_stay() {
         assert_eq!(respelt("with a as not materialized (select 1) select 1"), "with a as                  (select 1) select 1");
-        assert_eq!(respelt("select exists(l, x -> x), exists (select 1), exists((select 1))"), "select any_of(l, x -> x), exists (select 1), exists((select 1))");
+        assert_eq!(
+            respelt("select exists(l, x -> x), exists (select 1), exists((select 1))"),
+            "select any_of(l, x -> x), exists (select 1), exists((select 1))"
+        );
         assert_eq!(respelt("select 'as materialized (' as materialized"), "select 'as materialized (' as materialized");
     }
 }

@@ -18,7 +18,9 @@ mod wildcards;
 use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
-use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SelectItem, TableFactor, UnaryOperator, VisitMut, VisitorMut};
+use deltalake::datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Ident, Query, Select, SelectItem, TableFactor, UnaryOperator, VisitMut, VisitorMut,
+};
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 pub use aliases::plan;

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use deltalake::arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use deltalake::datafusion::common::{Result, plan_err};
 use deltalake::datafusion::functions::datetime;
-use deltalake::datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use deltalake::datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     let inner = datetime::date_trunc();

@@ -8,9 +8,7 @@ use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use deltalake::arrow::json::ReaderBuilder;
 use deltalake::arrow::json::writer::{EncoderOptions, make_encoder};
 use deltalake::datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
-use deltalake::datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use deltalake::datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use serde_json::Value as Json;
 
 use super::plain::Plain;

@@ -27,9 +27,12 @@ fn returns(arguments: &[DataType]) -> Result<DataType> {
 fn run(columns: &[ArrayRef]) -> Result<ArrayRef> {
     let column = &columns[0];
     match column.data_type() {
-        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::Binary | DataType::LargeBinary | DataType::FixedSizeBinary(_) => {
-            Ok(cast(&length(column.as_ref())?, &DataType::Int64)?)
-        }
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(..)
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::FixedSizeBinary(_) => Ok(cast(&length(column.as_ref())?, &DataType::Int64)?),
         DataType::BinaryView => Ok(cast(&length(&cast(column, &DataType::Binary)?)?, &DataType::Int64)?),
         DataType::Map(..) => {
             let map = column.as_map();

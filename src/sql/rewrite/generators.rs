@@ -87,7 +87,9 @@ fn generator(function: &ast::Function, aliases: usize, rewriter: &Rewriter) -> R
         Lists { exprs, names: names.iter().map(|name| (*name).to_owned()).collect() }
     };
     match (name_of(function).as_str(), arguments.as_slice()) {
-        ("explode" | "explode_outer" | "unnest" | "flatten", [map]) if aliases == 2 => Ok(lists(&["map_keys($1)", "map_values($1)"], &["key", "value"], map)),
+        ("explode" | "explode_outer" | "unnest" | "flatten", [map]) if aliases == 2 => {
+            Ok(lists(&["map_keys($1)", "map_values($1)"], &["key", "value"], map))
+        }
         ("explode" | "explode_outer" | "unnest", [list]) => Ok(lists(&["$1"], &["col"], list)),
         ("posexplode" | "posexplode_outer", [list]) => Ok(lists(&["generate_series(0, cardinality($1) - 1)", "$1"], &["pos", "col"], list)),
         ("stack", [rows, values @ ..]) => stack(rows, values, span, rewriter),
@@ -109,9 +111,8 @@ fn stack(rows: &Expr, values: &[Expr], span: Span, rewriter: &Rewriter) -> Resul
     };
     let width = values.len().div_ceil(count);
     let column = |at: usize| {
-        let cells: Vec<Expr> = (0..count)
-            .map(|row| values.get(row * width + at).cloned().unwrap_or_else(|| Expr::Value(Value::Null.with_span(span))))
-            .collect();
+        let cells: Vec<Expr> =
+            (0..count).map(|row| values.get(row * width + at).cloned().unwrap_or_else(|| Expr::Value(Value::Null.with_span(span)))).collect();
         let list: Vec<String> = (1..=count).map(|place| format!("${place}")).collect();
         expand(&format!("make_array({})", list.join(", ")), &cells, span)
     };
@@ -120,5 +121,8 @@ fn stack(rows: &Expr, values: &[Expr], span: Span, rewriter: &Rewriter) -> Resul
 
 fn arguments(function: &ast::Function) -> Vec<Expr> {
     let FunctionArguments::List(list) = &function.args else { return Vec::new() };
-    list.args.iter().filter_map(|argument| if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument { Some(expr.clone()) } else { None }).collect()
+    list.args
+        .iter()
+        .filter_map(|argument| if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument { Some(expr.clone()) } else { None })
+        .collect()
 }

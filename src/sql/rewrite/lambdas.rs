@@ -89,7 +89,8 @@ fn take_parameters(expr: &mut Expr) -> Option<OneOrManyWithParens<LambdaFunction
                 _ => return None,
             },
             Expr::Tuple(names) => {
-                let names: Option<Vec<_>> = names.iter().map(|name| if let Expr::Identifier(name) = name { Some(parameter(name)) } else { None }).collect();
+                let names: Option<Vec<_>> =
+                    names.iter().map(|name| if let Expr::Identifier(name) = name { Some(parameter(name)) } else { None }).collect();
                 OneOrManyWithParens::Many(names?)
             }
             _ => return take_parameters(left),

@@ -216,7 +216,13 @@ pub(crate) const RULES: &[Rule] = &[
     rule("approx_count_distinct", 1, "approx_distinct($1)", "approx_count_distinct(5)", "1"),
     // Arrays.
     rule("sort_array", 1, "array_sort($1)", "sort_array([2, 1, 3])", "[1, 2, 3]"),
-    rule("sort_array", 2, "case when $2 then array_sort($1) else array_sort($1, 'DESC', 'NULLS LAST') end", "sort_array([2, 1, 3], false)", "[3, 2, 1]"),
+    rule(
+        "sort_array",
+        2,
+        "case when $2 then array_sort($1) else array_sort($1, 'DESC', 'NULLS LAST') end",
+        "sort_array([2, 1, 3], false)",
+        "[3, 2, 1]",
+    ),
     rule("slice", 3, "array_slice($1, $2, $2 + $3 - 1)", "slice([1, 2, 3, 4], -3, 2)", "[2, 3]"),
     rule("size", 1, "cardinality($1)", "size([1, 2, 3])", "3"),
     rule("get", 2, "case when $2 >= 0 then $1[$2 + 1] end", "get([1, 2], 0)", "1"),

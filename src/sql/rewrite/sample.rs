@@ -22,7 +22,8 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
         Quantity::Percent(_) => "select * from a where true",
     };
     let mut query = query_at(text, span).ok_or_else(|| refuse("this TABLESAMPLE is not supported"))?;
-    let called: TableAlias = alias.take().unwrap_or_else(|| TableAlias { explicit: true, name: Ident { span, ..last }, columns: Vec::new(), at: None });
+    let called: TableAlias =
+        alias.take().unwrap_or_else(|| TableAlias { explicit: true, name: Ident { span, ..last }, columns: Vec::new(), at: None });
     if let SetExpr::Select(select) = query.body.as_mut() {
         if let Some(table) = select.from.first_mut() {
             table.relation = factor.clone();
@@ -51,7 +52,8 @@ fn sample_of(sample: &TableSample) -> Result<Option<Quantity>, &'static str> {
         return Err("a TABLESAMPLE of buckets is not supported");
     }
     let Some(quantity) = &sample.quantity else { return Ok(None) };
-    let chance = matches!(sample.name, Some(TableSampleMethod::Bernoulli | TableSampleMethod::System | TableSampleMethod::Row | TableSampleMethod::Block));
+    let chance =
+        matches!(sample.name, Some(TableSampleMethod::Bernoulli | TableSampleMethod::System | TableSampleMethod::Row | TableSampleMethod::Block));
     Ok(match quantity.unit {
         Some(TableSampleUnit::Rows) => Some(Quantity::Rows(quantity.value.clone())),
         Some(TableSampleUnit::Percent) => Some(Quantity::Percent(quantity.value.clone())),

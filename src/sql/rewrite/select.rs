@@ -154,7 +154,11 @@ pub(super) fn refused(select: &Select, rewriter: &Rewriter) -> Result<(), Box<Sq
             && let [Expr::Identifier(name)] = array.elem.as_slice()
         {
             let help = format!("write \"{0}\" for the column, or `[{0}] as ..` for a list", name.value);
-            return Err(rewriter.refuse_unsafe(&format!("`[{}]` is a list here, and a column's name in other engines", name.value), name.span, &help));
+            return Err(rewriter.refuse_unsafe(
+                &format!("`[{}]` is a list here, and a column's name in other engines", name.value),
+                name.span,
+                &help,
+            ));
         }
     }
     twice(select, rewriter)
@@ -192,7 +196,14 @@ pub(super) fn first_row(query: &mut Query) {
     let grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(keys, _) if keys.is_empty());
     let [item] = select.projection.as_mut_slice() else { return };
     let by_place = keys.iter().any(|key| matches!(key.expr, Expr::Value(_)));
-    if grouped || select.having.is_some() || select.qualify.is_some() || select.distinct.is_some() || select.selection.is_none() || by_place || has_call(item) {
+    if grouped
+        || select.having.is_some()
+        || select.qualify.is_some()
+        || select.distinct.is_some()
+        || select.selection.is_none()
+        || by_place
+        || has_call(item)
+    {
         return;
     }
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };

@@ -183,7 +183,9 @@ mod tests {
 
     #[test]
     fn names_match_patterns() {
-        for (pattern, name, wanted) in [("a%", "abc", true), ("%c", "abc", true), ("a_c", "abc", true), ("a_", "abc", false), ("%", "", true), ("b%", "abc", false)] {
+        for (pattern, name, wanted) in
+            [("a%", "abc", true), ("%c", "abc", true), ("a_c", "abc", true), ("a_", "abc", false), ("%", "", true), ("b%", "abc", false)]
+        {
             assert_eq!(matches_like(pattern, name), wanted, "{pattern} {name}");
         }
     }

@@ -11,7 +11,7 @@ use super::super::super::EngineError;
 use super::super::failure::{self, without_place};
 use super::super::temporary::Temporary;
 use super::super::{LocalEngine, catalog};
-use super::invalid;
+use super::{invalid, proved};
 use crate::sql::quote_ident;
 
 /// The one part of a temporary name.
@@ -29,13 +29,13 @@ fn free(engine: &LocalEngine, name: &str, or_replace: bool) -> Result<(), Engine
     }
 }
 
-pub(super) async fn create_view(engine: &LocalEngine, create: &ast::CreateView) -> Result<(), EngineError> {
+pub(super) async fn create_view(engine: &LocalEngine, create: &ast::CreateView, text: &str) -> Result<(), EngineError> {
     let name = bare(&create.name)?;
     if create.if_not_exists && engine.temporary.get(name).is_some() {
         return Ok(());
     }
     free(engine, name, create.or_replace)?;
-    let query = create.query.to_string();
+    let (query, _) = proved(engine, &create.query, text).await?;
     let query = if create.columns.is_empty() {
         query
     } else {
@@ -47,7 +47,7 @@ pub(super) async fn create_view(engine: &LocalEngine, create: &ast::CreateView) 
     Ok(())
 }
 
-pub(super) async fn create_table(engine: &LocalEngine, create: &ast::CreateTable) -> Result<(), EngineError> {
+pub(super) async fn create_table(engine: &LocalEngine, create: &ast::CreateTable, text: &str) -> Result<(), EngineError> {
     let name = bare(&create.name)?;
     if create.if_not_exists && engine.temporary.get(name).is_some() {
         return Ok(());
@@ -57,7 +57,7 @@ pub(super) async fn create_table(engine: &LocalEngine, create: &ast::CreateTable
         let help = Some("write it as `create temporary table .. as select ..`".into());
         return Err(EngineError::Unsupported { message: "a temporary table needs a query: rows can't be put into it later".into(), help });
     };
-    let query = query.to_string();
+    let (query, _) = proved(engine, query, text).await?;
     let rows = catalog::query(engine, &query, &[]).await.map_err(without_place)?;
     let schema = rows.schema();
     let batches: Vec<RecordBatch> = rows.try_collect().await.map_err(|error| without_place(failure::query(error, &query)))?;
