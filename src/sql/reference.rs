@@ -199,9 +199,23 @@ const QUERIES: &[(&str, &str)] = &[
     ("select t.ID + u.id from (values (1)) as t(\"ID\") join (values (1)) as u(id) on t.id = u.ID", "2"),
     ("select aggregate([1], 0, (a, x) -> a + x)", "error: `aggregate` with a lambda is not available"),
     ("select * from (values (1)) as t(x) asof join (values (1)) as u(y) match_condition (t.x >= u.y)", "error: ASOF JOIN is not available"),
-    ("select sum(cast(x as decimal(38, 0))) from (values ('99999999999999999999999999999999999999'), ('1')) as t(x)", "error: overflow"),
-    ("select cast('99.9' as decimal(3, 1)) * cast('99.9' as decimal(3, 1)), cast(12345 as decimal(10, 2)) / 7", "9980.01, 1763.571429"),
-    ("select cast(x as decimal(3, 1)) from (values (100)) as t(x)", "error: overflow"),
+    (
+        "select sum(cast(x as decimal(38, 0))) from (values ('99999999999999999999999999999999999999'), ('1')) as t(x)",
+        "error: decimal overflow: a sum is out of range for DECIMAL(38,0)",
+    ),
+    (
+        "select cast('99999999999999999999999999999999999999' as decimal(38, 0)) + 1",
+        "error: decimal overflow: a result is out of range for DECIMAL(38,0)",
+    ),
+    (
+        "select k, sum(x), sum(distinct x) from (values ('a', cast(1.5 as decimal(10, 2))), ('a', cast(1.5 as decimal(10, 2))), ('b', null)) as t(k, x) group by k order by k",
+        "a, 3.00, 1.50; b, NULL, NULL",
+    ),
+    ("select cast('99.9' as decimal(3, 1)) * cast('99.9' as decimal(3, 1)), cast(12345 as decimal(10, 2)) / 7", "9980.01, 1763.571428"),
+    (
+        "select cast(x as decimal(3, 1)) from (values (100)) as t(x)",
+        "error: invalid argument error: 100.0 is too large to store in a Decimal128 of precision 3. Max is 99.9",
+    ),
     ("select date_trunc('year', date '0001-06-01')", "0001-01-01T00:00:00"),
     ("select length([1, 2]), length('größe'), len(map(['a'], [1]))", "2, 5, 1"),
     ("select 1.5, 3 / 2, arrow_typeof(1.5), arrow_typeof(date_trunc('month', date '2024-02-03'))", "1.5, 1, Float64, Timestamp(µs)"),

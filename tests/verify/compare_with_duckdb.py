@@ -127,7 +127,7 @@ CHECKS = [
     ("regexp_replace(s, '([a-z])', '<\\1>')", None, "text"),
     ("sha256(s)", None, "text"),
     ("levenshtein('abc', s)", None, "text"),
-    ("to_base64(encode(s, 'utf8'))", "to_base64(encode(s))", "text"),
+    ("to_base64(s)", "to_base64(encode(s))", "text"),
     ("chr(64 + cast(abs(n % 20) as int))", None, "number"),
     *[(f"{name}(n)", None, "number") for name in ["abs", "to_hex", "bit_count"]],
     *[(f"{name}(f)", None, "float") for name in ["abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log10", "sin", "cos", "tan", "asin", "atan", "cbrt", "degrees", "radians", "sign", "trunc", "isnan", "sinh", "tanh"]],
@@ -143,7 +143,7 @@ CHECKS = [
     ("n is distinct from m", None, "two numbers"),
     ("n & m", None, "two numbers"),
     ("n | m", None, "two numbers"),
-    ("xor(n, m)", "xor(n, m)", "two numbers"),
+    ("xor(n, m)", None, "two numbers"),
     ("cast(n as varchar)", None, "number"),
     ("cast(f as varchar)", None, "float"),
     ("cast(s as varchar(3))", "s", "text"),
@@ -157,7 +157,6 @@ CHECKS = [
     *[(f"date_part('{part}', t)", None, "time") for part in ["year", "quarter", "month", "week", "day", "doy", "dow", "isodow", "hour", "minute", "second", "epoch", "millisecond", "microsecond"]],
     *[(f"extract({part} from d)", None, "date") for part in ["year", "quarter", "month", "week", "day", "doy", "dow"]],
     *[(f"t + interval '{amount}'", None, "time") for amount in ["1 day", "1 month", "1 year", "90 minutes", "-1 month"]],
-    ("t - u", "t - u", "two times"),
     ("d - e", None, "two dates"),
     ("cast(t as date)", None, "time"),
     ("cast(d as timestamp)", None, "date"),
@@ -225,6 +224,12 @@ KNOWN = {
     "date_add(d, 5)": "years beyond 9999 are shown with a sign",
     "d + 5": "years beyond 9999 are shown with a sign",
     "date_sub(d, 5)": "years before 1 are shown without BC",
+    "upper(s)": "the upper case of an ess-zett is SS in Spark, one letter in DuckDB",
+    "levenshtein('abc', s)": "Spark counts characters, DuckDB bytes",
+    "to_hex(n)": "small letters as in Postgres, DuckDB has capitals",
+    "sign(f)": "a double as in Spark, DuckDB gives a small integer",
+    "list_sort([3, n, 1])": "NULL comes first, as in Spark's sort_array",
+    "cast(f as varchar)": "an exponent is written without a plus sign",
 }
 
 
@@ -232,7 +237,9 @@ def normal(value):
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, float):
-        return "nan" if math.isnan(value) else round(value, 9)
+        return str(value) if math.isnan(value) or math.isinf(value) else round(value, 9)
+    if value in ("NaN", "inf", "-inf"):
+        return value.lower()
     if isinstance(value, list):
         return [normal(item) for item in value]
     text = str(value)

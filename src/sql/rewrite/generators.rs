@@ -91,7 +91,9 @@ fn generator(function: &ast::Function, aliases: usize, rewriter: &Rewriter) -> R
             Ok(lists(&["map_keys($1)", "map_values($1)"], &["key", "value"], map))
         }
         ("explode" | "explode_outer" | "unnest", [list]) => Ok(lists(&["$1"], &["col"], list)),
-        ("posexplode" | "posexplode_outer", [list]) => Ok(lists(&["generate_series(0, cardinality($1) - 1)", "$1"], &["pos", "col"], list)),
+        ("posexplode" | "posexplode_outer", [list]) => {
+            Ok(lists(&["generate_series(0, cast(cardinality($1) as bigint) - 1)", "$1"], &["pos", "col"], list))
+        }
         ("stack", [rows, values @ ..]) => stack(rows, values, span, rewriter),
         (name, _) => Err(rewriter.refuse(&format!("`{name}` is no generator of rows that is known, or has other arguments"), span, HELP)),
     }

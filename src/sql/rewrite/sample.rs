@@ -11,9 +11,15 @@ use crate::sql::SqlError;
 
 /// `t tablesample (10 percent)` as the rows of `t` for which a die falls so; `(5 rows)` as its first rows.
 pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
-    let TableFactor::Table { name, alias, sample, .. } = factor else { return Ok(()) };
+    let (alias, sample, last) = match factor {
+        TableFactor::Table { name, alias, sample, .. } => (alias, sample, name.0.last().and_then(|part| part.as_ident()).cloned()),
+        TableFactor::Derived { alias, sample, .. } => {
+            let called = alias.as_ref().map(|alias| alias.name.clone());
+            (alias, sample, Some(called.unwrap_or_else(|| Ident::new("sampled"))))
+        }
+        _ => return Ok(()),
+    };
     let Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) = sample.take() else { return Ok(()) };
-    let last = name.0.last().and_then(|part| part.as_ident()).cloned();
     let span = last.as_ref().map_or_else(Span::empty, |name| name.span);
     let refuse = |message: &str| rewriter.refuse_unsafe(message, span, "write it as `t tablesample (10 percent)` or `t tablesample (5 rows)`");
     let (Some(last), Some(quantity)) = (last, sample_of(&sample).map_err(refuse)?) else { return Err(refuse("this TABLESAMPLE is not supported")) };
@@ -27,6 +33,9 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
     if let SetExpr::Select(select) = query.body.as_mut() {
         if let Some(table) = select.from.first_mut() {
             table.relation = factor.clone();
+            if let TableFactor::Derived { alias, .. } = &mut table.relation {
+                *alias = inner;
+            }
         }
         if let Quantity::Percent(percent) = &quantity {
             select.selection = expand("random() * 100 < $1", std::slice::from_ref(percent), span);
