@@ -16,7 +16,7 @@ pub(super) enum Temporary {
 
 /// The temporary names of an engine, whatever their case.
 #[derive(Debug, Default)]
-pub(super) struct Temporaries {
+pub(crate) struct Temporaries {
     known: Mutex<BTreeMap<String, Temporary>>,
 }
 

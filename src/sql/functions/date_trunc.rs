@@ -3,8 +3,10 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{DataType, FieldRef, TimeUnit};
-use deltalake::datafusion::common::{Result, plan_err};
+use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveDateTime, Timelike as _};
+use deltalake::arrow::array::{AsArray as _, TimestampMicrosecondArray};
+use deltalake::arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMicrosecondType};
+use deltalake::datafusion::common::{Result, ScalarValue, plan_err};
 use deltalake::datafusion::functions::datetime;
 use deltalake::datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
@@ -70,6 +72,53 @@ impl ScalarUDFImpl for DateTrunc {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.inner.invoke_with_args(args)
+        match self.inner.invoke_with_args(args.clone()) {
+            Ok(found) => Ok(found),
+            // It counts in nanoseconds, which end in 1677 and 2262.
+            Err(error) => truncated(&args)?.ok_or(error),
+        }
+    }
+}
+
+/// The same for all years; `None` for zones other than UTC, and units that are none.
+fn truncated(args: &ScalarFunctionArgs) -> Result<Option<ColumnarValue>> {
+    let (unit, value) = match args.args.as_slice() {
+        [ColumnarValue::Scalar(ScalarValue::Utf8(Some(unit))), value] => (unit.to_lowercase(), value),
+        _ => return Ok(None),
+    };
+    let DataType::Timestamp(TimeUnit::Microsecond, zone) = value.data_type() else { return Ok(None) };
+    if zone.as_deref().is_some_and(|zone| !matches!(zone, "UTC" | "+00:00")) {
+        return Ok(None);
+    }
+    let column = value.to_array(args.number_rows)?;
+    let times = column.as_primitive::<TimestampMicrosecondType>();
+    let mut found = TimestampMicrosecondArray::builder(times.len()).with_data_type(value.data_type());
+    for time in times {
+        let Some(time) = time else {
+            found.append_null();
+            continue;
+        };
+        let Some(start) = DateTime::from_timestamp_micros(time).and_then(|time| beginning(&unit, time.naive_utc())) else { return Ok(None) };
+        found.append_value(start.and_utc().timestamp_micros());
+    }
+    Ok(Some(ColumnarValue::Array(Arc::new(found.finish()))))
+}
+
+/// When the unit of time around a moment began.
+fn beginning(unit: &str, time: NaiveDateTime) -> Option<NaiveDateTime> {
+    let date = time.date();
+    let midnight = |date: NaiveDate| date.and_hms_opt(0, 0, 0);
+    match unit {
+        "year" => midnight(date.with_ordinal(1)?),
+        "quarter" => midnight(date.with_day(1)?.with_month0(date.month0() / 3 * 3)?),
+        "month" => midnight(date.with_day(1)?),
+        "week" => midnight(date.checked_sub_days(Days::new(u64::from(date.weekday().num_days_from_monday())))?),
+        "day" => midnight(date),
+        "hour" => date.and_hms_opt(time.hour(), 0, 0),
+        "minute" => date.and_hms_opt(time.hour(), time.minute(), 0),
+        "second" => date.and_hms_opt(time.hour(), time.minute(), time.second()),
+        "millisecond" => time.with_nanosecond(time.nanosecond() / 1_000_000 * 1_000_000),
+        "microsecond" => Some(time),
+        _ => None,
     }
 }

@@ -128,14 +128,15 @@ fn finish(hash: u32, length: u32) -> u32 {
 mod tests {
     use super::{SEED, bytes, int, long, shortest};
 
-    /// Values of Spark's own tests of Murmur3.
+    /// What Spark's `hash` gives for the same values.
     #[test]
     fn as_spark_hashes() {
-        assert_eq!(int(0, SEED).cast_signed(), 933_211_791);
-        assert_eq!(long(0, SEED).cast_signed(), -1_670_924_195);
-        assert_eq!(int(1, SEED).cast_signed(), -559_580_957);
-        assert_eq!(long(1, SEED).cast_signed(), -1_712_319_331);
-        assert_eq!(bytes(b"abc", SEED).cast_signed(), 1_322_437_556);
+        let ints = [1, 0, -1, i32::MAX, i32::MIN].map(|value| int(value, SEED));
+        assert_eq!(ints, [0xdea5_78e3, 0x379f_ae8f, 0xa059_0e3d, 0x07fb_67e7, 0x2b1f_0fc6]);
+        let longs = [1, 0, -1, i64::MAX, i64::MIN].map(|value| long(value, SEED));
+        assert_eq!(longs, [0x99f0_149d, 0x9c67_b85d, 0xc800_8529, 0xa05b_5d7b, 0xcd1e_64fb]);
+        let texts = ["hello", "bar", "", "😁", "天地"].map(|value| bytes(value.as_bytes(), SEED));
+        assert_eq!(texts, [3_286_402_344, 2_486_176_763, 142_593_372, 885_025_535, 2_395_000_894]);
     }
 
     #[test]

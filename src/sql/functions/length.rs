@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use deltalake::arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array};
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::compute::kernels::length::length;
 use deltalake::arrow::datatypes::DataType;
@@ -20,20 +20,17 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
 fn returns(arguments: &[DataType]) -> Result<DataType> {
     match &arguments[0] {
         DataType::Struct(_) | DataType::Union(..) => plan_err!("a value of type {} has no length", type_name(&arguments[0])),
-        _ => Ok(DataType::Int64),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::Map(..) => Ok(DataType::Int64),
+        _ => Ok(DataType::Int32),
     }
 }
 
 fn run(columns: &[ArrayRef]) -> Result<ArrayRef> {
     let column = &columns[0];
     match column.data_type() {
-        DataType::List(_)
-        | DataType::LargeList(_)
-        | DataType::FixedSizeList(..)
-        | DataType::Binary
-        | DataType::LargeBinary
-        | DataType::FixedSizeBinary(_) => Ok(cast(&length(column.as_ref())?, &DataType::Int64)?),
-        DataType::BinaryView => Ok(cast(&length(&cast(column, &DataType::Binary)?)?, &DataType::Int64)?),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => Ok(cast(&length(column.as_ref())?, &DataType::Int64)?),
+        DataType::Binary | DataType::LargeBinary | DataType::FixedSizeBinary(_) => Ok(cast(&length(column.as_ref())?, &DataType::Int32)?),
+        DataType::BinaryView => Ok(length(&cast(column, &DataType::Binary)?)?),
         DataType::Map(..) => {
             let map = column.as_map();
             Ok(Arc::new((0..map.len()).map(|row| map.is_valid(row).then(|| i64::from(map.value_length(row)))).collect::<Int64Array>()))
@@ -41,8 +38,8 @@ fn run(columns: &[ArrayRef]) -> Result<ArrayRef> {
         kind if kind.is_nested() => exec_err!("a value of type {} has no length", type_name(kind)),
         _ => {
             let texts = cast(column, &DataType::Utf8)?;
-            let letters = |text: Option<&str>| text.map(|text| i64::try_from(text.chars().count()).unwrap_or(i64::MAX));
-            Ok(Arc::new(texts.as_string::<i32>().iter().map(letters).collect::<Int64Array>()))
+            let letters = |text: Option<&str>| text.map(|text| i32::try_from(text.chars().count()).unwrap_or(i32::MAX));
+            Ok(Arc::new(texts.as_string::<i32>().iter().map(letters).collect::<Int32Array>()))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `tablesample`: a part of a table's rows, taken by chance.
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Expr, Ident, SetExpr, TableAlias, TableFactor, TableSample, TableSampleKind, TableSampleMethod, TableSampleUnit,
+    Expr, Ident, Select, SetExpr, TableAlias, TableFactor, TableSample, TableSampleKind, TableSampleMethod, TableSampleUnit,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -25,18 +25,18 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
     let (Some(last), Some(quantity)) = (last, sample_of(&sample).map_err(refuse)?) else { return Err(refuse("this TABLESAMPLE is not supported")) };
     let text = match quantity {
         Quantity::Rows(_) => "select * from a limit 1",
-        Quantity::Percent(_) => "select * from a where true",
+        Quantity::Percent(_) => "select * from (select * from a limit 9223372036854775807) as b where true",
     };
     let mut query = query_at(text, span).ok_or_else(|| refuse("this TABLESAMPLE is not supported"))?;
+    let inner = alias.clone();
     let called: TableAlias =
         alias.take().unwrap_or_else(|| TableAlias { explicit: true, name: Ident { span, ..last }, columns: Vec::new(), at: None });
     if let SetExpr::Select(select) = query.body.as_mut() {
-        if let Some(table) = select.from.first_mut() {
-            table.relation = factor.clone();
-            if let TableFactor::Derived { alias, .. } = &mut table.relation {
-                *alias = inner;
-            }
+        let mut sampled = factor.clone();
+        if let TableFactor::Derived { alias, .. } = &mut sampled {
+            *alias = inner;
         }
+        put(select, sampled);
         if let Quantity::Percent(percent) = &quantity {
             select.selection = expand("random() * 100 < $1", std::slice::from_ref(percent), span);
         }
@@ -46,6 +46,20 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
     }
     *factor = TableFactor::Derived { lateral: false, subquery: Box::new(query), alias: Some(called), sample: None };
     Ok(())
+}
+
+/// Puts what is sampled at the bottom of the template. For a chance it stands under a limit that lets all pass, because a
+/// filter that uses no column would be moved below what makes several rows of one.
+fn put(select: &mut Select, sampled: TableFactor) {
+    let Some(table) = select.from.first_mut() else { return };
+    match &mut table.relation {
+        TableFactor::Derived { subquery, .. } => {
+            if let SetExpr::Select(inner) = subquery.body.as_mut() {
+                put(inner, sampled);
+            }
+        }
+        other => *other = sampled,
+    }
 }
 
 enum Quantity {

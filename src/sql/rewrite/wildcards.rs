@@ -57,7 +57,7 @@ impl VisitorMut for Finder {
             Some(columns) => {
                 let item = select.projection.remove(at);
                 let written = written_out(item, columns);
-                select.projection.splice(at..at, written);
+                drop(select.projection.splice(at..at, written));
             }
         }
         ControlFlow::Break(())
