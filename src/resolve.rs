@@ -6,14 +6,18 @@
 
 mod builder;
 mod config;
+mod constraints;
 mod data_test;
+mod hooks;
 mod host;
 mod layers;
 mod lookup;
+mod mirror;
 mod nodes;
 mod project;
 mod relation;
 mod source;
+mod streams;
 mod trees;
 mod variables;
 

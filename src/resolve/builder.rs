@@ -9,11 +9,11 @@ use serde_json::{Map, Value as Json, json};
 use super::host::Facts;
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions, TimeWindow};
-use super::{Layers, Variables, data_test, nodes, source};
+use super::{Layers, Variables, constraints, data_test, nodes, source};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject, RawKind};
-use crate::manifest::{Node, NodeId, RelationName, ResourceType};
+use crate::manifest::{Node, NodeConfig, NodeId, RelationName, ResourceType};
 
 /// The state of one resolution.
 pub(super) struct Builder {
@@ -87,11 +87,14 @@ impl Builder {
         let lookup = Lookup::new(self.nodes.values(), self.disabled.iter());
         data_test::add_generic_tests(&mut self);
         self.connect(&lookup);
+        constraints::connect(&mut self, &lookup);
         let relations = self.relations();
         self.check_layers();
         self.check_access();
         self.check_snapshots();
         self.check_types();
+        let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
+        self.found.extend(wrong);
         self.finish(lookup, relations)
     }
 
@@ -150,6 +153,12 @@ impl Builder {
             self.bodies.insert(node.id.clone(), body);
         }
         self.nodes.insert(node.id.clone(), node);
+    }
+
+    /// Whether `--store-failures` concerns a test: what its own config says wins.
+    pub(super) fn stores_failures(&self, config: &NodeConfig) -> bool {
+        let said = ["store_failures", "store_failures_as"].iter().any(|key| config.raw.get(*key).is_some_and(|value| !value.is_null()));
+        self.store_failures && !said
     }
 
     /// Turns refs and sources into ids.
