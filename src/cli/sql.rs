@@ -89,7 +89,7 @@ fn explained(error: &EngineError) -> String {
 pub(super) fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
     let span = error.range.as_ref().map(|range| Span::new(file, offset + range.start, offset + range.end));
     let mut diagnostic = Diagnostic::error(error.code, error.message.clone()).at_opt(span, "");
-    for (range, what) in &error.related {
+    if let Some((range, what)) = error.related.as_deref() {
         diagnostic = diagnostic.also(Span::new(file, offset + range.start, offset + range.end), what.as_str());
     }
     diagnostic.notes.extend(error.notes.iter().cloned());

@@ -63,10 +63,10 @@ impl CompiledNode {
             Some(None) => diagnostic = self.quote(diagnostic.at(self.span, what), error),
             None => diagnostic = diagnostic.at(self.span, what),
         }
-        for (range, what) in &error.related {
-            if let Some((span, _)) = self.place(range) {
-                diagnostic = diagnostic.also(span, what.as_str());
-            }
+        if let Some((range, what)) = error.related.as_deref()
+            && let Some((span, _)) = self.place(range)
+        {
+            diagnostic = diagnostic.also(span, what.as_str());
         }
         diagnostic.notes.extend(error.notes.iter().cloned());
         diagnostic.help.clone_from(&error.help);

@@ -19,15 +19,15 @@ pub struct SqlError {
     /// Byte range in the SQL as it was given.
     pub range: Option<Range<usize>>,
     pub notes: Vec<String>,
-    /// Other places that have to do with it, each with what it is.
-    pub related: Vec<(Range<usize>, String)>,
+    /// Another place that has to do with it, and what it is.
+    pub related: Option<Box<(Range<usize>, String)>>,
     pub help: Option<String>,
 }
 
 impl SqlError {
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), range: None, notes: Vec::new(), related: Vec::new(), help: None }
+        Self { code, message: message.into(), range: None, notes: Vec::new(), related: None, help: None }
     }
 
     #[must_use]

@@ -83,7 +83,7 @@ pub fn embedded_query(sql: &str) -> Option<Range<usize>> {
         }
         false
     })?;
-    let end = words.last().unwrap_or(start).span.end;
+    let end = words.next_back().unwrap_or(start).span.end;
     Some(offset(start.span.start.line, start.span.start.column)?..offset(end.line, end.column)?)
 }
 

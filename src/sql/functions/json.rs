@@ -50,10 +50,9 @@ fn parsed(columns: &[ArrayRef], strict: bool) -> Result<ArrayRef> {
     let mut result = StringBuilder::new();
     for text in texts {
         match text {
-            None => result.append_null(),
             Some(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => result.append_value(text),
             Some(text) if strict => return exec_err!("`{}` is not JSON", shortened(text)),
-            Some(_) => result.append_null(),
+            None | Some(_) => result.append_null(),
         }
     }
     Ok(Arc::new(result.finish()))
@@ -84,12 +83,12 @@ impl ScalarUDFImpl for FromJson {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        match args.scalar_arguments {
-            [_, Some(ScalarValue::Utf8(Some(text)))] => match wanted(text) {
-                Ok(found) => Ok(Arc::new(Field::new("from_json", found, true))),
-                Err(reason) => plan_err!("the type of `from_json`: {reason}"),
-            },
-            _ => plan_err!("the type of `from_json` has to be a text in quotes, such as 'a int, b string'"),
+        let [_, Some(ScalarValue::Utf8(Some(text)))] = args.scalar_arguments else {
+            return plan_err!("the type of `from_json` has to be a text in quotes, such as 'a int, b string'");
+        };
+        match wanted(text) {
+            Ok(found) => Ok(Arc::new(Field::new("from_json", found, true))),
+            Err(reason) => plan_err!("the type of `from_json`: {reason}"),
         }
     }
 
