@@ -159,31 +159,6 @@ pub fn write_lossy(out: &mut dyn std::io::Write, text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Creates a folder and those above it.
-///
-/// # Errors
-/// If one can't be created.
-pub fn create_dir(path: &Path) -> Result<(), FileError> {
-    std::fs::create_dir_all(path).map_err(failed("create", path))
-}
-
-/// Copies a folder with everything below it; links are copied as what they lead to.
-///
-/// # Errors
-/// If something can't be read or written.
-pub fn copy_dir(from: &Path, to: &Path) -> Result<(), FileError> {
-    create_dir(to)?;
-    for entry in list(from)? {
-        let target = to.join(entry.file_name().unwrap_or_default());
-        if entry.is_dir() {
-            copy_dir(&entry, &target)?;
-        } else {
-            std::fs::copy(&entry, &target).map_err(failed("copy", &entry))?;
-        }
-    }
-    Ok(())
-}
-
 /// Removes a folder and everything below it; a folder that is not there is fine.
 ///
 /// # Errors

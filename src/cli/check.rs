@@ -123,7 +123,7 @@ async fn earlier(session: &Session, ready: &Ready, against: &str) -> Result<Proj
     let (here, there) = (session.project_dir.join(packages), found.project.join(packages));
     if files::is_dir(&here) && !files::is_dir(&there) {
         // Packages are seldom committed: both states are read with those that are installed.
-        files::copy_dir(&here, &there).map_err(|error| session.fail(&error.to_string()))?;
+        files::link_dir(&here, &there).map_err(|error| session.fail(&error.to_string()))?;
     }
     let old = session.try_project_in(&found.project).map_err(|diagnostics| {
         let first = diagnostics.iter().find(|diagnostic| diagnostic.is_error()).map_or_else(String::new, |diagnostic| diagnostic.message.clone());
