@@ -70,7 +70,7 @@ fn text(report: &Report, sources: &Sources, style: PrintStyle) -> String {
     }
     if let Some(changes) = &report.changes {
         for change in changes {
-            out.push_str(&format!("{}\n", line(change)));
+            let _ = writeln!(out, "{}", line(change));
             out.extend(change.reaches.sentence().map(|reached| format!("    {reached}\n")));
         }
         out.push_str(if changes.is_empty() { "nothing changed\n\n" } else { "\n" });

@@ -234,7 +234,7 @@ fn repeated_column(schema: &Schema) -> Option<&str> {
     schema.fields().iter().map(|field| field.name().as_str()).find(|name| !seen.insert(name.to_lowercase()))
 }
 
-/// Keys that `unique` tests of severity error look after, and those of dbt_utils that take several columns.
+/// Keys that `unique` tests of severity error look after, and those of `dbt_utils` that take several columns.
 fn tested_keys(project: &Project) -> HashMap<NodeId, Vec<Vec<String>>> {
     let mut found: HashMap<NodeId, Vec<Vec<String>>> = HashMap::new();
     for details in project

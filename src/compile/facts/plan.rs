@@ -69,12 +69,11 @@ pub(in crate::compile) fn derive<'a>(
 
 impl Walk<'_> {
     fn input(&self, (table, column): LeafColumn, kind: FlowKind) -> Option<ColumnInput> {
-        let (node, name) = match self.leaves.get(table) {
-            Some(leaf) => (leaf.node, leaf.facts.columns.get(column)?.0.clone()),
-            None => {
-                let (node, names) = self.met.get(table - self.leaves.len())?;
-                (*node, names.get(column)?.clone())
-            }
+        let (node, name) = if let Some(leaf) = self.leaves.get(table) {
+            (leaf.node, leaf.facts.columns.get(column)?.0.clone())
+        } else {
+            let (node, names) = self.met.get(table - self.leaves.len())?;
+            (*node, names.get(column)?.clone())
         };
         Some(ColumnInput { node: node.clone(), column: name, kind })
     }
