@@ -36,6 +36,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         access: crate::manifest::Access::Public,
         full_refresh: None,
         contract_enforced: false,
+        contract_subset: false,
         partition_by: Vec::new(),
         table_properties: IndexMap::new(),
         change_feed: true,

@@ -150,8 +150,8 @@ impl Ground<'_> {
         let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, "this unit test")];
         let statement = self.planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
         let named = self.planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
-        let Some(tables) = schemas(self.project, named, self.done, self.surroundings).await else { return Ok(false) };
-        let schema = self.planner.yields(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?.schema;
+        let Some(tables) = schemas(self.project, self.planner, named, self.done, self.surroundings).await else { return Ok(false) };
+        let schema = self.planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?.schema;
         let (fields, expected) = expected(node, unit, &schema).map_err(|diagnostic| vec![*diagnostic])?;
         let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         compiled.unit = Some(UnitQuery { sql: comparison(&compiled.sql, &expected, &columns), columns });

@@ -17,6 +17,7 @@ mod store;
 mod streams;
 mod sweep;
 mod tap;
+mod temporary;
 mod views;
 mod warehouse;
 mod write;
@@ -24,7 +25,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ use futures::future::BoxFuture;
 
 use self::files::FileSources;
 use self::stage::{Staged, Stages};
+use self::temporary::Temporaries;
 use self::views::Views;
 use self::warehouse::Warehouse;
 use super::{Capabilities, Engine, EngineError, FilesBinding, Outcome, Overlay, RelationKind, RelationState, SeedInput, Step};
@@ -91,6 +93,7 @@ pub struct LocalEngine {
     pub(super) views: Views,
     pub(super) files: Arc<FileSources>,
     pub(super) stages: Stages,
+    pub(super) temporary: Temporaries,
     pub(super) runtime: Arc<RuntimeEnv>,
 }
 
@@ -108,7 +111,7 @@ impl LocalEngine {
         let warehouse = Arc::new(Warehouse::open(&options, &runtime)?);
         let files = FileSources::new(&options.project_dir, options.storage_options.clone(), Arc::clone(&options.sources));
         let views = Views::new(Arc::clone(&warehouse));
-        Ok(Self { options, warehouse, views, files, stages: Stages::default(), runtime })
+        Ok(Self { options, warehouse, views, files, stages: Stages::default(), temporary: Temporaries::default(), runtime })
     }
 
     /// A session of the dialect with an empty catalog, on the engine's memory pool and stores.
@@ -135,7 +138,14 @@ impl LocalEngine {
     async fn state_of(&self, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
         if let Some(view) = self.views.get(name).await? {
             let schema = catalog::view_schema(self, name).await?;
-            return Ok(Some(RelationState { kind: RelationKind::View, schema, version: None, sql: Some(view.sql), partition_by: Vec::new() }));
+            return Ok(Some(RelationState {
+                kind: RelationKind::View,
+                schema,
+                version: None,
+                sql: Some(view.sql),
+                partition_by: Vec::new(),
+                constraints: BTreeMap::new(),
+            }));
         }
         if let Some(table) = self.warehouse.open_table(name).await? {
             return Ok(Some(warehouse::state(&table, name)?));

@@ -24,6 +24,7 @@ use deltalake::datafusion::sql::sqlparser::ast;
 use self::names::QueryCatalog;
 use super::super::{EngineError, InputVersion, Overlay, RelationKind, RelationState};
 use super::streams::Part;
+use super::temporary::Temporary;
 use super::{LocalEngine, failure, streams};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
@@ -87,7 +88,14 @@ pub(super) async fn view_schema(engine: &LocalEngine, name: &RelationName) -> Re
 pub(super) async fn files_state(engine: &LocalEngine, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
     let Some(binding) = engine.files.get(name) else { return Ok(None) };
     let provider = engine.files.provider(&engine.session(), &binding).await?;
-    Ok(Some(RelationState { kind: RelationKind::Files, schema: provider.schema(), version: None, sql: None, partition_by: Vec::new() }))
+    Ok(Some(RelationState {
+        kind: RelationKind::Files,
+        schema: provider.schema(),
+        version: None,
+        sql: None,
+        partition_by: Vec::new(),
+        constraints: BTreeMap::new(),
+    }))
 }
 
 /// Where names without a schema or database are looked up.
@@ -128,9 +136,19 @@ impl<'a> Resolver<'a> {
         let references = state.resolve_table_references(&statement).map_err(|error| failure::query(error, sql))?;
         let mut catalog = QueryCatalog::default();
         let mut columns = BTreeSet::new();
+        let mut kinds = BTreeMap::new();
         for reference in references.iter().filter(|reference| !sql::is_table_function(&state, reference)) {
             let name = scope.name(reference);
-            let Some(provider) = self.relation(&name).await? else {
+            let temporary = self.temporary(reference, &name).await?;
+            if kinds.insert(name.clone(), temporary.is_some()).is_some_and(|before| before != temporary.is_some()) {
+                let message = format!("`{}` is both temporary and a relation of the warehouse in one query", name.identifier);
+                return Err(EngineError::Unsupported { message, help: Some("give the temporary one another name".into()) });
+            }
+            let found = match temporary {
+                Some(provider) => Some(provider),
+                None => self.relation(&name).await?,
+            };
+            let Some(provider) = found else {
                 return Err(self.unknown(&statement, reference, &name, sql).await);
             };
             columns.extend(provider.schema().fields().iter().map(|field| field.name().clone()));
@@ -143,6 +161,18 @@ impl<'a> Resolver<'a> {
         let statement = parse(&state, &sql::canonical(sql, columns.iter().map(String::as_str)), sql)?;
         let plan = sql::plan(&state, statement).await.map_err(|error| failure::query(error, sql))?;
         Ok((state, plan))
+    }
+
+    /// What a name without a schema means if it is temporary.
+    async fn temporary(&mut self, reference: &TableReference, name: &RelationName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+        if reference.schema().is_some() || self.open.contains(name) {
+            return Ok(None);
+        }
+        match self.engine.temporary.get(reference.table()) {
+            None => Ok(None),
+            Some(Temporary::Table(rows)) => Ok(Some(rows)),
+            Some(Temporary::View(sql)) => Box::pin(self.view(name, &sql)).await.map(Some),
+        }
     }
 
     /// What a name means; `None` where nothing does.
