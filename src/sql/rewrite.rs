@@ -4,6 +4,7 @@
 mod aliases;
 mod calls;
 mod dates;
+mod distinct;
 mod expand;
 mod formats;
 mod pivot;
@@ -31,7 +32,10 @@ pub(crate) use rules::RULES;
 pub(super) fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>> {
     let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new() };
     let flow = match statement {
-        Statement::Statement(inner) => inner.visit(&mut rewriter),
+        Statement::Statement(inner) => {
+            distinct::regroup(inner);
+            inner.visit(&mut rewriter)
+        }
         Statement::Explain(explain) => return rewrite(&mut explain.statement, sql),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Ok(()),
     };

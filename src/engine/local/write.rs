@@ -24,6 +24,7 @@ use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::Value as Json;
 
+use self::same::same_rows;
 use super::super::{CommitLabel, Dedupe, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
 use super::catalog::Bound;
 use super::schema::{project, table_schema};
@@ -51,6 +52,8 @@ pub(super) struct StagedTable {
     /// Information for the commit: where it came from, and the write's metrics.
     pub(super) metadata: HashMap<String, Json>,
     pub(super) rows: u64,
+    /// The table has these very rows already, so they need not be published.
+    pub(super) same: bool,
     marker: Path,
 }
 
@@ -92,15 +95,20 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     let outcome = async {
         // On a local disk the log can't be read before the table's folder is there.
         store.put(&marker, "".into()).await.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
-        match &base {
-            Some(base) if !overwrites => Box::pin(change::stage(engine, rows, write, base, (&folder, &store))).await,
-            _ => overwrite(engine, rows, write, base.as_ref(), (&folder, &store)).await,
-        }
+        let filled = match &base {
+            Some(base) if !overwrites => Box::pin(change::stage(engine, rows, write, base, (&folder, &store))).await?,
+            _ => overwrite(engine, rows, write, base.as_ref(), (&folder, &store)).await?,
+        };
+        let same = match (&base, &write.input) {
+            (Some(base), TableInput::Seed(_)) => same_rows(engine, [base, &filled.table], &write.relation).await?,
+            (_, TableInput::Seed(_) | TableInput::Query(_) | TableInput::Overlaid { .. }) => false,
+        };
+        Ok((filled, same))
     };
     let outcome = outcome.await;
     engine.stages.end(&store);
     match outcome {
-        Ok(Filled { table, rows, metadata, actions }) => Ok(StagedTable {
+        Ok((Filled { table, rows, metadata, actions }, same)) => Ok(StagedTable {
             relation: write.relation.clone(),
             folder,
             mode: write.mode.clone(),
@@ -110,6 +118,7 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
             actions,
             metadata,
             rows,
+            same,
             marker,
         }),
         Err(error) => {
@@ -388,6 +397,9 @@ impl StagedTable {
 
     /// Removes what only staging needed, once the rows are published.
     pub(super) async fn tidy(&self) {
+        if self.same {
+            let _ = self.store.discard().await;
+        }
         let _ = self.folder.store.delete(&self.marker).await;
     }
 
@@ -400,5 +412,6 @@ impl StagedTable {
     }
 }
 
+mod same;
 #[cfg(test)]
 mod tests;

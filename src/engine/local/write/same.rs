@@ -1,0 +1,41 @@
+//! Whether what replaces a table's rows are the very rows that are there.
+
+use std::sync::Arc;
+
+use deltalake::DeltaTable;
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::compute::concat_batches;
+use deltalake::arrow::datatypes::Schema;
+use deltalake::datafusion::prelude::SessionContext;
+
+use super::super::{EngineError, LocalEngine, failure};
+use crate::manifest::RelationName;
+
+/// Compares two tables of a single file each, row by row in the order of their files; where there are more files they
+/// count as different. For inputs that are small and keep their order, such as seeds.
+///
+/// # Errors
+/// If one can't be read.
+pub(super) async fn same_rows(engine: &LocalEngine, tables: [&DeltaTable; 2], relation: &RelationName) -> Result<bool, EngineError> {
+    let [Some(before), Some(after)] = [only_file(engine, tables[0], relation).await?, only_file(engine, tables[1], relation).await?] else {
+        return Ok(false);
+    };
+    let shape =
+        |rows: &RecordBatch| -> Vec<_> { rows.schema_ref().fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect() };
+    Ok(shape(&before) == shape(&after) && before.columns() == after.columns())
+}
+
+async fn only_file(engine: &LocalEngine, table: &DeltaTable, relation: &RelationName) -> Result<Option<RecordBatch>, EngineError> {
+    let reading = |error| failure::reading(&error, relation);
+    if table.snapshot().map_err(reading)?.log_data().num_files() != 1 {
+        return Ok(None);
+    }
+    let state = engine.session();
+    table.update_datafusion_session(&state).map_err(reading)?;
+    let query = |error| failure::query(error, "");
+    let provider = table.table_provider().await.map_err(query)?;
+    let schema = Arc::new(Schema::clone(&provider.schema()));
+    let batches = SessionContext::new_with_state(state).read_table(provider).map_err(query)?.collect().await.map_err(query)?;
+    let schema = batches.first().map_or(schema, RecordBatch::schema);
+    concat_batches(&schema, &batches).map(Some).map_err(|error| query(error.into()))
+}
