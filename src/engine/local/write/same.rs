@@ -1,11 +1,8 @@
 //! Whether what replaces a table's rows are the very rows that are there.
 
-use std::sync::Arc;
-
 use deltalake::DeltaTable;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::compute::concat_batches;
-use deltalake::arrow::datatypes::Schema;
 use deltalake::datafusion::prelude::SessionContext;
 
 use super::super::{EngineError, LocalEngine, failure};
@@ -34,7 +31,7 @@ async fn only_file(engine: &LocalEngine, table: &DeltaTable, relation: &Relation
     table.update_datafusion_session(&state).map_err(reading)?;
     let query = |error| failure::query(error, "");
     let provider = table.table_provider().await.map_err(query)?;
-    let schema = Arc::new(Schema::clone(&provider.schema()));
+    let schema = provider.schema();
     let batches = SessionContext::new_with_state(state).read_table(provider).map_err(query)?.collect().await.map_err(query)?;
     let schema = batches.first().map_or(schema, RecordBatch::schema);
     concat_batches(&schema, &batches).map(Some).map_err(|error| query(error.into()))
