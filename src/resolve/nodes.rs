@@ -278,12 +278,11 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
 
 fn fqn(draft: &Draft<'_>) -> Vec<String> {
     let whole = draft.decl.filter(|decl| decl.relation.is_some() && decl.origin.path == draft.original_path);
-    let folders: Vec<String> = match whole {
-        Some(decl) => decl.origin.folders.clone(),
-        None => {
-            let folders = draft.path.rsplit_once('/').map_or("", |(folders, _)| folders);
-            folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned).collect()
-        }
+    let folders: Vec<String> = if let Some(decl) = whole {
+        decl.origin.folders.clone()
+    } else {
+        let folders = draft.path.rsplit_once('/').map_or("", |(folders, _)| folders);
+        folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned).collect()
     };
     std::iter::once(draft.package.name.clone()).chain(folders).chain(std::iter::once(draft.name.clone())).collect()
 }
