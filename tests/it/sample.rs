@@ -68,12 +68,12 @@ fn versions(folder: &Path) -> BTreeMap<String, usize> {
 fn changes(folder: &Path, table: &str, version: usize) -> [u64; 3] {
     let commit = folder.join(format!("warehouse/bank/{table}/_delta_log/{version:020}.json"));
     let actions = std::fs::read_to_string(commit).unwrap();
-    let actions = actions.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let metrics = actions.filter_map(|action| action.get("commitInfo").map(|info| info["operationMetrics"].clone())).next().unwrap();
+    let mut actions = actions.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let metrics = actions.find_map(|action| action.get("commitInfo").map(|info| info["operationMetrics"].clone())).unwrap();
     ["numTargetRowsUpdated", "numTargetRowsDeleted", "numTargetRowsCopied"].map(|name| metrics[name].as_u64().unwrap_or(0))
 }
 
-/// What tests/verify/recompute_sample.py computes from the files, for each delivery.
+/// What `tests/verify/recompute_sample.py` computes from the files, for each delivery.
 const FIRST: [&str; 3] = ["current,930,429,111,2777436.51", "deposit,261,215,0,1083583.40", "savings,1189,464,3,4561605.96"];
 const SECOND: [&str; 3] = ["current,933,427,111,2769218.54", "deposit,264,215,0,1089367.17", "savings,1183,460,3,4527767.60"];
 
