@@ -11,7 +11,7 @@ mod nearest;
 mod print;
 mod source;
 
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, SystemClock, moment};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 pub use escape::{visible, visible_line};

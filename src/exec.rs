@@ -4,6 +4,8 @@
 //! nothing (events do).
 
 mod audit;
+mod comment;
+mod freshness;
 mod hooks;
 mod node;
 mod port;
@@ -13,6 +15,7 @@ mod staged;
 mod verdict;
 
 pub use audit::audits;
+pub use freshness::{criteria, freshness};
 pub use hooks::RunHooks;
 pub use port::EnginePort;
 pub use queue::{RunOrder, run_order};

@@ -4,6 +4,7 @@
 
 mod config;
 mod node;
+mod previous;
 mod relation;
 mod result;
 
@@ -14,8 +15,9 @@ pub use config::{
 pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
 };
+pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState};
 pub use relation::RelationName;
-pub use result::{NodeResult, TimeSpan};
+pub use result::{FreshnessOutcome, FreshnessResult, FreshnessStatus, NodeResult, TimeSpan};
 
 /// The version of dbt whose artifacts, log lines and `dbt_version` variable this program speaks.
 pub const DBT_VERSION: &str = "1.11.2";

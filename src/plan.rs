@@ -8,7 +8,7 @@ mod snapshot;
 mod table;
 
 pub use data_test::{TestQuery, test_query, verdict};
-pub use table::seed_input;
+pub use table::{copy_write, seed_input};
 
 use chrono::{DateTime, Utc};
 use deltalake::arrow::datatypes::SchemaRef;

@@ -18,5 +18,5 @@ mod trees;
 mod variables;
 
 pub use layers::Layers;
-pub use project::{Body, Project, ResolveOptions, resolve};
+pub use project::{Body, Project, ResolveOptions, TimeWindow, resolve};
 pub use variables::Variables;

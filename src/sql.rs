@@ -4,6 +4,7 @@
 //! Knows nothing of projects or warehouses: which table a name means is the caller's affair.
 
 mod assignments;
+mod commands;
 mod failure;
 mod functions;
 mod identifiers;
@@ -21,6 +22,9 @@ mod probe;
 mod reference;
 
 pub use assignments::assignments;
+pub use commands::{
+    Alteration, Command, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Word, parse_command,
+};
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use lint::unsafe_construct;

@@ -41,6 +41,12 @@ pub struct CompiledNode {
 }
 
 impl CompiledNode {
+    /// The query without the CTEs of ephemeral parents.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
     /// A failure in the SQL as a diagnostic that points into the user's file; where a macro or an expression wrote the
     /// SQL, the compiled text is shown as well.
     #[must_use]

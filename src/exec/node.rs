@@ -9,10 +9,11 @@ use deltalake::arrow::array::AsArray;
 use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
+use super::comment;
 use super::hooks::{When, run_node_hooks};
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
-use crate::base::{Code, Diagnostic, Event, NodeOutcome};
+use crate::base::{Code, Diagnostic, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode, json_rows,
@@ -110,10 +111,11 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     if let Err(diagnostics) = run_node_hooks(shared, node, When::Before).await {
         return Ended::failed(diagnostics, at);
     }
-    let ended = build_steps(shared, node, compiled, &plan.steps).await;
+    let mut ended = build_steps(shared, node, compiled, &plan.steps).await;
     if ended.outcome != NodeOutcome::Success {
         return ended;
     }
+    ended.diagnostics.extend(comment::undescribed(node, compiled));
     match run_node_hooks(shared, node, When::After).await {
         Ok(()) => ended,
         Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
@@ -176,7 +178,7 @@ async fn carry_out_step(
         PlanStep::Audit(tests) => return audit(shared, node, compiled, tests, *stage, ended).await,
     };
     if !compiled.sql.is_empty() && stage.is_none() {
-        shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
+        comment::sent(shared, &node.id, &compiled.sql).await;
     }
     match shared.engine.execute(&step).await.map_err(|error| in_query(error, &step, compiled))? {
         Outcome::Staged { stage: staged, rows } => {
@@ -274,7 +276,7 @@ async fn audit(
 
 async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Ended {
     let at = shared.events.now();
-    shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
+    comment::sent(shared, &node.id, &compiled.sql).await;
     match ask(shared, node, compiled, overlays).await {
         Ok(verdict) => {
             let (outcome, message) = judge(verdict, &node.config.test);

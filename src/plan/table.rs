@@ -21,6 +21,21 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
     }
 }
 
+/// A node's table as a copy of another's rows, with the settings the node has here.
+#[must_use]
+pub fn copy_write(node: &Node, relation: &RelationName, sql: String, partition_by: Vec<String>, label: CommitLabel) -> TableWrite {
+    TableWrite {
+        relation: relation.clone(),
+        input: TableInput::Query(sql),
+        mode: WriteMode::Overwrite,
+        schema_change: SchemaChange::default(),
+        dedupe: None,
+        columns: contract_columns(node),
+        settings: TableSettings { partition_by, ..settings(node) },
+        label,
+    }
+}
+
 /// The file behind a seed; `None` for every other node.
 #[must_use]
 pub fn seed_input(node: &Node) -> Option<SeedInput> {

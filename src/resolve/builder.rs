@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::host::Facts;
 use super::lookup::Lookup;
-use super::project::{Body, Project, ResolveOptions};
+use super::project::{Body, Project, ResolveOptions, TimeWindow};
 use super::{Layers, Variables, data_test, nodes, source};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroFile, MacroLibrary};
@@ -22,6 +22,7 @@ pub(super) struct Builder {
     pub library: Arc<MacroLibrary>,
     pub layers: Layers,
     pub store_failures: bool,
+    sample: Option<TimeWindow>,
     pub found: Vec<Diagnostic>,
     pub nodes: BTreeMap<NodeId, Node>,
     pub bodies: HashMap<NodeId, Body>,
@@ -62,6 +63,7 @@ impl Builder {
             library: Arc::new(library),
             layers,
             store_failures: options.store_failures,
+            sample: options.sample.clone(),
             found,
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
@@ -122,6 +124,8 @@ impl Builder {
             layers: self.layers,
             warnings: self.found,
             parsed: self.parsed,
+            sample: self.sample,
+            deferred: BTreeMap::new(),
             selected: OnceLock::new(),
             facts: self.facts,
             bodies: self.bodies,
