@@ -9,6 +9,7 @@ mod contract;
 mod ephemeral;
 mod history;
 mod host;
+mod literals;
 mod node;
 mod planner;
 mod script;

@@ -14,11 +14,12 @@ use futures::future::BoxFuture;
 
 pub use rows::json_rows;
 pub use step::{
-    CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange, SeedInput, StageId, Step,
-    TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, WriteMode,
+    BrokenRule, CheckRule, CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange,
+    SeedInput, StageId, Step, StreamRead, TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, Violation, WriteMode,
 };
 
 use crate::base::Diagnostic;
+pub use crate::manifest::StreamKind;
 use crate::manifest::{ExternalConfig, RelationName};
 pub use crate::sql::SqlError;
 
@@ -143,6 +144,9 @@ pub enum EngineError {
     /// A row breaks a constraint of the table.
     #[error("`{relation}` refuses a row: {reason}")]
     Constraint { relation: String, reason: String },
+    /// Rows break a rule of the table.
+    #[error("{0}")]
+    Violated(Box<Violation>),
     #[error("{message}")]
     Unsupported { message: String, help: Option<String> },
     #[error("{context}: {reason}")]

@@ -7,6 +7,7 @@ mod audit;
 mod comment;
 mod freshness;
 mod hooks;
+mod keys;
 mod node;
 mod port;
 mod queue;

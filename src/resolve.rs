@@ -6,7 +6,9 @@
 
 mod builder;
 mod config;
+mod constraints;
 mod data_test;
+mod hooks;
 mod host;
 mod layers;
 mod lookup;
@@ -14,6 +16,7 @@ mod nodes;
 mod project;
 mod relation;
 mod source;
+mod streams;
 mod trees;
 mod variables;
 

@@ -60,7 +60,7 @@ fn try_write(session: &Session, compiled: &CompiledProject, report: Option<&RunR
 
 fn run_results(session: &Session, project: &Project, target: &Path, report: &RunReport) -> Result<(), FileError> {
     for result in report.results.iter().filter(|result| result.outcome != NodeOutcome::Skipped && result.execute.is_some()) {
-        if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), &result.compiled_sql) {
+        if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), result.run_sql.as_ref().or(result.compiled_sql.as_ref())) {
             write_run(target, node, sql)?;
         }
     }

@@ -129,6 +129,7 @@ impl Cloning<'_> {
             execute: Some(span),
             thread: "Thread-1".to_owned(),
             compiled_sql: None,
+            run_sql: None,
             relation: node.relation.clone(),
         }
     }

@@ -177,6 +177,7 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
         execute: None,
         thread: "MainThread".to_owned(),
         compiled_sql: compiled.ready(id).map(|node| node.sql.clone()).filter(|sql| !sql.is_empty()),
+        run_sql: None,
         relation: compiled.project.nodes.get(id).and_then(|node| node.relation.clone()),
     })
 }

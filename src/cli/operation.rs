@@ -70,6 +70,7 @@ fn results(session: &Session, project: &Project, id: NodeId, outcome: NodeOutcom
         execute: Some(span),
         thread: "MainThread".to_owned(),
         compiled_sql: None,
+        run_sql: None,
         relation: None,
     };
     artifacts::manifest(session, project)?;

@@ -204,6 +204,7 @@ async fn run_hooks(
             execute: Some(TimeSpan { start: start.at, end: finished_at }),
             thread: start.thread.clone(),
             compiled_sql: None,
+            run_sql: None,
             relation: None,
         });
         let done = NodeDone { start, outcome, message: String::new(), rows: None, elapsed_seconds, finished_at, compiled_path: None };

@@ -36,6 +36,8 @@ pub struct NodeResult {
     pub execute: Option<TimeSpan>,
     pub thread: String,
     pub compiled_sql: Option<String>,
+    /// What was run, where it is told apart from the compiled SQL.
+    pub run_sql: Option<String>,
     pub relation: Option<RelationName>,
 }
 

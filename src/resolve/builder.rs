@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use super::host::Facts;
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions, TimeWindow};
-use super::{Layers, Variables, data_test, nodes, source};
+use super::{Layers, Variables, constraints, data_test, nodes, source};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject, RawKind};
@@ -87,11 +87,14 @@ impl Builder {
         let lookup = Lookup::new(self.nodes.values(), self.disabled.iter());
         data_test::add_generic_tests(&mut self);
         self.connect(&lookup);
+        constraints::connect(&mut self, &lookup);
         let relations = self.relations();
         self.check_layers();
         self.check_access();
         self.check_snapshots();
         self.check_types();
+        let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
+        self.found.extend(wrong);
         self.finish(lookup, relations)
     }
 

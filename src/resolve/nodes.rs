@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::builder::Builder;
 use super::config::{ConfigValues, typed};
 use super::data_test::Wanted;
+use super::hooks::{Hooked, references};
 use super::host::{Noted, ParseHost};
 use super::project::{Body, Project};
 use super::relation::{Named, node_json, relation_name};
@@ -248,7 +249,11 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     for config in [draft.decl.and_then(|decl| decl.config.as_ref()), extra].into_iter().flatten() {
         values.extend(&renderer.config(config, &mut builder.found));
     }
-    let parsed = parse(builder, &draft, values);
+    let mut parsed = parse(builder, &draft, values);
+    let hooked = Hooked { name: &draft.name, package: &draft.package.name, kind: draft.resource_type, span: draft.span };
+    let (refs, sources) = references(builder, &hooked, &parsed.noted.config);
+    parsed.noted.refs.extend(refs);
+    parsed.noted.sources.extend(sources);
     let config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
     let mut config = config;
     config.test.store_failures |= builder.store_failures && draft.resource_type == ResourceType::Test;
@@ -280,6 +285,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         config,
     };
     node.relation = builder.relation_of(&node);
+    super::constraints::add_parents(builder, &mut node);
     if let Some(decl) = draft.decl {
         builder.tests.push(Wanted::of_node(&node, decl));
     }

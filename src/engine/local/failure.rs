@@ -174,6 +174,7 @@ fn copy(error: &EngineError) -> EngineError {
         EngineError::Conflict { relation } => EngineError::Conflict { relation: relation.clone() },
         EngineError::Damaged { relation, reason } => EngineError::Damaged { relation: relation.clone(), reason: reason.clone() },
         EngineError::Unwritable { relation, reason } => EngineError::Unwritable { relation: relation.clone(), reason: reason.clone() },
+        EngineError::Violated(inner) => EngineError::Violated(inner.clone()),
         EngineError::Constraint { relation, reason } => EngineError::Constraint { relation: relation.clone(), reason: reason.clone() },
         EngineError::Unsupported { message, help } => EngineError::Unsupported { message: message.clone(), help: help.clone() },
         EngineError::Storage { context, reason } => EngineError::Storage { context: context.clone(), reason: reason.clone() },

@@ -1,3 +1,5 @@
+//! Statements are read as what they mean.
+
 use super::{Alteration, Command, Described, MergeAction, Moment, Shown, parse_command};
 
 fn read(sql: &str) -> Command {

@@ -353,7 +353,9 @@ impl Altered<'_> {
                 schema_change: SchemaChange::default(),
                 dedupe: None,
                 columns,
+                checks: None,
                 settings: TableSettings { partition_by, ..settings },
+                streams: Vec::new(),
                 label: label(),
             },
         )
