@@ -10,15 +10,16 @@ use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
 use super::comment;
-use super::hooks::{When, run_node_hooks};
+use super::hooks::{When, hook_values, run_node_hooks};
 use super::keys;
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
 use crate::base::{Diagnostic, NodeOutcome};
-use crate::compile::{Compilation, CompiledNode};
+use crate::compile::{Compilation, CompiledNode, render_materialization};
 use crate::engine::{
-    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, WriteMode,
+    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
+use crate::jinja::MacroCall;
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
 use crate::sql::{sql_error, statement_text};
@@ -104,6 +105,11 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         _ => None,
     };
     let run_started_at = shared.compiled.project.invocation.run_started_at;
+    match shared.compiled.project.builder(node, compiled.history.is_some()) {
+        Ok(Some(call)) => return run_macro(shared, node, compiled, call, at).await,
+        Ok(None) => {}
+        Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
+    }
     let streams = match shared.compiled.project.streams(node) {
         Ok(streams) => streams.into_iter().map(|(source, kind)| StreamRead { source, kind }).collect(),
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
@@ -124,6 +130,19 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     match run_node_hooks(shared, node, When::After).await {
         Ok(()) => ended,
         Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
+    }
+}
+
+/// Builds a node by a macro, which runs its own statements and the node's hooks.
+async fn run_macro(shared: &Shared, node: &Node, compiled: &CompiledNode, call: MacroCall, at: DateTime<Utc>) -> Ended {
+    let hooks = match hook_values(node) {
+        Ok(hooks) => hooks,
+        Err(diagnostics) => return Ended::failed(diagnostics, at),
+    };
+    let project = &shared.compiled.project;
+    match render_materialization(project, call, compiled, hooks, &shared.surroundings).await {
+        Ok(_) => Ended::new(NodeOutcome::Success, "created", at),
+        Err(diagnostics) => Ended::failed(diagnostics, at),
     }
 }
 
@@ -269,6 +288,12 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
     let Some(relation) = node.relation.as_ref() else {
         return one_verdict(shared, &query.verdict, overlays).await;
     };
+    if node.config.test.failures_as_view {
+        let label = CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() };
+        let view = ViewWrite { relation: relation.clone(), sql: query.rows, proved: true, description: None, label };
+        shared.engine.execute(&Step::PutView(view)).await?;
+        return one_verdict(shared, &query.verdict, overlays).await;
+    }
     let write = TableWrite {
         relation: relation.clone(),
         input: TableInput::Overlaid { sql: query.rows, overlays: overlays.to_vec() },

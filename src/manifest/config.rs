@@ -130,6 +130,8 @@ pub struct TestConfig {
     pub limit: Option<u64>,
     pub filter: Option<String>,
     pub store_failures: bool,
+    /// Whether what is stored is a view of the failing rows, and not a table of them.
+    pub failures_as_view: bool,
     /// `None` leaves it to the project's default.
     pub audit: Option<Audit>,
 }
@@ -144,6 +146,7 @@ impl Default for TestConfig {
             limit: None,
             filter: None,
             store_failures: false,
+            failures_as_view: false,
             audit: None,
         }
     }

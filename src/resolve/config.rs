@@ -153,6 +153,18 @@ fn test_config(reader: &mut Reader<'_>) -> TestConfig {
             None
         }
     };
+    // `store_failures_as` wins over `store_failures`.
+    let kept_as = reader.text("store_failures_as");
+    let (store_failures, failures_as_view) = match kept_as.as_deref() {
+        None => (reader.flag("store_failures", false), false),
+        Some("table") => (true, false),
+        Some("view") => (true, true),
+        Some("ephemeral") => (false, false),
+        Some(other) => {
+            reader.wrong("store_failures_as", "`table`, `view` or `ephemeral`", Json::from(other));
+            (false, false)
+        }
+    };
     TestConfig {
         severity,
         error_if: reader.text("error_if").unwrap_or(fallback.error_if),
@@ -160,7 +172,8 @@ fn test_config(reader: &mut Reader<'_>) -> TestConfig {
         fail_calc: reader.text("fail_calc").unwrap_or(fallback.fail_calc),
         limit: reader.count("limit"),
         filter: reader.text("where"),
-        store_failures: reader.flag("store_failures", false),
+        store_failures,
+        failures_as_view,
         audit,
     }
 }
