@@ -112,7 +112,6 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-        rebind_distinct(expr);
         if let Expr::Function(function) = expr {
             match lambdas::rewrite(function, self) {
                 // All hold where none breaks it.
@@ -169,25 +168,4 @@ fn json_operator(expr: &mut Expr) {
     if let Some(call) = expand::expand(reader, &[(**left).clone(), (**right).clone()], span) {
         *expr = call;
     }
-}
-
-/// `a is distinct from b and c`: the parser takes all that follows for the right side, which binds tighter than `and`.
-fn rebind_distinct(expr: &mut Expr) {
-    let (left, right, same) = match &*expr {
-        Expr::IsDistinctFrom(left, right) => (left, right, false),
-        Expr::IsNotDistinctFrom(left, right) => (left, right, true),
-        _ => return,
-    };
-    let joins = |expr: &Expr| matches!(expr, Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. });
-    if !joins(right) {
-        return;
-    }
-    let (left, mut whole) = (left.clone(), (**right).clone());
-    let mut first = &mut whole;
-    while let Expr::BinaryOp { left: inner, op: BinaryOperator::And | BinaryOperator::Or, .. } = first {
-        first = inner;
-    }
-    let compared = Box::new(first.clone());
-    *first = if same { Expr::IsNotDistinctFrom(left, compared) } else { Expr::IsDistinctFrom(left, compared) };
-    *expr = whole;
 }
