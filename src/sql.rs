@@ -8,14 +8,17 @@ mod commands;
 mod failure;
 mod functions;
 mod identifiers;
-mod lint;
+mod lateral;
 mod operators;
 mod overflow;
+mod respell;
 mod rewrite;
 mod session;
 mod statements;
 mod types;
 
+#[cfg(test)]
+mod cost;
 #[cfg(test)]
 mod probe;
 #[cfg(test)]
@@ -27,10 +30,9 @@ pub use commands::{
 };
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
-pub use lint::unsafe_construct;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
-pub use statements::{behind_with, parse_query, rewritten_expression, split_statements, statement_text};
+pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
 pub use types::{comparable, is_bare_decimal, parse_type, type_name};
 
 /// A name in double quotes, ready to stand in SQL.

@@ -89,6 +89,9 @@ fn explained(error: &EngineError) -> String {
 pub(super) fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
     let span = error.range.as_ref().map(|range| Span::new(file, offset + range.start, offset + range.end));
     let mut diagnostic = Diagnostic::error(error.code, error.message.clone()).at_opt(span, "");
+    if let Some((range, what)) = error.related.as_deref() {
+        diagnostic = diagnostic.also(Span::new(file, offset + range.start, offset + range.end), what.as_str());
+    }
     diagnostic.notes.extend(error.notes.iter().cloned());
     diagnostic.help.clone_from(&error.help);
     diagnostic

@@ -13,7 +13,7 @@ use crate::base::{Code, Diagnostic, FileId, Span};
 use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, ResourceType};
 use crate::resolve::Project;
-use crate::sql::{SqlError, type_name, unsafe_construct};
+use crate::sql::{SqlError, type_name};
 
 /// A node as SQL that plans, with what is known of its result.
 #[derive(Debug, Clone)]
@@ -62,6 +62,11 @@ impl CompiledNode {
             }
             Some(None) => diagnostic = self.quote(diagnostic.at(self.span, what), error),
             None => diagnostic = diagnostic.at(self.span, what),
+        }
+        if let Some((range, what)) = error.related.as_deref()
+            && let Some((span, _)) = self.place(range)
+        {
+            diagnostic = diagnostic.also(span, what.as_str());
         }
         diagnostic.notes.extend(error.notes.iter().cloned());
         diagnostic.help.clone_from(&error.help);
@@ -224,9 +229,6 @@ async fn prove(
 ) -> Result<(), Vec<Diagnostic>> {
     let about = format!("this {}", node.resource_type().name());
     let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, &about)];
-    if let Some(error) = unsafe_construct(&compiled.sql) {
-        return Err(failed(compiled, &error));
-    }
     let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
     let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
     let Some(tables) = schemas(project, named, done, surroundings).await else { return Ok(()) };

@@ -17,6 +17,7 @@ mod store;
 mod streams;
 mod sweep;
 mod tap;
+mod temporary;
 mod views;
 mod warehouse;
 mod write;
@@ -38,6 +39,7 @@ use futures::future::BoxFuture;
 
 use self::files::FileSources;
 use self::stage::{Staged, Stages};
+use self::temporary::Temporaries;
 use self::views::Views;
 use self::warehouse::Warehouse;
 use super::{Capabilities, Engine, EngineError, FilesBinding, Outcome, Overlay, RelationKind, RelationState, SeedInput, Step};
@@ -91,6 +93,7 @@ pub struct LocalEngine {
     pub(super) views: Views,
     pub(super) files: Arc<FileSources>,
     pub(super) stages: Stages,
+    pub(super) temporary: Temporaries,
     pub(super) runtime: Arc<RuntimeEnv>,
 }
 
@@ -108,7 +111,7 @@ impl LocalEngine {
         let warehouse = Arc::new(Warehouse::open(&options, &runtime)?);
         let files = FileSources::new(&options.project_dir, options.storage_options.clone(), Arc::clone(&options.sources));
         let views = Views::new(Arc::clone(&warehouse));
-        Ok(Self { options, warehouse, views, files, stages: Stages::default(), runtime })
+        Ok(Self { options, warehouse, views, files, stages: Stages::default(), temporary: Temporaries::default(), runtime })
     }
 
     /// A session of the dialect with an empty catalog, on the engine's memory pool and stores.

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::type_name;
 use crate::base::{Code, SourceFile};
@@ -16,13 +19,15 @@ pub struct SqlError {
     /// Byte range in the SQL as it was given.
     pub range: Option<Range<usize>>,
     pub notes: Vec<String>,
+    /// Another place that has to do with it, and what it is.
+    pub related: Option<Box<(Range<usize>, String)>>,
     pub help: Option<String>,
 }
 
 impl SqlError {
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), range: None, notes: Vec::new(), help: None }
+        Self { code, message: message.into(), range: None, notes: Vec::new(), related: None, help: None }
     }
 
     #[must_use]
@@ -44,6 +49,9 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
     let text = SourceFile::new("", sql.into());
     let spanned = error.iter().find_map(|error| error.diagnostic());
     let raw = bare_message(error);
+    if raw.contains("lan does not support logical expression") {
+        return correlated(sql);
+    }
     let (code, mut message) = classify(spanned.map_or(raw.as_str(), |diagnostic| diagnostic.message.as_str()), &raw);
     let mut found = SqlError::new(code, "");
     if let Some(diagnostic) = spanned {
@@ -65,6 +73,31 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
     found
 }
 
+/// A subquery that uses columns from outside in a way that can't be turned into a join.
+fn correlated(sql: &str) -> SqlError {
+    let error = SqlError::new(Code::NotAvailable, "a subquery can't be carried out where it stands, or with the columns it uses from outside")
+        .help("write it as a join with a grouped query, or number the rows by `row_number() over (partition by .. order by ..)`");
+    match only_subquery(sql) {
+        Some(range) => error.range(range),
+        None => error,
+    }
+}
+
+/// The place of the subquery, if there is one only.
+fn only_subquery(sql: &str) -> Option<Range<usize>> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let text = SourceFile::new("", sql.into());
+    let words: Vec<_> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    let is_select = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::SELECT);
+    let mut found = words.windows(2).filter(|pair| pair[0].token == Token::LParen && is_select(&pair[1])).map(|pair| pair[1]);
+    match (found.next(), found.next()) {
+        (Some(select), None) => {
+            Some(offset(&text, select.span.start.line, select.span.start.column)..offset(&text, select.span.end.line, select.span.end.column))
+        }
+        _ => None,
+    }
+}
+
 fn bare_message(error: &DataFusionError) -> String {
     let first = error.iter().next().unwrap_or(error);
     let root = first.find_root();
@@ -82,6 +115,7 @@ fn bare_message(error: &DataFusionError) -> String {
         "Cast error: ",
         "Compute error: ",
         "External error: ",
+        "This feature is not implemented: ",
     ];
     let mut text = text.as_str();
     while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {

@@ -4,7 +4,11 @@
 //! Functions that are only another spelling are no functions here but rules of [`super::rewrite`].
 
 mod date_math;
+mod date_trunc;
+mod hash;
 mod intervals;
+mod json;
+mod length;
 mod mode;
 mod plain;
 mod regexp;
@@ -14,7 +18,7 @@ pub(super) mod checked;
 
 use std::sync::{Arc, LazyLock};
 
-use datafusion_functions_json::udfs as json;
+use datafusion_functions_json::udfs as json_get;
 use datafusion_spark::function as spark;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
 use deltalake::datafusion::logical_expr::{AggregateUDF, ScalarUDF};
@@ -78,18 +82,22 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
         spark::url::parse_url(),
         spark::url::url_encode(),
         spark::url::url_decode(),
-        json::json_get_str_udf(),
-        json::json_get_int_udf(),
-        json::json_get_float_udf(),
-        json::json_get_bool_udf(),
-        json::json_get_json_udf(),
-        json::json_as_text_udf(),
-        json::json_contains_udf(),
-        json::json_length_udf(),
-        json::json_object_keys_udf(),
+        json_get::json_get_str_udf(),
+        json_get::json_get_int_udf(),
+        json_get::json_get_float_udf(),
+        json_get::json_get_bool_udf(),
+        json_get::json_get_json_udf(),
+        json_get::json_as_text_udf(),
+        json_get::json_contains_udf(),
+        json_get::json_length_udf(),
+        json_get::json_object_keys_udf(),
     ];
     all.extend(date_math::functions());
     all.extend(regexp::functions());
+    all.extend(hash::functions());
+    all.extend(date_trunc::functions());
+    all.extend(length::functions());
+    all.extend(json::functions());
     all
 }
 

@@ -1,6 +1,7 @@
-//! Integer arithmetic is checked: DataFusion's operators wrap, so the analyzer puts checked functions in their place.
+//! Arithmetic of integers and decimals is checked: DataFusion's operators wrap integers, and give decimals more digits
+//! than their type has, so the analyzer puts checked functions in their place.
 
-use deltalake::arrow::datatypes::DataType;
+use deltalake::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
 use deltalake::datafusion::common::{DFSchema, Result};
@@ -41,7 +42,11 @@ fn check_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let is_integer = |expr: &Expr| expr.get_type(schema).is_ok_and(|found: DataType| found.is_integer());
+    let full = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Decimal128(DECIMAL128_MAX_PRECISION, _)));
     match expr {
+        Expr::BinaryExpr(binary) if binary.op.is_numerical_operators() && full(&Expr::BinaryExpr(binary.clone())) => {
+            Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(checked::decimal(), vec![Expr::BinaryExpr(binary)])))
+        }
         Expr::BinaryExpr(binary) if is_integer(&binary.left) && is_integer(&binary.right) => match checked::binary(binary.op) {
             Some(function) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*binary.left, *binary.right]))),
             None => Transformed::no(Expr::BinaryExpr(binary)),

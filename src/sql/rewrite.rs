@@ -6,14 +6,21 @@ mod calls;
 mod dates;
 mod expand;
 mod formats;
+mod generators;
+mod lambdas;
+mod patterns;
 mod pivot;
 mod rules;
+mod sample;
 mod select;
+mod wildcards;
 
 use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
-use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SelectItem, TableFactor, VisitMut, VisitorMut};
+use deltalake::datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Ident, Query, Select, SelectItem, TableFactor, UnaryOperator, VisitMut, VisitorMut,
+};
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 pub use aliases::plan;
@@ -57,6 +64,14 @@ impl Rewriter {
         })
     }
 
+    /// Refuses what means something else in other engines.
+    #[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
+    fn refuse_unsafe(&self, message: &str, span: Span, help: &str) -> Box<SqlError> {
+        let mut error = self.refuse(message, span, help);
+        error.code = Code::SqlUnsafe;
+        error
+    }
+
     fn range(&self, span: Span) -> Option<Range<usize>> {
         let offset = |line: u64, column: u64| {
             (line > 0).then(|| self.text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize)
@@ -69,6 +84,8 @@ impl VisitorMut for Rewriter {
     type Break = Box<SqlError>;
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        flow(select::refused(select, self))?;
+        flow(generators::rewrite(select, self))?;
         self.names.push(select.projection.iter().map(name_as_written).collect());
         select.projection.iter_mut().for_each(select::exists_in_list);
         ControlFlow::Continue(())
@@ -86,13 +103,28 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        flow(sample::rewrite(factor, self))?;
         flow(pivot::rewrite(factor, self))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        rebind_distinct(expr);
+        if let Expr::Function(function) = expr {
+            match lambdas::rewrite(function, self) {
+                // All hold where none breaks it.
+                Ok(true) => *expr = Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr.clone()))) },
+                Ok(false) => {}
+                Err(error) => return ControlFlow::Break(error),
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         match expr {
             Expr::Function(_) => return flow(calls::rewrite(expr, self)),
-            Expr::RLike { .. } | Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } => operator(expr),
+            Expr::RLike { .. } | Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => return flow(patterns::rewrite(expr, self)),
+            Expr::Subquery(query) => select::first_row(query),
             Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. } => json_operator(expr),
             _ => {}
         }
@@ -125,40 +157,6 @@ fn keep_name(item: &mut SelectItem, name: Option<String>) {
     }
 }
 
-/// `rlike` as a match, `like any (..)` as a chain of `or`.
-fn operator(expr: &mut Expr) {
-    let replacement = match &*expr {
-        Expr::RLike { negated, expr, pattern, .. } => {
-            let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
-            Some(Expr::BinaryOp { left: expr.clone(), op, right: pattern.clone() })
-        }
-        Expr::Like { negated, any: true, expr: subject, pattern, escape_char } => {
-            any_of(pattern, |pattern| Expr::Like { negated: *negated, any: false, expr: subject.clone(), pattern, escape_char: escape_char.clone() })
-        }
-        Expr::ILike { negated, any: true, expr: subject, pattern, escape_char } => {
-            any_of(pattern, |pattern| Expr::ILike { negated: *negated, any: false, expr: subject.clone(), pattern, escape_char: escape_char.clone() })
-        }
-        _ => None,
-    };
-    if let Some(replacement) = replacement {
-        *expr = replacement;
-    }
-}
-
-fn any_of(pattern: &Expr, each: impl Fn(Box<Expr>) -> Expr) -> Option<Expr> {
-    let patterns = match pattern {
-        Expr::Tuple(patterns) => patterns.clone(),
-        Expr::Nested(pattern) => vec![(**pattern).clone()],
-        _ => return None,
-    };
-    let chain = patterns.into_iter().map(|pattern| each(Box::new(pattern))).reduce(|left, right| Expr::BinaryOp {
-        left: Box::new(left),
-        op: BinaryOperator::Or,
-        right: Box::new(right),
-    })?;
-    Some(Expr::Nested(Box::new(chain)))
-}
-
 /// `json -> key` is JSON as text, `json ->> key` the value as text.
 fn json_operator(expr: &mut Expr) {
     let Expr::BinaryOp { left, op, right } = &*expr else { return };
@@ -167,4 +165,25 @@ fn json_operator(expr: &mut Expr) {
     if let Some(call) = expand::expand(reader, &[(**left).clone(), (**right).clone()], span) {
         *expr = call;
     }
+}
+
+/// `a is distinct from b and c`: the parser takes all that follows for the right side, which binds tighter than `and`.
+fn rebind_distinct(expr: &mut Expr) {
+    let (left, right, same) = match &*expr {
+        Expr::IsDistinctFrom(left, right) => (left, right, false),
+        Expr::IsNotDistinctFrom(left, right) => (left, right, true),
+        _ => return,
+    };
+    let joins = |expr: &Expr| matches!(expr, Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. });
+    if !joins(right) {
+        return;
+    }
+    let (left, mut whole) = (left.clone(), (**right).clone());
+    let mut first = &mut whole;
+    while let Expr::BinaryOp { left: inner, op: BinaryOperator::And | BinaryOperator::Or, .. } = first {
+        first = inner;
+    }
+    let compared = Box::new(first.clone());
+    *first = if same { Expr::IsNotDistinctFrom(left, compared) } else { Expr::IsDistinctFrom(left, compared) };
+    *expr = whole;
 }

@@ -8,6 +8,7 @@ use deltalake::datafusion::execution::session_state::{SessionState, SessionState
 use deltalake::datafusion::prelude::SessionConfig;
 
 use super::functions;
+use super::lateral::LateralUnnest;
 use super::operators::{Operators, TypeNames};
 use super::overflow::CheckedIntegers;
 
@@ -45,6 +46,7 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_runtime_env(Arc::clone(&options.runtime))
         .with_default_features()
         .with_type_planner(Arc::new(TypeNames))
+        .with_analyzer_rule(Arc::new(LateralUnnest))
         .with_analyzer_rule(Arc::new(CheckedIntegers));
     functions::register(&mut builder);
     builder.expr_planners().get_or_insert_default().push(Arc::new(Operators));

@@ -10,6 +10,7 @@ use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::respell::respelt;
 use super::rewrite::rewrite;
 use super::{SqlError, sql_error};
 use crate::base::{Code, SourceFile};
@@ -47,8 +48,9 @@ pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<Sql
     match ranges.as_slice() {
         [range] => {
             let body = sql.get(..range.end).unwrap_or(sql);
+            let body = respelt(body);
             let mut statement =
-                state.sql_to_statement(body, &state.config_options().sql_parser.dialect).map_err(|error| Box::new(sql_error(&error, sql)))?;
+                state.sql_to_statement(&body, &state.config_options().sql_parser.dialect).map_err(|error| Box::new(sql_error(&error, sql)))?;
             rewrite(&mut statement, sql)?;
             Ok(statement)
         }
@@ -58,6 +60,43 @@ pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<Sql
                 .range(second.clone())
                 .help("keep one select, and move the rest elsewhere"),
         )),
+    }
+}
+
+/// The byte range of the query in `insert into .. select`, `create table .. as select` or `create view .. as select`;
+/// `None` where it stands in parentheses, or there is none.
+#[must_use]
+pub fn embedded_query(sql: &str) -> Option<Range<usize>> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let text = SourceFile::new("", sql.into());
+    let offset = |line: u64, column: u64| Some(text.offset(u32::try_from(line).ok()?, u32::try_from(column).ok()?) as usize);
+    let mut depth = 0_usize;
+    let mut words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF | Token::SemiColon));
+    let start = words.find(|token| {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::Word(word) if depth == 0 && word.quote_style.is_none() => {
+                return matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES);
+            }
+            _ => {}
+        }
+        false
+    })?;
+    let end = words.next_back().unwrap_or(start).span.end;
+    Some(offset(start.span.start.line, start.span.start.column)?..offset(end.line, end.column)?)
+}
+
+/// Where a name stands in a statement, if it stands there once.
+#[must_use]
+pub fn place_of(sql: &str, name: &str) -> Option<Range<usize>> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let text = SourceFile::new("", sql.into());
+    let offset = |line: u64, column: u64| Some(text.offset(u32::try_from(line).ok()?, u32::try_from(column).ok()?) as usize);
+    let mut found = tokens.iter().filter(|token| matches!(&token.token, Token::Word(word) if word.value.to_lowercase() == name.to_lowercase()));
+    match (found.next(), found.next()) {
+        (Some(token), None) => Some(offset(token.span.start.line, token.span.start.column)?..offset(token.span.end.line, token.span.end.column)?),
+        _ => None,
     }
 }
 
@@ -112,6 +151,14 @@ pub fn behind_with(sql: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::split_statements;
+
+    #[test]
+    fn the_query_of_a_statement_is_found() {
+        let found = |sql: &'static str| super::embedded_query(sql).map(|range| &sql[range]);
+        assert_eq!(found("insert into t (a, b) select 1, (2) ;"), Some("select 1, (2)"));
+        assert_eq!(found("create table t as with x as (select 1) select * from x"), Some("with x as (select 1) select * from x"));
+        assert_eq!(found("create table t (a int)"), None);
+    }
 
     #[test]
     fn splits_outside_of_texts_and_comments() {

@@ -24,6 +24,7 @@ use deltalake::datafusion::sql::sqlparser::ast;
 use self::names::QueryCatalog;
 use super::super::{EngineError, InputVersion, Overlay, RelationKind, RelationState};
 use super::streams::Part;
+use super::temporary::Temporary;
 use super::{LocalEngine, failure, streams};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
@@ -128,9 +129,19 @@ impl<'a> Resolver<'a> {
         let references = state.resolve_table_references(&statement).map_err(|error| failure::query(error, sql))?;
         let mut catalog = QueryCatalog::default();
         let mut columns = BTreeSet::new();
+        let mut kinds = BTreeMap::new();
         for reference in references.iter().filter(|reference| !sql::is_table_function(&state, reference)) {
             let name = scope.name(reference);
-            let Some(provider) = self.relation(&name).await? else {
+            let temporary = self.temporary(reference, &name).await?;
+            if kinds.insert(name.clone(), temporary.is_some()).is_some_and(|before| before != temporary.is_some()) {
+                let message = format!("`{}` is both temporary and a relation of the warehouse in one query", name.identifier);
+                return Err(EngineError::Unsupported { message, help: Some("give the temporary one another name".into()) });
+            }
+            let found = match temporary {
+                Some(provider) => Some(provider),
+                None => self.relation(&name).await?,
+            };
+            let Some(provider) = found else {
                 return Err(self.unknown(&statement, reference, &name, sql).await);
             };
             columns.extend(provider.schema().fields().iter().map(|field| field.name().clone()));
@@ -143,6 +154,18 @@ impl<'a> Resolver<'a> {
         let statement = parse(&state, &sql::canonical(sql, columns.iter().map(String::as_str)), sql)?;
         let plan = sql::plan(&state, statement).await.map_err(|error| failure::query(error, sql))?;
         Ok((state, plan))
+    }
+
+    /// What a name without a schema means if it is temporary.
+    async fn temporary(&mut self, reference: &TableReference, name: &RelationName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+        if reference.schema().is_some() || self.open.contains(name) {
+            return Ok(None);
+        }
+        match self.engine.temporary.get(reference.table()) {
+            None => Ok(None),
+            Some(Temporary::Table(rows)) => Ok(Some(rows)),
+            Some(Temporary::View(sql)) => Box::pin(self.view(name, &sql)).await.map(Some),
+        }
     }
 
     /// What a name means; `None` where nothing does.

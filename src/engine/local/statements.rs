@@ -11,6 +11,7 @@ mod maintain;
 mod merge;
 mod rows;
 mod tables;
+mod temporary;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -24,6 +25,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 
+use self::composed::Composed;
 use super::super::{Engine as _, EngineError, Outcome, RelationKind, Step, ViewWrite};
 use super::LocalEngine;
 use super::catalog::{self, Scope};
@@ -40,9 +42,22 @@ const ATTEMPTS: usize = 10;
 /// # Errors
 /// If the statement does not parse or is not known, and as its parts fail.
 pub(super) async fn run(engine: &LocalEngine, text: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
-    if let Some(error) = sql::unsafe_construct(text) {
-        return Err(EngineError::Sql(Box::new(error)));
+    carried_out(engine, text).await.map_err(|error| placed(error, text))
+}
+
+/// The error, where a name of it stands in the statement, if it has no place.
+fn placed(error: EngineError, text: &str) -> EngineError {
+    match error {
+        EngineError::Sql(mut inner) if inner.range.is_none() => {
+            let names: Vec<&str> = inner.message.split('`').skip(1).step_by(2).filter_map(|name| name.rsplit('.').next()).collect();
+            inner.range = names.iter().rev().find_map(|name| sql::place_of(text, name));
+            EngineError::Sql(inner)
+        }
+        other => other,
     }
+}
+
+async fn carried_out(engine: &LocalEngine, text: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
     if let Some(command) = sql::parse_command(text).map_err(EngineError::Sql)? {
         return again(|| carry_out(engine, &command, text).boxed()).await;
     }
@@ -91,6 +106,9 @@ async fn change(engine: &LocalEngine, statement: &ast::Statement, text: &str) ->
         ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => create_schema(engine, schema_name, *if_not_exists).await,
         ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => {
             for name in names {
+                if matches!(object_type, ObjectType::Table | ObjectType::View) && temporary::dropped(engine, name) {
+                    continue;
+                }
                 match object_type {
                     ObjectType::Schema => drop_schema(engine, name, *if_exists, *cascade).await?,
                     ObjectType::Table => drop_relation(engine, name, *if_exists, RelationKind::Table).await?,
@@ -100,8 +118,10 @@ async fn change(engine: &LocalEngine, statement: &ast::Statement, text: &str) ->
             }
             Ok(())
         }
+        ast::Statement::CreateTable(create) if create.temporary => temporary::create_table(engine, create, text).await,
+        ast::Statement::CreateView(create) if create.temporary => temporary::create_view(engine, create, text).await,
         ast::Statement::CreateTable(create) => tables::create(engine, create, text).await,
-        ast::Statement::CreateView(create) if !create.materialized && !create.temporary => create_view(engine, create).await,
+        ast::Statement::CreateView(create) if !create.materialized => create_view(engine, create, text).await,
         ast::Statement::Insert(insert) => tables::insert(engine, insert, text).await,
         ast::Statement::Update(update) => rows::update(engine, update, text).await,
         ast::Statement::Delete(delete) => rows::delete(engine, delete, text).await,
@@ -115,12 +135,27 @@ fn unknown(text: &str) -> EngineError {
     let words = text.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '_').to_lowercase());
     let mut words = words.filter(|word| !word.is_empty());
     let first = words.next().unwrap_or_default();
-    let two = ["alter", "create", "drop", "show", "comment", "set", "merge"].contains(&first.as_str());
+    let two = ["alter", "create", "drop", "show", "comment", "set"].contains(&first.as_str());
     let name = match words.next().filter(|_| two) {
         Some(second) => format!("{first} {second}"),
-        None => first,
+        None => first.clone(),
     };
-    EngineError::Unsupported { message: format!("`{name}` is not available yet"), help: None }
+    let start = text.to_lowercase().find(&first).unwrap_or(0);
+    let error = SqlError::new(Code::NotAvailable, format!("`{name}` is not available yet")).range(start..start + first.len());
+    EngineError::Sql(Box::new(error.help("docs/sql.md lists the statements that there are")))
+}
+
+/// Plans the query in a statement, for errors with their place in it, and gives its text and its number of columns.
+async fn proved(engine: &LocalEngine, query: &ast::Query, text: &str) -> Result<(String, usize), EngineError> {
+    let Some(range) = sql::embedded_query(text) else {
+        let query = query.to_string();
+        let bound = catalog::bind_session(engine, &query, &[]).await.map_err(without_place)?;
+        return Ok((query, bound.plan.schema().fields().len()));
+    };
+    let mut whole = Composed::new(text);
+    whole.piece(&range);
+    let bound = catalog::bind_session(engine, whole.text(), &[]).await.map_err(|error| whole.locate(error))?;
+    Ok((whole.text().to_owned(), bound.plan.schema().fields().len()))
 }
 
 /// What a name of a statement means in the target.
@@ -226,7 +261,7 @@ async fn drop_relation(engine: &LocalEngine, name: &ObjectName, if_exists: bool,
     }
 }
 
-async fn create_view(engine: &LocalEngine, create: &ast::CreateView) -> Result<(), EngineError> {
+async fn create_view(engine: &LocalEngine, create: &ast::CreateView, text: &str) -> Result<(), EngineError> {
     let relation = relation_name(engine, &create.name)?;
     match kind_of(engine, &relation).await? {
         Some(_) if create.if_not_exists => return Ok(()),
@@ -234,6 +269,7 @@ async fn create_view(engine: &LocalEngine, create: &ast::CreateView) -> Result<(
         None => {}
         Some(_) => return Err(invalid(format!("`{}` exists already", relation.short()))),
     }
+    proved(engine, &create.query, text).await?;
     let query = qualified(engine, &create.query)?;
     let sql = if create.columns.is_empty() {
         query

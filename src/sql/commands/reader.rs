@@ -124,13 +124,23 @@ impl Reader {
         }
     }
 
+    /// Reads one token by the SQL parser, if it is of the kind that it takes.
+    fn one<T>(
+        &mut self,
+        what: &str,
+        fits: impl Fn(&Token) -> bool,
+        read: impl FnOnce(&mut Parser<'static>) -> Result<T, ParserError>,
+    ) -> Read<(T, Piece)> {
+        if fits(&self.parser.peek_token_ref().token) { self.piece(what, read) } else { Err(self.expected(what)) }
+    }
+
     pub(super) fn name(&mut self) -> Read<Named> {
-        let (name, range) = self.piece("a table's name", |parser| parser.parse_object_name(true))?;
+        let (name, range) = self.one("a table's name", |token| matches!(token, Token::Word(_)), |parser| parser.parse_object_name(true))?;
         Ok(Named { name, range })
     }
 
     pub(super) fn identifier(&mut self, what: &str) -> Read<Word> {
-        let (found, range) = self.piece(what, Parser::parse_identifier)?;
+        let (found, range) = self.one(what, |token| matches!(token, Token::Word(_)), Parser::parse_identifier)?;
         Ok(Word { value: found.value, range })
     }
 
@@ -143,11 +153,11 @@ impl Reader {
     }
 
     pub(super) fn string(&mut self, what: &str) -> Read<String> {
-        Ok(self.piece(what, Parser::parse_literal_string)?.0)
+        Ok(self.one(what, |token| matches!(token, Token::SingleQuotedString(_)), Parser::parse_literal_string)?.0)
     }
 
     pub(super) fn number(&mut self, what: &str) -> Read<u64> {
-        Ok(self.piece(what, Parser::parse_literal_uint)?.0)
+        Ok(self.one(what, |token| matches!(token, Token::Number(..)), Parser::parse_literal_uint)?.0)
     }
 
     pub(super) fn data_type(&mut self) -> Read<TypeName> {

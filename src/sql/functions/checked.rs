@@ -1,15 +1,16 @@
 //! Integer arithmetic that is an error where the result has no room, in place of operators that wrap.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use deltalake::arrow::array::{Array, ArrayRef, Datum};
+use deltalake::arrow::array::{Array, ArrayRef, AsArray as _, Datum};
 use deltalake::arrow::compute::kernels::numeric;
-use deltalake::arrow::datatypes::DataType;
+use deltalake::arrow::datatypes::{DataType, Decimal128Type};
 use deltalake::arrow::error::ArrowError;
-use deltalake::datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_err};
+use deltalake::datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err, internal_err};
 use deltalake::datafusion::logical_expr::{ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use deltalake::datafusion::physical_expr_common::datum::apply;
 
+use super::plain::Plain;
 use crate::sql::type_name;
 
 /// The operation of a checked function.
@@ -35,6 +36,28 @@ pub(in crate::sql) fn binary(operator: Operator) -> Option<Arc<ScalarUDF>> {
         Operator::Multiply => function(Operation::Multiply, 2),
         _ => return None,
     })
+}
+
+/// The function around arithmetic of decimals that have all the digits there are: a number with more of them is an error.
+pub(in crate::sql) fn decimal() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+        Plain {
+            name: "checked_decimal",
+            signature: Signature::any(1, Volatility::Immutable),
+            returns: |arguments| Ok(arguments[0].clone()),
+            run: |columns| {
+                if let (Some(values), DataType::Decimal128(precision, scale)) =
+                    (columns[0].as_primitive_opt::<Decimal128Type>(), columns[0].data_type())
+                    && values.validate_decimal_precision(*precision).is_err()
+                {
+                    return exec_err!("decimal overflow: a result is out of range for DECIMAL({precision},{scale})");
+                }
+                Ok(Arc::clone(&columns[0]))
+            },
+        }
+        .into_udf()
+    });
+    Arc::clone(&FUNCTION)
 }
 
 /// The function for a minus sign before an integer.

@@ -1,17 +1,18 @@
-//! `sum` whose integers don't wrap: a total that no bigint holds is an error. Other types go to DataFusion's own.
+//! `sum` whose integers and decimals don't wrap: a total that its type does not hold is an error. Other types go to
+//! DataFusion's own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, UInt64Array};
 use deltalake::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type, UInt64Type};
-use deltalake::datafusion::common::{Result, ScalarValue, exec_datafusion_err};
+use deltalake::datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
 use deltalake::datafusion::functions_aggregate::sum::Sum;
 use deltalake::datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use deltalake::datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use deltalake::datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature};
 
-/// Totals are kept in 128 bits, which no number of rows can overflow; the bound is looked at when a total is final.
+/// Totals are kept in 128 bits, which no number of integers can overflow; the bound is looked at when a total is final.
 const STATE: DataType = DataType::Decimal128(38, 0);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -25,11 +26,19 @@ impl CheckedSum {
     }
 }
 
-/// Whether a sum is of integers, and then whether of unsigned ones.
-fn unsigned(result: &DataType) -> Option<bool> {
+/// What a checked sum is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Signed,
+    Unsigned,
+    Decimal { precision: u8, scale: i8 },
+}
+
+fn kind_of(result: &DataType) -> Option<Kind> {
     match result {
-        DataType::Int64 => Some(false),
-        DataType::UInt64 => Some(true),
+        DataType::Int64 => Some(Kind::Signed),
+        DataType::UInt64 => Some(Kind::Unsigned),
+        DataType::Decimal128(precision, scale) => Some(Kind::Decimal { precision: *precision, scale: *scale }),
         _ => None,
     }
 }
@@ -48,19 +57,19 @@ impl AggregateUDFImpl for CheckedSum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match unsigned(args.return_type()) {
-            Some(unsigned) if args.is_distinct => Ok(Box::new(Distinct { unsigned, counts: HashMap::new() })),
-            Some(unsigned) => Ok(Box::new(Total { unsigned, so_far: 0, rows: 0 })),
+        match kind_of(args.return_type()) {
+            Some(kind) if args.is_distinct => Ok(Box::new(Distinct { kind, counts: HashMap::new() })),
+            Some(kind) => Ok(Box::new(Total { kind, so_far: 0, rows: 0 })),
             None => self.inner.accumulator(args),
         }
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if unsigned(args.return_type()).is_some() { self.accumulator(args) } else { self.inner.create_sliding_accumulator(args) }
+        if kind_of(args.return_type()).is_some() { self.accumulator(args) } else { self.inner.create_sliding_accumulator(args) }
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        match unsigned(args.return_type()) {
+        match kind_of(args.return_type()) {
             Some(_) if args.is_distinct => {
                 let item = Field::new_list_field(STATE, true);
                 Ok(vec![Field::new_list(format_state_name(args.name, "sum distinct"), item, true).into()])
@@ -75,8 +84,8 @@ impl AggregateUDFImpl for CheckedSum {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        match unsigned(args.return_type()) {
-            Some(unsigned) => Ok(Box::new(Groups { unsigned, totals: Vec::new(), seen: Vec::new() })),
+        match kind_of(args.return_type()) {
+            Some(kind) => Ok(Box::new(Groups { kind, totals: Vec::new(), seen: Vec::new() })),
             None => self.inner.create_groups_accumulator(args),
         }
     }
@@ -94,18 +103,35 @@ impl AggregateUDFImpl for CheckedSum {
     }
 }
 
-fn out_of_range(total: i128, unsigned: bool) -> deltalake::datafusion::common::DataFusionError {
-    let name = if unsigned { "UBIGINT" } else { "BIGINT" };
-    exec_datafusion_err!("integer overflow: the sum `{total}` is out of range for {name}")
+fn out_of_range(total: i128, kind: Kind) -> DataFusionError {
+    match kind {
+        Kind::Signed => exec_datafusion_err!("integer overflow: the sum `{total}` is out of range for BIGINT"),
+        Kind::Unsigned => exec_datafusion_err!("integer overflow: the sum `{total}` is out of range for UBIGINT"),
+        Kind::Decimal { precision, scale } => exec_datafusion_err!("decimal overflow: a sum is out of range for DECIMAL({precision},{scale})"),
+    }
 }
 
-fn scalar(total: Option<i128>, unsigned: bool) -> Result<ScalarValue> {
-    let Some(total) = total else { return Ok(if unsigned { ScalarValue::UInt64(None) } else { ScalarValue::Int64(None) }) };
-    if unsigned {
-        u64::try_from(total).map(|total| ScalarValue::UInt64(Some(total))).map_err(|_| out_of_range(total, unsigned))
-    } else {
-        i64::try_from(total).map(|total| ScalarValue::Int64(Some(total))).map_err(|_| out_of_range(total, unsigned))
-    }
+fn scalar(total: Option<i128>, kind: Kind) -> Result<ScalarValue> {
+    let wrong = |total| move |_| out_of_range(total, kind);
+    Ok(match kind {
+        Kind::Signed => ScalarValue::Int64(total.map(|total| i64::try_from(total).map_err(wrong(total))).transpose()?),
+        Kind::Unsigned => ScalarValue::UInt64(total.map(|total| u64::try_from(total).map_err(wrong(total))).transpose()?),
+        Kind::Decimal { precision, scale } => ScalarValue::Decimal128(
+            total.map(|total| fitting(total, precision).ok_or_else(|| out_of_range(total, kind))).transpose()?,
+            precision,
+            scale,
+        ),
+    })
+}
+
+/// A number that has no more digits than its type.
+fn fitting(total: i128, precision: u8) -> Option<i128> {
+    (total.unsigned_abs() < 10_u128.pow(u32::from(precision))).then_some(total)
+}
+
+/// The sum of two totals; only decimals of many digits can leave 128 bits.
+fn added(left: i128, right: i128, kind: Kind) -> Result<i128> {
+    left.checked_add(right).ok_or_else(|| out_of_range(left, kind))
 }
 
 /// The values of a column of integers, or of the state of another accumulator.
@@ -120,7 +146,7 @@ fn values(column: &ArrayRef) -> Box<dyn Iterator<Item = Option<i128>> + '_> {
 /// A sum without groups; can be taken back row by row for a window that slides.
 #[derive(Debug)]
 struct Total {
-    unsigned: bool,
+    kind: Kind,
     so_far: i128,
     /// How many values are in it; a sum of none is NULL.
     rows: u64,
@@ -129,7 +155,7 @@ struct Total {
 impl Accumulator for Total {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         for value in values(&columns[0]).flatten() {
-            self.so_far += value;
+            self.so_far = added(self.so_far, value, self.kind)?;
             self.rows += 1;
         }
         Ok(())
@@ -137,7 +163,7 @@ impl Accumulator for Total {
 
     fn retract_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         for value in values(&columns[0]).flatten() {
-            self.so_far -= value;
+            self.so_far = added(self.so_far, -value, self.kind)?;
             self.rows -= 1;
         }
         Ok(())
@@ -148,7 +174,7 @@ impl Accumulator for Total {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        scalar((self.rows > 0).then_some(self.so_far), self.unsigned)
+        scalar((self.rows > 0).then_some(self.so_far), self.kind)
     }
 
     fn size(&self) -> usize {
@@ -167,7 +193,7 @@ impl Accumulator for Total {
 /// `sum(distinct x)`: how often each value is there, so that it can be taken back too.
 #[derive(Debug)]
 struct Distinct {
-    unsigned: bool,
+    kind: Kind,
     counts: HashMap<i128, u64>,
 }
 
@@ -196,7 +222,8 @@ impl Accumulator for Distinct {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        scalar((!self.counts.is_empty()).then(|| self.counts.keys().sum()), self.unsigned)
+        let total = self.counts.keys().try_fold(0, |total, value| added(total, *value, self.kind))?;
+        scalar((!self.counts.is_empty()).then_some(total), self.kind)
     }
 
     fn size(&self) -> usize {
@@ -219,15 +246,16 @@ impl Accumulator for Distinct {
 /// Sums of many groups at once.
 #[derive(Debug)]
 struct Groups {
-    unsigned: bool,
+    kind: Kind,
     totals: Vec<i128>,
     seen: Vec<bool>,
 }
 
 impl Groups {
-    fn add(&mut self, group: usize, value: i128) {
-        self.totals[group] += value;
+    fn add(&mut self, group: usize, value: i128) -> Result<()> {
+        self.totals[group] = added(self.totals[group], value, self.kind)?;
         self.seen[group] = true;
+        Ok(())
     }
 
     fn take(&mut self, emit_to: EmitTo) -> impl Iterator<Item = Option<i128>> {
@@ -242,28 +270,36 @@ impl GroupsAccumulator for Groups {
         self.seen.resize(count, false);
         if let (DataType::Int64, None, 0) = (columns[0].data_type(), filter, columns[0].null_count()) {
             for (group, value) in groups.iter().zip(columns[0].as_primitive::<Int64Type>().values()) {
-                self.add(*group, i128::from(*value));
+                self.add(*group, i128::from(*value))?;
             }
             return Ok(());
         }
         for (row, (group, value)) in groups.iter().zip(values(&columns[0])).enumerate() {
             let kept = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
             if let (true, Some(value)) = (kept, value) {
-                self.add(*group, value);
+                self.add(*group, value)?;
             }
         }
         Ok(())
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let unsigned = self.unsigned;
-        if unsigned {
-            let totals =
-                self.take(emit_to).map(|total| total.map(|total| u64::try_from(total).map_err(|_| out_of_range(total, unsigned))).transpose());
-            return Ok(Arc::new(totals.collect::<Result<UInt64Array>>()?));
-        }
-        let totals = self.take(emit_to).map(|total| total.map(|total| i64::try_from(total).map_err(|_| out_of_range(total, unsigned))).transpose());
-        Ok(Arc::new(totals.collect::<Result<Int64Array>>()?))
+        let kind = self.kind;
+        let wrong = |total| move |_| out_of_range(total, kind);
+        let totals = self.take(emit_to);
+        Ok(match kind {
+            Kind::Signed => Arc::new(
+                totals.map(|total| total.map(|total| i64::try_from(total).map_err(wrong(total))).transpose()).collect::<Result<Int64Array>>()?,
+            ),
+            Kind::Unsigned => Arc::new(
+                totals.map(|total| total.map(|total| u64::try_from(total).map_err(wrong(total))).transpose()).collect::<Result<UInt64Array>>()?,
+            ),
+            Kind::Decimal { precision, scale } => {
+                let checked = |total: i128| fitting(total, precision).ok_or_else(|| out_of_range(total, kind));
+                let sums = totals.map(|total| total.map(checked).transpose()).collect::<Result<Decimal128Array>>()?;
+                Arc::new(sums.with_data_type(DataType::Decimal128(precision, scale)))
+            }
+        })
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {

@@ -13,6 +13,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, VisitMut, VisitorMut, visit_expressions_mut};
 
 use super::expand::is_volatile;
+use super::wildcards;
 
 /// More reuses than this in one statement are taken for a mistake.
 const MOST: usize = 200;
@@ -23,6 +24,7 @@ const MOST: usize = 200;
 /// What the planner says; about a name that is no alias either, what it said of the statement as it was given.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     let mut statement = statement;
+    wildcards::expand(state, &mut statement).await?;
     let mut last = None;
     for _ in 0..MOST {
         let error = match state.statement_to_plan(statement.clone()).await {

@@ -48,6 +48,12 @@ fn minus(body: &mut SetExpr) {
     }
 }
 
+/// Sets how many rows a query yields.
+pub(super) fn limit_to(query: &mut Query, rows: Expr) {
+    query.limit_clause = None;
+    limit(query, rows);
+}
+
 fn limit(query: &mut Query, rows: Expr) {
     match &mut query.limit_clause {
         Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(rows),
@@ -133,4 +139,81 @@ fn has_call(item: &SelectItem) -> bool {
         _ => std::ops::ControlFlow::Continue(()),
     })
     .is_break()
+}
+
+/// Joins and lists that would fail late, or mean something else.
+pub(super) fn refused(select: &Select, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    for join in select.from.iter().flat_map(|table| &table.joins) {
+        if matches!(join.join_operator, ast::JoinOperator::AsOf { .. }) {
+            let help = "join by a range, and keep the newest row by `qualify row_number() over (partition by .. order by .. desc) = 1`";
+            return Err(rewriter.refuse("ASOF JOIN is not available", join.relation.span(), help));
+        }
+    }
+    for item in &select.projection {
+        if let SelectItem::UnnamedExpr(Expr::Array(array)) = item
+            && let [Expr::Identifier(name)] = array.elem.as_slice()
+        {
+            let help = format!("write \"{0}\" for the column, or `[{0}] as ..` for a list", name.value);
+            return Err(rewriter.refuse_unsafe(
+                &format!("`[{}]` is a list here, and a column's name in other engines", name.value),
+                name.span,
+                &help,
+            ));
+        }
+    }
+    twice(select, rewriter)
+}
+
+/// Refuses two columns of one name, with both places.
+fn twice(select: &Select, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    let mut known: std::collections::BTreeMap<&str, Span> = std::collections::BTreeMap::new();
+    for item in &select.projection {
+        let SelectItem::ExprWithAlias { alias, .. } = item else { continue };
+        if let Some(first) = known.insert(&alias.value, alias.span)
+            && let (Some(first), Some(_)) = (rewriter.range(first), rewriter.range(alias.span))
+        {
+            let mut error = rewriter.refuse(&format!("two columns are called `{}`", alias.value), alias.span, "give one of them another name");
+            error.related = Some(Box::new((first, "the other one".into())));
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// `(select y from u where u.k = t.k order by d limit 1)` as an aggregate, which can be worked out for all rows at once.
+pub(super) fn first_row(query: &mut Query) {
+    let one = matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit: Some(Expr::Value(value)), offset: None, limit_by })
+        if limit_by.is_empty() && matches!(&value.value, Value::Number(text, _) if text == "1"));
+    if !one || query.fetch.is_some() || query.with.is_some() {
+        return;
+    }
+    let keys = match &query.order_by {
+        None => Vec::new(),
+        Some(ast::OrderBy { kind: OrderByKind::Expressions(keys), .. }) => keys.clone(),
+        Some(_) => return,
+    };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    let [item] = select.projection.as_mut_slice() else { return };
+    let by_place = keys.iter().any(|key| matches!(key.expr, Expr::Value(_)));
+    if grouped
+        || select.having.is_some()
+        || select.qualify.is_some()
+        || select.distinct.is_some()
+        || select.selection.is_none()
+        || by_place
+        || has_call(item)
+    {
+        return;
+    }
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
+    let Some(Expr::Function(mut first)) = expand("first_value($1)", std::slice::from_ref(expr), expr.span()) else { return };
+    if let ast::FunctionArguments::List(list) = &mut first.args
+        && !keys.is_empty()
+    {
+        list.clauses.push(ast::FunctionArgumentClause::OrderBy(keys));
+    }
+    *expr = Expr::Function(first);
+    query.limit_clause = None;
+    query.order_by = None;
 }

@@ -6,9 +6,9 @@ use deltalake::datafusion::sql::sqlparser::ast::{self, ColumnOption, TableConstr
 use super::super::super::{
     CommitLabel, Engine as _, EngineError, Outcome, RelationKind, SchemaChange, Step, TableColumn, TableInput, TableSettings, TableWrite, WriteMode,
 };
+use super::super::LocalEngine;
 use super::super::failure::without_place;
-use super::super::{LocalEngine, catalog};
-use super::{existing, invalid, kind_of, relation_name, unknown};
+use super::{existing, invalid, kind_of, proved, relation_name, unknown};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
 use crate::sql::{SqlError, parse_type, quote_ident, type_name};
@@ -20,7 +20,7 @@ pub(super) fn label() -> CommitLabel {
 
 /// `create table`, with columns or from a query.
 pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text: &str) -> Result<(), EngineError> {
-    if create.temporary || create.external || create.like.is_some() || create.clone.is_some() {
+    if create.external || create.like.is_some() || create.clone.is_some() {
         return Err(unknown(text));
     }
     let relation = relation_name(engine, &create.name)?;
@@ -32,7 +32,7 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
     }
     let columns = declared(create)?;
     let sql = match &create.query {
-        Some(query) => query.to_string(),
+        Some(query) => proved(engine, query, text).await?.0,
         None if columns.is_empty() => return Err(invalid(format!("the table `{}` has no columns", relation.short()))),
         None => empty_rows(&columns),
     };
@@ -105,8 +105,7 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
     let schema = table_schema(engine, &relation).await?;
     let named: Vec<String> = insert.columns.iter().map(|column| column.to_string().trim_matches('"').to_owned()).collect();
     let targets = targets(&schema, &named, &relation)?;
-    let source = source.to_string();
-    let width = catalog::bind_session(engine, &source, &[]).await.map_err(without_place)?.plan.schema().fields().len();
+    let (source, width) = proved(engine, source, text).await?;
     let expected = targets.len();
     if named.is_empty() && width > expected || !named.is_empty() && width != expected {
         return Err(invalid(format!("`{}`: expected {expected} values, found {width}", relation.short())));

@@ -1,0 +1,72 @@
+//! `create temporary view` and `create temporary table .. as`.
+
+use std::sync::Arc;
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::datafusion::datasource::MemTable;
+use deltalake::datafusion::sql::sqlparser::ast::{self, ObjectName};
+use futures::TryStreamExt as _;
+
+use super::super::super::EngineError;
+use super::super::failure::{self, without_place};
+use super::super::temporary::Temporary;
+use super::super::{LocalEngine, catalog};
+use super::{invalid, proved};
+use crate::sql::quote_ident;
+
+/// The one part of a temporary name.
+fn bare(name: &ObjectName) -> Result<&str, EngineError> {
+    match name.0.as_slice() {
+        [part] => part.as_ident().map(|ident| ident.value.as_str()).ok_or_else(|| invalid(format!("`{name}` is not a name"))),
+        _ => Err(invalid(format!("`{name}` is temporary, and so has no schema"))),
+    }
+}
+
+fn free(engine: &LocalEngine, name: &str, or_replace: bool) -> Result<(), EngineError> {
+    match engine.temporary.get(name) {
+        Some(_) if !or_replace => Err(invalid(format!("`{name}` exists already"))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+pub(super) async fn create_view(engine: &LocalEngine, create: &ast::CreateView, text: &str) -> Result<(), EngineError> {
+    let name = bare(&create.name)?;
+    if create.if_not_exists && engine.temporary.get(name).is_some() {
+        return Ok(());
+    }
+    free(engine, name, create.or_replace)?;
+    let (query, _) = proved(engine, &create.query, text).await?;
+    let query = if create.columns.is_empty() {
+        query
+    } else {
+        let columns: Vec<_> = create.columns.iter().map(|column| column.name.to_string()).collect();
+        format!("select * from ({query}) as {} ({})", quote_ident(name), columns.join(", "))
+    };
+    catalog::bind_session(engine, &query, &[]).await.map_err(without_place)?;
+    engine.temporary.put(name, Temporary::View(query));
+    Ok(())
+}
+
+pub(super) async fn create_table(engine: &LocalEngine, create: &ast::CreateTable, text: &str) -> Result<(), EngineError> {
+    let name = bare(&create.name)?;
+    if create.if_not_exists && engine.temporary.get(name).is_some() {
+        return Ok(());
+    }
+    free(engine, name, create.or_replace)?;
+    let Some(query) = &create.query else {
+        let help = Some("write it as `create temporary table .. as select ..`".into());
+        return Err(EngineError::Unsupported { message: "a temporary table needs a query: rows can't be put into it later".into(), help });
+    };
+    let (query, _) = proved(engine, query, text).await?;
+    let rows = catalog::query(engine, &query, &[]).await.map_err(without_place)?;
+    let schema = rows.schema();
+    let batches: Vec<RecordBatch> = rows.try_collect().await.map_err(|error| without_place(failure::query(error, &query)))?;
+    let table = MemTable::try_new(schema, vec![batches]).map_err(|error| failure::query(error, &query))?;
+    engine.temporary.put(name, Temporary::Table(Arc::new(table)));
+    Ok(())
+}
+
+/// Drops a temporary name if there is one.
+pub(super) fn dropped(engine: &LocalEngine, name: &ObjectName) -> bool {
+    matches!(name.0.as_slice(), [part] if part.as_ident().is_some_and(|ident| engine.temporary.remove(&ident.value)))
+}

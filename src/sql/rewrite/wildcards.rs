@@ -1,0 +1,192 @@
+//! `* rename (a as b)` and `* ilike 'a%'`: the columns that the star stands for are looked up by planning what it stands
+//! before, and written out.
+
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::common::Result;
+use deltalake::datafusion::execution::session_state::SessionState;
+use deltalake::datafusion::sql::parser::Statement;
+use deltalake::datafusion::sql::sqlparser::ast::{
+    self, ExceptSelectItem, Expr, GroupByExpr, Ident, IdentWithAlias, Query, RenameSelectItem, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+    WildcardAdditionalOptions, With,
+};
+
+/// Writes out the stars that DataFusion can't.
+///
+/// # Errors
+/// If what a star stands before does not plan.
+pub(super) async fn expand(state: &SessionState, statement: &mut Statement) -> Result<()> {
+    let Statement::Statement(inner) = statement else { return Ok(()) };
+    loop {
+        let mut finder = Finder { scopes: Vec::new(), found: None, columns: None };
+        let _ = inner.visit(&mut finder);
+        let Some(probe) = finder.found else { return Ok(()) };
+        let plan = state.statement_to_plan(Statement::Statement(Box::new(ast::Statement::Query(Box::new(probe))))).await?;
+        let columns = plan.schema().iter().map(|(table, field)| (table.map(|table| table.table().to_owned()), field.name().clone())).collect();
+        let mut writer = Finder { scopes: Vec::new(), found: None, columns: Some(columns) };
+        let _ = inner.visit(&mut writer);
+    }
+}
+
+type Columns = Vec<(Option<String>, String)>;
+
+/// Finds the first star to write out, and writes it out once its columns are known.
+struct Finder {
+    scopes: Vec<Option<With>>,
+    found: Option<Query>,
+    columns: Option<Columns>,
+}
+
+impl VisitorMut for Finder {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.scopes.push(query.with.clone());
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let Some(at) = select.projection.iter().position(is_special) else { return ControlFlow::Continue(()) };
+        match self.columns.take() {
+            None => self.found = Some(self.probe(select, at)),
+            Some(columns) => {
+                let item = select.projection.remove(at);
+                let written = written_out(item, columns);
+                drop(select.projection.splice(at..at, written));
+            }
+        }
+        ControlFlow::Break(())
+    }
+}
+
+impl Finder {
+    /// A query of the star alone, over the same tables.
+    fn probe(&self, select: &Select, at: usize) -> Query {
+        let mut bare = select.clone();
+        bare.projection = match select.projection.get(at) {
+            Some(SelectItem::QualifiedWildcard(kind, _)) => vec![SelectItem::QualifiedWildcard(kind.clone(), WildcardAdditionalOptions::default())],
+            _ => vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
+        };
+        (bare.selection, bare.having, bare.qualify, bare.distinct) = (None, None, None, None);
+        bare.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+        let mut with: Option<With> = None;
+        for scope in self.scopes.iter().flatten() {
+            // What comes behind the star's own CTE is not known to it.
+            let before = scope.cte_tables.iter().take_while(|cte| !holds_special(&cte.query)).cloned();
+            let all = with.get_or_insert_with(|| With { cte_tables: Vec::new(), ..scope.clone() });
+            for cte in before {
+                all.cte_tables.retain(|known| known.alias.name.value != cte.alias.name.value);
+                all.cte_tables.push(cte);
+            }
+        }
+        Query {
+            with: with.filter(|with| !with.cte_tables.is_empty()),
+            body: Box::new(SetExpr::Select(Box::new(bare))),
+            order_by: None,
+            limit_clause: None,
+            fetch: None,
+            locks: Vec::new(),
+            for_clause: None,
+            settings: None,
+            format_clause: None,
+            pipe_operators: Vec::new(),
+        }
+    }
+}
+
+fn options(item: &SelectItem) -> Option<&WildcardAdditionalOptions> {
+    match item {
+        SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => Some(options),
+        _ => None,
+    }
+}
+
+fn is_special(item: &SelectItem) -> bool {
+    options(item).is_some_and(|options| options.opt_rename.is_some() || options.opt_ilike.is_some())
+}
+
+fn holds_special(query: &Query) -> bool {
+    struct Special;
+    impl VisitorMut for Special {
+        type Break = ();
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+            if select.projection.iter().any(is_special) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    query.clone().visit(&mut Special).is_break()
+}
+
+fn written_out(item: SelectItem, columns: Columns) -> Vec<SelectItem> {
+    let (SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options)) = item else { return vec![item] };
+    let same = |left: &str, right: &str| left.to_lowercase() == right.to_lowercase();
+    let left_out: Vec<Ident> = match (&options.opt_exclude, &options.opt_except) {
+        (Some(ast::ExcludeSelectItem::Single(name)), _) => name.0.last().and_then(|part| part.as_ident()).cloned().into_iter().collect(),
+        (Some(ast::ExcludeSelectItem::Multiple(names)), _) => {
+            names.iter().filter_map(|name| name.0.last().and_then(|part| part.as_ident()).cloned()).collect()
+        }
+        (None, Some(ExceptSelectItem { first_element, additional_elements })) => {
+            std::iter::once(first_element).chain(additional_elements).cloned().collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let renamed: &[IdentWithAlias] = match &options.opt_rename {
+        Some(RenameSelectItem::Single(one)) => std::slice::from_ref(one),
+        Some(RenameSelectItem::Multiple(several)) => several,
+        None => &[],
+    };
+    let shown = |name: &str| options.opt_ilike.as_ref().is_none_or(|ilike| matches_like(&ilike.pattern.to_lowercase(), &name.to_lowercase()));
+    let kept = columns.into_iter().filter(|(_, name)| shown(name) && !left_out.iter().any(|known| same(&known.value, name)));
+    kept.map(|(table, name)| {
+        let replaced = options.opt_replace.iter().flat_map(|replace| &replace.items).find(|item| same(&item.column_name.value, &name));
+        let quoted = |name: &str| Ident::with_quote('"', name);
+        let column = match table {
+            Some(table) => Expr::CompoundIdentifier(vec![quoted(&table), quoted(&name)]),
+            None => Expr::Identifier(quoted(&name)),
+        };
+        let alias = renamed.iter().find(|one| same(&one.ident.value, &name)).map(|one| one.alias.clone());
+        match (replaced, alias) {
+            (Some(item), alias) => SelectItem::ExprWithAlias { expr: item.expr.clone(), alias: alias.unwrap_or_else(|| quoted(&name)) },
+            (None, Some(alias)) => SelectItem::ExprWithAlias { expr: column, alias },
+            (None, None) => SelectItem::UnnamedExpr(column),
+        }
+    })
+    .collect()
+}
+
+/// LIKE over a name: `%` stands for any letters, `_` for one.
+fn matches_like(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let mut reached = vec![false; name.len() + 1];
+    reached[0] = true;
+    for letter in pattern {
+        let mut next = vec![false; name.len() + 1];
+        for at in 0..=name.len() {
+            next[at] = match letter {
+                '%' => reached[at] || at > 0 && next[at - 1],
+                '_' => at > 0 && reached[at - 1],
+                other => at > 0 && reached[at - 1] && name[at - 1] == other,
+            };
+        }
+        reached = next;
+    }
+    reached[name.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches_like;
+
+    #[test]
+    fn names_match_patterns() {
+        for (pattern, name, wanted) in
+            [("a%", "abc", true), ("%c", "abc", true), ("a_c", "abc", true), ("a_", "abc", false), ("%", "", true), ("b%", "abc", false)]
+        {
+            assert_eq!(matches_like(pattern, name), wanted, "{pattern} {name}");
+        }
+    }
+}
