@@ -3,9 +3,11 @@
 mod args;
 mod artifacts;
 mod build;
+mod check;
 mod clean;
 mod clone;
 mod console;
+mod contract;
 mod debug;
 mod dependencies;
 mod docs;
@@ -14,15 +16,18 @@ mod flags;
 mod freshness;
 mod init;
 mod inspect;
+mod lineage;
 mod logfile;
 mod narrate;
 mod operation;
 mod output;
 mod record;
 mod retry;
+mod revision;
 mod sample;
 mod selecting;
 mod session;
+mod sources;
 mod sql;
 mod state;
 mod warnings;
@@ -175,10 +180,14 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,
         Command::Show(options) => inspect::show(&options, &global, invocation, streams).await,
         Command::RunOperation(options) => operation::run_operation(&options, &global, invocation, streams).await,
+        Command::Check(options) => check::check(&options, &global, invocation, streams).await,
+        Command::Contract { command: args::ContractCommand::Infer { model } } => contract::infer(&model, &global, invocation, streams).await,
+        Command::Lineage(options) => lineage::lineage(&options, &global, invocation, streams).await,
+        Command::Sources { command: args::SourcesCommand::Lock } => sources::lock(&global, invocation, streams).await,
         Command::Seed(_) => build::build(build::Kind::Seed, &global, invocation, streams).await,
         Command::Snapshot => build::build(build::Kind::Snapshot, &global, invocation, streams).await,
         Command::Run => build::build(build::Kind::Run, &global, invocation, streams).await,
-        Command::Test => build::build(build::Kind::Test, &global, invocation, streams).await,
+        Command::Test(options) => build::build(build::Kind::Test { skip_proved: options.skip_proved }, &global, invocation, streams).await,
         Command::Build => build::build(build::Kind::Build, &global, invocation, streams).await,
     }
 }

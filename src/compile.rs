@@ -6,12 +6,15 @@
 //! built.
 
 mod contract;
+mod doubts;
 mod ephemeral;
+mod facts;
 mod history;
 mod host;
 mod literals;
 mod node;
 mod planner;
+mod proved;
 mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +24,10 @@ use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
 pub use ephemeral::cte_name;
+pub use facts::{ColumnFacts, ColumnInput, FlowKind, NodeFacts, NullMaker, Nulls, UniqueKey};
 pub use node::{CompiledNode, compile_node};
 pub use planner::Planner;
+pub use proved::proved_test;
 pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};
 
 use crate::base::Diagnostic;

@@ -43,6 +43,8 @@ pub struct RelationState {
     /// The defining query of a view.
     pub sql: Option<String>,
     pub partition_by: Vec<String>,
+    /// Conditions that the table holds its rows to, by name.
+    pub constraints: std::collections::BTreeMap<String, String>,
 }
 
 /// Tells the engine of a relation that is not in the warehouse: files that a source names.

@@ -7,6 +7,7 @@
 
 pub mod artifacts;
 pub mod base;
+pub mod check;
 pub mod cli;
 pub mod compile;
 pub mod deps;

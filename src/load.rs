@@ -16,6 +16,7 @@ mod project;
 mod properties;
 mod reader;
 mod scalar;
+mod severity;
 mod sources;
 mod target;
 mod text;
@@ -38,6 +39,7 @@ pub use layers::{LayerDecl, LayersDecl, MayRead, NamePattern, NamingDecl, Patter
 pub use packages::ParsedPackage;
 pub use project::{ConfigTrees, DispatchDecl, ProjectDialect, ProjectFile, ProjectPaths};
 pub use reader::MapReader;
+pub use severity::{SeverityLevel, SeverityRule};
 pub use target::{Secret, Target, TargetOrigin, load_target};
 pub use yaml::{Yaml, YamlValue, parse_yaml, yaml_json};
 

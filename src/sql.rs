@@ -4,6 +4,7 @@
 //! Knows nothing of projects or warehouses: which table a name means is the caller's affair.
 
 mod assignments;
+mod blame;
 mod commands;
 mod failure;
 mod functions;
@@ -14,6 +15,7 @@ mod overflow;
 mod respell;
 mod rewrite;
 mod session;
+mod stars;
 mod statements;
 mod types;
 
@@ -25,6 +27,7 @@ mod probe;
 mod reference;
 
 pub use assignments::assignments;
+pub use blame::blame;
 pub use commands::{
     Alteration, Command, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Word, parse_command,
 };
@@ -32,6 +35,7 @@ pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
+pub use stars::open_stars;
 pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
 pub use types::{comparable, is_bare_decimal, parse_type, type_name};
 

@@ -35,6 +35,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         group: None,
         full_refresh: None,
         contract_enforced: false,
+        contract_subset: false,
         partition_by: Vec::new(),
         table_properties: IndexMap::new(),
         change_feed: true,

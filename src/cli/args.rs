@@ -1,5 +1,6 @@
 //! The arguments, as clap reads them. Every global flag may stand before or behind the command.
 
+mod check;
 mod options;
 mod switches;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use check::{CheckOptions, ContractCommand, FailOn, LineageOptions, LineageOutput, ReportFormat, SourcesCommand, TestOptions};
 pub(crate) use options::{
     AddedFrom, CleanOptions, CompileOptions, CompileOutput, DebugOptions, DepsArguments, DocsCommand, FreshnessOptions, GenerateOptions, InitOptions,
     ListOptions, ListOutput, OperationOptions, RowsOutput, SeedOptions, ShowOptions, SourceCommand, SqlOptions,
@@ -38,6 +40,20 @@ pub(crate) enum Command {
     Parse,
     /// Render and plan the selected nodes without running them, and write their SQL
     Compile(CompileOptions),
+    /// Prove the selected nodes without reading data: refs, columns, types, contracts, rules
+    Check(CheckOptions),
+    /// Contracts of models
+    Contract {
+        #[command(subcommand)]
+        command: ContractCommand,
+    },
+    /// Show where a column comes from, or what comes from it
+    Lineage(LineageOptions),
+    /// Note what sources look like, for checking without them
+    Sources {
+        #[command(subcommand)]
+        command: SourcesCommand,
+    },
     /// List the selected nodes
     #[command(alias = "list")]
     Ls(ListOptions),
@@ -46,7 +62,7 @@ pub(crate) enum Command {
     /// Build the selected models
     Run,
     /// Run the selected data tests
-    Test,
+    Test(TestOptions),
     /// Take the snapshots: note which rows changed
     Snapshot,
     /// Seeds, models, snapshots and tests together, in the order of the graph

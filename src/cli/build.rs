@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::args::{Global, Switch};
+use super::check::proved_among;
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, cancel_on_interrupt};
 use super::{Exit, Invocation, Streams, artifacts, state};
@@ -22,7 +23,10 @@ pub(super) enum Kind {
     Seed,
     Snapshot,
     Run,
-    Test,
+    Test {
+        /// Leaves out tests that can't fail.
+        skip_proved: bool,
+    },
     Build,
 }
 
@@ -32,7 +36,7 @@ impl Kind {
             Self::Seed => "seed",
             Self::Snapshot => "snapshot",
             Self::Run => "run",
-            Self::Test => "test",
+            Self::Test { .. } => "test",
             Self::Build => "build",
         }
     }
@@ -42,7 +46,7 @@ impl Kind {
             Self::Seed => node.resource_type() == ResourceType::Seed,
             Self::Snapshot => node.resource_type() == ResourceType::Snapshot,
             Self::Run => node.resource_type() == ResourceType::Model,
-            Self::Test => node.resource_type() == ResourceType::Test,
+            Self::Test { .. } => node.resource_type() == ResourceType::Test,
             Self::Build => matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test),
         }
     }
@@ -68,10 +72,16 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
         named.retain(|id| among.contains(id));
     }
     let takes = |id: &&NodeId| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node) && !is_blank(node));
-    let selected: BTreeSet<NodeId> = named.iter().filter(takes).cloned().collect();
+    let mut selected: BTreeSet<NodeId> = named.iter().filter(takes).cloned().collect();
     for node in named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| kind.takes(node) && is_blank(node)) {
         let text = format!("Nothing is in the file of `{}`, so it is not run", node.name);
         session.events.send(&Event::Message { text, info: true, node: Some(node.id.to_string()) });
+    }
+    if (kind == Kind::Test { skip_proved: true }) {
+        let proved = proved_among(session, &ready, &selected).await?;
+        let text = format!("{} of {} tests are proved and left out", proved.len(), selected.len());
+        session.events.send(&Event::Message { text, info: true, node: None });
+        selected.retain(|id| !proved.contains_key(id.as_str()));
     }
     // Set once, here; a command selects once.
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
@@ -80,7 +90,7 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
     }
     let audits = match kind {
         Kind::Run | Kind::Snapshot | Kind::Build => audits(&ready.project, &ready.dag, &selected, &named),
-        Kind::Seed | Kind::Test => BTreeMap::new(),
+        Kind::Seed | Kind::Test { .. } => BTreeMap::new(),
     };
     let engine = session.project_engine(&ready.project).await?;
     let compiled_too: BTreeSet<NodeId> = selected.iter().chain(audits.values().flatten()).cloned().collect();

@@ -109,7 +109,7 @@ impl Session {
         }
     }
 
-    /// Where the command runs.
+    /// Where the command runs; relative folders of the command line start here.
     pub(super) fn working_dir(&self) -> &Path {
         &self.options.working_dir
     }
@@ -146,6 +146,29 @@ impl Session {
         let parsed = self.parsed()?;
         let project = resolve(Arc::new(parsed), &self.resolve).map_err(|found| self.report(&found))?;
         self.ready(project)
+    }
+
+    /// The same, for a command that reports on its own; warnings stay in the project.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the project.
+    pub(super) fn try_project(&self) -> Result<Ready, Vec<Diagnostic>> {
+        self.load_with(&self.options, &self.sources)
+    }
+
+    /// The project in another folder, as this one is loaded: same target, vars and profile.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn try_project_in(&self, folder: &Path) -> Result<Ready, Vec<Diagnostic>> {
+        self.load_with(&LoadOptions { project_dir: folder.to_owned(), ..self.options.clone() }, &Sources::new())
+    }
+
+    fn load_with(&self, options: &LoadOptions, sources: &Arc<Sources>) -> Result<Ready, Vec<Diagnostic>> {
+        let parsed = load(options, sources)?;
+        let project = resolve(Arc::new(parsed), &self.resolve)?;
+        let dag = Dag::build(&project)?;
+        Ok(Ready { project: Arc::new(project), dag })
     }
 
     /// The same with one more analysis, made of a text of the command line.
@@ -204,7 +227,11 @@ impl Session {
 
     /// The engine of a target.
     pub(super) fn engine(&self, target: &Target) -> Result<Arc<dyn Engine>, Stop> {
-        match self.open_engine(target) {
+        self.engine_in(target, &self.project_dir)
+    }
+
+    fn engine_in(&self, target: &Target, folder: &Path) -> Result<Arc<dyn Engine>, Stop> {
+        match self.open_engine_in(target, folder) {
             Ok(engine) => Ok(engine),
             Err(EngineError::Diagnosed(diagnostic)) => Err(self.report(&[*diagnostic])),
             Err(error) => Err(self.fail(&error.to_string())),
@@ -213,13 +240,17 @@ impl Session {
 
     /// As [`Session::engine`], nothing being said.
     pub(super) fn open_engine(&self, target: &Target) -> Result<Arc<dyn Engine>, EngineError> {
+        self.open_engine_in(target, &self.project_dir)
+    }
+
+    fn open_engine_in(&self, target: &Target, project_dir: &Path) -> Result<Arc<dyn Engine>, EngineError> {
         let options = EngineOptions {
             warehouse: target.warehouse.clone(),
             databases: target.databases.iter().map(|(name, uri)| (name.clone(), uri.clone())).collect(),
             database: target.database.clone(),
             schema: target.schema.clone(),
             storage_options: target.storage_options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-            project_dir: self.project_dir.clone(),
+            project_dir: project_dir.to_owned(),
             threads: target.threads,
             memory_limit: target.memory_limit,
             sources: Arc::clone(&self.sources),
@@ -229,8 +260,20 @@ impl Session {
 
     /// The engine of a project, which knows the files behind its sources and its external models.
     pub(super) async fn project_engine(&self, project: &Project) -> Result<Arc<dyn Engine>, Stop> {
-        let engine = self.engine(&project.target)?;
-        for binding in project.nodes.values().filter_map(files_binding) {
+        self.engine_at(project, &project.target, &self.project_dir, |_| true).await
+    }
+
+    /// The same with another target than the project's, the project's files in `folder`, and only the files that `bound`
+    /// says are wanted.
+    pub(super) async fn engine_at(
+        &self,
+        project: &Project,
+        target: &Target,
+        folder: &Path,
+        bound: fn(&Node) -> bool,
+    ) -> Result<Arc<dyn Engine>, Stop> {
+        let engine = self.engine_in(target, folder)?;
+        for binding in project.nodes.values().filter(|node| bound(node)).filter_map(files_binding) {
             if let Err(error) = engine.bind(binding).await {
                 return Err(self.fail(&error.to_string()));
             }

@@ -1,17 +1,18 @@
 //! Compiling one node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::arrow::datatypes::SchemaRef;
 
 use super::ephemeral::{Insertion, insertion};
+use super::facts::{NodeFacts, leaf_facts};
 use super::host::NodeHost;
-use super::planner::{NamedTable, Planner, Yield};
+use super::planner::{KnownTable, NamedTable, Planned, Planner};
 use super::{Compilation, Surroundings, contract};
-use crate::base::{Code, Diagnostic, FileId, Span};
+use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
-use crate::manifest::{Materialization, Node, NodeId, NodeKind, ResourceType};
+use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{SqlError, type_name};
 
@@ -29,6 +30,10 @@ pub struct CompiledNode {
     pub schema: Option<SchemaRef>,
     /// The node's own table, if this build adds to it; `None` for a first build and a full refresh.
     pub history: Option<SchemaRef>,
+    /// What the plan of the query proves beside the schema; where that is known.
+    pub facts: Option<Arc<NodeFacts>>,
+    /// What is worth a word and stops nothing.
+    pub warnings: Vec<Diagnostic>,
     /// Macros that were reached, as unique ids.
     pub macros: Vec<String>,
     /// The query without the CTEs of ephemeral parents.
@@ -142,6 +147,8 @@ fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
         query_schema: schema.clone(),
         schema,
         history: None,
+        facts: None,
+        warnings: Vec::new(),
         macros: Vec::new(),
         body: String::new(),
         ctes: Vec::new(),
@@ -208,6 +215,8 @@ fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[Nod
         query_schema: None,
         schema: None,
         history: None,
+        facts: None,
+        warnings: Vec::new(),
         macros: rendered.macros.iter().map(|id| id.as_str().to_owned()).collect(),
         body,
         ctes,
@@ -231,41 +240,69 @@ async fn prove(
     let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, &about)];
     let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
     let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
-    let Some(tables) = schemas(project, named, done, surroundings).await else { return Ok(()) };
-    let Yield { schema, needs } = planner.yields(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?;
+    if let Some(stranger) = named.iter().find(|table| project.node_of_relation(&table.name).is_none()) {
+        compiled.warnings.push(unknown_relation(node, compiled, &stranger.name));
+    }
+    let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
+    let sources: BTreeSet<RelationName> =
+        tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
+    let Planned { schema, facts, doubts, needs } = planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?;
     let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
     if diagnostics.is_empty() {
         diagnostics.extend(contract::wrong_checks(node, &schema, planner));
     }
+    diagnostics.extend(super::doubts::doubts(node, compiled, &facts, &doubts));
+    diagnostics.extend(super::doubts::stars(node, compiled, planner, &statement, &sources));
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
     diagnostics
         .extend(project.layers.check_columns(node, schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))))));
     compiled.schema = Some(super::history::relation_schema(node, &schema, compiled.history.as_ref()));
     compiled.query_schema = Some(schema);
-    if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics) } else { Ok(()) }
+    compiled.facts = Some(Arc::new(facts));
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(diagnostics);
+    }
+    compiled.warnings.extend(diagnostics);
+    Ok(())
 }
 
-/// The schemas of the tables a query names; `None` if one of them is not known before a run.
-async fn schemas(
-    project: &Arc<Project>,
+/// A table that no node stands for: whether it is there shows in a run.
+fn unknown_relation(node: &Node, compiled: &CompiledNode, name: &RelationName) -> Diagnostic {
+    let mut error =
+        SqlError::new(Code::NotProved, format!("`{}` reads `{}`, which is no node of the project, so it is not proved", node.name, name.identifier))
+            .help("read it through `ref` or `source`");
+    let mut places = compiled.sql.match_indices(name.identifier.as_str());
+    if let (Some((at, word)), None) = (places.next(), places.next()) {
+        error.range = Some(at..at + word.len());
+    }
+    let mut diagnostic = compiled.diagnose(&error, &format!("this {}", node.resource_type().name()));
+    diagnostic.severity = Severity::Warning;
+    diagnostic
+}
+
+/// The tables a query names, with what is known of them; `None` if one of them is not known before a run.
+async fn schemas<'p>(
+    project: &'p Arc<Project>,
+    planner: &Planner,
     named: Vec<NamedTable>,
     done: &BTreeMap<NodeId, Compilation>,
     surroundings: &Arc<dyn Surroundings>,
-) -> Option<Vec<(NamedTable, SchemaRef)>> {
+) -> Option<Vec<KnownTable<'p>>> {
     let mut tables = Vec::with_capacity(named.len());
-    for table in named {
-        let node = project.node_of_relation(&table.name)?;
-        let schema = match done.get(&node.id) {
-            Some(Compilation::Ready(parent)) => parent.schema.clone()?,
+    for named in named {
+        let node = project.node_of_relation(&named.name)?;
+        let (schema, query) = match done.get(&node.id) {
+            Some(Compilation::Ready(parent)) => (parent.schema.clone()?, parent.facts.as_deref()),
             Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => return None,
             // A seed that this command does not load is what was loaded before, if anything.
             None => match surroundings.table(node).await.filter(|_| matches!(node.kind, NodeKind::Seed { .. })) {
-                Some(loaded) => loaded,
-                None => surroundings.schema(node).await?,
+                Some(loaded) => (loaded, None),
+                None => (surroundings.schema(node).await?, None),
             },
         };
-        tables.push((table, schema));
+        let facts = leaf_facts(node, &schema, query, planner.tested(&node.id));
+        tables.push(KnownTable { named, schema, node, facts });
     }
     Some(tables)
 }

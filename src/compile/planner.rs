@@ -1,5 +1,6 @@
 //! Planning without data: a query against tables that are nothing but schemas.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use deltalake::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -14,12 +15,14 @@ use deltalake::datafusion::execution::session_state::{SessionState, SessionState
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, cast};
 use deltalake::datafusion::sql::parser::Statement;
 
+use super::cte_name;
+use super::facts::{Doubt, Leaf, LeafFacts, NodeFacts, derive};
 use super::literals::{Need, needs};
 use crate::base::Code;
-use crate::manifest::RelationName;
+use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    SessionOptions, SqlError, canonical, is_table_function, parse_query, plan, rewritten_expression, session_state, sql_error, type_name,
+    SessionOptions, SqlError, blame, canonical, is_table_function, parse_query, plan, rewritten_expression, session_state, sql_error, type_name,
 };
 
 /// Plans queries of one project. Cheap to use many times.
@@ -27,6 +30,10 @@ pub struct Planner {
     base: SessionState,
     database: String,
     schema: String,
+    /// CTEs that stand for ephemeral models.
+    ephemeral: BTreeMap<String, NodeId>,
+    /// Keys that tests look after.
+    tested: HashMap<NodeId, Vec<Vec<String>>>,
 }
 
 /// A table as a query names it.
@@ -35,9 +42,19 @@ pub(super) struct NamedTable {
     pub name: RelationName,
 }
 
-/// What a query yields.
-pub(super) struct Yield {
+/// A table of a known schema that a query reads.
+pub(super) struct KnownTable<'a> {
+    pub named: NamedTable,
     pub schema: SchemaRef,
+    pub node: &'a Node,
+    pub facts: LeafFacts,
+}
+
+/// What planning a query tells.
+pub(super) struct Planned {
+    pub schema: SchemaRef,
+    pub facts: NodeFacts,
+    pub doubts: Vec<Doubt>,
     /// What the values of each column need.
     pub needs: Vec<Need>,
 }
@@ -46,7 +63,27 @@ impl Planner {
     #[must_use]
     pub fn new(project: &Project) -> Self {
         let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false };
-        Self { base: session_state(&options), database: project.target.database.clone(), schema: project.target.schema.clone() }
+        let is_ephemeral = |node: &&Node| node.resource_type() == ResourceType::Model && node.relation.is_none();
+        Self {
+            base: session_state(&options),
+            database: project.target.database.clone(),
+            schema: project.target.schema.clone(),
+            ephemeral: project.nodes.values().filter(is_ephemeral).map(|node| (cte_name(&node.name), node.id.clone())).collect(),
+            tested: tested_keys(project),
+        }
+    }
+
+    /// The name of a table whose parts are given, from the last one backwards.
+    pub(super) fn full_name(&self, parts: &[String]) -> Option<RelationName> {
+        let mut parts = parts.iter().rev();
+        let identifier = parts.next()?;
+        let schema = parts.next().unwrap_or(&self.schema);
+        Some(RelationName::new(parts.next().unwrap_or(&self.database), schema, identifier))
+    }
+
+    /// The keys of a node that its tests look after.
+    pub(super) fn tested(&self, id: &NodeId) -> &[Vec<String>] {
+        self.tested.get(id).map_or(&[], Vec::as_slice)
     }
 
     /// The one query in `sql`.
@@ -67,18 +104,26 @@ impl Planner {
             .collect())
     }
 
-    /// What a query yields over tables of the given schemas.
-    pub(super) async fn yields(&self, sql: &str, tables: &[(NamedTable, SchemaRef)]) -> Result<Yield, Box<SqlError>> {
-        let columns: Vec<&str> = tables.iter().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().as_str())).collect();
+    /// What a query yields over tables of the given schemas, and what follows from its plan.
+    pub(super) async fn plan(&self, sql: &str, tables: Vec<KnownTable<'_>>) -> Result<Planned, Box<SqlError>> {
+        let columns: Vec<&str> = tables.iter().flat_map(|table| table.schema.fields().iter().map(|field| field.name().as_str())).collect();
         let spelt = canonical(sql, columns);
         let statement = self.parse(&spelt)?;
-        let state = self.session_over(tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
-        let plan = plan(&state, statement).await.map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let state = self.session_over(&tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let plan = match plan(&state, statement.clone()).await {
+            Ok(plan) => plan,
+            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), &state, &statement, &spelt).await)),
+        };
         if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_)) {
             return Err(Box::new(not_a_query(sql)));
         }
         let needs = needs(&plan);
-        let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let leaves = tables.into_iter().map(|table| Leaf { name: table.named.reference, node: &table.node.id, facts: table.facts }).collect();
+        let (facts, doubts) = derive(&plan, &spelt, leaves, &self.ephemeral);
+        let plan = match state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) {
+            Ok(plan) => plan,
+            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), &state, &statement, &spelt).await)),
+        };
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
             return Err(Box::new(
@@ -86,7 +131,7 @@ impl Planner {
                     .help("give one of them another name with `as`"),
             ));
         }
-        Ok(Yield { schema: Arc::new(schema), needs })
+        Ok(Planned { schema: Arc::new(schema), facts, doubts, needs })
     }
 
     /// The type of an expression over rows of the given aliases and schemas.
@@ -137,9 +182,9 @@ impl Planner {
         }
     }
 
-    fn session_over(&self, tables: &[(NamedTable, SchemaRef)]) -> deltalake::datafusion::common::Result<SessionState> {
+    fn session_over(&self, tables: &[KnownTable<'_>]) -> deltalake::datafusion::common::Result<SessionState> {
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        for (table, schema) in tables {
+        for KnownTable { named: table, schema, .. } in tables {
             let full = table.reference.clone().resolve(&self.database, &self.schema);
             let catalog = catalogs.catalog(&full.catalog).unwrap_or_else(|| {
                 let catalog: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
@@ -187,4 +232,30 @@ fn not_a_query(sql: &str) -> SqlError {
 fn repeated_column(schema: &Schema) -> Option<&str> {
     let mut seen = std::collections::HashSet::new();
     schema.fields().iter().map(|field| field.name().as_str()).find(|name| !seen.insert(name.to_lowercase()))
+}
+
+/// Keys that `unique` tests of severity error look after, and those of `dbt_utils` that take several columns.
+fn tested_keys(project: &Project) -> HashMap<NodeId, Vec<Vec<String>>> {
+    let mut found: HashMap<NodeId, Vec<Vec<String>>> = HashMap::new();
+    for details in project
+        .nodes
+        .values()
+        .filter(|node| node.config.test.severity == OnViolation::Error && node.config.test.filter.is_none())
+        .filter_map(Node::test)
+    {
+        let (Some(generic), Some(attached)) = (&details.generic, &details.attached) else { continue };
+        let columns: Option<Vec<String>> = match generic.name.as_str() {
+            "unique" => details.column.as_ref().map(|column| vec![column.clone()]),
+            "unique_combination_of_columns" => generic
+                .arguments
+                .get("combination_of_columns")
+                .and_then(|list| list.as_array())
+                .and_then(|list| list.iter().map(|item| item.as_str().map(str::to_owned)).collect()),
+            _ => None,
+        };
+        if let Some(columns) = columns {
+            found.entry(attached.clone()).or_default().push(columns);
+        }
+    }
+    found
 }

@@ -25,7 +25,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -138,7 +138,14 @@ impl LocalEngine {
     async fn state_of(&self, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
         if let Some(view) = self.views.get(name).await? {
             let schema = catalog::view_schema(self, name).await?;
-            return Ok(Some(RelationState { kind: RelationKind::View, schema, version: None, sql: Some(view.sql), partition_by: Vec::new() }));
+            return Ok(Some(RelationState {
+                kind: RelationKind::View,
+                schema,
+                version: None,
+                sql: Some(view.sql),
+                partition_by: Vec::new(),
+                constraints: BTreeMap::new(),
+            }));
         }
         if let Some(table) = self.warehouse.open_table(name).await? {
             return Ok(Some(warehouse::state(&table, name)?));

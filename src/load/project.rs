@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::decl::Quoting;
 use super::layers::{LayersDecl, NamingDecl};
 use super::reader::{MapReader, wrong_type};
+use super::severity::{SeverityRule, read_severity};
 use super::text::TextRenderer;
 use super::yaml::{Yaml, parse_noting};
 use crate::base::{Code, Diagnostic, Diagnostics, FileId, Sources, Span, Spanned, files};
@@ -78,6 +79,8 @@ pub struct ProjectFile {
     pub trees: ConfigTrees,
     pub layers: Option<LayersDecl>,
     pub naming: NamingDecl,
+    /// What `check` makes of codes, in the order of the file.
+    pub severity: Vec<SeverityRule>,
     /// The `targets` section, which `target` reads.
     pub(super) targets: Option<Yaml>,
 }
@@ -184,6 +187,7 @@ impl ProjectFile {
             trees: trees(&mut reader),
             layers: None,
             naming: NamingDecl::default(),
+            severity: Vec::new(),
             targets: None,
             paths,
             flags,
@@ -213,6 +217,9 @@ impl ProjectFile {
         self.targets = reader.map("targets").cloned();
         self.layers = layers.filter(|yaml| !yaml.is_null()).map(|yaml| LayersDecl::read(yaml, reader.out));
         let names: Vec<&str> = self.layers.iter().flat_map(|decl| decl.layers.iter().map(|layer| layer.name.value.as_str())).collect();
+        if let Some(yaml) = reader.map("severity") {
+            self.severity = read_severity(yaml, reader.out);
+        }
         if let Some(yaml) = naming {
             self.naming = NamingDecl::read(yaml, &names, reader.out);
         }

@@ -316,6 +316,8 @@ pub struct NodeConfig {
     pub group: Option<String>,
     pub full_refresh: Option<bool>,
     pub contract_enforced: bool,
+    /// Whether the query may yield more columns than the contract lists: `contract: {enforced: true, columns: subset}`.
+    pub contract_subset: bool,
     pub partition_by: PartitionBy,
     pub table_properties: IndexMap<String, String>,
     pub change_feed: bool,

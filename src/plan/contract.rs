@@ -28,7 +28,14 @@ pub(super) fn columns(node: &Node, query: Option<&SchemaRef>) -> Vec<TableColumn
         };
         Some(TableColumn { name: name.clone(), data_type, nullable: not_null(node, name).is_none() })
     };
-    node.columns.iter().filter_map(column).collect()
+    let mut columns: Vec<TableColumn> = node.columns.iter().filter_map(column).collect();
+    let further = query.iter().filter(|_| node.config.contract_subset).flat_map(|schema| schema.fields());
+    for field in further {
+        if !columns.iter().any(|column| column.name.eq_ignore_ascii_case(field.name())) {
+            columns.push(TableColumn { name: field.name().clone(), data_type: type_name(field.data_type()), nullable: true });
+        }
+    }
+    columns
 }
 
 /// The constraint that keeps NULL out of a column.

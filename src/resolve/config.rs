@@ -77,6 +77,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         group: reader.text("group"),
         full_refresh: reader.present("full_refresh").map(|_| reader.flag("full_refresh", false)),
         contract_enforced,
+        contract_subset: contract_subset(&mut reader),
         partition_by: reader.texts("partition_by"),
         table_properties: reader.text_map("tblproperties"),
         change_feed: reader.flag("change_feed", true),
@@ -268,5 +269,19 @@ fn shown(value: &Json) -> String {
         Json::Array(_) => "a list".into(),
         Json::Object(_) => "a map".into(),
         other => format!("`{other}`"),
+    }
+}
+
+/// `columns` of `contract`: `all`, or `subset` where the query may yield more than the contract lists.
+fn contract_subset(reader: &mut Reader<'_>) -> bool {
+    match reader.values.get("contract").and_then(|contract| contract.get("columns")) {
+        None | Some(Json::Null) => false,
+        Some(Json::String(text)) if text == "all" => false,
+        Some(Json::String(text)) if text == "subset" => true,
+        Some(other) => {
+            let other = other.clone();
+            reader.wrong("contract", "`all` or `subset` as its `columns`", other);
+            false
+        }
     }
 }

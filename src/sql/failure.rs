@@ -121,7 +121,28 @@ fn bare_message(error: &DataFusionError) -> String {
     while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
-    failed_cast(text).unwrap_or_else(|| text.to_owned())
+    failed_cast(text).or_else(|| no_signature(text)).or_else(|| no_condition(text)).unwrap_or_else(|| text.to_owned())
+}
+
+/// A call that fits no signature: the planner's text lists every attempt.
+fn no_signature(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("No function matches the given name and argument types '")?;
+    let call = rest.split("'.").next()?;
+    let (name, types) = call.trim_end_matches(')').split_once('(')?;
+    let named = |arrow: &str| arrow.trim().parse::<DataType>().map_or_else(|_| arrow.trim().to_owned(), |found| type_name(&found));
+    let types: Vec<String> = if types.is_empty() { Vec::new() } else { types.split(", ").map(named).collect() };
+    Some(match types.len() {
+        0 => format!("`{name}` takes arguments, and has none here"),
+        _ => format!("`{name}` does not take {}", types.join(", ")),
+    })
+}
+
+/// A filter that is no condition, with the planner's own names in it.
+fn no_condition(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("Cannot create filter with non-boolean predicate '")?;
+    let arrow = rest.rsplit_once(" returning ")?.1;
+    let shown = arrow.trim().parse::<DataType>().map_or_else(|_| arrow.trim().to_owned(), |found| type_name(&found));
+    Some(format!("expected a condition, found {shown}"))
 }
 
 /// A cast that fails, in the names of types that users know.

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["engine::local"],
     &["exec"],
-    &["artifacts"],
+    &["artifacts", "check"],
     &["cli"],
 ];
 
@@ -34,9 +34,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["load"]),
     ("walkdir", &["load"]),
     ("petgraph", &["graph"]),
-    ("deltalake::arrow", &["sql", "compile", "engine", "plan", "engine::local", "exec", "cli"]),
+    ("deltalake::arrow", &["sql", "compile", "engine", "plan", "engine::local", "exec", "check", "cli"]),
     ("deltalake::datafusion", &["sql", "compile", "engine", "engine::local"]),
-    ("deltalake", &["sql", "compile", "engine", "plan", "engine::local", "exec", "cli"]),
+    ("deltalake", &["sql", "compile", "engine", "plan", "engine::local", "exec", "check", "cli"]),
     ("deltalake::kernel", &["engine::local"]),
     ("deltalake::logstore", &["engine::local"]),
     ("deltalake::protocol", &["engine::local"]),

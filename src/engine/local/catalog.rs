@@ -88,7 +88,14 @@ pub(super) async fn view_schema(engine: &LocalEngine, name: &RelationName) -> Re
 pub(super) async fn files_state(engine: &LocalEngine, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
     let Some(binding) = engine.files.get(name) else { return Ok(None) };
     let provider = engine.files.provider(&engine.session(), &binding).await?;
-    Ok(Some(RelationState { kind: RelationKind::Files, schema: provider.schema(), version: None, sql: None, partition_by: Vec::new() }))
+    Ok(Some(RelationState {
+        kind: RelationKind::Files,
+        schema: provider.schema(),
+        version: None,
+        sql: None,
+        partition_by: Vec::new(),
+        constraints: BTreeMap::new(),
+    }))
 }
 
 /// Where names without a schema or database are looked up.

@@ -282,7 +282,9 @@ pub(super) fn state(table: &DeltaTable, name: &RelationName) -> Result<RelationS
     let snapshot = table.snapshot().map_err(|error| failure::reading(&error, name))?;
     let schema = snapshot.snapshot().arrow_schema();
     let partition_by = snapshot.metadata().partition_columns().to_vec();
-    Ok(RelationState { kind: RelationKind::Table, schema, version: table.version(), sql: None, partition_by })
+    let conditions = snapshot.metadata().configuration().iter();
+    let constraints = conditions.filter_map(|(key, value)| Some((key.strip_prefix("delta.constraints.")?.to_owned(), value.clone()))).collect();
+    Ok(RelationState { kind: RelationKind::Table, schema, version: table.version(), sql: None, partition_by, constraints })
 }
 
 impl Folder {

@@ -1,0 +1,128 @@
+//! What compiling may ask of the world, answered from what is written down: locked and declared schemas, and those of
+//! the nodes that were compiled before.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use deltalake::arrow::datatypes::SchemaRef;
+
+use super::record::Finding;
+use crate::base::{Code, Diagnostic, Event, Events};
+use crate::compile::Surroundings;
+use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
+use crate::manifest::{Node, NodeId, NodeKind, RelationName};
+use crate::resolve::Project;
+use crate::sql::type_name;
+
+/// Schemas that are known without a warehouse.
+#[derive(Debug)]
+pub struct Offline {
+    /// Of sources and seeds.
+    inputs: BTreeMap<NodeId, SchemaRef>,
+    /// Of the own tables of incremental models and snapshots.
+    tables: BTreeMap<NodeId, SchemaRef>,
+    learned: RwLock<HashMap<RelationName, SchemaRef>>,
+    events: Events,
+}
+
+impl Offline {
+    /// `inputs` are sources and seeds, `tables` the own tables of nodes that add to theirs.
+    #[must_use]
+    pub fn new(project: &Project, inputs: BTreeMap<NodeId, SchemaRef>, tables: BTreeMap<NodeId, SchemaRef>, events: Events) -> Self {
+        let named = |(id, schema): (&NodeId, &SchemaRef)| Some((project.nodes.get(id)?.relation.clone()?, Arc::clone(schema)));
+        let learned = inputs.iter().filter_map(named).collect();
+        Self { inputs, tables, learned: RwLock::new(learned), events }
+    }
+
+    /// The schema of a source or a seed.
+    pub(super) fn input(&self, id: &NodeId) -> Option<SchemaRef> {
+        self.inputs.get(id).cloned()
+    }
+
+    pub(super) fn knows(&self, id: &NodeId) -> bool {
+        self.inputs.contains_key(id)
+    }
+
+    pub(super) fn locked_table(&self, id: &NodeId) -> Option<SchemaRef> {
+        self.tables.get(id).cloned()
+    }
+
+    /// Notes what the relation of a compiled node has.
+    pub(super) fn learn(&self, relation: &RelationName, schema: &SchemaRef) {
+        self.learned.write().unwrap_or_else(PoisonError::into_inner).insert(relation.clone(), Arc::clone(schema));
+    }
+
+    /// That the columns of a source are not known.
+    pub(super) fn unknown_source(&self, project: &Project, node: &Node) -> Option<Finding> {
+        let NodeKind::Source { source_name, .. } = &node.kind else { return None };
+        if self.knows(&node.id) {
+            return None;
+        }
+        let diagnostic = Diagnostic::warning(Code::SourceUnknown, format!("the columns of the source `{source_name}.{}` are not known", node.name))
+            .at(project.place_of(node), "this table")
+            .note("what reads it is not proved")
+            .help("run `alluvium sources lock` where the source can be read, or list all its columns with their `data_type`");
+        Some(Finding { node: Some(node.id.clone()), diagnostic })
+    }
+}
+
+#[async_trait]
+impl Surroundings for Offline {
+    async fn schema(&self, node: &Node) -> Option<SchemaRef> {
+        let known = || self.learned.read().unwrap_or_else(PoisonError::into_inner).get(node.relation.as_ref()?).cloned();
+        self.inputs.get(&node.id).cloned().or_else(known)
+    }
+
+    /// A first build; [`Grown`] is any other.
+    async fn table(&self, _node: &Node) -> Option<SchemaRef> {
+        None
+    }
+
+    fn query(&self, _sql: &str) -> Result<QueryTable, HostError> {
+        Err(HostError::Deferred { reason: "it runs a query".into() })
+    }
+
+    fn relation(&self, name: &RelationName) -> Result<Option<RelationFacts>, HostError> {
+        let learned = self.learned.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(schema) = learned.get(name) else {
+            return Err(HostError::Deferred { reason: format!("it looks up the relation {name}") });
+        };
+        let columns = schema.fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect();
+        Ok(Some(RelationFacts { kind: RelationKind::Table, columns }))
+    }
+
+    fn log(&self, message: &str, info: bool, node: &NodeId) {
+        self.events.send(&Event::Message { text: message.to_owned(), info, node: Some(node.to_string()) });
+    }
+}
+
+/// The same, with a table of its own for one node.
+#[derive(Debug)]
+pub(super) struct Grown {
+    pub offline: Arc<Offline>,
+    pub id: NodeId,
+    pub schema: SchemaRef,
+}
+
+#[async_trait]
+impl Surroundings for Grown {
+    async fn schema(&self, node: &Node) -> Option<SchemaRef> {
+        if node.id == self.id { Some(Arc::clone(&self.schema)) } else { self.offline.schema(node).await }
+    }
+
+    async fn table(&self, node: &Node) -> Option<SchemaRef> {
+        (node.id == self.id).then(|| Arc::clone(&self.schema))
+    }
+
+    fn query(&self, sql: &str) -> Result<QueryTable, HostError> {
+        self.offline.query(sql)
+    }
+
+    fn relation(&self, name: &RelationName) -> Result<Option<RelationFacts>, HostError> {
+        self.offline.relation(name)
+    }
+
+    /// The first form has said it already.
+    fn log(&self, _message: &str, _info: bool, _node: &NodeId) {}
+}

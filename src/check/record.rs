@@ -1,0 +1,148 @@
+//! Diagnostics as flat records: the shape of the JSON output, and what the other formats are written from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::against::Change;
+use super::allow::weigh;
+use super::walk::Proof;
+use crate::base::{Diagnostic, Severity, Sources, Span};
+use crate::load::SeverityRule;
+use crate::manifest::NodeId;
+use crate::resolve::Project;
+
+/// A diagnostic and the node it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub node: Option<NodeId>,
+    pub diagnostic: Diagnostic,
+}
+
+/// One diagnostic. Lines and columns count from 1, columns in characters; the end is behind the last character. `file`
+/// is relative to the project, with `/`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Record {
+    pub code: String,
+    pub severity: String,
+    pub message: String,
+    pub file: Option<String>,
+    pub line: Option<u32>,
+    pub column: Option<u32>,
+    pub end_line: Option<u32>,
+    pub end_column: Option<u32>,
+    pub node: Option<String>,
+    pub labels: Vec<RecordLabel>,
+    pub notes: Vec<String>,
+    pub help: Option<String>,
+}
+
+/// A place with a few words.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RecordLabel {
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+    pub end_line: u32,
+    pub end_column: u32,
+    pub text: String,
+    pub primary: bool,
+}
+
+/// The counts of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub errors: usize,
+    pub warnings: usize,
+    /// Nodes that were planned against known schemas.
+    pub proved: usize,
+    /// Nodes with an error.
+    pub wrong: usize,
+    /// Nodes that read what is not known.
+    pub unknown: usize,
+}
+
+/// Everything a check has to say, sorted by place.
+#[derive(Debug)]
+pub struct Report {
+    pub findings: Vec<(Finding, Record)>,
+    pub summary: Summary,
+    /// How each node stands, sorted by id.
+    pub nodes: BTreeMap<NodeId, Proof>,
+    /// The differences to another state, where one was given.
+    pub changes: Option<Vec<Change>>,
+    /// Data tests that can't fail, with the proof, by id.
+    pub proved_tests: BTreeMap<String, String>,
+}
+
+/// Weighs, sorts and counts. `project` is `None` where it could not be resolved.
+#[must_use]
+pub fn report(
+    found: Vec<Finding>,
+    nodes: BTreeMap<NodeId, Proof>,
+    project: Option<&Arc<Project>>,
+    sources: &Sources,
+    rules: &[SeverityRule],
+) -> Report {
+    let mut findings: Vec<(Finding, Record)> =
+        weigh(found, project, sources, rules).into_iter().map(|finding| (record(&finding, sources), finding)).map(|(a, b)| (b, a)).collect();
+    let key = |record: &Record| {
+        (record.file.clone(), record.line, record.column, record.severity.clone(), record.code.clone(), record.message.clone(), record.node.clone())
+    };
+    findings.sort_by_cached_key(|(_, record)| key(record));
+    findings.dedup_by(|(_, left), (_, right)| left == right);
+    let severity = |wanted: Severity| findings.iter().filter(|(finding, _)| finding.diagnostic.severity == wanted).count();
+    let count = |wanted: fn(&Proof) -> bool| nodes.values().filter(|proof| wanted(proof)).count();
+    let summary = Summary {
+        errors: severity(Severity::Error),
+        warnings: severity(Severity::Warning),
+        proved: count(|proof| matches!(proof, Proof::Proved)),
+        wrong: count(|proof| matches!(proof, Proof::Wrong)),
+        unknown: count(|proof| matches!(proof, Proof::Unknown { .. })),
+    };
+    Report { findings, summary, nodes, changes: None, proved_tests: BTreeMap::new() }
+}
+
+fn record(finding: &Finding, sources: &Sources) -> Record {
+    let diagnostic = &finding.diagnostic;
+    let place = diagnostic.primary_span().map(|span| label(span, "", true, sources));
+    Record {
+        code: diagnostic.code.name().to_owned(),
+        severity: severity_name(diagnostic.severity).to_owned(),
+        message: diagnostic.message.clone(),
+        file: place.as_ref().map(|place| place.file.clone()),
+        line: place.as_ref().map(|place| place.line),
+        column: place.as_ref().map(|place| place.column),
+        end_line: place.as_ref().map(|place| place.end_line),
+        end_column: place.as_ref().map(|place| place.end_column),
+        node: finding.node.as_ref().map(ToString::to_string),
+        labels: diagnostic.labels.iter().map(|found| label(found.span, &found.text, found.primary, sources)).collect(),
+        notes: diagnostic.notes.clone(),
+        help: diagnostic.help.clone(),
+    }
+}
+
+/// A span without the white space it may end in: that of a YAML entry runs to the next entry.
+fn label(span: Span, text: &str, primary: bool, sources: &Sources) -> RecordLabel {
+    let file = sources.file(span.file);
+    let covered = file.text.get(span.start as usize..span.end as usize).unwrap_or_default();
+    let end = if covered.trim().is_empty() { span.end } else { span.start + u32::try_from(covered.trim_end().len()).unwrap_or(0) };
+    let (from, to) = (file.position(span.start), file.position(end));
+    RecordLabel {
+        file: file.path.clone(),
+        line: from.line,
+        column: from.column,
+        end_line: to.line,
+        end_column: to.column,
+        text: text.to_owned(),
+        primary,
+    }
+}
+
+fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}

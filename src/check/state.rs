@@ -1,0 +1,188 @@
+//! A project as its plans say it is: for each node the columns with types, NULLs and inputs. The shape of
+//! `lineage.json`, what two revisions are compared by, and what lineage is drawn from.
+//!
+//! The format is described in `docs/checking.md`; a field may be added without a new number.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::compile::{ColumnInput, CompiledProject, NodeFacts, Nulls};
+use crate::manifest::{ConstraintKind, Node, NodeKind};
+use crate::sql::type_name;
+
+const FORMAT: u32 = 1;
+
+/// The file's name below the target folder.
+pub const LINEAGE_FILE: &str = "lineage.json";
+
+/// All nodes by unique id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectState {
+    pub format: u32,
+    pub nodes: BTreeMap<String, NodeState>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeState {
+    pub name: String,
+    pub resource_type: String,
+    /// Relative to the project.
+    pub path: String,
+    pub materialized: String,
+    /// Nodes that it reads.
+    pub parents: Vec<String>,
+    /// Whether columns, keys and rows are known; where not, they are empty.
+    pub known: bool,
+    /// In the order of the relation.
+    pub columns: Vec<ColumnState>,
+    /// What decides which rows there are, and their order.
+    pub rows: Vec<InputState>,
+    pub keys: Vec<KeyState>,
+    /// Changes where the rows are chosen otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rows_fingerprint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractState>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnState {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// `never`, `made` (by the query) or `unknown`.
+    pub nulls: String,
+    pub inputs: Vec<InputState>,
+    /// Changes where the value is reckoned otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InputState {
+    pub node: String,
+    pub column: String,
+    /// `copied`, `derived`, `filter`, `join`, `group` or `sort`.
+    #[serde(rename = "as")]
+    pub kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyState {
+    pub columns: Vec<String>,
+    pub because: String,
+    pub assumed: bool,
+}
+
+/// An enforced contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractState {
+    pub subset: bool,
+    pub columns: BTreeMap<String, ContractColumn>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractColumn {
+    #[serde(rename = "type")]
+    pub data_type: String,
+    pub not_null: bool,
+}
+
+impl ProjectState {
+    /// The state of everything that was compiled, and of the sources. `inputs` has the schemas of those.
+    #[must_use]
+    pub fn of(compiled: &CompiledProject, inputs: &super::Offline) -> Self {
+        let nodes = compiled.project.nodes.values().filter(|node| has_columns(node));
+        let state = |node: &Node| (node.id.to_string(), node_state(node, compiled, inputs));
+        Self { format: FORMAT, nodes: nodes.map(state).collect() }
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// If it is not JSON of that shape or of another format.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let state: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if state.format == FORMAT { Ok(state) } else { Err(format!("its format is {}, this version reads {FORMAT}", state.format)) }
+    }
+
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+fn has_columns(node: &Node) -> bool {
+    match node.kind {
+        NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) | NodeKind::Exposure => true,
+        NodeKind::Analysis => false,
+    }
+}
+
+fn node_state(node: &Node, compiled: &CompiledProject, inputs: &super::Offline) -> NodeState {
+    let ready = compiled.ready(&node.id);
+    let schema = ready.and_then(|ready| ready.schema.clone()).or_else(|| inputs.input(&node.id));
+    let empty = NodeFacts::default();
+    let facts = ready.and_then(|ready| ready.facts.as_deref());
+    let known = facts.unwrap_or(&empty);
+    let columns = schema.iter().flat_map(|schema| schema.fields()).map(|field| {
+        let at = known.columns.iter().position(|column| column.name.eq_ignore_ascii_case(field.name()));
+        let column = at.and_then(|at| known.columns.get(at));
+        let nulls = if field.is_nullable() { column.map_or(Nulls::Unknown, |column| column.nulls.clone()) } else { Nulls::Never };
+        ColumnState {
+            name: field.name().clone(),
+            data_type: type_name(field.data_type()),
+            nulls: nulls_name(&nulls).to_owned(),
+            inputs: column.map(|column| inputs_of(&column.inputs)).unwrap_or_default(),
+            fingerprint: at.and_then(|at| known.expressions.get(at)).cloned().unwrap_or_default(),
+        }
+    });
+    let columns: Vec<ColumnState> = columns.collect();
+    NodeState {
+        name: title(node),
+        resource_type: node.resource_type().name().to_owned(),
+        path: node.original_path.clone(),
+        materialized: node.config.materialization.name().to_owned(),
+        parents: node.depends_on.iter().map(ToString::to_string).collect(),
+        known: schema.is_some(),
+        columns,
+        rows: inputs_of(&known.rows),
+        keys: known.keys.iter().map(|key| KeyState { columns: key.columns.clone(), because: key.because.clone(), assumed: key.assumed }).collect(),
+        rows_fingerprint: facts.and_then(|facts| facts.expressions.last()).cloned().unwrap_or_default(),
+        contract: node.config.contract_enforced.then(|| contract(node)),
+    }
+}
+
+fn title(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Source { source_name, .. } => format!("{source_name}.{}", node.name),
+        NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Test(_) => {
+            node.name.clone()
+        }
+    }
+}
+
+fn nulls_name(nulls: &Nulls) -> &'static str {
+    match nulls {
+        Nulls::Never => "never",
+        Nulls::Made(_) => "made",
+        Nulls::Unknown => "unknown",
+    }
+}
+
+fn inputs_of(inputs: &[ColumnInput]) -> Vec<InputState> {
+    inputs.iter().map(|input| InputState { node: input.node.to_string(), column: input.column.clone(), kind: input.kind.name().to_owned() }).collect()
+}
+
+fn contract(node: &Node) -> ContractState {
+    let not_null = |kind: ConstraintKind| matches!(kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey);
+    let column = |column: &crate::manifest::ColumnDecl| {
+        let written = column.data_type.clone().unwrap_or_default();
+        let data_type = crate::sql::parse_type(&written).map_or(written, |found| type_name(&found));
+        (column.name.clone(), ContractColumn { data_type, not_null: column.constraints.iter().any(|found| not_null(found.kind)) })
+    };
+    ContractState { subset: node.config.contract_subset, columns: node.columns.values().map(column).collect() }
+}

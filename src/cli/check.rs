@@ -1,0 +1,247 @@
+//! `check`: proves the project without a warehouse and prints a report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::SchemaRef;
+
+use super::args::{CheckOptions, FailOn, Global, ReportFormat, Switch};
+use super::revision::checkout;
+use super::selecting::selected as select_nodes;
+use super::session::{Ready, Session, Stop};
+use super::{Exit, Invocation, Streams};
+use crate::base::{Code, Diagnostic, Event, Span, files};
+use crate::check::{
+    Change, CheckFormat, Finding, LINEAGE_FILE, LOCK_FILE, Offline, ProjectState, Report, SourcesLock, changes, check as prove, declared_schema,
+    findings_of_changes, locked_schemas, render_findings, report,
+};
+use crate::compile::{CompiledProject, proved_test};
+use crate::engine::{Engine, EngineError};
+use crate::manifest::{Node, NodeId, NodeKind};
+
+pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
+    let mut quiet = global.clone();
+    quiet.switches.set(Switch::Quiet, true);
+    let session = match Session::start("check", &quiet, &invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    match carry_out(options, global, &session, streams).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
+async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
+    let format = format(options.format, global, streams);
+    let ready = match session.try_project() {
+        Ok(ready) => ready,
+        Err(found) => {
+            let findings = found.into_iter().map(of_project).collect();
+            let report = report(findings, BTreeMap::new(), None, &session.sources, &[]);
+            streams.print(&render_findings(&report, &session.sources, format));
+            return Ok(Exit::Failed);
+        }
+    };
+    let selected = select_nodes(global, session, &ready)?;
+    let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
+    let project = &ready.project;
+    let before = match &options.against {
+        Some(against) => Some(earlier(session, &ready, against).await?),
+        None => None,
+    };
+    let mut findings: Vec<Finding> = project.parsed.warnings.iter().chain(&project.warnings).cloned().map(of_project).collect();
+    let offline = offline(session, &ready, &selected, &mut findings).await?;
+    // What is compared and drawn is the whole project; what is reported is selected.
+    let all: BTreeSet<NodeId> = project.nodes.keys().cloned().collect();
+    let walked = if before.is_some() || global.select.is_empty() && global.exclude.is_empty() { &all } else { &selected };
+    let mut checked = prove(project, &ready.dag, walked, &offline).await;
+    checked.keep(&selected);
+    findings.extend(checked.findings);
+    let mut list = None;
+    if walked.len() == all.len() {
+        let state = ProjectState::of(&checked.compiled, &offline);
+        write_state(session, &ready, &state)?;
+        if let Some(before) = before {
+            let mut found = changes(&before, &state);
+            found.retain(|change| selected.contains(&NodeId::new(change.node.as_str())) || !state.nodes.contains_key(&change.node));
+            findings.extend(findings_of_changes(&found, project));
+            list = Some(found);
+        }
+    }
+    let mut report = report(findings, checked.proofs, Some(project), &session.sources, &project.parsed.root.project.severity);
+    report.changes = list;
+    report.proved_tests = proved_tests(&checked.compiled, &selected);
+    streams.print(&render_findings(&report, &session.sources, format));
+    Ok(if report.summary.errors > 0 || fails(options.fail_on, &report) { Exit::Failed } else { Exit::Fine })
+}
+
+fn fails(level: Option<FailOn>, report: &Report) -> bool {
+    let changed = |wanted: fn(&Change) -> bool| report.changes.iter().flatten().any(wanted);
+    match level {
+        None => false,
+        Some(FailOn::Breaking) => changed(|change| change.breaking),
+        Some(FailOn::Contract) => changed(|change| change.contract),
+        Some(FailOn::Warning) => report.summary.warnings > 0,
+    }
+}
+
+fn proved_tests(compiled: &CompiledProject, selected: &BTreeSet<NodeId>) -> BTreeMap<String, String> {
+    let tests = selected.iter().filter_map(|id| compiled.project.nodes.get(id));
+    tests.filter_map(|test| Some((test.id.to_string(), proved_test(compiled, test)?))).collect()
+}
+
+/// The tests of a selection that can't fail, with the proof, by id.
+pub(super) async fn proved_among(session: &Session, ready: &Ready, selected: &BTreeSet<NodeId>) -> Result<BTreeMap<String, String>, Stop> {
+    let offline = offline(session, ready, selected, &mut Vec::new()).await?;
+    let checked = prove(&ready.project, &ready.dag, selected, &offline).await;
+    Ok(proved_tests(&checked.compiled, selected))
+}
+
+/// Writes `lineage.json`.
+pub(super) fn write_state(session: &Session, ready: &Ready, state: &ProjectState) -> Result<(), Stop> {
+    if !session.write_json {
+        return Ok(());
+    }
+    let path = ready.project.parsed.target_path.join(LINEAGE_FILE);
+    files::write_text(&path, &state.text()).map_err(|error| session.fail(&error.to_string()))?;
+    session.events.send(&Event::ArtifactWritten { kind: "lineage", path: path.to_string_lossy().into_owned() });
+    Ok(())
+}
+
+/// The state to compare with: a folder that has a state's file, or a revision that is loaded and proved like this one.
+async fn earlier(session: &Session, ready: &Ready, against: &str) -> Result<ProjectState, Stop> {
+    let given = session.working_dir().join(against);
+    if files::is_dir(&given) {
+        let path = given.join(LINEAGE_FILE);
+        let text = files::read_text(&path).map_err(|error| session.fail(&format!("{error}; `alluvium check` writes it into the target folder")))?;
+        return ProjectState::parse(&text).map_err(|reason| session.fail(&format!("`{}` can't be read: {reason}", path.display())));
+    }
+    let found = checkout(&session.project_dir, against, &ready.project.parsed.target_path).map_err(|message| session.fail(&message))?;
+    let packages = ready.project.parsed.root.project.packages_install_path.as_str();
+    let (here, there) = (session.project_dir.join(packages), found.project.join(packages));
+    if files::is_dir(&here) && !files::is_dir(&there) {
+        // Packages are seldom committed: both states are read with those that are installed.
+        files::link_dir(&here, &there).map_err(|error| session.fail(&error.to_string()))?;
+    }
+    let old = session.try_project_in(&found.project).map_err(|diagnostics| {
+        let first = diagnostics.iter().find(|diagnostic| diagnostic.is_error()).map_or_else(String::new, |diagnostic| diagnostic.message.clone());
+        session.fail(&format!("the project can't be loaded at `{against}`: {first}"))
+    })?;
+    let all: BTreeSet<NodeId> = old.project.nodes.keys().cloned().collect();
+    let known = offline_in(session, &old, &all, &mut Vec::new(), &found.project).await?;
+    let checked = prove(&old.project, &old.dag, &all, &known).await;
+    Ok(ProjectState::of(&checked.compiled, &known))
+}
+
+fn of_project(diagnostic: Diagnostic) -> Finding {
+    Finding { node: None, diagnostic }
+}
+
+fn format(format: ReportFormat, global: &Global, streams: &Streams) -> CheckFormat {
+    match format {
+        ReportFormat::Text => {
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            CheckFormat::Text { colour: global.switches.given(Switch::UseColors).unwrap_or(streams.terminal && !plain) }
+        }
+        ReportFormat::Short => CheckFormat::Short,
+        ReportFormat::Json => CheckFormat::Json,
+        ReportFormat::Sarif => CheckFormat::Sarif,
+        ReportFormat::Junit => CheckFormat::Junit,
+        ReportFormat::Github => CheckFormat::Github,
+        ReportFormat::Markdown => CheckFormat::Markdown,
+    }
+}
+
+/// The schemas that are known without a warehouse: locked, declared, and those of files that belong to the project.
+pub(super) async fn offline(
+    session: &Session,
+    ready: &Ready,
+    selected: &BTreeSet<NodeId>,
+    findings: &mut Vec<Finding>,
+) -> Result<Arc<Offline>, Stop> {
+    offline_in(session, ready, selected, findings, &session.project_dir).await
+}
+
+async fn offline_in(
+    session: &Session,
+    ready: &Ready,
+    selected: &BTreeSet<NodeId>,
+    findings: &mut Vec<Finding>,
+    folder: &Path,
+) -> Result<Arc<Offline>, Stop> {
+    let project = &ready.project;
+    let lock = read_lock(session, folder, findings);
+    let locked = locked_schemas(&lock.sources);
+    let mut target = project.target.clone();
+    // Nothing is read there: it stands for a warehouse that a check has no need of.
+    target.warehouse = project.parsed.target_path.join("check").to_string_lossy().into_owned();
+    target.databases.clear();
+    let engine = session.engine_at(project, &target, folder, in_project).await?;
+    let mut inputs: BTreeMap<NodeId, SchemaRef> = BTreeMap::new();
+    for node in project.nodes.values() {
+        let schema = match &node.kind {
+            NodeKind::Source { .. } => match locked.get(&node.id).cloned().or_else(|| declared_schema(node)) {
+                Some(schema) => Some(schema),
+                None if in_project(node) => files_schema(engine.as_ref(), node).await,
+                None => None,
+            },
+            NodeKind::Seed { .. } => match seed_schema(engine.as_ref(), node).await {
+                Ok(schema) => schema,
+                Err(diagnostic) => {
+                    if selected.contains(&node.id) {
+                        findings.push(Finding { node: Some(node.id.clone()), diagnostic });
+                    }
+                    None
+                }
+            },
+            NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Snapshot | NodeKind::Test(_) => None,
+        };
+        inputs.extend(schema.map(|schema| (node.id.clone(), schema)));
+    }
+    Ok(Arc::new(Offline::new(project, inputs, locked_schemas(&lock.tables), session.events.clone())))
+}
+
+/// `sources.lock`, or an empty one where it is missing or can't be read; the latter is an error of the project.
+pub(super) fn read_lock(session: &Session, folder: &Path, findings: &mut Vec<Finding>) -> SourcesLock {
+    let path = folder.join(LOCK_FILE);
+    if !files::is_file(&path) {
+        return SourcesLock::default();
+    }
+    let text = match files::read_text(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            findings.push(of_project(Diagnostic::error(Code::InputFile, error.to_string()).help("run `alluvium sources lock` again")));
+            return SourcesLock::default();
+        }
+    };
+    SourcesLock::parse(&text).unwrap_or_else(|error| {
+        let file = session.sources.add(LOCK_FILE, text);
+        let number = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+        let at = session.sources.file(file).offset(number(error.line), number(error.column).max(1)) as usize;
+        let diagnostic = Diagnostic::error(Code::InputFile, format!("`{LOCK_FILE}` can't be read: {}", error.message));
+        findings.push(of_project(diagnostic.at(Span::new(file, at, at), "here").help("run `alluvium sources lock` again")));
+        SourcesLock::default()
+    })
+}
+
+/// Whether a source's files are part of the project, as seeds are.
+fn in_project(node: &Node) -> bool {
+    let NodeKind::Source { external: Some(external), .. } = &node.kind else { return false };
+    let location = &external.config.location;
+    !location.contains("://") && !location.starts_with(['/', '\\', '~']) && !location.split(['/', '\\']).any(|part| part == "..")
+}
+
+async fn files_schema(engine: &dyn Engine, node: &Node) -> Option<SchemaRef> {
+    Some(engine.relation(node.relation.as_ref()?).await.ok()??.schema)
+}
+
+async fn seed_schema(engine: &dyn Engine, node: &Node) -> Result<Option<SchemaRef>, Diagnostic> {
+    let Some(input) = crate::plan::seed_input(node) else { return Ok(None) };
+    match engine.seed_schema(&input).await {
+        Ok(schema) => Ok(Some(schema)),
+        Err(EngineError::Diagnosed(diagnostic)) => Err(*diagnostic),
+        Err(error) => Err(Diagnostic::error(Code::InputFile, error.to_string()).at(node.span, "this seed")),
+    }
+}

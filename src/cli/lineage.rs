@@ -1,0 +1,54 @@
+//! `lineage`: where a column comes from, and what comes from it.
+
+use std::collections::BTreeSet;
+
+use super::args::{Global, LineageOptions, LineageOutput, Switch};
+use super::check::{offline, write_state};
+use super::session::{Session, Stop};
+use super::{Exit, Invocation, Streams};
+use crate::base::Event;
+use crate::check::{Direction, LineageFormat, ProjectState, check as prove, lineage as draw};
+use crate::manifest::NodeId;
+
+pub(super) async fn lineage(options: &LineageOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
+    let mut quiet = global.clone();
+    quiet.switches.set(Switch::Quiet, true);
+    let session = match Session::start("lineage", &quiet, &invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    match carry_out(options, &session, streams).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
+async fn carry_out(options: &LineageOptions, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
+    let ready = session.project()?;
+    let all: BTreeSet<NodeId> = ready.project.nodes.keys().cloned().collect();
+    let offline = offline(session, &ready, &all, &mut Vec::new()).await?;
+    let checked = prove(&ready.project, &ready.dag, &all, &offline).await;
+    let state = ProjectState::of(&checked.compiled, &offline);
+    write_state(session, &ready, &state)?;
+    let directions: &[Direction] = match (options.up, options.down) {
+        (true, true) => &[Direction::Up, Direction::Down],
+        (false, true) => &[Direction::Down],
+        (_, false) => &[Direction::Up],
+    };
+    let format = match options.format {
+        LineageOutput::Tree => LineageFormat::Tree,
+        LineageOutput::Json => LineageFormat::Json,
+        LineageOutput::Mermaid => LineageFormat::Mermaid,
+        LineageOutput::Dot => LineageFormat::Dot,
+    };
+    match draw(&state, &options.name, directions, format) {
+        Ok(text) => {
+            streams.print(&text);
+            Ok(Exit::Fine)
+        }
+        Err(message) => {
+            session.events.send(&Event::Failed { message });
+            Ok(Exit::Unusable)
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What a logical plan proves beside its schema: where each column comes from, whether it can be NULL, and which columns
+//! are unique together. Derived bottom up, in one pass, from the plan as it was written (before coercion and checks).
+//!
+//! Every claim holds for all rows that the tables may have. What is not known is said to be unknown, never guessed.
+
+mod aggregate;
+mod expr;
+mod join;
+mod narrow;
+mod plan;
+mod relation;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use sha2::{Digest as _, Sha256};
+
+pub(super) use plan::{Leaf, derive};
+pub(super) use relation::{LeafFacts, leaf_facts};
+
+use crate::manifest::NodeId;
+
+/// How a column takes part in another, or in all rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FlowKind {
+    /// The same values.
+    Copied,
+    /// Values reckoned from it.
+    Derived,
+    /// It decides which rows there are.
+    Filter,
+    /// Rows are joined by it.
+    Join,
+    /// Rows are grouped or partitioned by it.
+    Group,
+    /// Rows are ordered by it.
+    Sort,
+}
+
+impl FlowKind {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::Derived => "derived",
+            Self::Filter => "filter",
+            Self::Join => "join",
+            Self::Group => "group",
+            Self::Sort => "sort",
+        }
+    }
+}
+
+/// A column of another node, and what it is here.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ColumnInput {
+    pub node: NodeId,
+    pub column: String,
+    pub kind: FlowKind,
+}
+
+/// Whether a column can be NULL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Nulls {
+    Never,
+    /// Nobody said.
+    Unknown,
+    /// Something in the query makes it so, even if no table has a NULL.
+    Made(NullMaker),
+}
+
+/// What makes a NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NullMaker {
+    /// It is the side of an outer join that may be missing.
+    OuterJoin,
+    /// A `case` without an `else`.
+    CaseWithoutElse,
+    /// A function that gives NULL for some values: `nullif`, `try_cast`, `lag`.
+    Function,
+    /// It is NULL and nothing else.
+    Always,
+}
+
+impl NullMaker {
+    #[must_use]
+    pub fn because(self) -> &'static str {
+        match self {
+            Self::OuterJoin => "it comes from the side of an outer join that may have no row",
+            Self::CaseWithoutElse => "its `case` has no `else`",
+            Self::Function => "it comes from a function that gives NULL for some values",
+            Self::Always => "it is always NULL",
+        }
+    }
+}
+
+/// Columns whose values no two rows share.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UniqueKey {
+    /// Sorted; none for a result of one row at most.
+    pub columns: Vec<String>,
+    /// The steps that lead to it, the last one first.
+    pub because: String,
+    /// It rests on a test or a constraint that nothing enforces while writing.
+    pub assumed: bool,
+}
+
+/// What is known of a column of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnFacts {
+    pub name: String,
+    pub nulls: Nulls,
+    /// Sorted.
+    pub inputs: Vec<ColumnInput>,
+}
+
+/// What is known of the query of a node beside its schema.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeFacts {
+    /// In the order of the query.
+    pub columns: Vec<ColumnFacts>,
+    /// What decides which rows there are, and their order; sorted.
+    pub rows: Vec<ColumnInput>,
+    pub keys: Vec<UniqueKey>,
+    /// The same texts give the same values: changes of a column's expression show here.
+    pub expressions: Vec<String>,
+}
+
+/// Something in the query that is right and yet likely not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doubt {
+    pub kind: DoubtKind,
+    /// In the SQL that was planned.
+    pub range: Option<Range<usize>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum DoubtKind {
+    /// Neither side of a join is unique on what it is joined by.
+    FanOut { left: String, right: String },
+    /// Rows are grouped by a column that an outer join makes NULL.
+    GroupedByMissing { column: String },
+    /// `count(*)` counts the row that an outer join makes up where nothing matches.
+    CountsMissing,
+}
+
+/// A column of a table that the query reads: the number of the table, and the column's.
+type LeafColumn = (usize, usize);
+
+/// A column while its plan is walked.
+#[derive(Debug, Clone)]
+struct Column {
+    nulls: Nulls,
+    inputs: BTreeSet<(LeafColumn, FlowKind)>,
+    /// It is `row_number()` over these columns of the same plan.
+    numbered: Option<BTreeSet<usize>>,
+    /// What it is reckoned by, over the leaves.
+    text: String,
+}
+
+/// A key while its plan is walked: positions of columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key {
+    columns: BTreeSet<usize>,
+    because: String,
+    assumed: bool,
+}
+
+/// What is known of a step of the plan.
+#[derive(Debug, Clone, Default)]
+struct Facts {
+    columns: Vec<Column>,
+    rows: BTreeSet<(LeafColumn, FlowKind)>,
+    keys: Vec<Key>,
+    /// What decides the rows, as text, sorted.
+    conditions: BTreeSet<String>,
+}
+
+/// More keys than this are of no use to anybody.
+const MOST_KEYS: usize = 6;
+
+impl Facts {
+    /// Adds a key unless a smaller one says as much.
+    fn add_key(&mut self, key: Key) {
+        let implied = |known: &Key| known.columns.is_subset(&key.columns) && (!known.assumed || key.assumed);
+        if self.keys.len() < MOST_KEYS && !self.keys.iter().any(implied) {
+            self.keys.push(key);
+        }
+    }
+
+    /// A key among these columns.
+    fn key_within(&self, columns: &BTreeSet<usize>) -> Option<&Key> {
+        self.keys.iter().filter(|key| key.columns.is_subset(columns)).min_by_key(|key| key.assumed)
+    }
+
+    /// Takes the part of the rows that columns have in them.
+    fn influence(&mut self, inputs: impl IntoIterator<Item = LeafColumn>, kind: FlowKind) {
+        self.rows.extend(inputs.into_iter().map(|leaf| (leaf, kind)));
+    }
+}
+
+/// Longer texts are kept as their hash: they are only compared.
+const LONGEST_TEXT: usize = 200;
+
+fn bounded(text: String) -> String {
+    if text.len() <= LONGEST_TEXT {
+        return text;
+    }
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(16).fold(String::from("#"), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+impl Column {
+    fn unknown() -> Self {
+        Self { nulls: Nulls::Unknown, inputs: BTreeSet::new(), numbered: None, text: String::new() }
+    }
+
+    fn leaves(&self) -> impl Iterator<Item = LeafColumn> + '_ {
+        self.inputs.iter().map(|(leaf, _)| *leaf)
+    }
+}
