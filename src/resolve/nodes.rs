@@ -138,7 +138,7 @@ fn yaml_snapshot<'a>(package: &'a ParsedPackage, decl: &'a NodeDecl) -> Draft<'a
         resource_type: ResourceType::Snapshot,
         name: decl.name.value.clone(),
         package,
-        path: decl.origin.path.clone(),
+        path: yaml_snapshot_path(decl),
         original_path: decl.origin.path.clone(),
         file: decl.origin.file,
         span: decl.name.span,
@@ -148,6 +148,13 @@ fn yaml_snapshot<'a>(package: &'a ParsedPackage, decl: &'a NodeDecl) -> Draft<'a
         tree: package.project.trees.snapshots.as_ref(),
         raw_code: code,
     }
+}
+
+/// As dbt has it, `folder/snapshots.yml/name.sql`: several snapshots and their tests share the properties file.
+fn yaml_snapshot_path(decl: &NodeDecl) -> String {
+    let file = decl.origin.path.rsplit('/').next().unwrap_or_default();
+    let sql = format!("{}.sql", decl.name.value);
+    decl.origin.folders.iter().map(String::as_str).chain([file, &sql]).collect::<Vec<_>>().join("/")
 }
 
 pub(super) fn add_seeds(builder: &mut Builder, package: &ParsedPackage) {
@@ -288,8 +295,13 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
 }
 
 fn fqn(draft: &Draft<'_>) -> Vec<String> {
-    let folders = draft.path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let folders = folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned);
+    let whole = draft.decl.filter(|decl| decl.relation.is_some() && decl.origin.path == draft.original_path);
+    let folders: Vec<String> = if let Some(decl) = whole {
+        decl.origin.folders.clone()
+    } else {
+        let folders = draft.path.rsplit_once('/').map_or("", |(folders, _)| folders);
+        folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned).collect()
+    };
     let version = draft.details.version.as_ref().map(|version| format!("v{version}"));
     std::iter::once(draft.package.name.clone()).chain(folders).chain([draft.name.clone()]).chain(version).collect()
 }

@@ -92,7 +92,7 @@ async fn tables_are_made_filled_changed_and_dropped() {
         assert_eq!(room.rows("select * from \"alluvium\".\"main\".\"t\"").await, "[2,\"B\",\"9.00\"]");
         assert!(!room.refused("insert into t (name) values ('x')").await.is_empty());
         assert_eq!(room.rows("select count(*) from t").await, "[1]");
-        assert_eq!(room.refused("create table t (a int)").await, "sql-invalid: `main.t` exists already");
+        assert_eq!(room.refused("create table t (a int)").await, "sql-invalid: `main.t` exists already @ t");
         room.rows("create table if not exists t (a int); create or replace table t as select 1 as a, 'x' as b").await;
         assert_eq!(room.run("select * from t").await.unwrap(), "a BIGINT, b VARCHAR\n[1,\"x\"]");
         room.rows("drop table t; drop table if exists t").await;
@@ -124,7 +124,7 @@ async fn schemas_are_seen_before_they_hold_a_table() {
         );
         room.rows("drop schema one cascade; drop schema if exists one").await;
         assert_eq!(room.rows("select count(*) from information_schema.tables where lower(table_schema) = 'one'").await, "[0]");
-        assert_eq!(room.refused("drop schema one").await, "sql-invalid: there is no schema `one`");
+        assert_eq!(room.refused("drop schema one").await, "sql-invalid: there is no schema `one` @ one");
     }
 }
 
@@ -146,7 +146,7 @@ async fn names_resolve_whatever_their_case_and_views_are_inlined() {
     room.rows("create or replace view big as select * from other").await;
     assert_eq!(
         room.refused("select * from other").await,
-        "cycle: the view reads itself: `main.other` -> `main.big` -> `main.other` (in the query of the view `main.big`) (in the query of the view `main.other`)"
+        "cycle: the view reads itself: `main.other` -> `main.big` -> `main.other` @ other (in the query of the view `main.big`) (in the query of the view `main.other`)"
     );
     let view = room.engine.relation(&name("missing")).await.unwrap();
     assert!(view.is_none());
@@ -157,9 +157,9 @@ async fn what_is_not_known_is_refused_by_its_name() {
     let room = room(true);
     for (statement, expected) in [
         ("alter table t add column x int", "unknown-table: there is no table `main.t` @ t"),
-        ("grant select on t to u", "`grant` is not available yet"),
-        ("create table t (a strin)", "type-unknown: column `a`: `strin` is not a type"),
-        ("insert into nowhere values (1)", "unknown-table: there is no table `main.nowhere`"),
+        ("grant select on t to u", "not-available: `grant` is not available yet @ grant [docs/sql.md lists the statements that there are]"),
+        ("create table t (a strin)", "type-unknown: column `a`: `strin` is not a type @ strin"),
+        ("insert into nowhere values (1)", "unknown-table: there is no table `main.nowhere` @ nowhere"),
     ] {
         assert_eq!(room.refused(statement).await, expected, "{statement}");
     }
