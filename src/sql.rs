@@ -27,7 +27,7 @@ pub use lint::unsafe_construct;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use statements::{behind_with, parse_query, split_statements};
-pub use types::{parse_type, type_name};
+pub use types::{parse_type, type_help, type_name};
 
 /// A name in double quotes, ready to stand in SQL.
 #[must_use]

@@ -47,6 +47,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         snapshot: None,
         test: TestConfig::default(),
         raw: Map::new(),
+        spans: std::collections::BTreeMap::new(),
     }
 }
 
@@ -98,6 +99,7 @@ fn model() -> Node {
         meta: Map::new(),
         quote: false,
         span: span(),
+        type_span: None,
     };
     model.columns.insert("id".into(), column);
     model.config.contract_enforced = true;
@@ -129,6 +131,7 @@ fn source() -> Node {
             options: IndexMap::from([("header".to_owned(), "true".to_owned())]),
         },
         span: span(),
+        option_spans: std::collections::BTreeMap::new(),
     };
     let mut source = node(
         NodeKind::Source { source_name: "raw".into(), loader: String::new(), external: Some(external) },

@@ -73,7 +73,7 @@ async fn carry_out(kind: Kind, global: &Global, session: &Session) -> Result<Exi
         Kind::Run | Kind::Snapshot | Kind::Build => audits(&ready.project, &ready.dag, &selected, &named),
         Kind::Seed | Kind::Test => BTreeMap::new(),
     };
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     let surroundings: Arc<dyn Surroundings> =
         Arc::new(EnginePort { engine: Arc::clone(&engine), events: session.events.clone(), runtime: Handle::current(), queries: false });
     let compiled_too: BTreeSet<NodeId> = selected.iter().chain(audits.values().flatten()).cloned().collect();

@@ -17,7 +17,6 @@ use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
 use crate::graph::select;
 use crate::manifest::{Node, NodeId, NodeKind, ResourceType};
-use crate::sql::sql_error;
 
 pub(super) fn parse(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let parsed = Session::start("parse", global, &invocation, streams).and_then(|session| {
@@ -104,7 +103,7 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
         (ready, selected)
     };
     let _ = ready.project.selected.set(wanted.iter().map(ToString::to_string).collect());
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     let compiled = compile_with(session, &ready, &wanted, &engine).await;
     refuse_broken_rules(session, &compiled)?;
     for (_, diagnostics) in compiled.failures() {
@@ -166,14 +165,14 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
     if global.select.is_empty() && options.inline.is_none() {
         return Err(session.fail("show needs --select or --inline"));
     }
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     let compiled = compile_with(session, &ready, &wanted.iter().cloned().collect(), &engine).await;
     let mut exit = Exit::Fine;
     for id in &wanted {
         match compiled.nodes.get(id) {
             Some(Compilation::Ready(node)) => {
                 if let Err(error) = show_node(options, session, &compiled, node, engine.as_ref(), streams).await {
-                    report_failure(session, node, error);
+                    report_failure(session, node, error, &compiled.project.target.warehouse);
                     exit = Exit::Failed;
                 }
             }
@@ -224,7 +223,7 @@ async fn show_node(
     let mut left = limit.unwrap_or(usize::MAX);
     while left > 0 {
         let Some(batch) = stream.next().await else { break };
-        let batch = batch.map_err(|error| EngineError::Sql(Box::new(sql_error(&error, &sql))))?;
+        let batch = batch.map_err(|error| engine.failure(error, &sql))?;
         let batch = batch.slice(0, batch.num_rows().min(left));
         left -= batch.num_rows();
         batches.push(batch);
@@ -236,10 +235,9 @@ async fn show_node(
         .map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })
 }
 
-fn report_failure(session: &Session, node: &CompiledNode, error: EngineError) {
+fn report_failure(session: &Session, node: &CompiledNode, error: EngineError, warehouse: &str) {
     match error {
         EngineError::Sql(error) => session.diagnosed(&node.diagnose(&error, "this query")),
-        EngineError::Diagnosed(diagnostic) => session.diagnosed(&diagnostic),
-        other => session.events.send(&Event::Failed { message: other.to_string() }),
+        other => session.diagnosed(&other.diagnostic(warehouse, Some((node.span(), "this query")))),
     }
 }

@@ -14,7 +14,7 @@ use super::record::{Level, LogFormat, LogIdentity};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Sources, files};
 use crate::engine::local::{EngineOptions, LocalEngine};
-use crate::engine::{Engine, EngineError, FilesBinding};
+use crate::engine::{Engine, FilesBinding};
 use crate::graph::{Dag, Selection};
 use crate::jinja::Invocation as TemplateInvocation;
 use crate::load::{LoadOptions, ParsedProject, Target, load, load_target};
@@ -152,18 +152,15 @@ impl Session {
         };
         match LocalEngine::open(options) {
             Ok(engine) => Ok(Arc::new(engine)),
-            Err(EngineError::Diagnosed(diagnostic)) => Err(self.report(&[*diagnostic])),
-            Err(error) => Err(self.fail(&error.to_string())),
+            Err(error) => Err(self.report(&[error.diagnostic(&target.warehouse, None)])),
         }
     }
 
     /// The engine of a project, which knows the files behind its sources and its external models.
-    pub(super) async fn project_engine(&self, project: &Project) -> Result<Arc<dyn Engine>, Stop> {
+    pub(super) fn project_engine(&self, project: &Project) -> Result<Arc<dyn Engine>, Stop> {
         let engine = self.engine(&project.target)?;
         for binding in project.nodes.values().filter_map(files_binding) {
-            if let Err(error) = engine.bind(binding).await {
-                return Err(self.fail(&error.to_string()));
-            }
+            engine.bind(binding);
         }
         Ok(engine)
     }
@@ -212,9 +209,20 @@ fn files_binding(node: &Node) -> Option<FilesBinding> {
     let columns = node.columns.values().map(|column| (column.name.clone(), column.data_type.clone())).collect();
     match &node.kind {
         NodeKind::Source { external: Some(external), .. } => {
-            Some(FilesBinding { name, config: external.config.clone(), columns, span: Some(external.span) })
+            Some(FilesBinding {
+                name,
+                config: external.config.clone(),
+                columns,
+                span: Some(external.span),
+                option_spans: external.option_spans.clone(),
+            })
         }
-        NodeKind::Model => Some(FilesBinding { name, config: node.config.external.clone()?, columns: Vec::new(), span: Some(node.span) }),
+        NodeKind::Model => {
+            let config = node.config.external.clone()?;
+            let option_spans = node.config.option_places();
+            let span = node.config.place("location").unwrap_or(node.span);
+            Some(FilesBinding { name, config, columns: Vec::new(), span: Some(span), option_spans })
+        }
         NodeKind::Source { external: None, .. }
         | NodeKind::Analysis
         | NodeKind::Exposure

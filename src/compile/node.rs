@@ -41,6 +41,12 @@ pub struct CompiledNode {
 }
 
 impl CompiledNode {
+    /// Where the node stands in the user's files.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
     /// A failure in the SQL as a diagnostic that points into the user's file; where a macro or an expression wrote the
     /// SQL, the compiled text is shown as well.
     #[must_use]

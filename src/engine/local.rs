@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::config::ConfigNonZeroUsize;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -154,6 +155,10 @@ impl Engine for LocalEngine {
         Capabilities { views: true, change_feed: true, external_files: true }
     }
 
+    fn failure(&self, error: DataFusionError, sql: &str) -> EngineError {
+        failure::query(error, sql)
+    }
+
     async fn relation(&self, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
         if let Some(view) = self.views.get(name).await? {
             let schema = catalog::view_schema(self, name).await?;
@@ -165,8 +170,8 @@ impl Engine for LocalEngine {
         catalog::files_state(self, name).await
     }
 
-    async fn bind(&self, binding: FilesBinding) -> Result<(), EngineError> {
-        self.files.bind(binding)
+    fn bind(&self, binding: FilesBinding) {
+        self.files.bind(binding);
     }
 
     async fn seed_schema(&self, seed: &SeedInput) -> Result<SchemaRef, EngineError> {

@@ -176,6 +176,8 @@ pub struct FilesWrite {
     pub relation: RelationName,
     pub sql: String,
     pub config: ExternalConfig,
+    /// Where the options stand, by name.
+    pub option_spans: std::collections::BTreeMap<String, crate::base::Span>,
     pub label: CommitLabel,
 }
 

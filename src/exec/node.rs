@@ -19,7 +19,6 @@ use crate::engine::{
 };
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, UniqueKeys, plan_node, test_query, verdict};
-use crate::sql::sql_error;
 
 /// How often a node that loses against other writers is tried before it is given up.
 const ATTEMPTS: u32 = 8;
@@ -129,7 +128,7 @@ async fn build_steps(shared: &Shared, node: &Node, compiled: &CompiledNode, step
         match carry_out(shared, node, compiled, steps, &mut ended).await {
             Ok(()) => return ended,
             Err(Stopped::Engine(EngineError::Conflict { .. })) if attempt < ATTEMPTS => pause(attempt).await,
-            Err(Stopped::Engine(error)) => return Ended { audits: ended.audits, ..engine_failure(node, compiled, error, at) },
+            Err(Stopped::Engine(error)) => return Ended { audits: ended.audits, ..engine_failure(shared, node, compiled, &error, at) },
             Err(Stopped::Audit(message)) => return Ended { audits: ended.audits, ..Ended::new(NodeOutcome::Error, message, at) },
         }
     }
@@ -208,7 +207,7 @@ fn in_query(error: EngineError, step: &Step, compiled: &CompiledNode) -> EngineE
 /// Refuses rows with the same key, naming some.
 async fn unique_keys(shared: &Shared, node: &Node, keys: &UniqueKeys, stage: Option<StageId>) -> Result<(), Stopped> {
     let overlay = stage.zip(node.relation.clone()).map(|(stage, name)| Overlay::Stage { name, stage });
-    let failed = |error| EngineError::Sql(Box::new(sql_error(&error, &keys.sql)));
+    let failed = |error| shared.engine.failure(error, &keys.sql);
     let batches: Vec<_> = shared.engine.query(&keys.sql, overlay.as_slice()).await?.try_collect().await.map_err(failed)?;
     let mut rows = Vec::new();
     for batch in &batches {
@@ -280,7 +279,7 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
             let (outcome, message) = judge(verdict, &node.config.test);
             Ended { failures: Some(verdict.failures), ..Ended::new(outcome, message, at) }
         }
-        Err(error) => engine_failure(node, compiled, error, at),
+        Err(error) => engine_failure(shared, node, compiled, &error, at),
     }
 }
 
@@ -306,7 +305,7 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
 }
 
 async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
-    let failed = |error| EngineError::Sql(Box::new(sql_error(&error, sql)));
+    let failed = |error| shared.engine.failure(error, sql);
     let batches: Vec<_> = shared.engine.query(sql, overlays).await?.try_collect().await.map_err(failed)?;
     let found = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() == 3).and_then(|batch| {
         let failures = batch.column(0).as_primitive_opt::<Int64Type>()?.value(0);
@@ -319,14 +318,12 @@ async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result
     })
 }
 
-fn engine_failure(node: &Node, compiled: &CompiledNode, error: EngineError, at: DateTime<Utc>) -> Ended {
+fn engine_failure(shared: &Shared, node: &Node, compiled: &CompiledNode, error: &EngineError, at: DateTime<Utc>) -> Ended {
     let about = format!("this {}", node.resource_type().name());
     match error {
-        EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(&error, &about)], at),
-        EngineError::Diagnosed(diagnostic) => Ended::failed(vec![*diagnostic], at),
         EngineError::Interrupted => Ended::new(NodeOutcome::Skipped, "the run was interrupted", at),
-        EngineError::Unsupported { message, help: Some(help) } => Ended::new(NodeOutcome::Error, format!("{message}\n  help: {help}"), at),
-        other => Ended::new(NodeOutcome::Error, other.to_string(), at),
+        EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(error, &about)], at),
+        error => Ended::failed(vec![error.diagnostic(&shared.compiled.project.target.warehouse, Some((node.span, &about)))], at),
     }
 }
 

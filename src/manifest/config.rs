@@ -1,7 +1,11 @@
 //! What can be configured about a node, typed.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use serde_json::Value as Json;
+
+use crate::base::Span;
 
 /// How a node becomes a relation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -293,4 +297,21 @@ pub struct NodeConfig {
     /// Data tests only.
     pub test: TestConfig,
     pub raw: serde_json::Map<String, Json>,
+    /// Where the keys of `raw` were set, as far as that is a place in a file.
+    pub spans: BTreeMap<String, Span>,
+}
+
+impl NodeConfig {
+    /// Where a key was set.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Option<Span> {
+        self.spans.get(key).copied()
+    }
+
+    /// Where the options of an external model were set, by name.
+    #[must_use]
+    pub fn option_places(&self) -> BTreeMap<String, Span> {
+        let named = |span| self.external.iter().flat_map(move |external| external.options.keys().map(move |name| (name.clone(), span)));
+        self.place("options").map(|span| named(span).collect()).unwrap_or_default()
+    }
 }

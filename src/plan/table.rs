@@ -41,7 +41,8 @@ pub(super) fn files_write(
                 .help("add `location` to its config, e.g. location='exports/customers.csv'"),
         ));
     };
-    Ok(FilesWrite { relation: relation.clone(), sql: compiled.sql.clone(), config, label: label(node, options) })
+    let option_spans = node.config.option_places();
+    Ok(FilesWrite { relation: relation.clone(), sql: compiled.sql.clone(), config, option_spans, label: label(node, options) })
 }
 
 pub(super) fn view_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> ViewWrite {

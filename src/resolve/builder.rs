@@ -269,8 +269,8 @@ impl Builder {
                 match column.data_type.as_deref().map(crate::sql::parse_type) {
                     Some(Err(why)) => found.push(
                         Diagnostic::error(Code::TypeUnknown, why)
-                            .at(column.span, format!("the type of this column of `{}`", node.name))
-                            .help("e.g. bigint, double, decimal(18, 2), varchar, boolean, date, timestamp"),
+                            .at(column.type_span.unwrap_or(column.span), format!("the type of a column of `{}`", node.name))
+                            .help(crate::sql::type_help(column.data_type.as_deref().unwrap_or_default())),
                     ),
                     None if node.config.contract_enforced => {
                         let message = format!("the column `{}` of `{}` has no `data_type`, which its contract needs", column.name, node.name);
@@ -291,8 +291,8 @@ impl Builder {
                 if let Err(why) = crate::sql::parse_type(data_type) {
                     found.push(
                         Diagnostic::error(Code::TypeUnknown, why)
-                            .at(node.properties_span.unwrap_or(node.span), format!("the type of the column `{column}`"))
-                            .help("e.g. bigint, double, decimal(18, 2), varchar, boolean, date, timestamp"),
+                            .at(node.config.place("column_types").or(node.properties_span).unwrap_or(node.span), format!("the type of the column `{column}`"))
+                            .help(crate::sql::type_help(data_type)),
                     );
                 }
             }

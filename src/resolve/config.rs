@@ -4,6 +4,8 @@
 
 mod history;
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
@@ -42,6 +44,10 @@ impl ConfigValues {
 
     pub(super) fn get(&self, key: &str) -> Option<&Json> {
         self.values.get(key).map(|(value, _)| value)
+    }
+
+    fn spans(&self) -> BTreeMap<String, Span> {
+        self.values.iter().filter_map(|(key, (_, span))| Some((key.clone(), (*span)?))).collect()
     }
 
     pub(super) fn raw(&self) -> Map<String, Json> {
@@ -89,6 +95,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         snapshot: history::snapshot(&mut reader, &materialization),
         test: test_config(&mut reader),
         raw: values.raw(),
+        spans: values.spans(),
         materialization,
     }
 }
@@ -107,15 +114,33 @@ fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Optio
     if *materialization != Materialization::External {
         return None;
     }
-    let location = reader.text("location")?;
-    let format = match reader.text("format") {
-        Some(name) => FileFormat::from_name(&name),
-        None => FileFormat::from_location(&location),
-    };
-    let Some(format) = format else {
-        let expected = format!("one of {}", FileFormat::NAMES.join(", "));
-        reader.wrong("format", &expected, reader.values.get("format").cloned().unwrap_or_else(|| Json::from(location)));
+    let Some(location) = reader.text("location") else {
+        let missing = Diagnostic::error(Code::ConfigType, "an external model needs a `location`: where to write its rows");
+        let help = "add it to the config, e.g. location='exports/customers.csv'";
+        reader.found.push(missing.at(reader.place("materialized"), "this model is external").help(help));
         return None;
+    };
+    if location.contains(['*', '?', '[']) {
+        let wildcard = Diagnostic::error(Code::ConfigType, format!("`{location}` is not a file to write: it has a wildcard"));
+        reader.found.push(wildcard.at(reader.place("location"), "set here").help("give the location of one file, or of a folder with `/` at its end"));
+        return None;
+    }
+    let format = match reader.text("format") {
+        Some(name) => {
+            let found = FileFormat::from_name(&name);
+            if found.is_none() {
+                reader.wrong("format", &format!("one of {}", FileFormat::NAMES.join(", ")), Json::from(name));
+            }
+            found?
+        }
+        None => match FileFormat::from_location(&location) {
+            Some(format) => format,
+            None => {
+                let unclear = Diagnostic::error(Code::ConfigType, format!("the format of `{location}` can't be told from its name"));
+                reader.found.push(unclear.at(reader.place("location"), "set here").help("add `format` to the config: csv, json or parquet"));
+                return None;
+            }
+        },
     };
     Some(ExternalConfig { location, format, options: reader.text_map("options") })
 }
@@ -172,10 +197,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Where a key was set.
+    fn place(&self, key: &str) -> Span {
+        self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback)
+    }
+
     fn wrong(&mut self, key: &str, expected: &str, found: Json) {
-        let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
-        self.found
-            .push(Diagnostic::error(Code::ConfigType, format!("config `{key}`: expected {expected}, found {}", shown(&found))).at(span, "set here"));
+        let span = self.place(key);
+        let message = format!("config `{key}`: expected {expected}, found {}", shown(&found));
+        self.found.push(Diagnostic::error(Code::ConfigType, message).at(span, "set here").help(format!("set `{key}` to {expected}")));
     }
 
     fn present(&self, key: &str) -> Option<Json> {

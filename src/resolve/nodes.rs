@@ -322,6 +322,7 @@ pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColum
             meta,
             quote: decl.quote.unwrap_or(false),
             span: decl.name.span,
+            type_span: decl.data_type.as_ref().map(|data_type| data_type.span),
         };
         columns.insert(decl.name.value.clone(), column);
     }

@@ -9,7 +9,9 @@ mod json;
 mod location;
 mod options;
 mod parquet;
+mod quotes;
 mod read;
+mod texts;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -48,7 +50,8 @@ fn placed(error: EngineError, span: Option<Span>) -> EngineError {
         (EngineError::Diagnosed(diagnostic), Some(span)) if diagnostic.labels.is_empty() => {
             EngineError::Diagnosed(Box::new(diagnostic.at(span, "named here")))
         }
-        (EngineError::Diagnosed(diagnostic), Some(span)) if diagnostic.labels.len() == 1 => {
+        // The start of a file is where a seed is: it needs no naming.
+        (EngineError::Diagnosed(diagnostic), Some(span)) if diagnostic.labels.len() == 1 && span.end > 0 => {
             EngineError::Diagnosed(Box::new(diagnostic.also(span, "the file is named here")))
         }
         (error, _) => error,
@@ -74,15 +77,9 @@ impl FileSources {
         &self.stores
     }
 
-    /// Makes files readable under a name. Nothing is read.
-    ///
-    /// # Errors
-    /// If the location can't be reached by this build, an option is not known or a declared type is not one.
-    pub(crate) fn bind(&self, binding: FilesBinding) -> Result<(), EngineError> {
-        self.stores.locate(&binding.config.location)?;
-        FileOptions::parse(&binding.config).and_then(|_| declared(&binding)).map_err(|error| placed(error, binding.span))?;
+    /// Makes files readable under a name. Nothing is looked at.
+    pub(crate) fn bind(&self, binding: FilesBinding) {
         self.bindings.write().unwrap_or_else(PoisonError::into_inner).insert(binding.name.clone(), binding);
-        Ok(())
     }
 
     pub(crate) fn get(&self, name: &RelationName) -> Option<FilesBinding> {
@@ -96,9 +93,10 @@ impl FileSources {
     /// The files of a binding as a table.
     ///
     /// # Errors
-    /// If no file is there, or one can't be read.
+    /// If the location can't be reached by this build, an option is not known, no file is there, or one can't be read.
     pub(crate) async fn provider(&self, session: &dyn Session, binding: &FilesBinding) -> Result<Arc<dyn TableProvider>, EngineError> {
-        self.provider_at(session, binding, self.stores.locate(&binding.config.location)?).await
+        let location = self.stores.locate(&binding.config.location).map_err(|error| placed(error, binding.span))?;
+        self.provider_at(session, binding, location).await
     }
 
     /// As [`FileSources::provider`], with the files of another location.
@@ -111,8 +109,8 @@ impl FileSources {
         binding: &FilesBinding,
         location: Location,
     ) -> Result<Arc<dyn TableProvider>, EngineError> {
-        let declared = declared(binding)?;
-        let options = FileOptions::parse(&binding.config)?;
+        let declared = declared(binding).map_err(|error| placed(error, binding.span))?;
+        let options = FileOptions::parse(&binding.config, &binding.option_spans).map_err(|error| placed(error, binding.span))?;
         self.open(session, (location, binding.config.format), options, &declared, binding.span).await
     }
 
@@ -186,7 +184,8 @@ fn declared(binding: &FilesBinding) -> Result<Vec<(String, DataType)>, EngineErr
 }
 
 fn parse_declared(column: &str, type_name: &str) -> Result<DataType, Diagnostic> {
-    crate::sql::parse_type(type_name).map_err(|reason| Diagnostic::error(Code::TypeUnknown, format!("column `{column}`: {reason}")))
+    let unknown = |reason| Diagnostic::error(Code::TypeUnknown, format!("column `{column}`: {reason}")).help(crate::sql::type_help(type_name));
+    crate::sql::parse_type(type_name).map_err(unknown)
 }
 
 /// The type that is declared for a column, whatever the case of its name.

@@ -41,6 +41,7 @@ fn binding(location: &str, options: &[(&str, &str)], columns: &[(&str, &str)]) -
         },
         columns: columns.iter().map(|(name, data_type)| ((*name).to_owned(), Some((*data_type).to_owned()))).collect(),
         span: None,
+        option_spans: std::collections::BTreeMap::new(),
     }
 }
 
@@ -115,7 +116,7 @@ async fn options_say_how_a_csv_file_is_written() {
     let room = room(&[("a.csv", "1;'a;b';-\n2;c;3\n")]);
     let read = room.read(&binding("a.csv", &[("header", "false"), ("delimiter", ";"), ("quote", "'"), ("null_value", "-")], &[])).await;
     assert_eq!(read.unwrap(), "column_1 BIGINT, column_2 VARCHAR, column_3 BIGINT\n1,a;b,\n2,c,3");
-    let wrong = room.files.bind(binding("a.csv", &[("delimeter", ";")], &[])).unwrap_err();
+    let wrong = room.files.provider(&room.context.state(), &binding("a.csv", &[("delimeter", ";")], &[])).await.unwrap_err();
     assert_eq!(room.show(&wrong), "unknown-key: unknown option `delimeter` of a file location");
 }
 

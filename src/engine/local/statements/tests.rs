@@ -186,6 +186,7 @@ async fn files_for_consumers_are_written_aside_and_stay_queryable() {
                 "select 1 as id, 'a,\"b' as text, cast(1.5 as decimal(5,2)) as amount, date '2024-01-02' as day union all select 2, null, null, null"
                     .into(),
             config: ExternalConfig { location: location.into(), format, options: indexmap::IndexMap::new() },
+            option_spans: Default::default(),
             label: CommitLabel::default(),
         };
         let Outcome::Staged { stage, rows } = room.engine.execute(&Step::StageFiles(write.clone())).await.unwrap() else { panic!() };
@@ -222,9 +223,9 @@ async fn bound_files_are_relations() {
         name: RelationName::new("alluvium", "raw", "c"),
         config: ExternalConfig { location: "c.csv".into(), format: FileFormat::Csv, options: indexmap::IndexMap::new() },
         columns: vec![("balance".into(), Some("double".into()))],
-        span: None,
+        span: None, option_spans: Default::default(),
     };
-    room.engine.bind(binding.clone()).await.unwrap();
+    room.engine.bind(binding.clone());
     let state = room.engine.relation(&binding.name).await.unwrap().unwrap();
     assert_eq!((state.kind, state.schema.fields().len()), (RelationKind::Files, 2));
     assert_eq!(room.rows("select count(ID) from RAW.C").await, "[2]");
