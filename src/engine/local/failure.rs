@@ -136,6 +136,17 @@ fn hungry(reason: &str) -> &'static str {
     KNOWN.iter().find(|(name, _)| consumer.starts_with(name)).map_or("the query", |(_, what)| what)
 }
 
+/// An error in SQL that was put together anew: its places are not those of the user's text.
+pub(super) fn without_place(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Sql(mut inner) => {
+            inner.range = None;
+            EngineError::Sql(inner)
+        }
+        other => other,
+    }
+}
+
 /// An error of planning or running a query for a relation, with what it wraps taken out.
 pub(super) fn query(error: DataFusionError, sql: &str) -> EngineError {
     if let Some(inner) = external(&error) {

@@ -5,8 +5,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use deltalake::datafusion::common::ScalarValue;
+use deltalake::datafusion::physical_expr::PhysicalExpr;
+use deltalake::datafusion::physical_expr::expressions::{Column, Literal};
+use deltalake::datafusion::physical_plan::ExecutionPlan;
+use deltalake::datafusion::physical_plan::projection::ProjectionExec;
 
 use super::super::{EngineError, TableColumn};
+use super::failure;
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::sql::{SqlError, parse_type, type_name};
@@ -112,6 +118,24 @@ fn stored(data_type: &DataType) -> Option<DataType> {
         | DataType::Date32
         | DataType::Decimal128(..) => data_type.clone(),
     })
+}
+
+/// The wanted columns of a plan, by name without regard to case; one that it lacks is NULL.
+///
+/// # Errors
+/// If the plan can't be built.
+pub(super) fn project<'a>(plan: Arc<dyn ExecutionPlan>, wanted: impl Iterator<Item = &'a Field>) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
+    let query = plan.schema();
+    let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
+    for field in wanted {
+        let expression: Arc<dyn PhysicalExpr> =
+            match query.fields().iter().position(|found| found.name().to_lowercase() == field.name().to_lowercase()) {
+                Some(at) => Arc::new(Column::new(query.field(at).name(), at)),
+                None => Arc::new(Literal::new(ScalarValue::try_from(field.data_type()).map_err(|error| failure::query(error, ""))?)),
+            };
+        columns.push((expression, field.name().clone()));
+    }
+    Ok(Arc::new(ProjectionExec::try_new(columns, plan).map_err(|error| failure::query(error, ""))?))
 }
 
 #[cfg(test)]

@@ -18,8 +18,9 @@ use deltalake::datafusion::sql::resolve::resolve_table_references;
 use deltalake::datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
 
 use super::super::{Engine as _, EngineError, Outcome, RelationKind, Step, ViewWrite};
+use super::LocalEngine;
 use super::catalog::{self, Scope};
-use super::{LocalEngine, failure};
+use super::failure::{self, without_place};
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::sql::{self, SqlError};
@@ -245,17 +246,6 @@ fn qualified(engine: &LocalEngine, query: &ast::Query) -> Result<String, EngineE
         ControlFlow::<()>::Continue(())
     });
     Ok(query.to_string())
-}
-
-/// For SQL that was put together anew: its places are not those of the statement.
-fn without_place(error: EngineError) -> EngineError {
-    match error {
-        EngineError::Sql(mut inner) => {
-            inner.range = None;
-            EngineError::Sql(inner)
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]

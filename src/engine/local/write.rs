@@ -11,10 +11,7 @@ use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::provider_as_source;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
-use deltalake::datafusion::physical_expr::PhysicalExpr;
-use deltalake::datafusion::physical_expr::expressions::Column;
 use deltalake::datafusion::physical_plan::ExecutionPlan;
-use deltalake::datafusion::physical_plan::projection::ProjectionExec;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitProperties, PROTOCOL};
@@ -29,7 +26,7 @@ use serde_json::Value as Json;
 
 use super::super::{CommitLabel, Dedupe, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
 use super::catalog::Bound;
-use super::schema::table_schema;
+use super::schema::{project, table_schema};
 use super::store::{StagingStore, Visible, scoped_runtime};
 use super::tap::{Gauge, Shape, Tap};
 use super::warehouse::Folder;
@@ -138,7 +135,7 @@ async fn overwrite(
     let partition_by = partitions(&write.settings.partition_by, &schema, &write.relation)?;
     let table = create(place, &schema, &partition_by, write, base).await?;
     let (target, _) = table_shape(&table, &write.relation)?;
-    let plan = in_order(rows.plan, &target, &write.relation)?;
+    let plan = project(rows.plan, target.fields().iter().map(AsRef::as_ref))?;
     let (table, count) = pour(engine, (plan, rows.state), table, write).await?;
     let actions = staged_actions(&table, None, &write.relation).await?;
     Ok(Filled { table, rows: count, metadata: label(&write.label, &rows.inputs), actions })
@@ -339,30 +336,6 @@ pub(super) fn query_text(input: &TableInput) -> &str {
         TableInput::Query(sql) | TableInput::Overlaid { sql, .. } => sql,
         TableInput::Seed(_) => "",
     }
-}
-
-/// The query's columns in the order of the table's, matched by name.
-fn in_order(plan: Arc<dyn ExecutionPlan>, table: &SchemaRef, relation: &RelationName) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
-    let query = plan.schema();
-    if query.fields().iter().map(|field| field.name()).eq(table.fields().iter().map(|field| field.name())) {
-        return Ok(plan);
-    }
-    let same = |left: &str, right: &str| left.to_lowercase() == right.to_lowercase();
-    let wrong = |message: String, help: &str| EngineError::Sql(Box::new(SqlError::new(Code::UnknownColumn, message).help(help)));
-    if let Some(extra) = query.fields().iter().find(|field| !table.fields().iter().any(|known| same(known.name(), field.name()))) {
-        let message = format!("the table `{}` has no column `{}`", relation.short(), extra.name());
-        return Err(wrong(message, "leave the column out, or build the table anew"));
-    }
-    let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
-    for field in table.fields() {
-        let Some(at) = query.fields().iter().position(|found| same(found.name(), field.name())) else {
-            let message = format!("the rows for `{}` have no column `{}`", relation.short(), field.name());
-            return Err(wrong(message, "select the column, or NULL in its place"));
-        };
-        columns.push((Arc::new(Column::new(query.field(at).name(), at)), field.name().clone()));
-    }
-    let projected = ProjectionExec::try_new(columns, plan).map_err(|error| failure::query(error, ""))?;
-    Ok(Arc::new(projected))
 }
 
 /// The schema of a table, and what it is partitioned by.

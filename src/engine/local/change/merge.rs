@@ -9,11 +9,11 @@ use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::catalog::TableProvider;
 
 use super::super::super::{EngineError, Matched, Merge, NotMatchedBySource, UpdateColumns};
-use super::super::failure;
+use super::super::failure::{self, without_place};
 use super::super::write::Rows;
 use super::changes::ChangedRows;
 use super::layout::{column, same};
-use super::rows::{Source, filtered, invalid, of, without_place};
+use super::rows::{Source, filtered, invalid, of};
 use super::split::{STAYS, Split};
 use super::spool::{Spool, Writer};
 use super::{Change, FILE, NUMBER};

@@ -8,12 +8,12 @@ use deltalake::arrow::datatypes::Int64Type;
 use deltalake::kernel::Action;
 
 use super::super::super::EngineError;
-use super::super::failure;
+use super::super::failure::{self, without_place};
 use super::super::write::{self, Rows};
 use super::changes::ChangedRows;
 use super::layout::same;
 use super::merge::provider;
-use super::rows::{invalid, without_place};
+use super::rows::invalid;
 use super::split::{STAYS, Split};
 use super::spool::{Spool, Writer};
 use super::{Change, FILE};

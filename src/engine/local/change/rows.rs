@@ -5,18 +5,16 @@ use std::sync::Arc;
 use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
-use deltalake::datafusion::common::{DFSchema, DataFusionError, ScalarValue, TableReference};
+use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference};
 use deltalake::datafusion::datasource::{ViewTable, provider_as_source};
 use deltalake::datafusion::logical_expr::{Expr, LogicalPlanBuilder};
-use deltalake::datafusion::physical_expr::PhysicalExpr;
-use deltalake::datafusion::physical_expr::expressions::{Column, Literal};
-use deltalake::datafusion::physical_plan::projection::ProjectionExec;
 use deltalake::datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use deltalake::datafusion::prelude::SessionContext;
 use futures::TryStreamExt as _;
 
 use super::super::super::EngineError;
-use super::super::failure;
+use super::super::failure::{self, without_place};
+use super::super::schema::project;
 use super::super::tap::{Gauge, Shape, Tap};
 use super::super::write::{Rows, query_text};
 use super::layout::same;
@@ -152,31 +150,6 @@ pub(super) fn filtered(provider: Arc<dyn TableProvider>, filter: Option<Expr>) -
     let Some(filter) = filter else { return Ok(provider) };
     let plan = LogicalPlanBuilder::scan("target", provider_as_source(provider), None)?.filter(filter)?.build()?;
     Ok(Arc::new(ViewTable::new(plan, None)))
-}
-
-/// Columns by name without regard to case, NULL where there is none.
-fn project<'a>(plan: Arc<dyn ExecutionPlan>, wanted: impl Iterator<Item = &'a Field>) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
-    let query = plan.schema();
-    let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
-    for field in wanted {
-        let expression: Arc<dyn PhysicalExpr> = match query.fields().iter().position(|found| same(found.name(), field.name())) {
-            Some(at) => Arc::new(Column::new(query.field(at).name(), at)),
-            None => Arc::new(Literal::new(ScalarValue::try_from(field.data_type()).map_err(|error| failure::query(error, ""))?)),
-        };
-        columns.push((expression, field.name().clone()));
-    }
-    Ok(Arc::new(ProjectionExec::try_new(columns, plan).map_err(|error| failure::query(error, ""))?))
-}
-
-/// Places in SQL that the user did not write say nothing.
-pub(super) fn without_place(error: EngineError) -> EngineError {
-    match error {
-        EngineError::Sql(mut inner) => {
-            inner.range = None;
-            EngineError::Sql(inner)
-        }
-        other => other,
-    }
 }
 
 pub(super) fn invalid(message: String, help: &str) -> EngineError {

@@ -20,9 +20,10 @@ use deltalake::delta_datafusion::planner::DeltaPlanner;
 use futures::TryStreamExt as _;
 
 use super::super::super::EngineError;
-use super::super::{LocalEngine, catalog, failure};
+use super::super::failure::{self, without_place};
+use super::super::{LocalEngine, catalog};
 use super::tables::{position, table_schema, typed};
-use super::{existing, relation_name, unknown, without_place};
+use super::{existing, relation_name, unknown};
 use crate::manifest::RelationName;
 use crate::sql::{self, quote_ident};
 

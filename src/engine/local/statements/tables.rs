@@ -6,8 +6,9 @@ use deltalake::datafusion::sql::sqlparser::ast::{self, ColumnOption, TableConstr
 use super::super::super::{
     CommitLabel, Engine as _, EngineError, Outcome, RelationKind, SchemaChange, Step, TableColumn, TableInput, TableSettings, TableWrite, WriteMode,
 };
+use super::super::failure::without_place;
 use super::super::{LocalEngine, catalog};
-use super::{existing, invalid, kind_of, relation_name, unknown, without_place};
+use super::{existing, invalid, kind_of, relation_name, unknown};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
 use crate::sql::{SqlError, parse_type, type_help, quote_ident, type_name};
