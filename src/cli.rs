@@ -145,7 +145,9 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
     let global = arguments.global;
     match arguments.command {
         Command::Explain { code } => explain::explain(code.as_deref(), streams),
-        Command::Init { name } => init::init(&name, &invocation.current_dir, streams),
+        Command::Init { name } => {
+            init::init(&name, &global.project_dir.map_or_else(|| invocation.current_dir.clone(), |dir| invocation.current_dir.join(dir)), streams)
+        }
         Command::Sql(options) => sql::sql(&options, &global, invocation, streams).await,
         Command::Debug => debug::debug(&global, invocation, streams).await,
         Command::Clean => clean::clean(&global, invocation, streams),

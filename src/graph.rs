@@ -5,4 +5,4 @@ mod method;
 mod select;
 
 pub use dag::Dag;
-pub use select::{Selection, select};
+pub use select::{Selection, select, unmatched};

@@ -37,7 +37,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         contract_enforced: false,
         partition_by: Vec::new(),
         table_properties: IndexMap::new(),
-        change_feed: true,
+        change_feed: Some(true),
         persist_docs_relation: false,
         persist_docs_columns: false,
         external: None,

@@ -128,7 +128,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Args)]
 pub(crate) struct CompileOptions {
     /// Compile this SQL in the place of a model
-    #[arg(long, value_name = "SQL")]
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
     pub inline: Option<String>,
 }
 
@@ -163,7 +163,7 @@ pub(crate) enum ListOutput {
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
     /// Show this SQL in the place of a model
-    #[arg(long, value_name = "SQL")]
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
     pub inline: Option<String>,
     /// Rows to show; -1 for all
     #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_name = "N")]
@@ -175,7 +175,7 @@ pub(crate) struct ShowOptions {
 #[derive(Debug, Args)]
 pub(crate) struct SqlOptions {
     /// Statements, separated by semicolons
-    #[arg(required_unless_present = "stdin", conflicts_with = "stdin")]
+    #[arg(required_unless_present = "stdin", conflicts_with = "stdin", value_parser = statements, allow_hyphen_values = true)]
     pub statements: Option<String>,
     /// Read the statements from standard input
     #[arg(long)]
@@ -184,9 +184,37 @@ pub(crate) struct SqlOptions {
     pub output: RowsOutput,
 }
 
+/// Statements may begin with a comment; an option that is not there is no comment.
+fn statements(text: &str) -> Result<String, String> {
+    match text.starts_with('-') && !text.contains(char::is_whitespace) {
+        true => Err("there is no such option; `alluvium sql --help` lists those that are there".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RowsOutput {
     Table,
     Json,
     Csv,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_may_begin_with_a_comment_and_options_may_not_be_mistaken_for_one() {
+        let sql = |words: &[&str]| match Arguments::try_parse_from(["alluvium", "sql"].iter().chain(words)).map(|found| found.command) {
+            Ok(Command::Sql(options)) => Ok((options.statements, options.output)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.kind()),
+        };
+        let text = "-- one\nselect 1";
+        assert_eq!(sql(&[text, "--output", "json"]), Ok((Some(text.to_owned()), RowsOutput::Json)));
+        assert_eq!(sql(&["--output", "json", text]), Ok((Some(text.to_owned()), RowsOutput::Json)));
+        assert_eq!(sql(&["--stdin"]), Ok((None, RowsOutput::Table)));
+        assert!(sql(&["--outputt"]).is_err());
+        assert!(Arguments::try_parse_from(["alluvium", "show", "--inline", text]).is_ok());
+    }
 }

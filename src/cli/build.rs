@@ -6,14 +6,13 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::args::Global;
-use super::session::{Ready, Session, Stop, cancel_on_interrupt, selection};
+use super::session::{Ready, Session, Stop, cancel_on_interrupt};
 use super::{Exit, Invocation, Streams, artifacts};
 use crate::artifacts::compiled_path;
 use crate::base::{Code, Diagnostic, Event, Spanned};
 use crate::compile::{CompiledProject, Surroundings, compile};
 use crate::engine::Engine;
 use crate::exec::{EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
-use crate::graph::select;
 use crate::manifest::{Node, NodeId, ResourceType};
 
 /// Which nodes a command runs.
@@ -62,7 +61,7 @@ pub(super) async fn build(kind: Kind, global: &Global, invocation: Invocation, s
 async fn carry_out(kind: Kind, global: &Global, session: &Session) -> Result<Exit, Stop> {
     let ready = session.project()?;
     session.events.send(&Event::Found { counts: counts(&ready) });
-    let named = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+    let named = session.selected(&ready, global)?;
     let selected: BTreeSet<NodeId> = named.iter().filter(|id| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node))).cloned().collect();
     // Set once, here; a command selects once.
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());

@@ -9,13 +9,12 @@ use tokio::runtime::Handle;
 use super::args::{CompileOptions, Global, ListOptions, ListOutput, RowsOutput, ShowOptions};
 use super::build::{counts, refuse_broken_rules};
 use super::output::{JsonShape, print_rows};
-use super::session::{Ready, Session, Stop, selection};
+use super::session::{Ready, Session, Stop};
 use super::{Exit, Invocation, Streams, artifacts};
 use crate::base::{Code, Diagnostic, Event};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
 use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
-use crate::graph::select;
 use crate::manifest::{Node, NodeId, NodeKind, ResourceType};
 
 pub(super) fn parse(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -58,7 +57,7 @@ fn list(options: &ListOptions, global: &Global, session: &Session, ready: &Ready
         })?;
         types.push(found);
     }
-    let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+    let selected = session.selected(&ready, global)?;
     let wanted = |node: &&Node| types.is_empty() || types.contains(&node.resource_type());
     let mut lines: Vec<String> =
         selected.iter().filter_map(|id| ready.project.nodes.get(id)).filter(wanted).map(|node| line(&ready.project, node, options.output)).collect();
@@ -99,7 +98,7 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
     } else {
         let ready = session.project()?;
         session.events.send(&Event::Found { counts: counts(&ready) });
-        let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+        let selected = session.selected(&ready, global)?;
         (ready, selected)
     };
     let _ = ready.project.selected.set(wanted.iter().map(ToString::to_string).collect());
@@ -153,7 +152,7 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
         (ready, vec![id])
     } else {
         let ready = session.project()?;
-        let selected = select(&ready.project, &ready.dag, &selection(global)).map_err(|diagnostic| session.report(&[diagnostic]))?;
+        let selected = session.selected(&ready, global)?;
         let shown = |id: &&NodeId| {
             ready.project.nodes.get(*id).is_some_and(|node| {
                 matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Analysis | ResourceType::Test)

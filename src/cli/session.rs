@@ -1,5 +1,6 @@
 //! What the commands share: events and their sinks, loading and resolving, the engine, Ctrl-C.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use super::{Exit, Invocation, Streams};
 use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Sources, files};
 use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, FilesBinding};
-use crate::graph::{Dag, Selection};
+use crate::graph::{Dag, Selection, select, unmatched};
 use crate::jinja::Invocation as TemplateInvocation;
-use crate::load::{LoadOptions, ParsedProject, Target, load, load_target};
-use crate::manifest::{Node, NodeKind};
+use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target};
+use crate::manifest::{Node, NodeId, NodeKind};
 use crate::resolve::{Project, ResolveOptions, resolve};
 
 /// A command that ends before its work is done, everything having been said.
@@ -132,6 +133,21 @@ impl Session {
         Ok(Ready { project: Arc::new(project), dag })
     }
 
+    /// The nodes that the command line selects; what selects nothing is said.
+    pub(super) fn selected(&self, ready: &Ready, global: &Global) -> Result<BTreeSet<NodeId>, Stop> {
+        let wanted = selection(global);
+        let found = select(&ready.project, &ready.dag, &wanted).map_err(|diagnostic| self.report(&[diagnostic]))?;
+        for warning in unmatched(&ready.project, &ready.dag, &wanted).map_err(|diagnostic| self.report(&[diagnostic]))? {
+            self.diagnosed(&warning);
+        }
+        Ok(found)
+    }
+
+    /// The project file and the target, for commands that need no project that parses.
+    pub(super) fn project_file(&self) -> Result<(ProjectFile, Target), Stop> {
+        load_project_file(&self.options, &self.sources).map_err(|found| self.report(&found))
+    }
+
     /// The target alone, for commands that need no project that parses.
     pub(super) fn target(&self) -> Result<Target, Stop> {
         load_target(&self.options, &self.sources).map_err(|found| self.report(&found))
@@ -208,15 +224,13 @@ fn files_binding(node: &Node) -> Option<FilesBinding> {
     let name = node.relation.clone()?;
     let columns = node.columns.values().map(|column| (column.name.clone(), column.data_type.clone())).collect();
     match &node.kind {
-        NodeKind::Source { external: Some(external), .. } => {
-            Some(FilesBinding {
-                name,
-                config: external.config.clone(),
-                columns,
-                span: Some(external.span),
-                option_spans: external.option_spans.clone(),
-            })
-        }
+        NodeKind::Source { external: Some(external), .. } => Some(FilesBinding {
+            name,
+            config: external.config.clone(),
+            columns,
+            span: Some(external.span),
+            option_spans: external.option_spans.clone(),
+        }),
         NodeKind::Model => {
             let config = node.config.external.clone()?;
             let option_spans = node.config.option_places();
@@ -257,7 +271,13 @@ fn events(global: &Global, id: &str, project_dir: &Path, clock: &Arc<dyn Clock>,
     let options = ConsoleOptions::on(streams.terminal, log_format(global.log_format), least, no_colours.then_some(false), identity.clone());
     let mut sinks: Vec<Box<dyn EventSink>> = vec![Box::new(Console::new(options, Arc::clone(&streams.out)))];
     let folder = global.log_path.as_ref().map_or_else(|| project_dir.join("logs"), |path| project_dir.join(path));
-    match LogFile::open(&folder, log_format(global.log_format_file), Level::Debug, identity) {
+    let format = match global.log_format_file {
+        LogFormatArgument::Default => LogFormat::Debug,
+        named => log_format(named),
+    };
+    // Text is for reading: what a console shows. The other forms are for finding out, and keep everything.
+    let kept = if format == LogFormat::Text { Level::Info } else { Level::Debug };
+    match LogFile::open(&folder, format, kept, identity) {
         Ok(file) => sinks.push(Box::new(file)),
         Err(error) => streams.complain(&format!("warning: no log file: {error}\n")),
     }
@@ -293,7 +313,7 @@ fn arguments(command: &str, global: &Global) -> Json {
     })
 }
 
-pub(super) fn selection(global: &Global) -> Selection {
+fn selection(global: &Global) -> Selection {
     Selection { select: global.select.clone(), exclude: global.exclude.clone() }
 }
 

@@ -46,6 +46,9 @@ async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams:
         }
     };
     let engine = session.engine(&target)?;
+    if ranges.is_empty() && options.output == super::args::RowsOutput::Json {
+        streams.print(NO_ROWS);
+    }
     for (at, range) in ranges.iter().enumerate() {
         let statement = text.get(range.clone()).unwrap_or_default();
         let last = at + 1 == ranges.len();
@@ -61,6 +64,9 @@ async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams:
     Ok(Exit::Fine)
 }
 
+/// A result without columns, as JSON.
+const NO_ROWS: &str = "{\"columns\":[],\"rows\":[]}\n";
+
 /// Runs one statement; the rows of the last one are printed.
 async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: bool, streams: &Streams) -> Result<(), EngineError> {
     let rows = engine.statement(statement).await?;
@@ -73,7 +79,7 @@ async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: b
                 print_rows(&schema, &batches, options.output, JsonShape::Columns, streams).map_err(shown)?;
             }
         }
-        None if last && options.output == super::args::RowsOutput::Json => streams.print("{\"columns\":[],\"rows\":[]}\n"),
+        None if last && options.output == super::args::RowsOutput::Json => streams.print(NO_ROWS),
         None => {}
     }
     Ok(())

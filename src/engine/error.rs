@@ -76,16 +76,20 @@ impl EngineError {
     fn of_the_warehouse(&self, warehouse: &str) -> Diagnostic {
         let (code, help) = match self {
             Self::Conflict { .. } => (Code::WriteConflict, "run it again when the other writer is done"),
-            Self::Damaged { .. } => {
-                (Code::TableDamaged, "bring the missing or broken file back from a copy; or drop the table (`alluvium sql 'drop table ...'`) and build it again")
+            Self::Damaged { .. } => (
+                Code::TableDamaged,
+                "bring the missing or broken file back from a copy; or drop the table (`alluvium sql 'drop table ...'`) and build it again",
+            ),
+            Self::Feature { .. } => {
+                (Code::TableFeature, "drop the feature with the program that put it there, or build the table under another name")
             }
-            Self::Feature { .. } => (Code::TableFeature, "drop the feature with the program that put it there, or build the table under another name"),
             Self::Unwritable { .. } => (Code::TableUnwritable, "change the table's properties, or build it under another name (`alias`)"),
             Self::Constraint { .. } => (Code::ConstraintViolated, "leave such rows out of the query, or drop the constraint"),
             Self::Memory { .. } => (Code::MemoryLimit, "raise `memory_limit` of the target, or lower `threads`"),
-            Self::Storage { .. } | Self::Interrupted | Self::Sql(_) | Self::Diagnosed(_) | Self::Unsupported { .. } => {
-                (Code::StorageAccess, "the warehouse must be a folder or URI that can be read and written: see `warehouse` of the target, and `--warehouse`")
-            }
+            Self::Storage { .. } | Self::Interrupted | Self::Sql(_) | Self::Diagnosed(_) | Self::Unsupported { .. } => (
+                Code::StorageAccess,
+                "the warehouse must be a folder or URI that can be read and written: see `warehouse` of the target, and `--warehouse`",
+            ),
         };
         let found = Diagnostic::error(code, self.to_string()).help(help);
         if code == Code::StorageAccess { found.note(format!("the warehouse is `{warehouse}`")) } else { found }

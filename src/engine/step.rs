@@ -166,6 +166,8 @@ pub struct TableSettings {
     pub properties: IndexMap<String, String>,
     /// Only for a table that this write creates.
     pub change_feed: bool,
+    /// For a table that is there: on, off, or as it is.
+    pub switch_change_feed: Option<bool>,
     pub description: Option<String>,
     pub column_comments: IndexMap<String, String>,
 }

@@ -12,12 +12,12 @@ use futures::TryStreamExt as _;
 use super::hooks::{When, run_node_hooks};
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
-use crate::base::{Code, Diagnostic, Event, NodeOutcome};
+use crate::base::{Code, Diagnostic, Event, NodeOutcome, nearest};
 use crate::compile::{Compilation, CompiledNode};
 use crate::engine::{
-    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, WriteMode, json_rows,
+    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode, json_rows,
 };
-use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
+use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, StoreFailures, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, UniqueKeys, plan_node, test_query, verdict};
 
 /// How often a node that loses against other writers is tried before it is given up.
@@ -96,6 +96,10 @@ pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
 async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     let at = shared.events.now();
     let audits = shared.order.audits.get(&node.id).cloned().unwrap_or_default();
+    for warning in unknown_column_types(node, compiled) {
+        let sources = Arc::clone(&shared.compiled.project.sources);
+        shared.events.send(&Event::Diagnosed { diagnostic: Box::new(warning), sources, node: Some(node.id.to_string()) });
+    }
     let query_schema = match (&node.config.materialization, &compiled.query_schema) {
         (Materialization::Snapshot, None) => shared.engine.query(&compiled.sql, &[]).await.ok().map(|rows| rows.schema()),
         _ => None,
@@ -117,6 +121,24 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         Ok(()) => ended,
         Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
     }
+}
+
+/// `column_types` of a seed for columns that its file does not have.
+fn unknown_column_types(node: &Node, compiled: &CompiledNode) -> Vec<Diagnostic> {
+    let Some(schema) = compiled.schema.as_ref().filter(|_| node.resource_type() == ResourceType::Seed) else { return Vec::new() };
+    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let unknown = node.config.column_types.keys().filter(|name| !columns.iter().any(|column| column.eq_ignore_ascii_case(name)));
+    let place = node.config.place("column_types").or(node.properties_span).unwrap_or(node.span);
+    unknown
+        .map(|name| {
+            Diagnostic::warning(
+                Code::UnknownColumn,
+                format!("`column_types` names the column `{name}`, which the seed `{}` does not have", node.name),
+            )
+            .at(place, "set here")
+            .help_nearest(nearest(name, columns.iter().copied()), format!("the columns are {}", columns.join(", ")))
+        })
+        .collect()
 }
 
 async fn build_steps(shared: &Shared, node: &Node, compiled: &CompiledNode, steps: &[PlanStep]) -> Ended {
@@ -187,6 +209,22 @@ async fn carry_out_step(
         Outcome::Done { changed } => ended.message = if changed { "created".into() } else { "unchanged".into() },
     }
     Ok(())
+}
+
+/// A place in the query around a test as the place in the test; elsewhere it is one of the test's conditions.
+fn in_test(error: EngineError, outer: &str, compiled: &CompiledNode) -> EngineError {
+    let EngineError::Sql(mut inner) = error else { return error };
+    let body = compiled.sql.trim().trim_end_matches(';');
+    let lead = compiled.sql.len() - compiled.sql.trim_start().len();
+    let begin = outer.find(body).filter(|_| !body.is_empty());
+    if let (Some(range), Some(begin)) = (inner.range.take(), begin) {
+        inner.range = range.start.checked_sub(begin).filter(|start| *start < body.len()).map(|start| lead + start..lead + range.end - begin);
+        if inner.range.is_none() {
+            inner.notes.push("in `warn_if`, `error_if` or `fail_calc` of the test".into());
+            inner.help = Some("`warn_if` and `error_if` compare the number of failures, e.g. `> 10`; `fail_calc` is one aggregate".into());
+        }
+    }
+    EngineError::Sql(inner)
 }
 
 /// A place in SQL around a node's query as the place in the query.
@@ -286,19 +324,28 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
 async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
     let query = test_query(&compiled.sql, &node.config.test);
     let Some(relation) = node.relation.as_ref() else {
-        return one_verdict(shared, &query.verdict, overlays).await;
+        return one_verdict(shared, &query.verdict, overlays).await.map_err(|error| in_test(error, &query.verdict, compiled));
     };
+    let label = CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() };
+    if node.config.test.store_failures == StoreFailures::View {
+        // A view knows nothing of rows that are staged: it shows what is published whenever it is asked.
+        let found = one_verdict(shared, &query.verdict, overlays).await.map_err(|error| in_test(error, &query.verdict, compiled))?;
+        let view = ViewWrite { relation: relation.clone(), sql: query.rows, proved: true, description: None, label };
+        shared.engine.execute(&Step::PutView(view)).await?;
+        return Ok(found);
+    }
     let write = TableWrite {
         relation: relation.clone(),
-        input: TableInput::Overlaid { sql: query.rows, overlays: overlays.to_vec() },
+        input: TableInput::Overlaid { sql: query.rows.clone(), overlays: overlays.to_vec() },
         mode: WriteMode::Overwrite,
         schema_change: SchemaChange::default(),
         dedupe: None,
         columns: Vec::new(),
         settings: TableSettings::default(),
-        label: CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() },
+        label,
     };
-    if let Outcome::Staged { stage, .. } = shared.engine.execute(&Step::StageTable(write)).await? {
+    let staged = shared.engine.execute(&Step::StageTable(write)).await.map_err(|error| in_test(error, &query.rows, compiled))?;
+    if let Outcome::Staged { stage, .. } = staged {
         shared.engine.execute(&Step::Publish(stage)).await?;
     }
     one_verdict(shared, &verdict(&relation.to_string(), &node.config.test), &[]).await

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::Dag;
 use super::method::{Method, matches};
-use crate::base::{Code, Diagnostic};
+use crate::base::{Code, Diagnostic, nearest};
 use crate::manifest::{NodeId, ResourceType};
 use crate::resolve::Project;
 
@@ -27,6 +27,27 @@ pub fn select(project: &Project, dag: &Dag, selection: &Selection) -> Result<BTr
     let included = if selection.select.is_empty() { project.nodes.keys().cloned().collect() } else { union(project, dag, &selection.select)? };
     let excluded = union(project, dag, &selection.exclude)?;
     Ok(included.into_iter().filter(|id| !excluded.contains(id)).collect())
+}
+
+/// A warning for every criterion of a selection that no node fits.
+///
+/// # Errors
+/// As [`select`].
+pub fn unmatched(project: &Project, dag: &Dag, selection: &Selection) -> Result<Vec<Diagnostic>, Diagnostic> {
+    let mut found = Vec::new();
+    let texts = selection.select.iter().chain(&selection.exclude).flat_map(|text| text.split_whitespace()).flat_map(|text| text.split(','));
+    for text in texts {
+        if evaluate(project, dag, &Criterion::parse(text)?).is_empty() {
+            let name = text.trim_matches(|c: char| c == '@' || c == '+' || c.is_ascii_digit());
+            let wanted = name.rsplit(':').next().unwrap_or(name);
+            let names = project.nodes.values().filter(|node| node.resource_type() != ResourceType::Test).map(|node| node.name.as_str());
+            let disabled = project.disabled.iter().any(|node| node.name == wanted);
+            let otherwise = if disabled { "it is there and not enabled" } else { "`alluvium ls` lists what can be selected" };
+            let warning = Diagnostic::warning(Code::InvalidSelector, format!("the selection criterion `{text}` matches no enabled node"));
+            found.push(warning.help_nearest(nearest(wanted, names), otherwise));
+        }
+    }
+    Ok(found)
 }
 
 fn union(project: &Project, dag: &Dag, arguments: &[String]) -> Result<HashSet<NodeId>, Diagnostic> {

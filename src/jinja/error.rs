@@ -206,7 +206,9 @@ fn advice(code: Code, message: &str) -> Option<String> {
                 None => format!("a value is printed by `{{{{ {word} }}}}`; statements are {}", STATEMENTS.join(", ")),
             }
         }
-        Code::JinjaSyntax => "inside of `{{ }}` and `{% %}` stands one expression or statement of Jinja; take the part out that is too much, or add what lacks".into(),
+        Code::JinjaSyntax => {
+            "inside of `{{ }}` and `{% %}` stands one expression or statement of Jinja; take the part out that is too much, or add what lacks".into()
+        }
         Code::MacroArguments if has("`ref`") => "write `ref('model')`, or `ref('package', 'model')`".into(),
         Code::MacroArguments if has("`source`") => "write `source('source name', 'table name')`".into(),
         Code::MacroArguments => "give the arguments that the macro names, in their order or by name".into(),
@@ -214,7 +216,9 @@ fn advice(code: Code, message: &str) -> Option<String> {
         Code::JinjaRuntime if has("is undefined") || has("undefined value") => {
             "set it before it is used (`{% set name = ... %}`), or test it: `{% if name is defined %}`".into()
         }
-        Code::JinjaRuntime if has("filter") && has("unknown") => "use a filter of Jinja's, e.g. `upper`, `join`, `default`, `tojson`, or call a macro".into(),
+        Code::JinjaRuntime if has("filter") && has("unknown") => {
+            "use a filter of Jinja's, e.g. `upper`, `join`, `default`, `tojson`, or call a macro".into()
+        }
         Code::JinjaRuntime if has("test") && has("unknown") => "use a test of Jinja's, e.g. `defined`, `none`, `string`, `number`".into(),
         Code::JinjaRuntime if has("has no method") => "call a method that values of this kind have in Python, or use a filter".into(),
         Code::JinjaRuntime if has("100 million steps") => "look for a loop that grows with every turn".into(),
@@ -226,7 +230,23 @@ fn advice(code: Code, message: &str) -> Option<String> {
 }
 
 const STATEMENTS: [&str; 18] = [
-    "if", "elif", "else", "endif", "for", "endfor", "set", "endset", "macro", "endmacro", "call", "endcall", "filter", "endfilter", "do", "raw", "endraw",
+    "if",
+    "elif",
+    "else",
+    "endif",
+    "for",
+    "endfor",
+    "set",
+    "endset",
+    "macro",
+    "endmacro",
+    "call",
+    "endcall",
+    "filter",
+    "endfilter",
+    "do",
+    "raw",
+    "endraw",
     "include",
 ];
 

@@ -122,6 +122,24 @@ pub enum OnViolation {
     Error,
 }
 
+/// Whether and how the failing rows of a data test are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreFailures {
+    #[default]
+    No,
+    Table,
+    /// A view over what the test looks at.
+    View,
+}
+
+impl StoreFailures {
+    /// What `--store-failures` makes of it.
+    #[must_use]
+    pub fn or_table(self, wanted: bool) -> Self {
+        if wanted && self == Self::No { Self::Table } else { self }
+    }
+}
+
 /// The config of a data test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestConfig {
@@ -133,7 +151,7 @@ pub struct TestConfig {
     pub fail_calc: String,
     pub limit: Option<u64>,
     pub filter: Option<String>,
-    pub store_failures: bool,
+    pub store_failures: StoreFailures,
     /// `None` leaves it to the project's default.
     pub audit: Option<Audit>,
 }
@@ -147,7 +165,7 @@ impl Default for TestConfig {
             fail_calc: "count(*)".into(),
             limit: None,
             filter: None,
-            store_failures: false,
+            store_failures: StoreFailures::No,
             audit: None,
         }
     }
@@ -281,7 +299,8 @@ pub struct NodeConfig {
     pub contract_enforced: bool,
     pub partition_by: PartitionBy,
     pub table_properties: IndexMap<String, String>,
-    pub change_feed: bool,
+    /// `None`: on for a table that is made, and left as it is for one that is there.
+    pub change_feed: Option<bool>,
     pub persist_docs_relation: bool,
     pub persist_docs_columns: bool,
     /// External models only.

@@ -76,7 +76,8 @@ fn settings(node: &Node) -> TableSettings {
     TableSettings {
         partition_by: node.config.partition_by.clone(),
         properties: node.config.table_properties.clone(),
-        change_feed: node.config.change_feed,
+        change_feed: node.config.change_feed.unwrap_or(true),
+        switch_change_feed: node.config.change_feed,
         description: (node.config.persist_docs_relation && !node.description.is_empty()).then(|| node.description.clone()),
         column_comments,
     }

@@ -3,6 +3,7 @@
 //! The nearest wins; tags and hooks add up, `meta`, `tblproperties` and `column_types` merge by key, as in dbt.
 
 mod history;
+mod properties;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use crate::base::{Code, Diagnostic, Span};
-use crate::manifest::{Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig};
+use crate::manifest::{Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, StoreFailures, TestConfig};
 
 /// Config keys with their values and where they stand.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,18 @@ impl ConfigValues {
         self.values.get(key).map(|(value, _)| value)
     }
 
+    /// With the keys that stand under `meta: {alluvium: ...}`, where a project for dbt keeps what only Alluvium knows;
+    /// a key that is set in the usual place wins. `None` where there are none.
+    fn with_own_keys(&self) -> Option<Self> {
+        let (meta, span) = self.values.get("meta")?;
+        let own = meta.get("alluvium")?.as_object()?;
+        let mut all = self.clone();
+        for (key, value) in own.iter().filter(|(key, _)| self.get(key).is_none()) {
+            all.set(key, value.clone(), *span);
+        }
+        Some(all)
+    }
+
     fn spans(&self) -> BTreeMap<String, Span> {
         self.values.iter().filter_map(|(key, (_, span))| Some((key.clone(), (*span)?))).collect()
     }
@@ -65,6 +78,8 @@ fn list(value: Json) -> Vec<Json> {
 
 /// Types the merged values of a node of the given kind. What can't be read is reported and takes its default.
 pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, found: &mut Vec<Diagnostic>) -> NodeConfig {
+    let with_own = values.with_own_keys();
+    let values = with_own.as_ref().unwrap_or(values);
     let mut reader = Reader { values, fallback, found };
     let contract_enforced = match values.get("contract") {
         Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),
@@ -73,6 +88,9 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
     };
     let persist = |what: &str| values.get("persist_docs").and_then(|value| value.get(what)) == Some(&Json::Bool(true));
     let materialization = materialization(&mut reader, kind);
+    let table_properties = reader.text_map("tblproperties");
+    let wrong = properties::check(&table_properties, reader.place("tblproperties"));
+    reader.found.extend(wrong);
     NodeConfig {
         enabled: reader.flag("enabled", true),
         alias: reader.text("alias"),
@@ -84,8 +102,8 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         full_refresh: values.get("full_refresh").and_then(Json::as_bool),
         contract_enforced,
         partition_by: reader.texts("partition_by"),
-        table_properties: reader.text_map("tblproperties"),
-        change_feed: reader.flag("change_feed", true),
+        table_properties,
+        change_feed: reader.present("change_feed").is_some().then(|| reader.flag("change_feed", true)),
         persist_docs_relation: persist("relation"),
         persist_docs_columns: persist("columns"),
         external: external(&mut reader, &materialization),
@@ -122,7 +140,9 @@ fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Optio
     };
     if location.contains(['*', '?', '[']) {
         let wildcard = Diagnostic::error(Code::ConfigType, format!("`{location}` is not a file to write: it has a wildcard"));
-        reader.found.push(wildcard.at(reader.place("location"), "set here").help("give the location of one file, or of a folder with `/` at its end"));
+        reader
+            .found
+            .push(wildcard.at(reader.place("location"), "set here").help("give the location of one file, or of a folder with `/` at its end"));
         return None;
     }
     let format = match reader.text("format") {
@@ -185,8 +205,23 @@ fn test_config(reader: &mut Reader<'_>) -> TestConfig {
         fail_calc: reader.text("fail_calc").unwrap_or(fallback.fail_calc),
         limit: reader.count("limit"),
         filter: reader.text("where"),
-        store_failures: reader.flag("store_failures", false),
+        store_failures: store_failures(reader),
         audit,
+    }
+}
+
+/// `store_failures_as` says more than `store_failures`, and wins; the nearer of the two is not asked for, as in dbt.
+fn store_failures(reader: &mut Reader<'_>) -> StoreFailures {
+    let stored = reader.flag("store_failures", false);
+    match reader.text("store_failures_as").map(|text| text.to_lowercase()).as_deref() {
+        None if stored => StoreFailures::Table,
+        None | Some("ephemeral") => StoreFailures::No,
+        Some("table") => StoreFailures::Table,
+        Some("view") => StoreFailures::View,
+        Some(other) => {
+            reader.wrong("store_failures_as", "`table`, `view` or `ephemeral`", Json::from(other));
+            StoreFailures::No
+        }
     }
 }
 

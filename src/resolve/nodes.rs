@@ -17,7 +17,7 @@ use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, FileId, Span, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
 use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
-use crate::manifest::{ColumnDecl, Materialization, Node, NodeId, NodeKind, ResourceType, TestDetails};
+use crate::manifest::{ColumnDecl, Materialization, Node, NodeId, NodeKind, ResourceType, StoreFailures, TestDetails};
 
 /// Where a node comes from, before it is parsed.
 pub(super) struct Draft<'a> {
@@ -234,7 +234,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     let parsed = parse(builder, &draft, values);
     let config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
     let mut config = config;
-    config.test.store_failures |= builder.store_failures && draft.resource_type == ResourceType::Test;
+    config.test.store_failures = config.test.store_failures.or_table(builder.store_failures && draft.resource_type == ResourceType::Test);
     let id = NodeId::new(format!("{}.{}.{}", draft.resource_type.name(), draft.package.name, draft.name));
     let mut node = Node {
         id,
@@ -252,7 +252,11 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         checksum: checksum(&draft.raw_code),
         raw_code: draft.raw_code,
         language: "sql",
-        description: builder.described(&draft.package.name, description.as_deref(), draft.span),
+        description: builder.described(
+            &draft.package.name,
+            description.as_deref(),
+            draft.decl.and_then(|decl| decl.description.as_ref()).map_or(draft.span, |text| text.span),
+        ),
         columns: draft.decl.map(|decl| columns(builder, &draft.package.name, &decl.columns)).unwrap_or_default(),
         constraints: draft.decl.map(|decl| decl.constraints.clone()).unwrap_or_default(),
         refs: parsed.noted.refs,
@@ -316,7 +320,11 @@ pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColum
         let column = ColumnDecl {
             name: decl.name.value.clone(),
             data_type: decl.data_type.as_ref().map(|data_type| data_type.value.clone()),
-            description: builder.described(package, decl.description.as_ref().map(|text| text.value.as_str()), decl.name.span),
+            description: builder.described(
+                package,
+                decl.description.as_ref().map(|text| text.value.as_str()),
+                decl.description.as_ref().map_or(decl.name.span, |text| text.span),
+            ),
             constraints: decl.constraints.clone(),
             tags: decl.tags.iter().map(|tag| tag.value.clone()).collect(),
             meta,
@@ -358,7 +366,7 @@ impl Builder {
     }
 
     pub(super) fn relation_of(&mut self, node: &Node) -> Option<crate::manifest::RelationName> {
-        let stored_test = node.resource_type() == ResourceType::Test && node.config.test.store_failures;
+        let stored_test = node.resource_type() == ResourceType::Test && node.config.test.store_failures != StoreFailures::No;
         let built = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot)
             && node.config.materialization != Materialization::Ephemeral;
         if !stored_test && !built {

@@ -58,7 +58,11 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         language: "sql",
         checksum: checksum(""),
         config,
-        description: builder.described(&package.name, table.description.as_ref().map(|text| text.value.as_str()), table.span),
+        description: builder.described(
+            &package.name,
+            table.description.as_ref().map(|text| text.value.as_str()),
+            table.description.as_ref().map_or(table.span, |text| text.span),
+        ),
         columns: columns(builder, &package.name, &table.columns),
         constraints: Vec::new(),
         relation: Some(RelationName::new(database, schema, identifier)),

@@ -27,8 +27,28 @@ pub fn parse_type(name: &str) -> Result<DataType, String> {
 #[must_use]
 pub fn type_help(name: &str) -> String {
     const COMMON: [&str; 22] = [
-        "boolean", "tinyint", "smallint", "int", "integer", "bigint", "long", "real", "float", "double", "varchar", "string", "text", "binary", "date",
-        "timestamp", "timestamptz", "timestamp_ntz", "decimal", "numeric", "array", "struct",
+        "boolean",
+        "tinyint",
+        "smallint",
+        "int",
+        "integer",
+        "bigint",
+        "long",
+        "real",
+        "float",
+        "double",
+        "varchar",
+        "string",
+        "text",
+        "binary",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "timestamp_ntz",
+        "decimal",
+        "numeric",
+        "array",
+        "struct",
     ];
     let base = name.split(['(', '<', '[', ' ']).next().unwrap_or_default();
     match nearest(base, COMMON) {

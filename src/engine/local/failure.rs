@@ -30,9 +30,11 @@ pub(super) fn reading(error: &DeltaTableError, relation: &RelationName) -> Engin
         other => {
             let text = plain(&other.to_string());
             match named_feature(&text) {
-                Some(feature) => {
-                    EngineError::Feature { relation, reason: format!("it uses the table feature `{feature}`, which Alluvium does not know"), writing: false }
-                }
+                Some(feature) => EngineError::Feature {
+                    relation,
+                    reason: format!("it uses the table feature `{feature}`, which Alluvium does not know"),
+                    writing: false,
+                },
                 None => EngineError::Damaged { relation, reason: format!("its Delta log is damaged: {text}") },
             }
         }
@@ -55,7 +57,9 @@ pub(super) fn writing(error: DeltaTableError, relation: &RelationName) -> Engine
         DeltaTableError::VersionAlreadyExists(_) | DeltaTableError::VersionMismatch(..) => EngineError::Conflict { relation: name },
         DeltaTableError::Transaction { source } => transaction(source, name),
         DeltaTableError::InvalidJsonLog { .. } | DeltaTableError::NotATable(_) | DeltaTableError::MetadataError(_) => reading(&error, relation),
-        DeltaTableError::UnsupportedColumnMapping { .. } => EngineError::Feature { relation: name, reason: "it uses column mapping, which Alluvium does not write".into(), writing: true },
+        DeltaTableError::UnsupportedColumnMapping { .. } => {
+            EngineError::Feature { relation: name, reason: "it uses column mapping, which Alluvium does not write".into(), writing: true }
+        }
         DeltaTableError::Arrow { source } => EngineError::Sql(Box::new(sql::sql_error(&DataFusionError::from(source), ""))),
         other => by_text(&other.to_string(), name),
     }
@@ -63,12 +67,16 @@ pub(super) fn writing(error: DeltaTableError, relation: &RelationName) -> Engine
 
 fn transaction(error: TransactionError, relation: String) -> EngineError {
     match error {
-        TransactionError::CommitConflict(CommitConflictError::UnsupportedWriterVersion(version)) => {
-            EngineError::Feature { relation, reason: format!("its log asks for writer version {version}, which Alluvium does not know"), writing: true }
-        }
-        TransactionError::CommitConflict(CommitConflictError::UnsupportedReaderVersion(version)) => {
-            EngineError::Feature { relation, reason: format!("its log asks for reader version {version}, which Alluvium does not know"), writing: true }
-        }
+        TransactionError::CommitConflict(CommitConflictError::UnsupportedWriterVersion(version)) => EngineError::Feature {
+            relation,
+            reason: format!("its log asks for writer version {version}, which Alluvium does not know"),
+            writing: true,
+        },
+        TransactionError::CommitConflict(CommitConflictError::UnsupportedReaderVersion(version)) => EngineError::Feature {
+            relation,
+            reason: format!("its log asks for reader version {version}, which Alluvium does not know"),
+            writing: true,
+        },
         TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) | TransactionError::CommitConflict(_) => {
             EngineError::Conflict { relation }
         }
@@ -116,10 +124,7 @@ fn out_of_memory(text: &str) -> Option<EngineError> {
     let reason = text.strip_prefix("Resources exhausted: ").or_else(|| text.split_once("Resources exhausted: ").map(|(_, rest)| rest))?;
     let limit =
         reason.rsplit_once("greedy(").or_else(|| reason.rsplit_once("fair(")).and_then(|(_, rest)| rest.split(')').next()).unwrap_or("the engine");
-    Some(EngineError::Memory {
-        limit: limit.trim_start_matches("pool_size: ").to_owned(),
-        reason: format!("{} needs more", hungry(reason)),
-    })
+    Some(EngineError::Memory { limit: limit.trim_start_matches("pool_size: ").to_owned(), reason: format!("{} needs more", hungry(reason)) })
 }
 
 /// What asked for memory that was not there, from DataFusion's name of the consumer.

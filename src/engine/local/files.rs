@@ -24,7 +24,7 @@ pub(crate) use location::{Location, Stores};
 pub(crate) use options::{FileOptions, compression};
 
 use super::super::{EngineError, FilesBinding, SeedInput};
-use crate::base::{Code, Diagnostic, Sources, Span};
+use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::{FileFormat, RelationName};
 use location::Listing;
 
@@ -111,7 +111,11 @@ impl FileSources {
     ) -> Result<Arc<dyn TableProvider>, EngineError> {
         let declared = declared(binding).map_err(|error| placed(error, binding.span))?;
         let options = FileOptions::parse(&binding.config, &binding.option_spans).map_err(|error| placed(error, binding.span))?;
-        self.open(session, (location, binding.config.format), options, &declared, binding.span).await
+        let table = self.open(session, (location, binding.config.format), options, &declared, binding.span).await?;
+        match lacking(binding, &declared, &table.schema()) {
+            None => Ok(table),
+            Some(diagnostic) => Err(placed(EngineError::Diagnosed(Box::new(diagnostic)), binding.span)),
+        }
     }
 
     /// A seed's file as a table; types that are not given are inferred from all its values.
@@ -157,6 +161,16 @@ impl FileSources {
             FileFormat::Parquet => parquet::table(&reading, &schema, declared),
         }
     }
+}
+
+/// A column that is declared with a type and stands in none of the files: its declaration would mean nothing.
+fn lacking(binding: &FilesBinding, declared: &[(String, DataType)], schema: &SchemaRef) -> Option<Diagnostic> {
+    let has = |name: &str| schema.fields().iter().any(|field| field.name().to_lowercase() == name.to_lowercase());
+    let (name, _) = declared.iter().find(|(name, _)| !has(name))?;
+    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let message = format!("`{}` has no column `{name}`, which is declared", binding.config.location);
+    let found = Diagnostic::error(Code::InputFile, message);
+    Some(found.help_nearest(nearest(name, columns.iter().copied()), format!("the columns are {}", columns.join(", "))))
 }
 
 /// The columns of the files, then those in the names of their folders.

@@ -171,7 +171,11 @@ async fn create_schema(engine: &LocalEngine, name: &ast::SchemaName, if_not_exis
     };
     let (database, schema) = schema_of(engine, name)?;
     let created = engine.warehouse.create_schema(&database, &schema).await?;
-    if created || if_not_exists { Ok(()) } else { Err(invalid(format!("the schema `{schema}` exists already"), "write `create schema if not exists` where that is fine")) }
+    if created || if_not_exists {
+        Ok(())
+    } else {
+        Err(invalid(format!("the schema `{schema}` exists already"), "write `create schema if not exists` where that is fine"))
+    }
 }
 
 async fn drop_schema(engine: &LocalEngine, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<(), EngineError> {
@@ -187,7 +191,11 @@ async fn drop_schema(engine: &LocalEngine, name: &ObjectName, if_exists: bool, c
         engine.views.remove(view).await?;
     }
     let dropped = engine.warehouse.drop_schema(&database, &schema).await?;
-    if dropped || !views.is_empty() || if_exists { Ok(()) } else { Err(invalid(format!("there is no schema `{schema}`"), "write `drop schema if exists` where that is fine")) }
+    if dropped || !views.is_empty() || if_exists {
+        Ok(())
+    } else {
+        Err(invalid(format!("there is no schema `{schema}`"), "write `drop schema if exists` where that is fine"))
+    }
 }
 
 async fn drop_relation(engine: &LocalEngine, name: &ObjectName, if_exists: bool, wanted: RelationKind) -> Result<(), EngineError> {

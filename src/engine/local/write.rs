@@ -267,12 +267,19 @@ async fn create(
     create.await.map_err(|error| failure::writing(error, relation))
 }
 
-/// The settings of a table that is there stay unless this write names them; the change feed is for new tables.
+/// The settings of a table that is there stay unless this write names them; the change feed is on by itself in new
+/// tables only.
 fn configuration(settings: &TableSettings, base: Option<&DeltaTable>) -> HashMap<String, Option<String>> {
     const CHANGE_FEED: &str = "delta.enableChangeDataFeed";
     let mut configuration: HashMap<String, Option<String>> = HashMap::new();
     match base.and_then(|table| table.snapshot().ok()) {
-        Some(snapshot) => configuration.extend(snapshot.metadata().configuration().iter().map(|(key, value)| (key.clone(), Some(value.clone())))),
+        Some(snapshot) => {
+            configuration.extend(snapshot.metadata().configuration().iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
+            let is_on = configuration.get(CHANGE_FEED).is_some_and(|value| value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("true")));
+            if let Some(wanted) = settings.switch_change_feed.filter(|wanted| *wanted != is_on) {
+                configuration.insert(CHANGE_FEED.into(), Some(wanted.to_string()));
+            }
+        }
         None if settings.change_feed => drop(configuration.insert(CHANGE_FEED.into(), Some("true".into()))),
         None => {}
     }

@@ -32,7 +32,14 @@ pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) ->
             Some(known) => *known = Field::new(known.name(), wider(known.data_type(), field.data_type()), true),
         }
     }
-    Ok(fields.into_iter().map(|field| named_type(&field, declared)).collect())
+    let mut fields: Vec<Field> = fields.into_iter().map(|field| named_type(&field, declared)).collect();
+    // Objects leave out what they have no value for, so a declared field may be in none of them.
+    for (name, data_type) in declared {
+        if !fields.iter().any(|field| field.name().to_lowercase() == name.to_lowercase()) {
+            fields.push(Field::new(name, data_type.clone(), true));
+        }
+    }
+    Ok(fields)
 }
 
 fn named_type(field: &Field, declared: &[(String, DataType)]) -> Field {

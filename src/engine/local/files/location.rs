@@ -109,8 +109,7 @@ impl Stores {
         let url = Url::parse(base).map_err(|error| invalid(written, &error.to_string()))?;
         let root = format!("{}://{}", url.scheme(), url.authority());
         let store = self.store(&url, &root).map_err(|_| unreachable_scheme(written, url.scheme()))?;
-        let path = Path::from_url_path(url.path())
-            .map_err(|error| invalid(written, &error.to_string()))?;
+        let path = Path::from_url_path(url.path()).map_err(|error| invalid(written, &error.to_string()))?;
         let store_url = ObjectStoreUrl::parse(if url.authority().is_empty() { format!("{}://", url.scheme()) } else { root })
             .map_err(|error| invalid(written, &error.strip_backtrace()))?;
         Self::location(written, written.to_owned(), (store, store_url), path, pattern)

@@ -37,7 +37,9 @@ pub(super) async fn infer(session: &dyn Session, reading: &Reading) -> Result<Ve
                 [] => "a file".to_owned(),
             };
             let message = format!("{shown} can't be read as Parquet: {}", plain(&error.strip_backtrace()));
-            EngineError::Diagnosed(Box::new(Diagnostic::error(Code::InputFile, message).help("check that the file is whole, and that `format` is right")))
+            EngineError::Diagnosed(Box::new(
+                Diagnostic::error(Code::InputFile, message).help("check that the file is whole, and that `format` is right"),
+            ))
         })?;
     Ok(schema.fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect())
 }

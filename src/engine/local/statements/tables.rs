@@ -11,7 +11,7 @@ use super::super::{LocalEngine, catalog};
 use super::{existing, invalid, kind_of, relation_name, unknown};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
-use crate::sql::{SqlError, parse_type, type_help, quote_ident, type_name};
+use crate::sql::{SqlError, parse_type, quote_ident, type_help, type_name};
 
 /// What commits of statements say of where they came from.
 pub(super) fn label() -> CommitLabel {
@@ -36,7 +36,12 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
     let columns = declared(create)?;
     let sql = match &create.query {
         Some(query) => query.to_string(),
-        None if columns.is_empty() => return Err(invalid(format!("the table `{}` has no columns", relation.short()), "name its columns and their types, or write `as select ...`")),
+        None if columns.is_empty() => {
+            return Err(invalid(
+                format!("the table `{}` has no columns", relation.short()),
+                "name its columns and their types, or write `as select ...`",
+            ));
+        }
         None => empty_rows(&columns),
     };
     write(
@@ -72,15 +77,19 @@ fn declared(create: &ast::CreateTable) -> Result<Vec<TableColumn>, EngineError> 
         .map(|column| {
             let name = column.name.value.clone();
             let data_type = column.data_type.to_string();
-            parse_type(&data_type)
-                .map_err(|reason| EngineError::Sql(Box::new(SqlError::new(Code::TypeUnknown, format!("column `{name}`: {reason}")).help(type_help(&data_type)))))?;
+            parse_type(&data_type).map_err(|reason| {
+                EngineError::Sql(Box::new(SqlError::new(Code::TypeUnknown, format!("column `{name}`: {reason}")).help(type_help(&data_type))))
+            })?;
             let mut nullable = !keys.contains(&name.to_lowercase());
             for option in &column.options {
                 match &option.option {
                     ColumnOption::NotNull | ColumnOption::PrimaryKey(_) => nullable = false,
                     ColumnOption::Null | ColumnOption::Comment(_) | ColumnOption::Unique(_) => {}
                     other => {
-                        return Err(EngineError::Unsupported { message: format!("column `{name}`: `{other}` is not available yet"), help: Some("leave it out".into()) });
+                        return Err(EngineError::Unsupported {
+                            message: format!("column `{name}`: `{other}` is not available yet"),
+                            help: Some("leave it out".into()),
+                        });
                     }
                 }
             }
@@ -135,10 +144,13 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
 pub(super) async fn table_schema(engine: &LocalEngine, relation: &RelationName) -> Result<SchemaRef, EngineError> {
     match (existing(engine, relation).await?, engine.relation(relation).await?) {
         (RelationKind::Table, Some(state)) => Ok(state.schema),
-        (RelationKind::View, _) => Err(invalid(format!("`{}` is a view: its rows can't be changed", relation.short()), "change the tables that the view reads")),
-        (RelationKind::Files | RelationKind::Table, _) => {
-            Err(invalid(format!("the rows of `{}` can't be changed: they are in files", relation.short()), "build a table from them, and change that"))
+        (RelationKind::View, _) => {
+            Err(invalid(format!("`{}` is a view: its rows can't be changed", relation.short()), "change the tables that the view reads"))
         }
+        (RelationKind::Files | RelationKind::Table, _) => Err(invalid(
+            format!("the rows of `{}` can't be changed: they are in files", relation.short()),
+            "build a table from them, and change that",
+        )),
     }
 }
 

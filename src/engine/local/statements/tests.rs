@@ -223,7 +223,8 @@ async fn bound_files_are_relations() {
         name: RelationName::new("alluvium", "raw", "c"),
         config: ExternalConfig { location: "c.csv".into(), format: FileFormat::Csv, options: indexmap::IndexMap::new() },
         columns: vec![("balance".into(), Some("double".into()))],
-        span: None, option_spans: Default::default(),
+        span: None,
+        option_spans: Default::default(),
     };
     room.engine.bind(binding.clone());
     let state = room.engine.relation(&binding.name).await.unwrap().unwrap();

@@ -167,6 +167,7 @@ async fn a_new_table_is_one_commit_with_its_settings_and_where_it_came_from() {
         partition_by: vec!["KIND".into()],
         properties: [("delta.logRetentionDuration".to_owned(), "interval 7 days".to_owned()), ("owner".into(), "me".into())].into_iter().collect(),
         change_feed: true,
+        switch_change_feed: None,
         description: Some("all orders".into()),
         column_comments: [("id".to_owned(), "the \"key\"".to_owned())].into_iter().collect(),
     };
