@@ -14,7 +14,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-pub use manifest::{DocEntry, MacroEntry, ManifestInput, manifest_json};
+pub use manifest::{DocEntry, MacroEntry, ManifestInput, serialize_manifest};
 pub use paths::{compiled_path, run_path};
 pub use run_results::{RunResultsInput, run_results_json};
 
@@ -36,7 +36,7 @@ pub struct ArtifactHeader {
 /// # Errors
 /// If the folder or the file can't be written.
 pub fn write_manifest(target: &Path, input: &ManifestInput<'_>) -> Result<(), FileError> {
-    files::write_text(&target.join("manifest.json"), &manifest_json(input).to_string())
+    files::write_with(&target.join("manifest.json"), |out| Ok(serialize_manifest(input, &mut serde_json::Serializer::new(out))?))
 }
 
 /// Writes `run_results.json` into the target folder.

@@ -9,10 +9,10 @@ pub mod local;
 mod rows;
 mod step;
 
-use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
+use futures::future::BoxFuture;
 
 pub use error::EngineError;
 pub use rows::json_rows;
@@ -76,8 +76,8 @@ pub struct Capabilities {
     pub external_files: bool,
 }
 
-/// Something that stores relations and runs SQL over them.
-#[async_trait]
+/// Something that stores relations and runs SQL over them. Its futures are boxed by hand: under `async_trait`'s bounds the
+/// compiler proves again and again that plans may be sent between threads, which was two thirds of checking this crate.
 pub trait Engine: Send + Sync {
     fn capabilities(&self) -> Capabilities;
 
@@ -85,7 +85,7 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// If the storage can't be read, or what is there is damaged.
-    async fn relation(&self, name: &RelationName) -> Result<Option<RelationState>, EngineError>;
+    fn relation<'a>(&'a self, name: &'a RelationName) -> BoxFuture<'a, Result<Option<RelationState>, EngineError>>;
 
     /// Makes files readable under a name. Nothing is looked at before the name is used: what is wrong with the location
     /// or an option fails the queries that read it, and no other.
@@ -95,19 +95,19 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// If the file is missing or can't be read as CSV.
-    async fn seed_schema(&self, seed: &SeedInput) -> Result<SchemaRef, EngineError>;
+    fn seed_schema<'a>(&'a self, seed: &'a SeedInput) -> BoxFuture<'a, Result<SchemaRef, EngineError>>;
 
     /// Runs one query. Rows stream; dropping the stream ends the work.
     ///
     /// # Errors
     /// If the query can't be planned, or something it reads is missing or damaged.
-    async fn query(&self, sql: &str, overlays: &[Overlay]) -> Result<SendableRecordBatchStream, EngineError>;
+    fn query<'a>(&'a self, sql: &'a str, overlays: &'a [Overlay]) -> BoxFuture<'a, Result<SendableRecordBatchStream, EngineError>>;
 
     /// Runs one statement of the `sql` command, a hook or an operation, and gives the rows it has, if any.
     ///
     /// # Errors
     /// As [`Engine::query`], and where the statement is not one that the engine knows.
-    async fn statement(&self, sql: &str) -> Result<Option<SendableRecordBatchStream>, EngineError>;
+    fn statement<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<SendableRecordBatchStream>, EngineError>>;
 
     /// What an error in the stream of a query's or statement's rows means.
     fn failure(&self, error: DataFusionError, sql: &str) -> EngineError;
@@ -116,14 +116,14 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// [`EngineError::Conflict`] if another writer won: dismiss, and run the node's steps again.
-    async fn execute(&self, step: &Step) -> Result<Outcome, EngineError>;
+    fn execute<'a>(&'a self, step: &'a Step) -> BoxFuture<'a, Result<Outcome, EngineError>>;
 
     /// Tries whether the warehouse can be written, leaving nothing behind.
     ///
     /// # Errors
     /// If it can't.
-    async fn probe(&self) -> Result<(), EngineError>;
+    fn probe(&self) -> BoxFuture<'_, Result<(), EngineError>>;
 
     /// Dismisses everything that is staged and not published.
-    async fn cancel(&self);
+    fn cancel(&self) -> BoxFuture<'_, ()>;
 }

@@ -7,9 +7,10 @@ mod node;
 use std::collections::{BTreeMap, BTreeSet};
 
 use md5::{Digest as _, Md5};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
+use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
 use crate::manifest::{Node, NodeId, ResourceType};
 
@@ -64,20 +65,23 @@ pub struct DocEntry {
     pub contents: String,
 }
 
-/// The artifact as JSON, everything sorted by id.
-#[must_use]
-pub fn manifest_json(input: &ManifestInput<'_>) -> Json {
+/// Hands the artifact to a serializer, everything sorted by id. Entries are made one at a time as they are written.
+///
+/// # Errors
+/// What the serializer fails with.
+pub fn serialize_manifest<S: Serializer>(input: &ManifestInput<'_>, serializer: S) -> Result<S::Ok, S::Error> {
     let shown: BTreeMap<&str, &Node> = input.nodes.iter().map(|node| (node.id.as_str(), *node)).collect();
     let context = node::Context::new(input, &shown);
-    let of_kind = |wanted: fn(ResourceType) -> bool| -> BTreeMap<&str, Json> {
-        shown.iter().filter(|(_, node)| wanted(node.resource_type())).map(|(id, node)| (*id, node::node_json(node, &context))).collect()
+    let of_kind = |wanted: fn(ResourceType) -> bool| -> BTreeMap<&str, Entry<'_, '_>> {
+        let wanted = shown.iter().filter(|(_, node)| wanted(node.resource_type()));
+        wanted.map(|(id, node)| (*id, Entry { node, context: &context })).collect()
     };
-    let mut disabled: BTreeMap<&str, Vec<Json>> = BTreeMap::new();
+    let mut disabled: BTreeMap<&str, Vec<Entry<'_, '_>>> = BTreeMap::new();
     for node in input.disabled {
-        disabled.entry(node.id.as_str()).or_default().push(node::node_json(node, &context));
+        disabled.entry(node.id.as_str()).or_default().push(Entry { node, context: &context });
     }
     let (parent_map, child_map) = edges(&shown);
-    to_json(&Manifest {
+    let manifest = Manifest {
         metadata: metadata(input),
         nodes: of_kind(|kind| !matches!(kind, ResourceType::Source | ResourceType::Exposure)),
         sources: of_kind(|kind| kind == ResourceType::Source),
@@ -90,21 +94,22 @@ pub fn manifest_json(input: &ManifestInput<'_>) -> Json {
         child_map,
         group_map: group_map(&shown),
         ..Manifest::default()
-    })
+    };
+    manifest.serialize(serializer)
 }
 
-#[derive(Debug, Default, Serialize)]
-struct Manifest<'a> {
+#[derive(Default, Serialize)]
+struct Manifest<'a, 'c> {
     metadata: Json,
-    nodes: BTreeMap<&'a str, Json>,
-    sources: BTreeMap<&'a str, Json>,
+    nodes: BTreeMap<&'a str, Entry<'a, 'c>>,
+    sources: BTreeMap<&'a str, Entry<'a, 'c>>,
     macros: BTreeMap<&'a str, Json>,
     docs: BTreeMap<String, Json>,
-    exposures: BTreeMap<&'a str, Json>,
+    exposures: BTreeMap<&'a str, Entry<'a, 'c>>,
     metrics: BTreeMap<&'a str, Json>,
     groups: BTreeMap<&'a str, Json>,
     selectors: BTreeMap<&'a String, &'a Json>,
-    disabled: BTreeMap<&'a str, Vec<Json>>,
+    disabled: BTreeMap<&'a str, Vec<Entry<'a, 'c>>>,
     parent_map: BTreeMap<&'a str, BTreeSet<&'a str>>,
     child_map: BTreeMap<&'a str, BTreeSet<&'a str>>,
     group_map: BTreeMap<&'a str, BTreeSet<&'a str>>,

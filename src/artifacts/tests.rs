@@ -188,7 +188,7 @@ fn manifest(nodes: &[Node]) -> Json {
         properties_path: None,
     }];
     let docs = [DocEntry { package: "bank".into(), name: "key".into(), path: "models/docs.md".into(), contents: "the key".into() }];
-    manifest_json(&ManifestInput {
+    let input = ManifestInput {
         header: &header(),
         project_name: "bank",
         adapter_type: "alluvium",
@@ -201,7 +201,8 @@ fn manifest(nodes: &[Node]) -> Json {
         macros: &macros,
         docs: &docs,
         selectors: &Map::new(),
-    })
+    };
+    serialize_manifest(&input, serde_json::value::Serializer).unwrap()
 }
 
 fn result(id: &str, outcome: NodeOutcome) -> NodeResult {

@@ -1,6 +1,7 @@
 //! The file system, for reading projects and writing artifacts. Warehouses never come through here: they are
 //! reached by object store URIs.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A file of the project or of the target folder could not be read or written.
@@ -59,12 +60,24 @@ pub fn absolute(path: &Path) -> PathBuf {
 /// # Errors
 /// If a folder or the file can't be written.
 pub fn write_text(path: &Path, text: &str) -> Result<(), FileError> {
+    write_with(path, |out| out.write_all(text.as_bytes()))
+}
+
+/// Writes a file as `write_text` does, from what `fill` writes piece by piece.
+///
+/// # Errors
+/// If the file or a folder above it can't be written.
+pub fn write_with(path: &Path, fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let aside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    std::fs::write(&aside, text).map_err(failed("write", path))?;
-    std::fs::rename(&aside, path).map_err(failed("write", path))
+    let written = std::fs::File::create(&aside).and_then(|file| {
+        let mut out = std::io::BufWriter::with_capacity(1 << 16, file);
+        fill(&mut out)?;
+        out.flush()
+    });
+    written.and_then(|()| std::fs::rename(&aside, path)).map_err(failed("write", path))
 }
 
 /// A file opened for appending, its folder created.

@@ -25,7 +25,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::config::ConfigNonZeroUsize;
@@ -33,6 +32,7 @@ use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use deltalake::datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use deltalake::datafusion::execution::session_state::SessionState;
+use futures::future::BoxFuture;
 
 use self::files::FileSources;
 use self::stage::{Staged, Stages};
@@ -130,36 +130,7 @@ impl LocalEngine {
         state
     }
 
-    /// Removes what stands under a name, table or view, and tells whether something did.
-    async fn drop_relation(&self, name: &RelationName) -> Result<bool, EngineError> {
-        let view = self.views.remove(name).await?;
-        let table = self.warehouse.drop_table(name).await?;
-        Ok(view || table)
-    }
-}
-
-/// One pool for everything that runs in the engine; consumers that spill share it fairly.
-fn runtime(memory_limit: Option<u64>) -> Result<Arc<RuntimeEnv>, EngineError> {
-    let mut builder = RuntimeEnvBuilder::new();
-    if let Some(limit) = memory_limit {
-        let pool = FairSpillPool::new(usize::try_from(limit).unwrap_or(usize::MAX));
-        let largest = std::num::NonZeroUsize::new(3).unwrap_or(std::num::NonZeroUsize::MIN);
-        builder = builder.with_memory_pool(Arc::new(TrackConsumersPool::new(pool, largest)));
-    }
-    builder.build_arc().map_err(|error| EngineError::Storage { context: "folder for spilled rows".into(), reason: error.strip_backtrace() })
-}
-
-#[async_trait]
-impl Engine for LocalEngine {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { views: true, change_feed: true, external_files: true }
-    }
-
-    fn failure(&self, error: DataFusionError, sql: &str) -> EngineError {
-        failure::query(error, sql)
-    }
-
-    async fn relation(&self, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
+    async fn state_of(&self, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
         if let Some(view) = self.views.get(name).await? {
             let schema = catalog::view_schema(self, name).await?;
             return Ok(Some(RelationState { kind: RelationKind::View, schema, version: None, sql: Some(view.sql), partition_by: Vec::new() }));
@@ -170,23 +141,7 @@ impl Engine for LocalEngine {
         catalog::files_state(self, name).await
     }
 
-    fn bind(&self, binding: FilesBinding) {
-        self.files.bind(binding);
-    }
-
-    async fn seed_schema(&self, seed: &SeedInput) -> Result<SchemaRef, EngineError> {
-        Ok(self.files.seed_provider(&self.session(), seed).await?.schema())
-    }
-
-    async fn query(&self, sql: &str, overlays: &[Overlay]) -> Result<SendableRecordBatchStream, EngineError> {
-        catalog::query(self, sql, overlays).await
-    }
-
-    async fn statement(&self, sql: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
-        statements::run(self, sql).await
-    }
-
-    async fn execute(&self, step: &Step) -> Result<Outcome, EngineError> {
+    async fn carry_out(&self, step: &Step) -> Result<Outcome, EngineError> {
         match step {
             Step::StageTable(write) => {
                 let staged = write::stage(self, write).await?;
@@ -211,11 +166,63 @@ impl Engine for LocalEngine {
         }
     }
 
-    async fn probe(&self) -> Result<(), EngineError> {
-        self.warehouse.probe().await
+    /// Removes what stands under a name, table or view, and tells whether something did.
+    async fn drop_relation(&self, name: &RelationName) -> Result<bool, EngineError> {
+        let view = self.views.remove(name).await?;
+        let table = self.warehouse.drop_table(name).await?;
+        Ok(view || table)
+    }
+}
+
+/// One pool for everything that runs in the engine; consumers that spill share it fairly.
+fn runtime(memory_limit: Option<u64>) -> Result<Arc<RuntimeEnv>, EngineError> {
+    let mut builder = RuntimeEnvBuilder::new();
+    if let Some(limit) = memory_limit {
+        let pool = FairSpillPool::new(usize::try_from(limit).unwrap_or(usize::MAX));
+        let largest = std::num::NonZeroUsize::new(3).unwrap_or(std::num::NonZeroUsize::MIN);
+        builder = builder.with_memory_pool(Arc::new(TrackConsumersPool::new(pool, largest)));
+    }
+    builder.build_arc().map_err(|error| EngineError::Storage { context: "folder for spilled rows".into(), reason: error.strip_backtrace() })
+}
+
+impl Engine for LocalEngine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { views: true, change_feed: true, external_files: true }
     }
 
-    async fn cancel(&self) {
-        self.stages.dismiss_all().await;
+    fn relation<'a>(&'a self, name: &'a RelationName) -> BoxFuture<'a, Result<Option<RelationState>, EngineError>> {
+        Box::pin(self.state_of(name))
+    }
+
+    fn bind(&self, binding: FilesBinding) {
+        self.files.bind(binding);
+    }
+
+    fn failure(&self, error: DataFusionError, sql: &str) -> EngineError {
+        failure::query(error, sql)
+    }
+
+    fn seed_schema<'a>(&'a self, seed: &'a SeedInput) -> BoxFuture<'a, Result<SchemaRef, EngineError>> {
+        Box::pin(async { Ok(self.files.seed_provider(&self.session(), seed).await?.schema()) })
+    }
+
+    fn query<'a>(&'a self, sql: &'a str, overlays: &'a [Overlay]) -> BoxFuture<'a, Result<SendableRecordBatchStream, EngineError>> {
+        Box::pin(catalog::query(self, sql, overlays))
+    }
+
+    fn statement<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<SendableRecordBatchStream>, EngineError>> {
+        Box::pin(statements::run(self, sql))
+    }
+
+    fn execute<'a>(&'a self, step: &'a Step) -> BoxFuture<'a, Result<Outcome, EngineError>> {
+        Box::pin(self.carry_out(step))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(self.warehouse.probe())
+    }
+
+    fn cancel(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.stages.dismiss_all())
     }
 }

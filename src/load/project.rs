@@ -231,9 +231,11 @@ fn read_audit(word: &Spanned<String>, out: &mut Diagnostics) -> Option<Audit> {
         "after" => Some(Audit::After),
         other => {
             let message = format!("`audit`: expected `before_commit` or `after`, found `{other}`");
-            out.push(Diagnostic::error(Code::YamlType, message).at(word.span, "set here").help(
-                "tests run between writing and publishing (`before_commit`), or behind it (`after`)",
-            ));
+            out.push(
+                Diagnostic::error(Code::YamlType, message)
+                    .at(word.span, "set here")
+                    .help("tests run between writing and publishing (`before_commit`), or behind it (`after`)"),
+            );
             None
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::{hex, paths::compiled_path, to_json};
+use super::super::{hex, paths::compiled_path};
 use super::ManifestInput;
 use super::config::{Raw, config_json, docs_json};
 use crate::manifest::{ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeKind, NodeRef, ResourceType, TestDetails};
@@ -35,23 +35,34 @@ pub(super) fn created_at(input: &ManifestInput<'_>) -> f64 {
     std::time::Duration::from_millis(u64::try_from(input.header.generated_at.timestamp_millis()).unwrap_or(0)).as_secs_f64()
 }
 
-pub(super) fn node_json(node: &Node, context: &Context<'_>) -> Json {
-    match &node.kind {
-        NodeKind::Seed { .. } => to_json(&Seed {
-            common: common(node, context),
-            root_path: None,
-            depends_on: json!({"macros": sorted(&node.depends_on_macros)}),
-            defer_relation: None,
-        }),
-        NodeKind::Model => to_json(&Model { common: common(node, context), code: code(node, context), model: model_fields(node, context) }),
-        NodeKind::Analysis => to_json(&Coded { common: common(node, context), code: code(node, context) }),
-        NodeKind::Snapshot => to_json(&Snapshot { common: common(node, context), code: code(node, context), defer_relation: None }),
-        NodeKind::Test(details) => {
-            let generic = details.generic.as_ref().map(|generic| generic_fields(node, details, generic, context));
-            to_json(&Test { common: common(node, context), code: code(node, context), generic })
+/// A node's entry, made when it is written.
+pub(super) struct Entry<'a, 'c> {
+    pub node: &'a Node,
+    pub context: &'c Context<'a>,
+}
+
+impl Serialize for Entry<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (node, context) = (self.node, self.context);
+        match &node.kind {
+            NodeKind::Seed { .. } => {
+                let depends_on = json!({"macros": sorted(&node.depends_on_macros)});
+                Seed { common: common(node, context), root_path: None, depends_on, defer_relation: None }.serialize(serializer)
+            }
+            NodeKind::Model => {
+                Model { common: common(node, context), code: code(node, context), model: model_fields(node, context) }.serialize(serializer)
+            }
+            NodeKind::Analysis => Coded { common: common(node, context), code: code(node, context) }.serialize(serializer),
+            NodeKind::Snapshot => Snapshot { common: common(node, context), code: code(node, context), defer_relation: None }.serialize(serializer),
+            NodeKind::Test(details) => {
+                let generic = details.generic.as_ref().map(|generic| generic_fields(node, details, generic, context));
+                Test { common: common(node, context), code: code(node, context), generic }.serialize(serializer)
+            }
+            NodeKind::Source { source_name, loader, external } => {
+                source_json(node, source_name, loader, external.as_ref(), context).serialize(serializer)
+            }
+            NodeKind::Exposure => exposure_json(node, context).serialize(serializer),
         }
-        NodeKind::Source { source_name, loader, external } => source_json(node, source_name, loader, external.as_ref(), context),
-        NodeKind::Exposure => exposure_json(node, context),
     }
 }
 
