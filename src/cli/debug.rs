@@ -22,15 +22,18 @@ pub(super) async fn debug(global: &Global, invocation: Invocation, streams: &Str
     };
     describe(&target, &say);
     let written = match session.engine(&target) {
-        Ok(engine) => engine.probe().await.map_err(|error| error.to_string()),
+        Ok(engine) => engine.probe().await,
         Err(Stop(exit)) => return exit,
     };
     match &written {
         Ok(()) => say("warehouse can be written: OK".into()),
-        Err(reason) => session.events.send(&Event::Failed { message: format!("the warehouse can't be written: {reason}") }),
+        Err(error) => session.diagnosed(&error.diagnostic(&target.warehouse, target.span.map(|span| (span, "this target")))),
     }
     match session.project() {
-        Ok(ready) => say(format!("project `{}` parses: OK, {} nodes", ready.project.name, ready.project.nodes.len())),
+        Ok(ready) => {
+            let count = ready.project.nodes.len();
+            say(format!("project `{}` parses: OK, {count} {}", ready.project.name, if count == 1 { "node" } else { "nodes" }));
+        }
         Err(Stop(exit)) => return exit,
     }
     session.complete(if written.is_ok() { Exit::Fine } else { Exit::Failed })

@@ -180,7 +180,7 @@ fn cause(session: &Session, error: &Error, text: &str) -> Diagnostic {
 }
 
 /// A diagnostic of a template with what to do about it, where it does not say so itself.
-fn advised(diagnostic: Diagnostic) -> Diagnostic {
+pub(super) fn advised(diagnostic: Diagnostic) -> Diagnostic {
     if diagnostic.help.is_some() {
         return diagnostic;
     }
@@ -195,8 +195,9 @@ fn advice(code: Code, message: &str) -> Option<String> {
     let has = |text: &str| message.contains(text);
     Some(match code {
         Code::JinjaSyntax if has("tag has no end") => "close `{{` with `}}`, `{%` with `%}` and `{#` with `#}`".into(),
+        Code::JinjaSyntax if has("comment has no end") => "close the comment with `#}`".into(),
         Code::JinjaSyntax if has("string has no end") => "close the string with the quote that opens it".into(),
-        Code::JinjaSyntax if has("end of block") => {
+        Code::JinjaSyntax if has("end of block") || has("block has no end") => {
             "close every block: `{% if %}` with `{% endif %}`, `{% for %}` with `{% endfor %}`, `{% macro %}` with `{% endmacro %}`".into()
         }
         Code::JinjaSyntax if has("unknown statement") => {

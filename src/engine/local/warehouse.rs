@@ -27,8 +27,6 @@ struct Root {
     url: Url,
     path: Path,
     store: ObjectStoreRef,
-    /// As the user wrote it.
-    written: String,
 }
 
 /// A table's folder.
@@ -228,7 +226,7 @@ impl Warehouse {
     /// If either fails.
     pub(super) async fn probe(&self) -> Result<(), EngineError> {
         let path = self.main.path.clone().join(format!(".probe-{}", uuid::Uuid::new_v4()));
-        let context = format!("warehouse `{}`", self.main.written);
+        let context = "the warehouse can't be written".to_owned();
         self.main.store.put(&path, "probe".into()).await.map_err(|error| failure::storage(&error, &context))?;
         self.main.store.delete(&path).await.map_err(|error| failure::storage(&error, &context))
     }
@@ -404,5 +402,5 @@ fn root(written: &str, options: &EngineOptions, runtime: &RuntimeEnv) -> Result<
         runtime.register_object_store(&url, Arc::clone(&store));
     }
     let path = Path::from_url_path(url.path()).map_err(|error| invalid(error.to_string()))?;
-    Ok(Root { url, path, store, written: written.to_owned() })
+    Ok(Root { url, path, store })
 }

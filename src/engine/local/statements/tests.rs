@@ -92,7 +92,10 @@ async fn tables_are_made_filled_changed_and_dropped() {
         assert_eq!(room.rows("select * from \"alluvium\".\"main\".\"t\"").await, "[2,\"B\",\"9.00\"]");
         assert!(!room.refused("insert into t (name) values ('x')").await.is_empty());
         assert_eq!(room.rows("select count(*) from t").await, "[1]");
-        assert_eq!(room.refused("create table t (a int)").await, "sql-invalid: `main.t` exists already");
+        assert_eq!(
+            room.refused("create table t (a int)").await,
+            "sql-invalid: `main.t` exists already [write `create or replace table` or `create table if not exists`, or drop it first]"
+        );
         room.rows("create table if not exists t (a int); create or replace table t as select 1 as a, 'x' as b").await;
         assert_eq!(room.run("select * from t").await.unwrap(), "a BIGINT, b VARCHAR\n[1,\"x\"]");
         room.rows("drop table t; drop table if exists t").await;
@@ -110,7 +113,10 @@ async fn schemas_are_seen_before_they_hold_a_table() {
         room.rows("create schema One; create schema if not exists one").await;
         assert_eq!(room.rows("select schema_name from information_schema.schemata where schema_name = 'One'").await, "[\"One\"]");
         room.rows("create table one.t as select 1 as id; create view one.v as select * from one.t").await;
-        assert_eq!(room.refused("drop schema one").await, "the schema `one` is not empty: it holds `t`");
+        assert_eq!(
+            room.refused("drop schema one").await,
+            "sql-invalid: the schema `one` is not empty: it holds `t` [write `cascade` behind the name to drop what it holds too]"
+        );
         assert_eq!(
             room.rows("SELECT TABLE_NAME, Table_Type from INFORMATION_SCHEMA.tables where lower(table_schema) = 'one'").await,
             "[\"t\",\"BASE TABLE\"] [\"v\",\"VIEW\"]"
@@ -140,7 +146,7 @@ async fn names_resolve_whatever_their_case_and_views_are_inlined() {
     room.rows("drop table orders").await;
     assert_eq!(
         room.refused("select * from big").await,
-        "unknown-table: there is no table `alluvium.main.ORDERS` (in the query of the view `main.big`)"
+        "unknown-table: there is no table `alluvium.main.ORDERS` (in the query of the view `main.big`) [nothing of that name has been built: build it first (`alluvium build --select ORDERS`), or fill the table; a source of files is declared with `external:`]"
     );
     room.rows("create or replace view big as select 1 as a; create view other as select * from big").await;
     room.rows("create or replace view big as select * from other").await;
@@ -159,7 +165,7 @@ async fn what_is_not_known_is_refused_by_its_name() {
         ("alter table t add column x int", "`alter table` is not available yet"),
         ("truncate table t", "`truncate` is not available yet"),
         ("grant select on t to u", "`grant` is not available yet"),
-        ("create table t (a strin)", "type-unknown: column `a`: `strin` is not a type"),
+        ("create table t (a strin)", "type-unknown: column `a`: `strin` is not a type [did you mean `string`?]"),
         ("insert into nowhere values (1)", "unknown-table: there is no table `main.nowhere`"),
     ] {
         assert_eq!(room.refused(statement).await, expected, "{statement}");

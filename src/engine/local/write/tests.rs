@@ -409,7 +409,7 @@ async fn damaged_and_unwritable_tables_are_told_apart() {
     let before = room.files();
     for write in [overwrite("t", "select 2 as id"), append("t", "select 2 as id")] {
         let error = stage(&room.engine, write).await.unwrap_err();
-        assert!(matches!(&error, EngineError::Unwritable { reason, .. } if reason.contains("rowTracking")), "{error}");
+        assert!(matches!(&error, EngineError::Feature { reason, writing: true, .. } if reason.contains("rowTracking")), "{error}");
     }
     assert_eq!(room.files(), before);
     assert_eq!(rows(&room.engine, "select id from main.t").await, "[1]");
