@@ -1,12 +1,14 @@
-//! The files that other tools read, in dbt's shape: `manifest.json` (v12), `run_results.json` (v6), and the SQL of each
-//! node under `compiled/` and `run/`. The same input gives the same bytes.
+//! The files that other tools read, in dbt's shape: `manifest.json` (v12), `run_results.json` (v6), `catalog.json` (v1),
+//! `sources.json` (v3), and the SQL of each node under `compiled/` and `run/`. The same input gives the same bytes.
 //!
 //! Decides nothing about nodes: what is written comes in as explicit inputs. Where the target folder is, is up to the
 //! caller.
 
+mod catalog;
 mod manifest;
 mod paths;
 mod run_results;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,9 +16,11 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+pub use catalog::{CatalogColumn, CatalogTable, catalog_json};
 pub use manifest::{DocEntry, MacroEntry, ManifestInput, serialize_manifest};
 pub use paths::{compiled_path, run_path};
 pub use run_results::{RunResultsInput, run_results_json};
+pub use sources::sources_json;
 
 use crate::base::files::{self, FileError};
 use crate::manifest::{DBT_VERSION, Node};
@@ -45,6 +49,14 @@ pub fn write_manifest(target: &Path, input: &ManifestInput<'_>) -> Result<(), Fi
 /// If the folder or the file can't be written.
 pub fn write_run_results(target: &Path, input: &RunResultsInput<'_>) -> Result<(), FileError> {
     files::write_text(&target.join("run_results.json"), &run_results_json(input).to_string())
+}
+
+/// Writes an artifact under a path.
+///
+/// # Errors
+/// If the folder or the file can't be written.
+pub fn write_json(path: &Path, artifact: &serde_json::Value) -> Result<(), FileError> {
+    files::write_text(path, &artifact.to_string())
 }
 
 /// Writes a node's compiled SQL into the target folder and gives its path below that folder.

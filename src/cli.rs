@@ -4,9 +4,13 @@ mod args;
 mod artifacts;
 mod build;
 mod clean;
+mod clone;
 mod console;
 mod debug;
+mod docs;
 mod explain;
+mod flags;
+mod freshness;
 mod init;
 mod inspect;
 mod logfile;
@@ -14,8 +18,13 @@ mod narrate;
 mod operation;
 mod output;
 mod record;
+mod retry;
+mod sample;
+mod selecting;
 mod session;
 mod sql;
+mod state;
+mod warnings;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write};
@@ -141,22 +150,34 @@ fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
 }
 
 async fn run_command(arguments: args::Arguments, invocation: Invocation, streams: &Streams) -> Exit {
-    use args::Command;
-    let global = arguments.global;
+    use args::{Command, DocsCommand, SourceCommand};
+    let mut global = arguments.global;
+    let project_dir = session::project_dir(&global, &invocation.current_dir);
+    if let Err(message) = flags::settle(&mut global, &project_dir) {
+        streams.complain(&format!("error: {message}\n"));
+        return Exit::Unusable;
+    }
     match arguments.command {
         Command::Explain { code } => explain::explain(code.as_deref(), streams),
-        Command::Init { name } => {
-            init::init(&name, &global.project_dir.map_or_else(|| invocation.current_dir.clone(), |dir| invocation.current_dir.join(dir)), streams)
-        }
+        Command::Init(options) => init::init(
+            &options.name,
+            &global.project_dir.map_or_else(|| invocation.current_dir.clone(), |dir| invocation.current_dir.join(dir)),
+            streams,
+        ),
         Command::Sql(options) => sql::sql(&options, &global, invocation, streams).await,
-        Command::Debug => debug::debug(&global, invocation, streams).await,
-        Command::Clean => clean::clean(&global, invocation, streams),
+        Command::Debug(options) => debug::debug(&options, &global, invocation, streams).await,
+        Command::Clean(_) => clean::clean(&global, invocation, streams),
+        Command::Docs(DocsCommand::Generate(options)) => docs::generate(&options, &global, invocation, streams).await,
+        Command::Docs(DocsCommand::Serve(_)) => docs::serve(streams),
+        Command::Source(SourceCommand::Freshness(options)) => freshness::freshness(&options, &global, invocation, streams).await,
+        Command::Retry => retry::retry(&global, invocation, streams).await,
+        Command::Clone => clone::clone(&global, invocation, streams).await,
         Command::Parse => inspect::parse(&global, invocation, streams),
         Command::Ls(options) => inspect::ls(&options, &global, invocation, streams),
         Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,
         Command::Show(options) => inspect::show(&options, &global, invocation, streams).await,
         Command::RunOperation(options) => operation::run_operation(&options, &global, invocation, streams).await,
-        Command::Seed => build::build(build::Kind::Seed, &global, invocation, streams).await,
+        Command::Seed(_) => build::build(build::Kind::Seed, &global, invocation, streams).await,
         Command::Snapshot => build::build(build::Kind::Snapshot, &global, invocation, streams).await,
         Command::Run => build::build(build::Kind::Run, &global, invocation, streams).await,
         Command::Test => build::build(build::Kind::Test, &global, invocation, streams).await,

@@ -9,6 +9,7 @@ mod contract;
 mod ephemeral;
 mod history;
 mod host;
+mod literals;
 mod node;
 mod planner;
 mod script;
@@ -22,7 +23,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 pub use ephemeral::cte_name;
 pub use node::{CompiledNode, compile_node};
 pub use planner::Planner;
-pub use script::{ScriptText, render_operation, render_script};
+pub use script::{QueryComment, ScriptText, query_comment, render_operation, render_script};
 
 use crate::base::Diagnostic;
 use crate::graph::Dag;

@@ -17,10 +17,11 @@ use futures::future::BoxFuture;
 pub use error::EngineError;
 pub use rows::json_rows;
 pub use step::{
-    CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange, SeedInput, StageId, Step,
-    TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, WriteMode,
+    BrokenRule, CheckRule, CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange,
+    SeedInput, StageId, Step, StreamRead, TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, Violation, WriteMode,
 };
 
+pub use crate::manifest::StreamKind;
 use crate::manifest::{ExternalConfig, RelationName};
 pub use crate::sql::SqlError;
 

@@ -4,7 +4,10 @@
 //! nothing (events do).
 
 mod audit;
+mod comment;
+mod freshness;
 mod hooks;
+mod keys;
 mod node;
 mod port;
 mod queue;
@@ -13,6 +16,7 @@ mod staged;
 mod verdict;
 
 pub use audit::audits;
+pub use freshness::{criteria, freshness};
 pub use hooks::RunHooks;
 pub use port::EnginePort;
 pub use queue::{RunOrder, run_order};

@@ -1,8 +1,12 @@
 //! The DAG over a project's nodes: cycles, neighbours, the order of work, and selection.
 
+mod compare;
+mod criterion;
 mod dag;
 mod method;
 mod select;
+mod selectors;
 
 pub use dag::Dag;
-pub use select::{Selection, select, unmatched};
+pub use select::{IndirectSelection, Selected, Selection, select};
+pub use selectors::{Selectors, selector_definitions};

@@ -32,7 +32,7 @@ mod values;
 
 pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};
 pub use error::RenderFailure;
-pub use host::{HostError, Invocation, QueryTable, RefCall, RelationFacts, RelationKind, SourceCall, TemplateHost};
+pub use host::{HostError, Invocation, QueryTable, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost};
 pub use library::{MacroFile, MacroId, MacroInfo, MacroKind, MacroLibrary};
 pub use output::{SourceMap, SpanKind};
 pub use render::{MacroCall, Rendered, Scope, Template, render, render_call, render_operation, render_script, render_text};

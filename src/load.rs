@@ -67,6 +67,8 @@ pub struct ParsedProject {
     /// Absolute; where artifacts are written.
     pub target_path: PathBuf,
     pub vars_from_cli: Map<String, Json>,
+    /// The list of `selectors.yml`, rendered; null where there is none.
+    pub selectors: Yaml,
     pub warnings: Diagnostics,
 }
 
@@ -84,6 +86,7 @@ impl ParsedProject {
 pub fn load(options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProject, Vec<Diagnostic>> {
     let mut out = Diagnostics::new();
     let parsed = packages::load_all(options, sources, &mut out);
+    let selectors = selectors(options, sources, &mut out);
     // In the order in which a user reads the files; readers ask for keys in an order of their own.
     out.sort_by_key(Diagnostic::primary_span);
     let has_errors = out.iter().any(Diagnostic::is_error);
@@ -91,7 +94,7 @@ pub fn load(options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProje
         Some(parsed) if !has_errors => {
             let (root, packages, target, target_path) = parsed;
             let vars_from_cli = options.vars.clone();
-            Ok(ParsedProject { sources: Arc::clone(sources), root, packages, target, target_path, vars_from_cli, warnings: out })
+            Ok(ParsedProject { sources: Arc::clone(sources), root, packages, target, target_path, vars_from_cli, selectors, warnings: out })
         }
         Some(_) | None => Err(out),
     }
@@ -105,6 +108,50 @@ pub fn load_project_file(options: &LoadOptions, sources: &Arc<Sources>) -> Resul
     let mut out = Diagnostics::new();
     let found = packages::load_file(options, sources, &mut out);
     found.filter(|_| !out.iter().any(Diagnostic::is_error)).ok_or(out)
+}
+
+/// `selectors.yml`, or `selectors.yaml`.
+fn selectors(options: &LoadOptions, sources: &Sources, out: &mut Diagnostics) -> Yaml {
+    let nothing = |file| Yaml { span: crate::base::Span::file_start(file), value: YamlValue::Null };
+    let named = ["selectors.yml", "selectors.yaml"].into_iter().find(|name| crate::base::files::is_file(&options.project_dir.join(name)));
+    let Some(name) = named else { return nothing(sources.add("selectors.yml", "")) };
+    let Some((file, yaml)) = project::read_yaml(&options.project_dir.join(name), name, sources, out) else {
+        return nothing(sources.add(name, ""));
+    };
+    let rendered = text::TextRenderer::new(options.vars.clone()).yaml(&yaml, out);
+    rendered.get("selectors").cloned().unwrap_or_else(|| nothing(file))
+}
+
+/// The project file of a folder, if it has one.
+#[must_use]
+pub fn project_file(folder: &std::path::Path) -> Option<PathBuf> {
+    project::find(folder)
+}
+
+/// The `profiles.yml` that is read, if there is one.
+#[must_use]
+pub fn profiles_file(options: &LoadOptions) -> Option<PathBuf> {
+    profiles::find(options)
+}
+
+/// The `flags` of a folder's project file, as far as they can be read: what is wrong with the file is said when it is
+/// loaded, and flags are needed before that.
+#[must_use]
+pub fn project_flags(project_dir: &std::path::Path) -> Map<String, Json> {
+    peek(project_dir, "flags").and_then(|flags| flags.as_object().cloned()).unwrap_or_default()
+}
+
+/// The target folder that a folder's project file names, before that is loaded.
+#[must_use]
+pub fn target_folder(project_dir: &std::path::Path) -> String {
+    peek(project_dir, "target-path").and_then(|path| path.as_str().map(str::to_owned)).unwrap_or_else(|| "target".to_owned())
+}
+
+fn peek(project_dir: &std::path::Path, key: &str) -> Option<Json> {
+    let sources = Sources::new();
+    let path = project::find(project_dir)?;
+    let file = sources.add("the project file", crate::base::files::read_text(&path).ok()?);
+    Some(parse_yaml(&sources, file).ok()?.get(key)?.to_json())
 }
 
 #[cfg(test)]

@@ -4,18 +4,20 @@
 
 mod config;
 mod node;
+mod previous;
 mod relation;
 mod result;
 
 pub use config::{
     Audit, ExternalConfig, FileFormat, HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, NodeConfig, OnSchemaChange, OnViolation,
-    PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StoreFailures, TestConfig,
+    PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StoreFailures, StreamKind, Streams, TestConfig,
 };
 pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
 };
+pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState};
 pub use relation::RelationName;
-pub use result::{NodeResult, TimeSpan};
+pub use result::{FreshnessOutcome, FreshnessResult, FreshnessStatus, NodeResult, TimeSpan};
 
 /// The version of dbt whose artifacts, log lines and `dbt_version` variable this program speaks.
 pub const DBT_VERSION: &str = "1.11.2";

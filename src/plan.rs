@@ -2,21 +2,25 @@
 //!
 //! Decides what is to be done and in which order; runs nothing and looks nothing up.
 
+mod contract;
 mod data_test;
+mod ddl;
 mod incremental;
 mod snapshot;
 mod table;
 
+pub use contract::rule_place;
 pub use data_test::{TestQuery, test_query, verdict};
-pub use table::seed_input;
+pub use ddl::run_text;
+pub use table::{copy_write, seed_input};
 
 use chrono::{DateTime, Utc};
 use deltalake::arrow::datatypes::SchemaRef;
 
-use crate::base::{Code, Diagnostic};
+use crate::base::{Code, Diagnostic, Span};
 use crate::compile::CompiledNode;
-use crate::engine::{FilesWrite, TableWrite, ViewWrite};
-use crate::manifest::{Materialization, Node, NodeId};
+use crate::engine::{BrokenRule, FilesWrite, StreamRead, TableWrite, ViewWrite};
+use crate::manifest::{ConstraintKind, Materialization, Node, NodeId};
 
 /// What a run knows when it plans a node.
 #[derive(Debug, Clone)]
@@ -27,6 +31,8 @@ pub struct PlanOptions {
     pub query_schema: Option<SchemaRef>,
     /// The data tests that audit this node before it is published, in the order in which they run.
     pub audits: Vec<NodeId>,
+    /// The sources that the node reads as streams.
+    pub streams: Vec<StreamRead>,
 }
 
 /// One step of a node. Stages are named by their order: a node has at most one.
@@ -35,20 +41,35 @@ pub struct PlanOptions {
 pub enum PlanStep {
     StageTable(TableWrite),
     StageFiles(FilesWrite),
-    /// Refuse rows with the same key.
-    UniqueKeys(UniqueKeys),
+    /// Refuse rows whose keys break a rule.
+    Keys(KeyCheck),
     /// Run these tests with the staged rows in the place of the node's relation.
     Audit(Vec<NodeId>),
     Publish,
     PutView(ViewWrite),
 }
 
-/// A key that is to be unique before rows are written or published.
+/// A rule about keys that is to hold before rows are written or published.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UniqueKeys {
+pub struct KeyCheck {
+    pub rule: KeyRule,
     pub columns: Vec<String>,
-    /// Yields some of the keys that stand several times, and how often; of the node's relation it sees the staged rows.
+    /// Yields some of the keys that break the rule, and how often each stands there; of the node's relation it sees the
+    /// staged rows. For [`KeyRule::Rows`] it yields rows.
     pub sql: String,
+}
+
+/// What a key has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyRule {
+    /// One row a key in the query of a merge or a snapshot, without which it has no meaning.
+    OneRow,
+    /// A constraint of the contract: `unique` or `primary_key`.
+    Unique { constraint: ConstraintKind, span: Span },
+    /// A constraint of the contract: the key is one of another table.
+    Foreign { to: String, span: Span },
+    /// A constraint on each row, of a relation that can't keep it itself.
+    Rows { rule: BrokenRule, span: Span },
 }
 
 /// What is to be done for one node, in order.
@@ -80,15 +101,20 @@ pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) ->
             let first = compiled.history.is_none();
             steps.push(PlanStep::StageTable(write));
             // A merge looks at its new rows itself.
-            steps.extend(incremental::unique_key(node, relation).filter(|_| first).map(PlanStep::UniqueKeys));
+            steps.extend(incremental::unique_key(node, relation).filter(|_| first).map(PlanStep::Keys));
         }
         Materialization::Snapshot => {
             let write = snapshot::snapshot_write(node, relation, compiled, options)?;
-            steps.extend(snapshot::unique_key(node, compiled, options).map(PlanStep::UniqueKeys));
+            steps.extend(snapshot::unique_key(node, compiled, options).map(PlanStep::Keys));
             steps.push(PlanStep::StageTable(write));
         }
         Materialization::Custom(name) => return Err(not_available(node, name)),
     }
+    let rows = match &node.config.snapshot {
+        Some(config) => snapshot::current_rows(config, relation, compiled, options),
+        None => relation.to_string(),
+    };
+    steps.extend(contract::key_checks(node, relation, &rows).into_iter().map(PlanStep::Keys));
     if !options.audits.is_empty() {
         steps.push(PlanStep::Audit(options.audits.clone()));
     }

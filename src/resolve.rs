@@ -6,7 +6,9 @@
 
 mod builder;
 mod config;
+mod constraints;
 mod data_test;
+mod hooks;
 mod host;
 mod layers;
 mod lookup;
@@ -14,9 +16,10 @@ mod nodes;
 mod project;
 mod relation;
 mod source;
+mod streams;
 mod trees;
 mod variables;
 
 pub use layers::Layers;
-pub use project::{Body, Project, ResolveOptions, resolve};
+pub use project::{Body, Project, ResolveOptions, TimeWindow, resolve};
 pub use variables::Variables;

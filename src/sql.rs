@@ -4,6 +4,7 @@
 //! Knows nothing of projects or warehouses: which table a name means is the caller's affair.
 
 mod assignments;
+mod commands;
 mod failure;
 mod functions;
 mod identifiers;
@@ -21,13 +22,16 @@ mod probe;
 mod reference;
 
 pub use assignments::assignments;
+pub use commands::{
+    Alteration, Command, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Word, parse_command,
+};
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use lint::unsafe_construct;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
-pub use statements::{behind_with, parse_query, split_statements};
-pub use types::{parse_type, type_help, type_name};
+pub use statements::{behind_with, parse_query, rewritten_expression, split_statements, statement_text};
+pub use types::{comparable, is_bare_decimal, parse_type, type_help, type_name};
 
 /// A name in double quotes, ready to stand in SQL.
 #[must_use]

@@ -89,7 +89,18 @@ fn node(kind: NodeKind, materialization: Materialization, name: &str, path: &str
 
 fn model() -> Node {
     let mut model = node(NodeKind::Model, Materialization::Table, "stg_customer", "models/staging/stg_customer.sql");
-    let key = ConstraintDecl { kind: ConstraintKind::NotNull, name: None, expression: None, columns: Vec::new(), span: span() };
+    let key = ConstraintDecl {
+        kind: ConstraintKind::NotNull,
+        name: None,
+        expression: None,
+        columns: Vec::new(),
+        to: None,
+        to_columns: Vec::new(),
+        references: None,
+        warn_unsupported: true,
+        warn_unenforced: true,
+        span: span(),
+    };
     let column = ColumnDecl {
         name: "id".into(),
         data_type: Some("bigint".into()),
@@ -218,6 +229,7 @@ fn result(id: &str, outcome: NodeOutcome) -> NodeResult {
         execute: span(2, 5),
         thread: "Thread-1".into(),
         compiled_sql: (!skipped).then(|| "select 1".to_owned()),
+        run_sql: None,
         relation: Some(RelationName::new("alluvium", "main", "x")),
     }
 }

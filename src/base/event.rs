@@ -55,6 +55,10 @@ pub enum Event {
     },
     /// A selection matched nothing.
     NothingToDo,
+    /// One criterion of a selection names nothing, as it was written.
+    SelectsNothing {
+        criterion: String,
+    },
     /// `kind` is `manifest`, `run_results`, ...
     ArtifactWritten {
         kind: &'static str,

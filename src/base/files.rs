@@ -91,6 +91,20 @@ pub fn append(path: &Path) -> Result<impl std::io::Write + Send + use<>, FileErr
     Ok(std::io::LineWriter::new(file))
 }
 
+/// The size of a file in bytes; `None` where there is no such file.
+#[must_use]
+pub fn size(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|data| data.len())
+}
+
+/// Gives a file another name; one that is there already is replaced.
+///
+/// # Errors
+/// If that can't be done.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    std::fs::rename(from, to).map_err(failed("rename", from))
+}
+
 /// Writes bytes to standard output or the like, ignoring a reader that went away.
 pub fn write_lossy(out: &mut dyn std::io::Write, text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

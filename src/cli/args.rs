@@ -1,29 +1,37 @@
 //! The arguments, as clap reads them. Every global flag may stand before or behind the command.
 
+mod options;
+mod switches;
+
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use options::{
+    CleanOptions, CompileOptions, CompileOutput, DebugOptions, DocsCommand, FreshnessOptions, GenerateOptions, InitOptions, ListOptions, ListOutput,
+    OperationOptions, RowsOutput, SeedOptions, ShowOptions, SourceCommand, SqlOptions,
+};
+pub(crate) use switches::{Switch, Switches};
 
 /// Builds tables and views from SQL models, on embedded DataFusion over Delta Lake.
 #[derive(Debug, Parser)]
-#[command(name = "alluvium", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "alluvium", version, disable_version_flag = true, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub command: Command,
     #[command(flatten)]
     pub global: Global,
+    /// Print the version
+    #[arg(short = 'V', short_alias = 'v', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create a small project that runs at once
-    Init {
-        /// Name of the project and of its folder
-        name: String,
-    },
+    Init(InitOptions),
     /// Show what was found, which target is used, and whether the warehouse can be written
-    Debug,
+    Debug(DebugOptions),
     /// Read and resolve the project, and write the manifest
     Parse,
     /// Render and plan the selected nodes without running them, and write their SQL
@@ -32,7 +40,7 @@ pub(crate) enum Command {
     #[command(alias = "list")]
     Ls(ListOptions),
     /// Load the selected seeds
-    Seed,
+    Seed(SeedOptions),
     /// Build the selected models
     Run,
     /// Run the selected data tests
@@ -41,20 +49,30 @@ pub(crate) enum Command {
     Snapshot,
     /// Seeds, models, snapshots and tests together, in the order of the graph
     Build,
+    /// Run again what failed or was skipped last time, with the same flags
+    Retry,
+    /// Make the selected nodes here out of what --state names: without reading their rows again
+    Clone,
     /// Call a macro, which may run statements
     RunOperation(OperationOptions),
     /// Show rows of a model or of a query, without writing anything
     Show(ShowOptions),
+    /// Whether sources are as fresh as they should be
+    #[command(subcommand)]
+    Source(SourceCommand),
+    /// What the project documents, for other tools
+    #[command(subcommand)]
+    Docs(DocsCommand),
     /// Remove the target folder and what else clean-targets names
-    Clean,
+    Clean(CleanOptions),
     /// Explain a diagnostic's code, or list all codes
     Explain { code: Option<String> },
     /// Run SQL statements against the target
     Sql(SqlOptions),
 }
 
+/// What every command takes, before or behind its name.
 #[derive(Debug, Args, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Global {
     /// Folder of the project file; by default this folder or the nearest one above it
     #[arg(long, global = true, env = "DBT_PROJECT_DIR", value_name = "DIR")]
@@ -76,44 +94,120 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "YAML")]
     pub vars: Option<String>,
     /// Nodes to select: names, paths, method:value, with + and @
-    #[arg(short, long, global = true, num_args = 1.., value_name = "SELECTOR", visible_short_alias = 'm', visible_alias = "models")]
+    #[arg(short, long, global = true, num_args = 1.., value_name = "SELECTOR", visible_short_alias = 'm', visible_alias = "models", alias = "model")]
     pub select: Vec<String>,
     /// Nodes to leave out
     #[arg(long, global = true, num_args = 1.., value_name = "SELECTOR")]
     pub exclude: Vec<String>,
+    /// A selector of selectors.yml, in place of --select and --exclude
+    #[arg(long, global = true, value_name = "NAME")]
+    pub selector: Option<String>,
+    /// Which tests come along with what they test [default: eager]
+    #[arg(long, global = true, env = "DBT_INDIRECT_SELECTION", value_enum, ignore_case = true, value_name = "MODE")]
+    pub indirect_selection: Option<IndirectSelection>,
+    /// Only nodes of these types
+    #[arg(long = "resource-type", alias = "resource-types", global = true, env = "DBT_RESOURCE_TYPES", num_args = 1.., value_name = "TYPE")]
+    pub resource_types: Vec<String>,
+    /// No nodes of these types
+    #[arg(long = "exclude-resource-type", alias = "exclude-resource-types", global = true, env = "DBT_EXCLUDE_RESOURCE_TYPES", num_args = 1.., value_name = "TYPE")]
+    pub exclude_resource_types: Vec<String>,
+    /// Folder with the artifacts of another run: to compare with, to defer to, to clone
+    #[arg(long, global = true, env = "DBT_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// As --state, for --defer alone
+    #[arg(long, global = true, env = "DBT_DEFER_STATE", value_name = "DIR")]
+    pub defer_state: Option<PathBuf>,
     /// Nodes that run side by side
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Rebuild incremental models from nothing
-    #[arg(short, long, global = true, env = "DBT_FULL_REFRESH", value_parser = FalseyValueParser::new())]
-    pub full_refresh: bool,
-    /// Stop at the first failure
-    #[arg(short = 'x', long, global = true, env = "DBT_FAIL_FAST", value_parser = FalseyValueParser::new())]
-    pub fail_fast: bool,
-    /// Keep the failing rows of tests in tables
-    #[arg(long, global = true, env = "DBT_STORE_FAILURES", value_parser = FalseyValueParser::new())]
-    pub store_failures: bool,
-    /// Form of the lines on standard output
-    #[arg(long, global = true, env = "DBT_LOG_FORMAT", value_enum, default_value = "default", value_name = "FORMAT")]
-    pub log_format: LogFormat,
-    /// Form of the lines in the log file
-    #[arg(long, global = true, env = "DBT_LOG_FORMAT_FILE", value_enum, default_value = "debug", value_name = "FORMAT")]
-    pub log_format_file: LogFormat,
+    /// Microbatches from this time on, in UTC
+    #[arg(long, global = true, env = "DBT_EVENT_TIME_START", value_name = "TIME")]
+    pub event_time_start: Option<String>,
+    /// Microbatches before this time, in UTC
+    #[arg(long, global = true, env = "DBT_EVENT_TIME_END", value_name = "TIME")]
+    pub event_time_end: Option<String>,
+    /// Build from a stretch of time only, of what has an event time: '3 days', or {start: .., end: ..}
+    #[arg(long, global = true, env = "DBT_SAMPLE", value_name = "SPAN")]
+    pub sample: Option<String>,
+    /// Which warnings are errors or are silent, as YAML: '{error: all, silence: [..]}'
+    #[arg(long, global = true, env = "DBT_WARN_ERROR_OPTIONS", value_name = "YAML")]
+    pub warn_error_options: Option<String>,
+    /// Form of the lines on standard output [default: default]
+    #[arg(long, global = true, env = "DBT_LOG_FORMAT", value_enum, ignore_case = true, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Form of the lines in the log file [default: debug]
+    #[arg(long, global = true, env = "DBT_LOG_FORMAT_FILE", value_enum, ignore_case = true, value_name = "FORMAT")]
+    pub log_format_file: Option<LogFormat>,
+    /// The least important lines that are printed [default: info]
+    #[arg(long, global = true, env = "DBT_LOG_LEVEL", value_enum, ignore_case = true, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+    /// The least important lines in the log file [default: debug]
+    #[arg(long, global = true, env = "DBT_LOG_LEVEL_FILE", value_enum, ignore_case = true, value_name = "LEVEL")]
+    pub log_level_file: Option<LogLevel>,
     /// Folder of the log file
     #[arg(long, global = true, env = "DBT_LOG_PATH", value_name = "DIR")]
     pub log_path: Option<PathBuf>,
-    /// Print errors and results only
-    #[arg(short, long, global = true, env = "DBT_QUIET", value_parser = FalseyValueParser::new())]
-    pub quiet: bool,
-    /// Print debug lines too
-    #[arg(short, long, global = true, env = "DBT_DEBUG", value_parser = FalseyValueParser::new())]
-    pub debug: bool,
-    /// Plain text without colours
-    #[arg(long, global = true)]
-    pub no_use_colors: bool,
+    /// A log file that is larger is set aside before it is written to; 0 for never [default: 10485760]
+    #[arg(long, global = true, env = "DBT_LOG_FILE_MAX_BYTES", value_name = "BYTES", hide_short_help = true)]
+    pub log_file_max_bytes: Option<u64>,
+    /// Width of the lines about nodes [default: 80]
+    #[arg(long, global = true, env = "DBT_PRINTER_WIDTH", value_name = "CHARACTERS", hide_short_help = true)]
+    pub printer_width: Option<u16>,
     /// Folder for artifacts and compiled SQL
     #[arg(long, global = true, env = "DBT_TARGET_PATH", value_name = "DIR")]
     pub target_path: Option<PathBuf>,
+    #[command(flatten)]
+    pub switches: Switches,
+    #[command(flatten)]
+    pub retired: Retired,
+}
+
+impl Global {
+    pub(crate) fn is_on(&self, switch: Switch) -> bool {
+        self.switches.is_on(switch)
+    }
+}
+
+/// Options with a value of mechanisms that are dbt's alone.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Retired {
+    /// Where a saved parse lies; accepted and without effect, as parsing is always whole here
+    #[arg(long, global = true, env = "DBT_PARTIAL_PARSE_FILE_PATH", value_name = "FILE", hide_short_help = true)]
+    pub partial_parse_file_path: Option<PathBuf>,
+    /// Limits of Python's sqlparse; accepted and without effect, as it is not used here
+    #[arg(long, global = true, env = "DBT_ENGINE_SQLPARSE", value_name = "YAML", hide_short_help = true)]
+    pub sqlparse: Option<String>,
+    /// A profile of the Python interpreter: there is none here, so this is refused
+    #[arg(short = 'r', long, global = true, value_name = "FILE", hide = true)]
+    pub record_timing_info: Option<PathBuf>,
+    /// Sends artifacts to a service: nothing is ever sent anywhere, so this is refused
+    #[arg(long, global = true, hide = true)]
+    pub upload_to_artifacts_ingest_api: bool,
+}
+
+/// Which tests come along with what they test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IndirectSelection {
+    /// Those that read anything that is selected
+    Eager,
+    /// Those that read nothing but what is selected
+    Cautious,
+    /// Those that read nothing but what is selected or lies above it
+    Buildable,
+    /// None but those that are named
+    Empty,
+}
+
+impl IndirectSelection {
+    /// As the command line and artifacts spell it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Eager => "eager",
+            Self::Cautious => "cautious",
+            Self::Buildable => "buildable",
+            Self::Empty => "empty",
+        }
+    }
 }
 
 /// Form of log lines.
@@ -125,96 +219,12 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct CompileOptions {
-    /// Compile this SQL in the place of a model
-    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
-    pub inline: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct OperationOptions {
-    /// Name of the macro, as `macro` or `package.macro`
-    #[arg(value_name = "MACRO")]
-    pub name: String,
-    /// Arguments by name as YAML, e.g. '{days: 10}'
-    #[arg(long, value_name = "YAML")]
-    pub args: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListOptions {
-    /// What to print of each node
-    #[arg(long, value_enum, default_value = "selector")]
-    pub output: ListOutput,
-    /// Only nodes of these types
-    #[arg(long = "resource-type", alias = "resource-types", value_name = "TYPE", num_args = 1..)]
-    pub resource_types: Vec<String>,
-}
-
+/// How much matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ListOutput {
-    Selector,
-    Name,
-    Path,
-    Json,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowOptions {
-    /// Show this SQL in the place of a model
-    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
-    pub inline: Option<String>,
-    /// Rows to show; -1 for all
-    #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_name = "N")]
-    pub limit: i64,
-    #[arg(long, value_enum, default_value = "table")]
-    pub output: RowsOutput,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SqlOptions {
-    /// Statements, separated by semicolons
-    #[arg(required_unless_present = "stdin", conflicts_with = "stdin", value_parser = statements, allow_hyphen_values = true)]
-    pub statements: Option<String>,
-    /// Read the statements from standard input
-    #[arg(long)]
-    pub stdin: bool,
-    #[arg(long, value_enum, default_value = "table")]
-    pub output: RowsOutput,
-}
-
-/// Statements may begin with a comment; an option that is not there is no comment.
-fn statements(text: &str) -> Result<String, String> {
-    match text.starts_with('-') && !text.contains(char::is_whitespace) {
-        true => Err("there is no such option; `alluvium sql --help` lists those that are there".to_owned()),
-        false => Ok(text.to_owned()),
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RowsOutput {
-    Table,
-    Json,
-    Csv,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_may_begin_with_a_comment_and_options_may_not_be_mistaken_for_one() {
-        let sql = |words: &[&str]| match Arguments::try_parse_from(["alluvium", "sql"].iter().chain(words)).map(|found| found.command) {
-            Ok(Command::Sql(options)) => Ok((options.statements, options.output)),
-            Ok(other) => panic!("{other:?}"),
-            Err(error) => Err(error.kind()),
-        };
-        let text = "-- one\nselect 1";
-        assert_eq!(sql(&[text, "--output", "json"]), Ok((Some(text.to_owned()), RowsOutput::Json)));
-        assert_eq!(sql(&["--output", "json", text]), Ok((Some(text.to_owned()), RowsOutput::Json)));
-        assert_eq!(sql(&["--stdin"]), Ok((None, RowsOutput::Table)));
-        assert!(sql(&["--outputt"]).is_err());
-        assert!(Arguments::try_parse_from(["alluvium", "show", "--inline", text]).is_ok());
-    }
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+    None,
 }

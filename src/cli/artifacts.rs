@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Map;
-
 use super::session::{Session, Stop};
 use crate::artifacts::{
     ArtifactHeader, DocEntry, MacroEntry, ManifestInput, RunResultsInput, write_compiled, write_manifest, write_run, write_run_results,
 };
 use crate::base::Event;
-use crate::base::NodeOutcome;
 use crate::base::files::FileError;
+use crate::base::{NodeOutcome, Totals};
 use crate::compile::{Compilation, CompiledProject};
 use crate::exec::RunReport;
-use crate::manifest::{Node, NodeId};
+use crate::graph::selector_definitions;
+use crate::manifest::{Node, NodeId, NodeResult};
 use crate::resolve::Project;
 
 /// Writes everything that a command leaves behind.
@@ -26,6 +25,13 @@ pub(super) fn write(session: &Session, compiled: &CompiledProject, report: Optio
 pub(super) fn manifest(session: &Session, project: &Project) -> Result<(), Stop> {
     let written = manifest_into(session, project, &BTreeMap::new());
     written.map_err(|error| session.fail(&error.to_string()))
+}
+
+/// Writes the results of a command that ran no node.
+pub(super) fn results(session: &Session, project: &Project, results: Vec<NodeResult>) -> Result<(), Stop> {
+    let elapsed_seconds = (session.events.now() - session.started()).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    let report = RunReport { results, totals: Totals::default(), elapsed_seconds, interrupted: false };
+    run_results(session, project, &project.parsed.target_path, &report).map_err(|error| session.fail(&error.to_string()))
 }
 
 fn try_write(session: &Session, compiled: &CompiledProject, report: Option<&RunReport>) -> Result<(), FileError> {
@@ -53,10 +59,13 @@ fn try_write(session: &Session, compiled: &CompiledProject, report: Option<&RunR
 }
 
 fn run_results(session: &Session, project: &Project, target: &Path, report: &RunReport) -> Result<(), FileError> {
-    for result in report.results.iter().filter(|result| result.outcome != NodeOutcome::Skipped) {
-        if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), &result.compiled_sql) {
+    for result in report.results.iter().filter(|result| result.outcome != NodeOutcome::Skipped && result.execute.is_some()) {
+        if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), result.run_sql.as_ref().or(result.compiled_sql.as_ref())) {
             write_run(target, node, sql)?;
         }
+    }
+    if !session.write_json {
+        return Ok(());
     }
     let header = header(session);
     let arguments = session.arguments();
@@ -69,9 +78,15 @@ fn run_results(session: &Session, project: &Project, target: &Path, report: &Run
 }
 
 fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeId, String>) -> Result<(), FileError> {
+    if !session.write_json {
+        return Ok(());
+    }
+    // What is read from elsewhere in this run still belongs where the project puts it.
+    let deferred: BTreeMap<&NodeId, Node> =
+        project.deferred.iter().filter_map(|(id, own)| Some((id, Node { relation: Some(own.clone()), ..project.nodes.get(id)?.clone() }))).collect();
     let target = &project.parsed.target_path;
     let header = header(session);
-    let nodes: Vec<&Node> = project.nodes.values().collect();
+    let nodes: Vec<&Node> = project.nodes.values().map(|node| deferred.get(&node.id).unwrap_or(node)).collect();
     let disabled: Vec<&Node> = project.disabled.iter().collect();
     let target_path = target.to_string_lossy();
     let input = ManifestInput {
@@ -86,7 +101,7 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
         compiled,
         macros: &macros(project),
         docs: &docs(project),
-        selectors: &Map::new(),
+        selectors: &selector_definitions(&project.parsed.selectors),
     };
     write_manifest(target, &input)?;
     session.events.send(&Event::ArtifactWritten { kind: "manifest", path: target.join("manifest.json").to_string_lossy().into_owned() });
@@ -122,7 +137,7 @@ fn docs(project: &Project) -> Vec<DocEntry> {
     project.docs().map(entry).collect()
 }
 
-fn header(session: &Session) -> ArtifactHeader {
+pub(super) fn header(session: &Session) -> ArtifactHeader {
     const PREFIX: &str = "DBT_ENV_CUSTOM_ENV_";
     let env = std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value))).collect();
     ArtifactHeader { invocation_id: session.id.clone(), invocation_started_at: session.started(), generated_at: session.events.now(), env }

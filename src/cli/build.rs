@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::args::Global;
+use super::args::{Global, Switch};
+use super::selecting::selected;
 use super::session::{Ready, Session, Stop, cancel_on_interrupt};
-use super::{Exit, Invocation, Streams, artifacts};
+use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::compiled_path;
 use crate::base::{Code, Diagnostic, Event, Spanned};
-use crate::compile::{CompiledProject, Surroundings, compile};
+use crate::compile::{CompiledProject, Surroundings, compile, query_comment};
 use crate::engine::Engine;
 use crate::exec::{EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
 use crate::manifest::{Node, NodeId, ResourceType};
@@ -26,7 +27,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Seed => "seed",
             Self::Snapshot => "snapshot",
@@ -52,17 +53,26 @@ pub(super) async fn build(kind: Kind, global: &Global, invocation: Invocation, s
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
-    match carry_out(kind, global, &session).await {
+    match carry_out(kind, global, &session, None).await {
         Ok(exit) => session.complete(exit),
         Err(Stop(exit)) => exit,
     }
 }
 
-async fn carry_out(kind: Kind, global: &Global, session: &Session) -> Result<Exit, Stop> {
-    let ready = session.project()?;
+/// Runs what the command line selects, of that only `among` where it is given.
+pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, among: Option<&BTreeSet<NodeId>>) -> Result<Exit, Stop> {
+    let mut ready = session.project()?;
     session.events.send(&Event::Found { counts: counts(&ready) });
-    let named = session.selected(&ready, global)?;
-    let selected: BTreeSet<NodeId> = named.iter().filter(|id| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node))).cloned().collect();
+    let mut named = selected(global, session, &ready)?;
+    if let Some(among) = among {
+        named.retain(|id| among.contains(id));
+    }
+    let takes = |id: &&NodeId| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node) && !is_blank(node));
+    let selected: BTreeSet<NodeId> = named.iter().filter(takes).cloned().collect();
+    for node in named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| kind.takes(node) && is_blank(node)) {
+        let text = format!("Nothing is in the file of `{}`, so it is not run", node.name);
+        session.events.send(&Event::Message { text, info: true, node: Some(node.id.to_string()) });
+    }
     // Set once, here; a command selects once.
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     if selected.is_empty() {
@@ -73,12 +83,18 @@ async fn carry_out(kind: Kind, global: &Global, session: &Session) -> Result<Exi
         Kind::Seed | Kind::Test => BTreeMap::new(),
     };
     let engine = session.project_engine(&ready.project)?;
+    let compiled_too: BTreeSet<NodeId> = selected.iter().chain(audits.values().flatten()).cloned().collect();
+    state::defer(global, session, &mut ready, &compiled_too, engine.as_ref()).await?;
     let surroundings: Arc<dyn Surroundings> =
         Arc::new(EnginePort { engine: Arc::clone(&engine), events: session.events.clone(), runtime: Handle::current(), queries: false });
-    let compiled_too: BTreeSet<NodeId> = selected.iter().chain(audits.values().flatten()).cloned().collect();
+    query_comment(&ready.project, &NodeId::new("master"), &surroundings).await.map_err(|found| session.report(&found))?;
     let compiled = Arc::new(compile(&ready.project, &ready.dag, &compiled_too, &surroundings).await);
     refuse_broken_rules(session, &compiled)?;
     artifacts::write(session, &compiled, None)?;
+    if selected.is_empty() {
+        artifacts::results(session, &compiled.project, Vec::new())?;
+        return Ok(Exit::Fine);
+    }
     let report = execute(kind, global, session, &ready, &compiled, engine, &selected, &audits).await;
     artifacts::write(session, &compiled, Some(&report))?;
     Ok(if report.interrupted {
@@ -88,6 +104,11 @@ async fn carry_out(kind: Kind, global: &Global, session: &Session) -> Result<Exi
     } else {
         Exit::Fine
     })
+}
+
+/// A model of which nothing is left but white space is not there yet.
+fn is_blank(node: &Node) -> bool {
+    node.resource_type() == ResourceType::Model && node.raw_code.trim().is_empty()
 }
 
 #[expect(clippy::too_many_arguments, reason = "the pieces of one command, named once")]
@@ -107,7 +128,7 @@ async fn execute(
     let shown = folder.strip_prefix(&session.project_dir).map(std::path::Path::to_path_buf).unwrap_or(folder);
     let options = RunOptions {
         threads: target.threads,
-        fail_fast: global.fail_fast,
+        fail_fast: global.is_on(Switch::FailFast),
         run_id: session.id.clone(),
         target: target.name.clone(),
         hooks: run_hooks(ready),

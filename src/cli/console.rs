@@ -22,6 +22,8 @@ pub(crate) struct ConsoleOptions {
     pub colours: bool,
     /// A line at the bottom of the terminal that shows what runs.
     pub progress: bool,
+    /// Characters of a line about a node, up to its status.
+    pub width: usize,
     pub identity: LogIdentity,
 }
 
@@ -32,7 +34,7 @@ impl ConsoleOptions {
     pub fn on(terminal: bool, format: LogFormat, least: Level, use_colors: Option<bool>, identity: LogIdentity) -> Self {
         let text = format != LogFormat::Json;
         let colours = text && use_colors.unwrap_or(terminal);
-        Self { format, least, colours, progress: terminal && text && least <= Level::Info, identity }
+        Self { format, least, colours, progress: terminal && text && least <= Level::Info, width: 80, identity }
     }
 }
 
@@ -47,7 +49,7 @@ pub(crate) struct Console {
 impl Console {
     #[must_use]
     pub fn new(options: ConsoleOptions, out: Stream) -> Self {
-        let narrator = Narrator::new(options.least, options.format == LogFormat::Json);
+        let narrator = Narrator::new(options.least, options.format == LogFormat::Json, options.width);
         Self { options, narrator, out, progress: None }
     }
 
@@ -129,6 +131,7 @@ impl Progress {
             | Event::Interrupted
             | Event::RunFinished { .. }
             | Event::NothingToDo
+            | Event::SelectsNothing { .. }
             | Event::ArtifactWritten { .. }
             | Event::CommandCompleted { .. }
             | Event::Failed { .. } => return,

@@ -1,48 +1,130 @@
-//! `debug`: what was found, which target, and whether the warehouse can be written.
+//! `debug`: what was found, which target, and whether the warehouse can be written. Everything is looked at, whatever
+//! else is wrong, and said in dbt's words.
 
-use super::args::Global;
+use super::args::{DebugOptions, Global};
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Event, files};
-use crate::load::Target;
+use crate::base::{Diagnostic, Event, files};
+use crate::load::{Target, profiles_file, project_file};
 
-pub(super) async fn debug(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
+pub(super) async fn debug(options: &DebugOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let session = match Session::start("debug", global, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
+    if let Some(folder) = global.project_dir.as_ref().filter(|_| !files::is_dir(&session.project_dir)) {
+        return session.fail(&format!("the folder `{}`, which --project-dir names, does not exist", folder.display())).0;
+    }
+    let profiles = profiles_file(session.load_options());
     let say = |text: String| session.events.send(&Event::Message { text, info: true, node: None });
+    if options.config_dir {
+        let folder = profiles.as_deref().and_then(std::path::Path::parent).unwrap_or(&session.project_dir);
+        say(format!("To view your profiles.yml file, look in {}", folder.display()));
+        return session.complete(Exit::Fine);
+    }
+    let mut found = Checks { session: &session, failed: Vec::new() };
     say(format!("alluvium version: {}", env!("CARGO_PKG_VERSION")));
-    say(format!("project folder: {}", session.project_dir.display()));
-    let named = ["project.yml", "dbt_project.yml"].into_iter().find(|name| files::is_file(&session.project_dir.join(name)));
-    say(named.map_or_else(|| "project file: none".to_owned(), |name| format!("project file: {name}")));
-    let target = match session.target() {
-        Ok(target) => target,
-        Err(Stop(exit)) => return exit,
-    };
-    describe(&target, &say);
-    let written = match session.engine(&target) {
-        Ok(engine) => engine.probe().await,
-        Err(Stop(exit)) => return exit,
-    };
-    match &written {
-        Ok(()) => say("warehouse can be written: OK".into()),
-        Err(error) => session.diagnosed(&error.diagnostic(&target.warehouse, target.span.map(|span| (span, "this target")))),
+    say(format!("os info: {} {}", std::env::consts::OS, std::env::consts::ARCH));
+    if let Some(profiles) = &profiles {
+        say(format!("Using profiles dir at {}", profiles.parent().unwrap_or(profiles).display()));
+        say(format!("Using profiles.yml file at {}", profiles.display()));
     }
-    match session.project() {
-        Ok(ready) => {
-            let count = ready.project.nodes.len();
-            say(format!("project `{}` parses: OK, {count} {}", ready.project.name, if count == 1 { "node" } else { "nodes" }));
-        }
-        Err(Stop(exit)) => return exit,
+    let target = session.check_target();
+    if options.connection {
+        say("Skipping steps before connection verification".into());
+    } else {
+        found.configuration(profiles.is_some(), target.as_ref().err());
     }
-    session.complete(if written.is_ok() { Exit::Fine } else { Exit::Failed })
+    match &target {
+        Ok(target) => found.connection(target).await,
+        Err(diagnostics) if options.connection => found.failed.extend(diagnostics.iter().cloned().map(Failure::Project)),
+        Err(_) => {}
+    }
+    found.conclude()
 }
 
-fn describe(target: &Target, say: &dyn Fn(String)) {
-    say(format!("target: {}", target.name));
-    say(format!("warehouse: {}", target.warehouse));
-    say(format!("schema: {}", target.schema));
-    say(format!("threads: {}", target.threads));
-    say(target.memory_limit.map_or_else(|| "memory limit: none".to_owned(), |limit| format!("memory limit: {} MiB", limit / (1 << 20))));
+/// Why a check failed.
+enum Failure {
+    Project(Diagnostic),
+    Surroundings(String),
+}
+
+struct Checks<'a> {
+    session: &'a Session,
+    failed: Vec<Failure>,
+}
+
+impl Checks<'_> {
+    fn say(&self, text: String) {
+        self.session.events.send(&Event::Message { text, info: true, node: None });
+    }
+
+    fn configuration(&mut self, has_profiles: bool, target: Option<&Vec<Diagnostic>>) {
+        let file = project_file(&self.session.project_dir);
+        let name = file.as_ref().and_then(|path| path.file_name()).map_or("dbt_project.yml".into(), |name| name.to_string_lossy().into_owned());
+        if let Some(file) = &file {
+            self.say(format!("Using {name} file at {}", file.display()));
+        }
+        let project = self.session.check_project();
+        let about_profile = |diagnostic: &Diagnostic| has_profiles && diagnostic.code == crate::base::Code::ProfileInvalid;
+        let profile_broken = target.is_some_and(|found| found.iter().any(about_profile));
+        self.say("Configuration:".into());
+        let profile = match (profile_broken, has_profiles) {
+            (true, _) => "[ERROR invalid]",
+            (false, true) => "[OK found and valid]",
+            (false, false) => "[OK none, and none is needed]",
+        };
+        self.say(format!("  profiles.yml file {profile}"));
+        let broken: Vec<Diagnostic> = project.as_ref().err().into_iter().flatten().filter(|found| !about_profile(found)).cloned().collect();
+        let state = match (&file, broken.is_empty()) {
+            (None, _) => "[ERROR not found]",
+            (Some(_), true) => "[OK found and valid]",
+            (Some(_), false) => "[ERROR invalid]",
+        };
+        self.say(format!("  {name} file {state}"));
+        if let Ok(nodes) = &project {
+            self.say(if *nodes == 1 { "  project [OK parses, 1 node]".into() } else { format!("  project [OK parses, {nodes} nodes]") });
+        }
+        self.failed.extend(broken.into_iter().map(Failure::Project));
+        self.failed.extend(target.into_iter().flatten().filter(|found| about_profile(found)).cloned().map(Failure::Project));
+    }
+
+    async fn connection(&mut self, target: &Target) {
+        self.say("Connection:".into());
+        self.say(format!("  target: {}", target.name));
+        self.say(format!("  warehouse: {}", target.warehouse));
+        self.say(format!("  schema: {}", target.schema));
+        self.say(format!("  threads: {}", target.threads));
+        self.say(target.memory_limit.map_or_else(|| "  memory limit: none".to_owned(), |limit| format!("  memory limit: {} MiB", limit / (1 << 20))));
+        let written = match self.session.open_engine(target) {
+            Ok(engine) => engine
+                .probe()
+                .await
+                .map_err(|error| Failure::Project(error.diagnostic(&target.warehouse, target.span.map(|span| (span, "this target"))))),
+            Err(error) => Err(Failure::Project(error.diagnostic(&target.warehouse, target.span.map(|span| (span, "this target"))))),
+        };
+        match written {
+            Ok(()) => self.say("  Connection test: [OK connection ok]".into()),
+            Err(failure) => {
+                self.say("  Connection test: [ERROR]".into());
+                self.failed.push(failure);
+            }
+        }
+    }
+
+    fn conclude(self) -> Exit {
+        if self.failed.is_empty() {
+            self.say("All checks passed!".into());
+            return self.session.complete(Exit::Fine);
+        }
+        let count = self.failed.len();
+        self.say(if count == 1 { "1 check failed:".to_owned() } else { format!("{count} checks failed:") });
+        for failure in &self.failed {
+            match failure {
+                Failure::Project(diagnostic) => self.session.diagnosed(diagnostic),
+                Failure::Surroundings(message) => self.session.events.send(&Event::Failed { message: message.clone() }),
+            }
+        }
+        self.session.complete(Exit::Failed)
+    }
 }

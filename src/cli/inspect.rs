@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
+use serde_json::Value as Json;
 use tokio::runtime::Handle;
 
-use super::args::{CompileOptions, Global, ListOptions, ListOutput, RowsOutput, ShowOptions};
+use super::args::{CompileOptions, CompileOutput, Global, ListOptions, ListOutput, RowsOutput, ShowOptions, Switch};
 use super::build::{counts, refuse_broken_rules};
 use super::output::{JsonShape, print_rows};
+use super::selecting::selected;
 use super::session::{Ready, Session, Stop};
-use super::{Exit, Invocation, Streams, artifacts};
-use crate::base::{Code, Diagnostic, Event};
+use super::{Exit, Invocation, Streams, artifacts, state};
+use crate::base::{Event, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
 use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
-use crate::manifest::{Node, NodeId, NodeKind, ResourceType};
+use crate::manifest::{Node, NodeId, NodeKind, NodeResult, ResourceType, TimeSpan};
 
 pub(super) fn parse(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let parsed = Session::start("parse", global, &invocation, streams).and_then(|session| {
@@ -29,7 +31,7 @@ pub(super) fn parse(global: &Global, invocation: Invocation, streams: &Streams) 
 
 pub(super) fn ls(options: &ListOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
-    quiet.quiet = true;
+    quiet.switches.set(Switch::Quiet, true);
     let listed = Session::start("list", &quiet, &invocation, streams).and_then(|session| {
         let ready = session.project()?;
         let lines = list(options, global, &session, &ready)?;
@@ -43,33 +45,36 @@ pub(super) fn ls(options: &ListOptions, global: &Global, invocation: Invocation,
 }
 
 fn list(options: &ListOptions, global: &Global, session: &Session, ready: &Ready) -> Result<Vec<String>, Stop> {
-    let mut types = Vec::new();
-    for name in options
-        .resource_types
-        .iter()
-        .flat_map(|names| names.split([' ', ',']))
-        .filter(|name| !name.is_empty() && *name != "all" && *name != "default")
-    {
-        let found = ResourceType::from_name(name).ok_or_else(|| {
-            let names = ResourceType::ALL.map(ResourceType::name);
-            session.report(&[Diagnostic::error(Code::InvalidSelector, format!("there is no resource type `{name}`"))
-                .help_nearest(crate::base::nearest(name, names), format!("the types are {}", names.join(", ")))])
-        })?;
-        types.push(found);
-    }
-    let selected = session.selected(&ready, global)?;
-    let wanted = |node: &&Node| types.is_empty() || types.contains(&node.resource_type());
+    let keys: Vec<&str> = options.output_keys.iter().flat_map(|keys| keys.split([' ', ','])).filter(|key| !key.is_empty()).collect();
+    let nodes = selected(global, session, ready)?;
     let mut lines: Vec<String> =
-        selected.iter().filter_map(|id| ready.project.nodes.get(id)).filter(wanted).map(|node| line(&ready.project, node, options.output)).collect();
+        nodes.iter().filter_map(|id| ready.project.nodes.get(id)).map(|node| line(&ready.project, node, options.output, &keys)).collect();
     lines.sort();
     Ok(lines)
 }
 
-fn line(project: &crate::resolve::Project, node: &Node, output: ListOutput) -> String {
+/// The fields of `--output json` where none are named.
+const LIST_KEYS: [&str; 13] = [
+    "alias",
+    "name",
+    "package_name",
+    "depends_on",
+    "tags",
+    "config",
+    "resource_type",
+    "source_name",
+    "original_file_path",
+    "unique_id",
+    "path",
+    "identifier",
+    "meta",
+];
+
+fn line(project: &crate::resolve::Project, node: &Node, output: ListOutput, keys: &[&str]) -> String {
     match output {
         ListOutput::Name => format!("{}\n", node.name),
         ListOutput::Path => format!("{}\n", node.original_path),
-        ListOutput::Json => format!("{}\n", project.node_json(node)),
+        ListOutput::Json => format!("{}\n", listed(project.node_json(node), keys)),
         ListOutput::Selector => match &node.kind {
             NodeKind::Source { source_name, .. } => format!("source:{}.{source_name}.{}\n", node.package, node.name),
             NodeKind::Exposure => format!("exposure:{}.{}\n", node.package, node.name),
@@ -78,6 +83,20 @@ fn line(project: &crate::resolve::Project, node: &Node, output: ListOutput) -> S
             }
         },
     }
+}
+
+/// The fields that were asked for; a key may name one within others, as `config.materialized`.
+fn listed(node: Json, keys: &[&str]) -> Json {
+    let Json::Object(node) = node else { return node };
+    if keys.is_empty() {
+        return node.into_iter().filter(|(key, _)| LIST_KEYS.contains(&key.as_str())).collect();
+    }
+    let field = |key: &&str| {
+        let whole = node.get(*key).cloned();
+        let nested = || key.split('.').try_fold(&Json::Object(node.clone()), |value, part| value.get(part)).cloned();
+        Some(((*key).to_owned(), whole.or_else(nested)?))
+    };
+    keys.iter().filter_map(field).collect()
 }
 
 pub(super) async fn compile(options: &CompileOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -92,18 +111,20 @@ pub(super) async fn compile(options: &CompileOptions, global: &Global, invocatio
 }
 
 async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
-    let (ready, wanted) = if let Some(sql) = &options.inline {
+    let (mut ready, wanted) = if let Some(sql) = &options.inline {
         let (ready, id) = session.project_with_inline(sql)?;
         (ready, BTreeSet::from([id]))
     } else {
         let ready = session.project()?;
         session.events.send(&Event::Found { counts: counts(&ready) });
-        let selected = session.selected(&ready, global)?;
+        let selected = selected(global, session, &ready)?;
         (ready, selected)
     };
     let _ = ready.project.selected.set(wanted.iter().map(ToString::to_string).collect());
     let engine = session.project_engine(&ready.project)?;
-    let compiled = compile_with(session, &ready, &wanted, &engine).await;
+    state::defer(global, session, &mut ready, &wanted, engine.as_ref()).await?;
+    let queries = global.is_on(Switch::Introspect);
+    let compiled = compile_with(session, &ready, &wanted, &engine, queries).await;
     refuse_broken_rules(session, &compiled)?;
     for (_, diagnostics) in compiled.failures() {
         for diagnostic in diagnostics {
@@ -114,32 +135,76 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
     for node in wanted.iter().filter(|_| named).filter_map(|id| compiled.ready(id)).filter(|node| !node.sql.is_empty()) {
         let name = compiled.project.nodes.get(&node.id).map_or("", |node| node.name.as_str());
         let heading = if options.inline.is_some() { "Compiled inline node is:".to_owned() } else { format!("Compiled node '{name}' is:") };
-        if global.quiet {
-            streams.print(&format!("{}\n", node.sql));
+        let sql = if global.is_on(Switch::InjectEphemeralCtes) { node.sql.as_str() } else { node.body() };
+        if options.output == CompileOutput::Json {
+            let mut value = serde_json::json!({"compiled": sql});
+            if let (None, Json::Object(map)) = (&options.inline, &mut value) {
+                map.insert("node".into(), Json::from(name));
+            }
+            streams.print(&format!("{value:#}\n"));
+        } else if global.is_on(Switch::Quiet) {
+            streams.print(&format!("{sql}\n"));
         } else {
-            session.events.send(&Event::Message { text: format!("{heading}\n{}", node.sql), info: true, node: None });
+            session.events.send(&Event::Message { text: format!("{heading}\n{sql}"), info: true, node: None });
         }
     }
     if options.inline.is_none() {
         artifacts::write(session, &compiled, None)?;
     }
+    let results = wanted.iter().filter_map(|id| compiled_result(session, &compiled, id)).collect();
+    artifacts::results(session, &compiled.project, results)?;
     Ok(if compiled.failures().next().is_some() { Exit::Failed } else { Exit::Fine })
 }
 
-/// Compiles against the warehouse as it is: templates may query it.
-async fn compile_with(session: &Session, ready: &Ready, wanted: &BTreeSet<NodeId>, engine: &Arc<dyn Engine>) -> CompiledProject {
+/// What compiling came to, as a result; `None` for what is never compiled.
+pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id: &NodeId) -> Option<NodeResult> {
+    let compilation = compiled.nodes.get(id)?;
+    let (outcome, message) = match compilation {
+        Compilation::Ready(_) => (NodeOutcome::Success, String::new()),
+        Compilation::Failed(found) => (NodeOutcome::Error, found.first().map_or_else(String::new, |first| first.message.clone())),
+        Compilation::Deferred { reason } => (NodeOutcome::Skipped, format!("can't be compiled before a run: {reason}")),
+        Compilation::Skipped { because } => (NodeOutcome::Skipped, format!("because of `{because}`")),
+    };
+    let now = TimeSpan { start: session.started(), end: session.events.now() };
+    Some(NodeResult {
+        id: id.clone(),
+        outcome,
+        message,
+        failures: None,
+        rows_affected: None,
+        compile: Some(now),
+        execute: None,
+        thread: "MainThread".to_owned(),
+        compiled_sql: compiled.ready(id).map(|node| node.sql.clone()).filter(|sql| !sql.is_empty()),
+        run_sql: None,
+        relation: compiled.project.nodes.get(id).and_then(|node| node.relation.clone()),
+    })
+}
+
+/// Compiles against the warehouse as it is: templates may query it, unless `queries` is false.
+pub(super) async fn compile_with(
+    session: &Session,
+    ready: &Ready,
+    wanted: &BTreeSet<NodeId>,
+    engine: &Arc<dyn Engine>,
+    queries: bool,
+) -> CompiledProject {
     let surroundings: Arc<dyn Surroundings> =
-        Arc::new(EnginePort { engine: Arc::clone(engine), events: session.events.clone(), runtime: Handle::current(), queries: true });
+        Arc::new(EnginePort { engine: Arc::clone(engine), events: session.events.clone(), runtime: Handle::current(), queries });
     compile_nodes(&ready.project, &ready.dag, wanted, &surroundings).await
 }
 
 pub(super) async fn show(options: &ShowOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quieter = global.clone();
-    quieter.quiet |= options.output != RowsOutput::Table;
-    let session = match Session::start("show", &quieter, &invocation, streams) {
+    if options.output != RowsOutput::Table {
+        quieter.switches.set(Switch::Quiet, true);
+    }
+    let mut session = match Session::start("show", &quieter, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
+    session.note_argument("limit", Json::from(options.limit));
+    session.note_argument("inline", Json::from(options.inline.clone()));
     match carry_out_show(options, global, &session, streams).await {
         Ok(exit) => session.complete(exit),
         Err(Stop(exit)) => exit,
@@ -147,12 +212,15 @@ pub(super) async fn show(options: &ShowOptions, global: &Global, invocation: Inv
 }
 
 async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
-    let (ready, wanted) = if let Some(sql) = &options.inline {
+    if let Some(sql) = &options.inline_direct {
+        return show_direct(options, session, sql, streams).await;
+    }
+    let (mut ready, wanted) = if let Some(sql) = &options.inline {
         let (ready, id) = session.project_with_inline(sql)?;
         (ready, vec![id])
     } else {
         let ready = session.project()?;
-        let selected = session.selected(&ready, global)?;
+        let selected = selected(global, session, &ready)?;
         let shown = |id: &&NodeId| {
             ready.project.nodes.get(*id).is_some_and(|node| {
                 matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Analysis | ResourceType::Test)
@@ -161,38 +229,71 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
         let named: Vec<NodeId> = selected.iter().filter(shown).filter(|id| !is_test_of_others(&ready, id, global)).cloned().collect();
         (ready, named)
     };
-    if global.select.is_empty() && options.inline.is_none() {
-        return Err(session.fail("show needs --select or --inline"));
+    if global.select.is_empty() && global.selector.is_none() && options.inline.is_none() {
+        return Err(session.fail("Either --select or --inline must be passed to show"));
     }
     let engine = session.project_engine(&ready.project)?;
-    let compiled = compile_with(session, &ready, &wanted.iter().cloned().collect(), &engine).await;
-    let mut exit = Exit::Fine;
+    let ids = wanted.iter().cloned().collect();
+    state::defer(global, session, &mut ready, &ids, engine.as_ref()).await?;
+    let compiled = compile_with(session, &ready, &ids, &engine, global.is_on(Switch::Introspect)).await;
+    refuse_broken_rules(session, &compiled)?;
+    let mut results = Vec::new();
     for id in &wanted {
-        match compiled.nodes.get(id) {
-            Some(Compilation::Ready(node)) => {
-                if let Err(error) = show_node(options, session, &compiled, node, engine.as_ref(), streams).await {
-                    report_failure(session, node, error, &compiled.project.target.warehouse);
-                    exit = Exit::Failed;
-                }
-            }
-            Some(Compilation::Failed(diagnostics)) => {
-                for diagnostic in diagnostics {
-                    session.diagnosed(diagnostic);
-                }
-                exit = Exit::Failed;
-            }
-            Some(Compilation::Deferred { reason }) => {
-                session.events.send(&Event::Failed { message: format!("can't be shown: {reason}") });
-                exit = Exit::Failed;
-            }
-            Some(Compilation::Skipped { because }) => {
-                session.events.send(&Event::Failed { message: format!("can't be shown because of `{because}`") });
-                exit = Exit::Failed;
-            }
-            None => {}
+        results.extend(show_one(options, session, &compiled, id, engine.as_ref(), streams).await);
+    }
+    let failed = results.iter().any(|result| result.outcome != NodeOutcome::Success);
+    artifacts::manifest(session, &compiled.project)?;
+    artifacts::results(session, &compiled.project, results)?;
+    Ok(if failed { Exit::Failed } else { Exit::Fine })
+}
+
+/// The rows of a text as it stands: no project is read.
+async fn show_direct(options: &ShowOptions, session: &Session, sql: &str, streams: &Streams) -> Result<Exit, Stop> {
+    let target = session.target()?;
+    let engine = session.engine(&target)?;
+    let file = session.sources.add("inline_query", sql);
+    match show_rows(options, sql, engine.as_ref(), session, "inline node", streams).await {
+        Ok(()) => Ok(Exit::Fine),
+        Err(EngineError::Sql(error)) => {
+            session.diagnosed(&super::sql::diagnostic(&error, file, 0));
+            Ok(Exit::Failed)
+        }
+        Err(error) => {
+            session.diagnosed(&error.diagnostic(&target.warehouse, Some((crate::base::Span::new(file, 0, sql.len()), "this query"))));
+            Ok(Exit::Failed)
         }
     }
-    Ok(exit)
+}
+
+/// Shows one node, or says why it can't be shown.
+#[expect(clippy::too_many_arguments, reason = "what is shown, from where and to where; all of it is borrowed and used once")]
+async fn show_one(
+    options: &ShowOptions,
+    session: &Session,
+    compiled: &CompiledProject,
+    id: &NodeId,
+    engine: &dyn Engine,
+    streams: &Streams,
+) -> Option<NodeResult> {
+    let mut result = compiled_result(session, compiled, id)?;
+    match compiled.nodes.get(id)? {
+        Compilation::Ready(node) => {
+            let began = session.events.now();
+            match show_node(options, session, compiled, node, engine, streams).await {
+                Ok(sql) => result.compiled_sql = Some(sql),
+                Err(error) => {
+                    result.outcome = NodeOutcome::Error;
+                    result.message = error.to_string();
+                    report_failure(session, node, &error, &compiled.project.target.warehouse);
+                }
+            }
+            result.execute = Some(TimeSpan { start: began, end: session.events.now() });
+        }
+        Compilation::Failed(diagnostics) => diagnostics.iter().for_each(|diagnostic| session.diagnosed(diagnostic)),
+        Compilation::Deferred { reason } => session.events.send(&Event::Failed { message: format!("can't be shown: {reason}") }),
+        Compilation::Skipped { because } => session.events.send(&Event::Failed { message: format!("can't be shown because of `{because}`") }),
+    }
+    Some(result)
 }
 
 /// Tests come along with what they test; `show` shows them only where they are named themselves.
@@ -201,6 +302,7 @@ fn is_test_of_others(ready: &Ready, id: &NodeId, global: &Global) -> bool {
     node.resource_type() == ResourceType::Test && !global.select.iter().any(|text| text.contains(&node.name) || text.contains("test"))
 }
 
+/// Shows the rows of a node and gives the SQL of what was shown.
 #[expect(clippy::too_many_arguments, reason = "what is shown, from where and to where; all of it is borrowed and used once")]
 async fn show_node(
     options: &ShowOptions,
@@ -209,34 +311,48 @@ async fn show_node(
     node: &CompiledNode,
     engine: &dyn Engine,
     streams: &Streams,
-) -> Result<(), EngineError> {
+) -> Result<String, EngineError> {
     let found = compiled.project.nodes.get(&node.id);
     let sql = match found.and_then(|found| found.relation.as_ref()) {
         Some(relation) if node.sql.is_empty() => format!("select * from {relation}"),
         _ => node.sql.clone(),
     };
+    let name = found.map_or("", |node| node.name.as_str());
+    let what = if options.inline.is_some() { "inline node".to_owned() } else { format!("node '{name}'") };
+    show_rows(options, &sql, engine, session, &what, streams).await?;
+    // The stream of rows is cut; this is how SQL says it.
+    Ok(if options.limit < 0 { sql } else { format!("{}\nlimit {}", sql.trim_end(), options.limit) })
+}
+
+#[expect(clippy::too_many_arguments, reason = "what is shown, from where and to where; all of it is borrowed and used once")]
+async fn show_rows(
+    options: &ShowOptions,
+    sql: &str,
+    engine: &dyn Engine,
+    session: &Session,
+    what: &str,
+    streams: &Streams,
+) -> Result<(), EngineError> {
     let limit = usize::try_from(options.limit).ok();
-    let mut stream = engine.query(&sql, &[]).await?;
+    let mut stream = engine.query(sql, &[]).await?;
     let schema = stream.schema();
     let mut batches = Vec::new();
     let mut left = limit.unwrap_or(usize::MAX);
     while left > 0 {
         let Some(batch) = stream.next().await else { break };
-        let batch = batch.map_err(|error| engine.failure(error, &sql))?;
+        let batch = batch.map_err(|error| engine.failure(error, sql))?;
         let batch = batch.slice(0, batch.num_rows().min(left));
         left -= batch.num_rows();
         batches.push(batch);
     }
-    let name = found.map_or("", |node| node.name.as_str());
-    let heading = if options.inline.is_some() { "Previewing inline node:".to_owned() } else { format!("Previewing node '{name}':") };
-    session.events.send(&Event::Message { text: heading, info: true, node: None });
+    session.events.send(&Event::Message { text: format!("Previewing {what}:"), info: true, node: None });
     print_rows(&schema, &batches, options.output, JsonShape::Show, streams)
         .map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })
 }
 
-fn report_failure(session: &Session, node: &CompiledNode, error: EngineError, warehouse: &str) {
+fn report_failure(session: &Session, node: &CompiledNode, error: &EngineError, warehouse: &str) {
     match error {
-        EngineError::Sql(error) => session.diagnosed(&node.diagnose(&error, "this query")),
+        EngineError::Sql(error) => session.diagnosed(&node.diagnose(error, "this query")),
         other => session.diagnosed(&other.diagnostic(warehouse, Some((node.span(), "this query")))),
     }
 }

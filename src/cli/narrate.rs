@@ -23,6 +23,7 @@ const MAIN_THREAD: &str = "MainThread";
 pub(crate) struct Narrator {
     least: Level,
     structured: bool,
+    width: usize,
     finished: Vec<NodeDone>,
     diagnosed: BTreeMap<String, Vec<(Diagnostic, Arc<Sources>)>>,
     interrupted: bool,
@@ -30,8 +31,9 @@ pub(crate) struct Narrator {
 
 impl Narrator {
     /// Says what is at least of level `least`, with data for structured lines or without.
-    pub fn new(least: Level, structured: bool) -> Self {
-        Self { least, structured, finished: Vec::new(), diagnosed: BTreeMap::new(), interrupted: false }
+    /// Lines about nodes are `width` characters long, up to the status.
+    pub fn new(least: Level, structured: bool, width: usize) -> Self {
+        Self { least, structured, width, finished: Vec::new(), diagnosed: BTreeMap::new(), interrupted: false }
     }
 
     /// What to say about an event, in order.
@@ -50,6 +52,7 @@ impl Narrator {
             | Event::RunStarted { .. }
             | Event::Interrupted
             | Event::NothingToDo
+            | Event::SelectsNothing { .. }
             | Event::ArtifactWritten { .. }
             | Event::Failed { .. } => self.plain(event),
         };
@@ -76,6 +79,7 @@ impl Narrator {
             | Event::SqlSent { .. }
             | Event::RunFinished { .. }
             | Event::NothingToDo
+            | Event::SelectsNothing { .. }
             | Event::ArtifactWritten { .. }
             | Event::CommandCompleted { .. }
             | Event::Failed { .. } => {}
@@ -115,6 +119,11 @@ impl Narrator {
                     record("NothingToDo", "Q035", Level::Warn, Text::painted(Paint::Yellow, text), Json::Null),
                 ]
             }
+            Event::SelectsNothing { criterion } => {
+                let data = self.data(|| json!({"spec_raw": criterion}));
+                let text = format!("The selection criterion '{}' does not match any enabled nodes", visible_line(criterion));
+                vec![record("NoNodesForSelectionCriteria", "M030", Level::Warn, Text::painted(Paint::Yellow, &text), data)]
+            }
             Event::ArtifactWritten { kind, path } => {
                 let data = self.data(|| json!({"artifact_type": kind, "artifact_path": path}));
                 vec![record("ArtifactWritten", "P001", Level::Debug, Text::new(format!("Wrote artifact {kind} to {}", visible_line(path))), data)]
@@ -136,7 +145,7 @@ impl Narrator {
 
     fn node_started(&self, start: &NodeStart) -> Vec<Record> {
         let info = self.data(|| node_info(start, None));
-        let line = fancy(&format!("START {}", description(start)), start, &Text::new("RUN"), None);
+        let line = fancy(&format!("START {}", description(start)), (start, self.width), &Text::new("RUN"), None);
         let data = self.data(|| json!({"node_info": info, "description": description(start), "index": start.index, "total": start.total}));
         let begun = format!("Began running node {}", visible_line(&start.id));
         vec![
@@ -164,6 +173,7 @@ impl Narrator {
             (NodeOutcome::Skipped, _) => ("SkippingDetails", "Q034"),
             (NodeOutcome::NoOp, _) => ("LogNodeNoOpResult", "Q019"),
             (_, "test") => ("LogTestResult", "Q007"),
+            (_, "source") => ("LogFreshnessResult", "Q018"),
             (_, "seed") => ("LogSeedResult", "Q016"),
             (_, "snapshot") => ("LogSnapshotResult", "Q015"),
             _ => ("LogModelResult", "Q012"),
@@ -175,7 +185,7 @@ impl Narrator {
         };
         let elapsed = (done.outcome != NodeOutcome::Skipped).then_some(done.elapsed_seconds);
         let (what, status) = result_words(done);
-        let mut line = fancy(&what, start, &status, elapsed);
+        let mut line = fancy(&what, (start, self.width), &status, elapsed);
         if done.outcome == NodeOutcome::Skipped && !done.message.is_empty() {
             line = line.then(&format!(" {}", visible_line(&done.message)));
         }

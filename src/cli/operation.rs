@@ -8,19 +8,21 @@ use tokio::runtime::Handle;
 use super::args::{Global, OperationOptions};
 use super::build::counts;
 use super::session::{Session, Stop};
-use super::{Exit, Invocation, Streams};
-use crate::base::{Code, Diagnostic, Event, Span, nearest};
+use super::{Exit, Invocation, Streams, artifacts};
+use crate::base::{Code, Diagnostic, Event, NodeOutcome, Span, nearest};
 use crate::compile::{Surroundings, render_operation};
 use crate::exec::EnginePort;
 use crate::jinja::{MacroCall, MacroInfo, MacroKind};
-use crate::manifest::NodeId;
+use crate::manifest::{NodeId, NodeResult, TimeSpan};
 use crate::resolve::Project;
 
 pub(super) async fn run_operation(options: &OperationOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    let session = match Session::start("run-operation", global, &invocation, streams) {
+    let mut session = match Session::start("run-operation", global, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
+    session.note_argument("macro", Json::from(options.name.as_str()));
+    session.note_argument("args", options.args.as_deref().and_then(crate::load::yaml_json).unwrap_or(Json::Null));
     match carry_out(options, &session).await {
         Ok(exit) => session.complete(exit),
         Err(Stop(exit)) => exit,
@@ -39,8 +41,13 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
     let call = MacroCall { id: info.id.clone(), arguments, span: place(options, session, info) };
     let node = NodeId::new(format!("operation.{}.{}", info.package, info.name));
     match render_operation(&ready.project, call, &node, &surroundings).await {
-        Ok(_) => Ok(Exit::Fine),
+        Ok(_) => {
+            results(session, &ready.project, node, NodeOutcome::Success, String::new())?;
+            Ok(Exit::Fine)
+        }
         Err(diagnostics) => {
+            let message = diagnostics.first().map_or_else(String::new, |first| first.message.clone());
+            results(session, &ready.project, node, NodeOutcome::Error, message)?;
             session.events.send(&Event::Failed { message: format!("the operation `{}` failed", options.name) });
             for diagnostic in &diagnostics {
                 session.diagnosed(diagnostic);
@@ -48,6 +55,26 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
             Ok(Exit::Failed)
         }
     }
+}
+
+/// The call as the one result of the run.
+fn results(session: &Session, project: &Project, id: NodeId, outcome: NodeOutcome, message: String) -> Result<(), Stop> {
+    let span = TimeSpan { start: session.started(), end: session.events.now() };
+    let result = NodeResult {
+        id,
+        outcome,
+        message,
+        failures: None,
+        rows_affected: None,
+        compile: None,
+        execute: Some(span),
+        thread: "MainThread".to_owned(),
+        compiled_sql: None,
+        run_sql: None,
+        relation: None,
+    };
+    artifacts::manifest(session, project)?;
+    artifacts::results(session, project, vec![result])
 }
 
 /// Where the call stands: on the command line.

@@ -1,6 +1,5 @@
 //! What the commands share: events and their sinks, loading and resolving, the engine, Ctrl-C.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,18 +7,19 @@ use serde_json::{Map, Value as Json};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Global, LogFormat as LogFormatArgument};
+use super::args::{Global, LogFormat as LogFormatArgument, LogLevel, Switch};
 use super::console::{Console, ConsoleOptions};
 use super::logfile::LogFile;
 use super::record::{Level, LogFormat, LogIdentity};
+use super::warnings::{Verdict, Warnings};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Sources, files};
 use crate::engine::local::{EngineOptions, LocalEngine};
-use crate::engine::{Engine, FilesBinding};
-use crate::graph::{Dag, Selection, select, unmatched};
+use crate::engine::{Engine, EngineError, FilesBinding};
+use crate::graph::Dag;
 use crate::jinja::Invocation as TemplateInvocation;
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target};
-use crate::manifest::{Node, NodeId, NodeKind};
+use crate::manifest::{Node, NodeKind};
 use crate::resolve::{Project, ResolveOptions, resolve};
 
 /// A command that ends before its work is done, everything having been said.
@@ -33,6 +33,9 @@ pub(super) struct Session {
     pub id: String,
     command: &'static str,
     started: chrono::DateTime<chrono::Utc>,
+    /// Whether JSON artifacts are written.
+    pub write_json: bool,
+    warnings: Warnings,
     options: LoadOptions,
     resolve: ResolveOptions,
 }
@@ -48,6 +51,14 @@ impl Session {
     pub(super) fn start(command: &'static str, global: &Global, invocation: &Invocation, streams: &Streams) -> Result<Self, Stop> {
         let id = uuid::Uuid::now_v7().to_string();
         let project_dir = project_dir(global, &invocation.current_dir);
+        let warnings = Warnings::read(global).map_err(|message| {
+            streams.complain(&format!("error: {message}\n"));
+            Stop(Exit::Unusable)
+        })?;
+        let sample = super::sample::window(global, invocation.clock.now()).map_err(|message| {
+            streams.complain(&format!("error: {message}\n"));
+            Stop(Exit::Unusable)
+        })?;
         let events = events(global, &id, &project_dir, &invocation.clock, streams);
         let started = events.now();
         events.send(&Event::Started { version: env!("CARGO_PKG_VERSION"), command: command.to_owned() });
@@ -69,11 +80,14 @@ impl Session {
                 invocation: TemplateInvocation {
                     id: id.clone(),
                     run_started_at: started,
-                    flags: upper(&arguments(command, global)),
-                    arguments: arguments(command, global),
+                    flags: upper(&arguments(command, global, invocation)),
+                    arguments: arguments(command, global, invocation),
                 },
-                store_failures: global.store_failures,
+                store_failures: global.is_on(Switch::StoreFailures),
+                sample,
             },
+            write_json: global.is_on(Switch::WriteJson),
+            warnings,
             events,
             project_dir,
             id,
@@ -82,6 +96,26 @@ impl Session {
         };
         session.options.vars = session.vars(global)?;
         Ok(session)
+    }
+
+    /// An argument that only this command has, for templates and artifacts.
+    pub(super) fn note_argument(&mut self, key: &str, value: Json) {
+        if let Json::Object(map) = &mut self.resolve.invocation.arguments {
+            map.insert(key.to_owned(), value.clone());
+        }
+        if let Json::Object(map) = &mut self.resolve.invocation.flags {
+            map.insert(key.to_uppercase(), value);
+        }
+    }
+
+    /// Where the command runs.
+    pub(super) fn working_dir(&self) -> &Path {
+        &self.options.working_dir
+    }
+
+    /// What becomes of a warning that goes by dbt's name.
+    pub(super) fn verdict(&self, name: &str) -> Verdict {
+        self.warnings.verdict(&[name])
     }
 
     pub(super) fn started(&self) -> chrono::DateTime<chrono::Utc> {
@@ -126,26 +160,22 @@ impl Session {
     }
 
     fn ready(&self, project: Project) -> Result<Ready, Stop> {
+        let (mut errors, mut shown) = (Vec::new(), Vec::new());
         for warning in project.parsed.warnings.iter().chain(&project.warnings) {
+            match self.warnings.of_code(warning.code) {
+                Verdict::Warn => shown.push(warning),
+                Verdict::Error => errors.push(Diagnostic { severity: crate::base::Severity::Error, ..warning.clone() }),
+                Verdict::Silence => {}
+            }
+        }
+        for warning in shown {
             self.diagnosed(warning);
+        }
+        if !errors.is_empty() {
+            return Err(self.report(&errors));
         }
         let dag = Dag::build(&project).map_err(|found| self.report(&found))?;
         Ok(Ready { project: Arc::new(project), dag })
-    }
-
-    /// The nodes that the command line selects; what selects nothing is said.
-    pub(super) fn selected(&self, ready: &Ready, global: &Global) -> Result<BTreeSet<NodeId>, Stop> {
-        let wanted = selection(global);
-        let found = select(&ready.project, &ready.dag, &wanted).map_err(|diagnostic| self.report(&[diagnostic]))?;
-        for warning in unmatched(&ready.project, &ready.dag, &wanted).map_err(|diagnostic| self.report(&[diagnostic]))? {
-            self.diagnosed(&warning);
-        }
-        Ok(found)
-    }
-
-    /// The project file and the target, for commands that need no project that parses.
-    pub(super) fn project_file(&self) -> Result<(ProjectFile, Target), Stop> {
-        load_project_file(&self.options, &self.sources).map_err(|found| self.report(&found))
     }
 
     /// The target alone, for commands that need no project that parses.
@@ -153,8 +183,34 @@ impl Session {
         load_target(&self.options, &self.sources).map_err(|found| self.report(&found))
     }
 
+    /// What is loaded, and from where.
+    pub(super) fn load_options(&self) -> &LoadOptions {
+        &self.options
+    }
+
+    /// The target, or what is wrong with it; nothing is said of that.
+    pub(super) fn check_target(&self) -> Result<Target, Vec<Diagnostic>> {
+        load_target(&self.options, &self.sources)
+    }
+
+    /// How many nodes the project has, or what is wrong with it; nothing is said of that.
+    pub(super) fn check_project(&self) -> Result<usize, Vec<Diagnostic>> {
+        let parsed = load(&self.options, &self.sources)?;
+        let project = resolve(Arc::new(parsed), &self.resolve)?;
+        Dag::build(&project)?;
+        Ok(project.nodes.len())
+    }
+
     /// The engine of a target.
     pub(super) fn engine(&self, target: &Target) -> Result<Arc<dyn Engine>, Stop> {
+        match self.open_engine(target) {
+            Ok(engine) => Ok(engine),
+            Err(error) => Err(self.report(&[error.diagnostic(&target.warehouse, None)])),
+        }
+    }
+
+    /// As [`Session::engine`], nothing being said.
+    pub(super) fn open_engine(&self, target: &Target) -> Result<Arc<dyn Engine>, EngineError> {
         let options = EngineOptions {
             warehouse: target.warehouse.clone(),
             databases: target.databases.iter().map(|(name, uri)| (name.clone(), uri.clone())).collect(),
@@ -166,10 +222,12 @@ impl Session {
             memory_limit: target.memory_limit,
             sources: Arc::clone(&self.sources),
         };
-        match LocalEngine::open(options) {
-            Ok(engine) => Ok(Arc::new(engine)),
-            Err(error) => Err(self.report(&[error.diagnostic(&target.warehouse, None)])),
-        }
+        Ok(Arc::new(LocalEngine::open(options)?))
+    }
+
+    /// The project file and the target, for commands that need no project that parses.
+    pub(super) fn project_file(&self) -> Result<(ProjectFile, Target), Stop> {
+        load_project_file(&self.options, &self.sources).map_err(|found| self.report(&found))
     }
 
     /// The engine of a project, which knows the files behind its sources and its external models.
@@ -233,9 +291,8 @@ fn files_binding(node: &Node) -> Option<FilesBinding> {
         }),
         NodeKind::Model => {
             let config = node.config.external.clone()?;
-            let option_spans = node.config.option_places();
             let span = node.config.place("location").unwrap_or(node.span);
-            Some(FilesBinding { name, config, columns: Vec::new(), span: Some(span), option_spans })
+            Some(FilesBinding { name, config, columns: Vec::new(), span: Some(span), option_spans: node.config.option_places() })
         }
         NodeKind::Source { external: None, .. }
         | NodeKind::Analysis
@@ -247,7 +304,7 @@ fn files_binding(node: &Node) -> Option<FilesBinding> {
 }
 
 /// `--project-dir`, else the nearest folder from here upwards that has a project file, else this folder.
-fn project_dir(global: &Global, current: &Path) -> PathBuf {
+pub(super) fn project_dir(global: &Global, current: &Path) -> PathBuf {
     if let Some(dir) = &global.project_dir {
         return files::absolute(&current.join(dir));
     }
@@ -260,35 +317,62 @@ fn absolute_uri(text: &str, current: &Path) -> String {
     if text.contains("://") { text.to_owned() } else { current.join(text).to_string_lossy().into_owned() }
 }
 
+/// What the log file keeps where nothing is asked for. Text is for reading, as on the screen; the other forms are for
+/// finding out, and keep everything.
+fn kept_in_file(global: &Global) -> Level {
+    if global.log_format_file == Some(LogFormatArgument::Text) { Level::Info } else { Level::Debug }
+}
+
 fn events(global: &Global, id: &str, project_dir: &Path, clock: &Arc<dyn Clock>, streams: &Streams) -> Events {
     let identity = LogIdentity { id: id.to_owned(), process: std::process::id() };
-    let least = match (global.quiet, global.debug) {
-        (true, _) => Level::Error,
-        (false, true) => Level::Debug,
-        (false, false) => Level::Info,
+    let asked = global.log_level.map_or(Some(Level::Info), level);
+    let least = match (global.is_on(Switch::Quiet), global.is_on(Switch::Debug)) {
+        (true, _) => Some(Level::Error).filter(|_| asked.is_some()),
+        (false, true) => Some(Level::Debug),
+        (false, false) => asked,
     };
-    let no_colours = global.no_use_colors || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let options = ConsoleOptions::on(streams.terminal, log_format(global.log_format), least, no_colours.then_some(false), identity.clone());
-    let mut sinks: Vec<Box<dyn EventSink>> = vec![Box::new(Console::new(options, Arc::clone(&streams.out)))];
-    let folder = global.log_path.as_ref().map_or_else(|| project_dir.join("logs"), |path| project_dir.join(path));
-    let format = match global.log_format_file {
-        LogFormatArgument::Default => LogFormat::Debug,
-        named => log_format(named),
-    };
-    // Text is for reading: what a console shows. The other forms are for finding out, and keep everything.
-    let kept = if format == LogFormat::Text { Level::Info } else { Level::Debug };
-    match LogFile::open(&folder, format, kept, identity) {
-        Ok(file) => sinks.push(Box::new(file)),
-        Err(error) => streams.complain(&format!("warning: no log file: {error}\n")),
+    let no_colours = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = global.switches.given(Switch::UseColors).or(no_colours.then_some(false));
+    let width = global.printer_width.map_or(80, usize::from);
+    let mut sinks: Vec<Box<dyn EventSink>> = Vec::new();
+    if let Some(least) = least {
+        let options = ConsoleOptions {
+            width,
+            ..ConsoleOptions::on(streams.terminal, log_format(global.log_format, LogFormat::Text), least, colours, identity.clone())
+        };
+        sinks.push(Box::new(Console::new(options, Arc::clone(&streams.out))));
+    }
+    if let Some(least) = global.log_level_file.map_or(Some(kept_in_file(global)), level) {
+        let folder = global.log_path.as_ref().map_or_else(|| project_dir.join("logs"), |path| project_dir.join(path));
+        let limit = global.log_file_max_bytes.unwrap_or(LOG_FILE_BYTES);
+        match LogFile::open(&folder, log_format(global.log_format_file, LogFormat::Debug), least, limit, identity) {
+            Ok(file) => sinks.push(Box::new(file)),
+            Err(error) => streams.complain(&format!("warning: no log file: {error}\n")),
+        }
     }
     Events::new(Arc::clone(clock), sinks)
 }
 
-fn log_format(argument: LogFormatArgument) -> LogFormat {
+/// How large a log file may grow before it is set aside, in bytes.
+const LOG_FILE_BYTES: u64 = 10 * 1024 * 1024;
+
+/// `None` says nothing at all.
+fn level(argument: LogLevel) -> Option<Level> {
     match argument {
-        LogFormatArgument::Default | LogFormatArgument::Text => LogFormat::Text,
-        LogFormatArgument::Debug => LogFormat::Debug,
-        LogFormatArgument::Json => LogFormat::Json,
+        LogLevel::Debug => Some(Level::Debug),
+        LogLevel::Info => Some(Level::Info),
+        LogLevel::Warn => Some(Level::Warn),
+        LogLevel::Error => Some(Level::Error),
+        LogLevel::None => None,
+    }
+}
+
+fn log_format(argument: Option<LogFormatArgument>, default: LogFormat) -> LogFormat {
+    match argument {
+        None | Some(LogFormatArgument::Default) => default,
+        Some(LogFormatArgument::Text) => LogFormat::Text,
+        Some(LogFormatArgument::Debug) => LogFormat::Debug,
+        Some(LogFormatArgument::Json) => LogFormat::Json,
     }
 }
 
@@ -298,23 +382,41 @@ fn upper(arguments: &Json) -> Json {
     pairs.map(|(name, value)| (name.to_uppercase(), value.clone())).collect()
 }
 
-/// The arguments of the command, as templates see them in `invocation_args_dict`.
-fn arguments(command: &str, global: &Global) -> Json {
-    serde_json::json!({
+/// The arguments of the command, as templates see them in `invocation_args_dict`, and as `run_results.json` keeps them for
+/// `retry`.
+fn arguments(command: &str, global: &Global, invocation: &Invocation) -> Json {
+    let words: Vec<String> =
+        std::iter::once("alluvium".to_owned()).chain(invocation.args.iter().map(|word| word.to_string_lossy().into_owned())).collect();
+    let mut arguments = serde_json::json!({
         "which": command,
+        "invocation_command": words.join(" "),
         "select": global.select,
         "exclude": global.exclude,
+        "selector": global.selector,
+        "indirect_selection": global.indirect_selection.map_or("eager", super::args::IndirectSelection::name),
+        "resource_types": global.resource_types,
+        "exclude_resource_types": global.exclude_resource_types,
+        "state": global.state,
+        "defer_state": global.defer_state,
+        "vars": global.vars.as_deref().and_then(crate::load::yaml_json).unwrap_or_else(|| Json::Object(Map::new())),
         "target": global.target,
-        "full_refresh": global.full_refresh,
-        "fail_fast": global.fail_fast,
-        "store_failures": global.store_failures,
-        "quiet": global.quiet,
+        "profile": global.profile,
+        "profiles_dir": global.profiles_dir,
+        "project_dir": global.project_dir,
+        "target_path": global.target_path,
+        "log_path": global.log_path,
+        "warehouse": global.warehouse,
         "threads": global.threads,
-    })
-}
-
-fn selection(global: &Global) -> Selection {
-    Selection { select: global.select.clone(), exclude: global.exclude.clone() }
+        "event_time_start": global.event_time_start,
+        "event_time_end": global.event_time_end,
+        "sample": global.sample,
+        "warn_error_options": global.warn_error_options.as_deref().and_then(crate::load::yaml_json),
+        "printer_width": global.printer_width.unwrap_or(80),
+    });
+    if let Json::Object(map) = &mut arguments {
+        map.extend(Switch::ALL.iter().map(|switch| (switch.key(), Json::Bool(global.is_on(*switch)))));
+    }
+    arguments
 }
 
 /// A token that Ctrl-C, or a polite request to end, cancels. A second one ends the program at once.

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use futures::TryStreamExt as _;
 
-use super::args::{Global, SqlOptions};
+use super::args::{Global, SqlOptions, Switch};
 use super::output::{JsonShape, print_rows};
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
@@ -14,7 +14,7 @@ use crate::sql::split_statements;
 
 pub(super) async fn sql(options: &SqlOptions, global: &Global, mut invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
-    quiet.quiet = true;
+    quiet.switches.set(Switch::Quiet, true);
     let session = match Session::start("sql", &quiet, &invocation, streams) {
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
@@ -85,7 +85,7 @@ async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: b
     Ok(())
 }
 
-fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
+pub(super) fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
     let span = error.range.as_ref().map(|range| Span::new(file, offset + range.start, offset + range.end));
     let mut diagnostic = Diagnostic::error(error.code, error.message.clone()).at_opt(span, "");
     diagnostic.notes.extend(error.notes.iter().cloned());

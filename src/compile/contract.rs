@@ -1,60 +1,118 @@
-//! A contract held against what a query yields: all differences at once, as a table of expected and found.
+//! A contract held against what a query yields, and against the table that a build adds to: all differences at once, as a
+//! table of expected and found.
 
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 
+use super::Planner;
+use super::literals::{Need, fits};
 use crate::base::{Code, Diagnostic};
-use crate::manifest::Node;
-use crate::sql::{parse_type, type_name};
+use crate::manifest::{ConstraintKind, Node, OnSchemaChange};
+use crate::sql::{is_bare_decimal, parse_type, type_name};
 
 /// The difference between a node's enforced contract and a planned schema, if there is one.
 ///
-/// Names are compared without regard to case; types as Delta stores them, so that `varchar(20)` is `string`. A number
-/// that fits the contract's type without loss by a cast at writing (a wider integer, a wider decimal) still counts as a
-/// difference, because what the query yields is not what was promised.
-pub(super) fn contract_difference(node: &Node, schema: &SchemaRef) -> Option<Diagnostic> {
+/// Names are compared without regard to case; types as Delta stores them, so that `varchar(20)` is `string`, and `decimal`
+/// without digits is any. Numbers that
+/// are written out in the query fit into narrower types than the planner gives them.
+pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need]) -> Option<Diagnostic> {
     if !node.config.contract_enforced {
         return None;
     }
     let mut rows: Vec<[String; 4]> = Vec::new();
     for (name, column) in &node.columns {
         let expected = column.data_type.clone().unwrap_or_default();
-        let found = schema.fields().iter().find(|field| field.name().eq_ignore_ascii_case(name));
+        let at = schema.fields().iter().position(|field| field.name().eq_ignore_ascii_case(name));
+        let found = at.and_then(|at| schema.fields().get(at));
+        let need = at.and_then(|at| needs.get(at)).copied().unwrap_or(Need::Type);
+        let never = if takes_null(node, name) { "" } else { " not null" };
         match (found, parse_type(&expected)) {
-            (None, _) => rows.push([name.clone(), expected, String::new(), "missing in the query".into()]),
+            (None, Ok(wanted)) => rows.push([name.clone(), format!("{}{never}", type_name(&wanted)), String::new(), "missing in definition".into()]),
+            (None, Err(_)) => rows.push([name.clone(), expected, String::new(), "missing in definition".into()]),
             (Some(_), Err(why)) => rows.push([name.clone(), expected, String::new(), why]),
-            (Some(field), Ok(wanted)) if !same_type(&wanted, field.data_type()) => {
-                rows.push([name.clone(), type_name(&wanted), type_name(field.data_type()), "another type".into()]);
+            (Some(field), Ok(wanted)) => {
+                let any_decimal = is_bare_decimal(&expected) && matches!(field.data_type(), DataType::Decimal128(..));
+                let same = any_decimal || same_type(&wanted, field.data_type()) || fits(need, field.data_type(), &wanted);
+                let always_null = !never.is_empty() && *field.data_type() == DataType::Null;
+                if !same || always_null {
+                    let what = if same { "always NULL" } else { "data type mismatch" };
+                    rows.push([name.clone(), format!("{}{never}", type_name(&wanted)), type_name(field.data_type()), what.into()]);
+                }
             }
-            (Some(_), Ok(_)) => {}
         }
     }
     for field in schema.fields() {
         if !node.columns.keys().any(|name| name.eq_ignore_ascii_case(field.name())) {
-            rows.push([field.name().clone(), String::new(), type_name(field.data_type()), "missing in the contract".into()]);
+            rows.push([field.name().clone(), String::new(), type_name(field.data_type()), "missing in contract".into()]);
         }
     }
-    (!rows.is_empty()).then(|| difference(node, rows))
+    (!rows.is_empty()).then(|| {
+        let message = format!("the query of `{}` does not yield what its contract promises", node.name);
+        difference(node, message, ["column", "contract", "query", "difference"], rows)
+            .help("change the select, or the columns of the contract; `cast(x as type)` gives a column its type")
+    })
+}
+
+/// The difference between a node's contract and the table that it adds to, where the build would not bring the table to it.
+pub(super) fn table_difference(node: &Node, table: &SchemaRef) -> Option<Diagnostic> {
+    let config = node.config.incremental.as_ref().filter(|_| node.config.contract_enforced)?;
+    let grows = match config.on_schema_change {
+        OnSchemaChange::SyncAllColumns => return None,
+        OnSchemaChange::AppendNewColumns => true,
+        OnSchemaChange::Ignore | OnSchemaChange::Fail => false,
+    };
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    for (name, column) in &node.columns {
+        let Ok(wanted) = parse_type(column.data_type.as_deref().unwrap_or_default()) else { continue };
+        match table.fields().iter().find(|field| field.name().eq_ignore_ascii_case(name)) {
+            None if grows => {}
+            None => rows.push([name.clone(), type_name(&wanted), String::new(), "missing in the table".into()]),
+            Some(field) if same_type(&wanted, field.data_type()) => {}
+            Some(field) if column.data_type.as_deref().is_some_and(is_bare_decimal) && matches!(field.data_type(), DataType::Decimal128(..)) => {}
+            Some(field) => rows.push([name.clone(), type_name(&wanted), type_name(field.data_type()), "data type mismatch".into()]),
+        }
+    }
+    (!rows.is_empty()).then(|| {
+        let message = format!("the table of `{}` is not what its contract promises, and this run would add to it", node.name);
+        difference(node, message, ["column", "contract", "table", "difference"], rows)
+            .help("build it anew with --full-refresh, or set `on_schema_change` to `sync_all_columns`")
+    })
+}
+
+/// What is wrong with the conditions of `check` constraints, each at its place.
+pub(super) fn wrong_checks(node: &Node, schema: &SchemaRef, planner: &Planner) -> Vec<Diagnostic> {
+    let checks = node.all_constraints().filter(|(_, constraint)| node.config.contract_enforced && constraint.kind == ConstraintKind::Check);
+    checks
+        .filter_map(|(_, constraint)| {
+            let text = constraint.expression.as_ref()?;
+            let error = planner.wrong_condition(text, &[(node.name.as_str(), schema)])?;
+            let message = format!("the `check` constraint of `{}` is no condition on its rows: {}", node.name, error.message);
+            let mut diagnostic = Diagnostic::error(Code::ConstraintInvalid, message).at(constraint.span, "this constraint");
+            diagnostic.notes.push(format!("it says: {text}"));
+            diagnostic.help = error.help;
+            Some(diagnostic)
+        })
+        .collect()
+}
+
+fn takes_null(node: &Node, column: &str) -> bool {
+    !node.all_constraints().any(|(at, constraint)| {
+        let here =
+            at.map_or_else(|| constraint.columns.iter().any(|name| name.eq_ignore_ascii_case(column)), |decl| decl.name.eq_ignore_ascii_case(column));
+        here && matches!(constraint.kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey)
+    })
 }
 
 fn same_type(wanted: &DataType, found: &DataType) -> bool {
-    type_name(wanted) == type_name(found) || literal_fits(wanted, found)
+    type_name(wanted) == type_name(found)
 }
 
-/// The literal `1` is a bigint and `null` has no type: both are cast to what the contract says.
-fn literal_fits(wanted: &DataType, found: &DataType) -> bool {
-    matches!(found, DataType::Null) || wanted.is_integer() && found.is_integer() && wanted.primitive_width() >= found.primitive_width()
-}
-
-fn difference(node: &Node, mut rows: Vec<[String; 4]>) -> Diagnostic {
-    rows.insert(0, ["column".into(), "contract".into(), "query".into(), "difference".into()]);
+fn difference(node: &Node, message: String, titles: [&str; 4], mut rows: Vec<[String; 4]>) -> Diagnostic {
+    rows.insert(0, titles.map(str::to_owned));
     let widths: Vec<usize> = (0..4).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
     let line = |row: &[String; 4]| {
         row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let table: Vec<String> = rows.iter().map(line).collect();
     let span = node.properties_span.unwrap_or(node.span);
-    Diagnostic::error(Code::ContractMismatch, format!("the query of `{}` does not yield what its contract promises", node.name))
-        .at(span, "the contract")
-        .note(table.join("\n"))
-        .help("change the select, or the columns of the contract; `cast(x as type)` gives a column its type")
+    Diagnostic::error(Code::ContractMismatch, message).at(span, "the contract").note(table.join("\n"))
 }

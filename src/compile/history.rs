@@ -8,7 +8,7 @@ use super::{Planner, Surroundings};
 use crate::base::{Code, Diagnostic, nearest};
 use crate::manifest::{HardDeletes, IncrementalStrategy, Materialization, Node, OnSchemaChange, SnapshotConfig, SnapshotStrategy};
 use crate::resolve::Project;
-use crate::sql::SqlError;
+use crate::sql::{SqlError, comparable, type_name};
 
 /// The schema of the node's own table, if this build adds to it.
 pub(super) async fn history(project: &Project, node: &Node, surroundings: &Arc<dyn Surroundings>) -> Option<SchemaRef> {
@@ -45,14 +45,20 @@ pub(super) fn relation_schema(node: &Node, query: &SchemaRef, history: Option<&S
     }
 }
 
-fn snapshot_schema(config: &SnapshotConfig, query: &SchemaRef, history: Option<&SchemaRef>) -> SchemaRef {
+/// The type of a snapshot's times: that of `updated_at` where it is a time, of text it is read from.
+fn snapshot_time(config: &SnapshotConfig, query: &SchemaRef) -> DataType {
     let time = match &config.strategy {
-        SnapshotStrategy::Timestamp { updated_at } => {
-            query.fields().iter().find(|field| field.name().eq_ignore_ascii_case(updated_at)).map(|field| field.data_type().clone())
-        }
+        SnapshotStrategy::Timestamp { updated_at } => query.fields().iter().find(|field| field.name().eq_ignore_ascii_case(updated_at)),
         SnapshotStrategy::Check { .. } => None,
     };
-    let time = time.unwrap_or(DataType::Timestamp(TimeUnit::Microsecond, None));
+    match time.map(|field| field.data_type()) {
+        Some(data_type @ (DataType::Date32 | DataType::Timestamp(..))) => data_type.clone(),
+        _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+    }
+}
+
+fn snapshot_schema(config: &SnapshotConfig, query: &SchemaRef, history: Option<&SchemaRef>) -> SchemaRef {
+    let time = snapshot_time(config, query);
     let names = &config.columns;
     let mut own = vec![
         Field::new(&names.scd_id, DataType::Utf8, true),
@@ -81,10 +87,15 @@ fn with_columns(schema: &SchemaRef, more: impl Iterator<Item = FieldRef>) -> Sch
 /// that do not plan.
 pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>, planner: &Planner) -> Vec<Diagnostic> {
     let mut found = unknown_columns(node, query);
-    if let Some(text) = node.config.snapshot.as_ref().and_then(|config| config.valid_to_current.as_ref()) {
+    if let Some(config) = &node.config.snapshot {
         // It is the same for all rows, so it sees no column.
-        let wrong = planner.type_of(text, &[]).err();
-        found.extend(wrong.map(|error| wrong_condition(node, "dbt_valid_to_current", Some(text), *error)));
+        let text = config.valid_to_current.as_ref();
+        let wrong = text.and_then(|text| planner.wrong_constant(text, &snapshot_time(config, query)));
+        found.extend(wrong.map(|error| wrong_condition(node, "dbt_valid_to_current", text, *error)));
+        if found.is_empty() {
+            found.extend(wrong_time(node, config, query, planner));
+            found.extend(history.into_iter().flat_map(|history| retyped_keys(node, config, query, history)));
+        }
     }
     if let Some(config) = &node.config.incremental {
         let (target, source) = (config.target_alias.as_str(), config.source_alias.as_str());
@@ -110,6 +121,42 @@ pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&Sche
         }
     }
     found
+}
+
+/// An `updated_at` that is no time.
+fn wrong_time(node: &Node, config: &SnapshotConfig, query: &SchemaRef, planner: &Planner) -> Option<Diagnostic> {
+    let SnapshotStrategy::Timestamp { updated_at } = &config.strategy else { return None };
+    let field = query.fields().iter().find(|field| field.name().eq_ignore_ascii_case(updated_at));
+    let found = match field {
+        Some(field) => field.data_type().clone(),
+        None => match planner.type_of(updated_at, &[(node.name.as_str(), query)]) {
+            Ok(data_type) => data_type,
+            Err(error) => return Some(wrong_condition(node, "updated_at", Some(updated_at), *error)),
+        },
+    };
+    let is_time = matches!(found, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null);
+    // Text is read as a timestamp.
+    let is_text = matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    (!is_time && !is_text).then(|| {
+        let message = format!("`updated_at` of `{}` is {}, expected a date or a timestamp", node.name, type_name(&found));
+        Diagnostic::error(Code::ConfigType, message)
+            .at(node.span, "this snapshot")
+            .help("name the column with the time of the last change, or cast it")
+    })
+}
+
+/// Keys of which the snapshot has values of another kind.
+fn retyped_keys(node: &Node, config: &SnapshotConfig, query: &SchemaRef, history: &SchemaRef) -> Vec<Diagnostic> {
+    let field = |schema: &SchemaRef, name: &str| schema.fields().iter().find(|field| field.name().eq_ignore_ascii_case(name)).cloned();
+    let keys = config.unique_key.iter().filter_map(|key| Some((key, field(query, key)?, field(history, key)?)));
+    keys.filter(|(_, new, old)| !comparable(new.data_type(), old.data_type()))
+        .map(|(key, new, old)| {
+            let (old, new) = (type_name(old.data_type()), type_name(new.data_type()));
+            Diagnostic::error(Code::SqlInvalid, format!("the key `{key}` of `{}` is {old} in the table and {new} in the query", node.name))
+                .at(node.span, "this snapshot")
+                .help("cast it to the table's type; or give the snapshot another name, to begin a new history")
+        })
+        .collect()
 }
 
 fn wrong_condition(node: &Node, option: &str, text: Option<&String>, error: SqlError) -> Diagnostic {

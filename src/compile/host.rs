@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::Surroundings;
 use crate::base::Span;
-use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
+use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
 use crate::manifest::{Node, NodeId, RelationName};
 use crate::resolve::Project;
 
@@ -55,6 +55,16 @@ impl TemplateHost for NodeHost {
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError> {
         let id = self.project.find_source(self.package(), call).map_err(HostError::from)?;
         Ok(self.relation_of(&id))
+    }
+
+    fn restriction(&self, name: &RelationName) -> Option<Restriction> {
+        if self.project.is_flag("EMPTY") {
+            return Some(Restriction::Nothing);
+        }
+        let window = self.project.sample.as_ref()?;
+        let read = self.project.node_of_relation(name)?;
+        let column = read.config.raw.get("event_time").and_then(Json::as_str)?;
+        Some(Restriction::Rows(window.condition(column)))
     }
 
     fn config(&self, _values: Map<String, Json>, _span: Option<Span>) -> Result<(), HostError> {

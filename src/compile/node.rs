@@ -7,7 +7,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 
 use super::ephemeral::{Insertion, insertion};
 use super::host::NodeHost;
-use super::planner::{NamedTable, Planner};
+use super::planner::{NamedTable, Planner, Yield};
 use super::{Compilation, Surroundings, contract};
 use crate::base::{Code, Diagnostic, FileId, Span};
 use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
@@ -45,6 +45,12 @@ impl CompiledNode {
     #[must_use]
     pub fn span(&self) -> Span {
         self.span
+    }
+
+    /// The query without the CTEs of ephemeral parents.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
     }
 
     /// A failure in the SQL as a diagnostic that points into the user's file; where a macro or an expression wrote the
@@ -99,7 +105,8 @@ pub async fn compile_node(
     surroundings: &Arc<dyn Surroundings>,
 ) -> Compilation {
     if matches!(node.kind, NodeKind::Seed { .. }) {
-        return Compilation::Ready(Arc::new(seed(node, surroundings.schema(node).await)));
+        let schema = surroundings.schema(node).await.filter(|_| !alters(node));
+        return Compilation::Ready(Arc::new(seed(node, schema)));
     }
     let history = super::history::history(project, node, surroundings).await;
     let (rendered, ephemeral) = match render(project, node, surroundings, history.is_some()).await {
@@ -113,9 +120,18 @@ pub async fn compile_node(
         return Compilation::Ready(Arc::new(compiled));
     }
     match prove(project, planner, node, &mut compiled, done, surroundings).await {
-        Ok(()) => Compilation::Ready(Arc::new(compiled)),
+        Ok(()) => {
+            compiled.schema = compiled.schema.filter(|_| !alters(node));
+            Compilation::Ready(Arc::new(compiled))
+        }
         Err(diagnostics) => Compilation::Failed(diagnostics),
     }
+}
+
+/// Whether a hook changes the relation after it is built: what columns it has then is not known before.
+fn alters(node: &Node) -> bool {
+    let hooks = ["post_hook", "post-hook"].iter().filter_map(|key| node.config.raw.get(*key));
+    hooks.into_iter().any(|hook| hook.to_string().to_lowercase().contains("alter "))
 }
 
 fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
@@ -219,8 +235,12 @@ async fn prove(
     let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
     let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
     let Some(tables) = schemas(project, named, done, surroundings).await else { return Ok(()) };
-    let schema = planner.schema_of(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?;
-    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema).into_iter().collect();
+    let Yield { schema, needs } = planner.yields(&compiled.sql, &tables).await.map_err(|error| failed(compiled, &error))?;
+    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
+    diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
+    if diagnostics.is_empty() {
+        diagnostics.extend(contract::wrong_checks(node, &schema, planner));
+    }
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
     diagnostics
         .extend(project.layers.check_columns(node, schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))))));
@@ -242,7 +262,11 @@ async fn schemas(
         let schema = match done.get(&node.id) {
             Some(Compilation::Ready(parent)) => parent.schema.clone()?,
             Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => return None,
-            None => surroundings.schema(node).await?,
+            // A seed that this command does not load is what was loaded before, if anything.
+            None => match surroundings.table(node).await.filter(|_| matches!(node.kind, NodeKind::Seed { .. })) {
+                Some(loaded) => loaded,
+                None => surroundings.schema(node).await?,
+            },
         };
         tables.push((table, schema));
     }

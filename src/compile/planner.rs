@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
+use deltalake::arrow::array::{RecordBatch, RecordBatchOptions};
 use deltalake::arrow::datatypes::{DataType, Schema, SchemaRef};
 use deltalake::datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use deltalake::datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
-use deltalake::datafusion::common::{DFSchema, TableReference};
+use deltalake::datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference};
 use deltalake::datafusion::datasource::empty::EmptyTable;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use deltalake::datafusion::logical_expr::{ExprSchemable as _, LogicalPlan};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, cast};
 use deltalake::datafusion::sql::parser::Statement;
 
+use super::literals::{Need, needs};
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::resolve::Project;
-use crate::sql::{SessionOptions, SqlError, canonical, is_table_function, parse_query, plan, session_state, sql_error, type_name};
+use crate::sql::{
+    SessionOptions, SqlError, canonical, is_table_function, parse_query, plan, rewritten_expression, session_state, sql_error, type_name,
+};
 
 /// Plans queries of one project. Cheap to use many times.
 pub struct Planner {
@@ -28,6 +33,13 @@ pub struct Planner {
 pub(super) struct NamedTable {
     reference: TableReference,
     pub name: RelationName,
+}
+
+/// What a query yields.
+pub(super) struct Yield {
+    pub schema: SchemaRef,
+    /// What the values of each column need.
+    pub needs: Vec<Need>,
 }
 
 impl Planner {
@@ -55,8 +67,8 @@ impl Planner {
             .collect())
     }
 
-    /// The schema that a query yields over tables of the given schemas.
-    pub(super) async fn schema_of(&self, sql: &str, tables: &[(NamedTable, SchemaRef)]) -> Result<SchemaRef, Box<SqlError>> {
+    /// What a query yields over tables of the given schemas.
+    pub(super) async fn yields(&self, sql: &str, tables: &[(NamedTable, SchemaRef)]) -> Result<Yield, Box<SqlError>> {
         let columns: Vec<&str> = tables.iter().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().as_str())).collect();
         let spelt = canonical(sql, columns);
         let statement = self.parse(&spelt)?;
@@ -65,6 +77,7 @@ impl Planner {
         if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_)) {
             return Err(Box::new(not_a_query(sql)));
         }
+        let needs = needs(&plan);
         let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| Box::new(sql_error(&error, sql)))?;
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
@@ -73,21 +86,44 @@ impl Planner {
                     .help("give one of them another name with `as`"),
             ));
         }
-        Ok(Arc::new(schema))
+        Ok(Yield { schema: Arc::new(schema), needs })
     }
 
     /// The type of an expression over rows of the given aliases and schemas.
     pub(super) fn type_of(&self, text: &str, over: &[(&str, &SchemaRef)]) -> Result<DataType, Box<SqlError>> {
         let columns = over.iter().flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().as_str()));
         let spelt = canonical(text, columns.chain(over.iter().map(|(alias, _)| *alias)).collect::<Vec<_>>());
+        let spelt = rewritten_expression(&self.base, &spelt)?;
         let planned = || {
             let mut known = DFSchema::empty();
             for (alias, schema) in over {
                 known = known.join(&DFSchema::try_from_qualified_schema(TableReference::bare(*alias), schema)?)?;
             }
-            self.base.create_logical_expr(&spelt, &known)?.get_type(&known)
+            let expression = self.base.create_logical_expr(&spelt, &known)?;
+            Ok((expression.get_type(&known)?, looks_around(&expression)?))
         };
-        planned().map_err(|error| Box::new(sql_error(&error, &spelt)))
+        match planned().map_err(|error: DataFusionError| Box::new(sql_error(&error, &spelt)))? {
+            (_, Some(what)) => Err(Box::new(
+                SqlError::new(Code::SqlInvalid, format!("{what} has no place here"))
+                    .help("use columns of the row only, and compute the rest in the query"),
+            )),
+            (data_type, None) => Ok(data_type),
+        }
+    }
+
+    /// What is wrong with a value that is the same for all rows and is to have a type.
+    pub(super) fn wrong_constant(&self, text: &str, data_type: &DataType) -> Option<Box<SqlError>> {
+        if let Err(error) = self.type_of(text, &[]) {
+            return Some(error);
+        }
+        let value = || {
+            let none = DFSchema::empty();
+            let rewritten = rewritten_expression(&self.base, text).map_err(|error| DataFusionError::Plan(error.message))?;
+            let expression = cast(self.base.create_logical_expr(&rewritten, &none)?, data_type.clone());
+            let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &RecordBatchOptions::new().with_row_count(Some(1)))?;
+            self.base.create_physical_expr(expression, &none)?.evaluate(&row)
+        };
+        value().err().map(|error| Box::new(sql_error(&error, text)))
     }
 
     /// What is wrong with a condition over such rows.
@@ -122,6 +158,21 @@ impl Planner {
         let config = self.base.config().clone().with_default_catalog_and_schema(&self.database, &self.schema);
         Ok(SessionStateBuilder::new_from_existing(self.base.clone()).with_config(config).with_catalog_list(catalogs).build())
     }
+}
+
+/// What in an expression looks at more than one row.
+fn looks_around(expression: &Expr) -> Result<Option<&'static str>, DataFusionError> {
+    let mut found = None;
+    expression.apply(|part| {
+        found = match part {
+            Expr::AggregateFunction(_) => Some("an aggregate"),
+            Expr::WindowFunction(_) => Some("a window function"),
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) => Some("a subquery"),
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        Ok(TreeNodeRecursion::Stop)
+    })?;
+    Ok(found)
 }
 
 /// Statements that change something have their place in hooks and in the `sql` command.

@@ -64,6 +64,51 @@ pub async fn render_operation(
     outcome(rendered.await, span)
 }
 
+/// The comment that the project file puts on SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryComment {
+    text: String,
+    append: bool,
+}
+
+impl QueryComment {
+    /// SQL with the comment before it, or behind it.
+    #[must_use]
+    pub fn on(&self, sql: &str) -> String {
+        let Self { text, append } = self;
+        if *append { format!("{}\n/* {text} */;", sql.trim_end().trim_end_matches(';')) } else { format!("/* {text} */\n{sql}") }
+    }
+}
+
+/// The `query-comment` of the project file, rendered for a node; `None` where there is none.
+///
+/// # Errors
+/// If the template fails, or what it gives would end the comment.
+pub async fn query_comment(
+    project: &Arc<Project>,
+    node: &NodeId,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Result<Option<QueryComment>, Vec<Diagnostic>> {
+    let Some(yaml) = &project.parsed.root.project.query_comment else { return Ok(None) };
+    let comment = yaml.get("comment").unwrap_or(yaml);
+    let append = yaml.get("append").and_then(crate::load::Yaml::as_bool).unwrap_or(false);
+    let Some(text) = comment.as_str().filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let about = project.nodes.get(node).map_or(Json::Null, |node| project.node_json(node));
+    let values = [("node".to_owned(), about), ("connection_name".to_owned(), Json::from(node.as_str()))];
+    // dbt wraps the text into a macro, where `return` means something; here the value is what is printed anyway.
+    let text = text.trim();
+    let returned = text.strip_prefix("{{").and_then(|rest| rest.trim_start().strip_prefix("return("));
+    let text = returned.map_or_else(|| text.to_owned(), |rest| format!("{{{{ ({rest}"));
+    let script = ScriptText { text, span: comment.span, package: project.name.clone(), node: node.clone(), values: values.into_iter().collect() };
+    let text =
+        if script.text.contains("{{") || script.text.contains("{%") { render_script(project, script, surroundings).await? } else { script.text };
+    let text = text.trim().to_owned();
+    if text.contains("*/") {
+        return Err(vec![Diagnostic::error(Code::ConfigType, "a query comment can't hold `*/`, which ends it").at(comment.span, "this comment")]);
+    }
+    Ok(Some(QueryComment { text, append }).filter(|comment| !comment.text.is_empty()))
+}
+
 fn host(project: &Arc<Project>, node: &NodeId, surroundings: &Arc<dyn Surroundings>, incremental: bool) -> Arc<dyn TemplateHost> {
     let surroundings = Arc::clone(surroundings);
     Arc::new(NodeHost { project: Arc::clone(project), node: node.clone(), surroundings, incremental, ephemeral: Mutex::default() })

@@ -1,5 +1,6 @@
 //! What an engine has to say when something fails, sorted by what a user can do about it.
 
+use super::Violation;
 use crate::base::{Code, Diagnostic, Severity, Span};
 use crate::sql::SqlError;
 
@@ -26,6 +27,9 @@ pub enum EngineError {
     /// A row breaks a constraint of the table.
     #[error("`{relation}` refuses a row: {reason}")]
     Constraint { relation: String, reason: String },
+    /// Rows break a rule of the table.
+    #[error("{0}")]
+    Violated(Box<Violation>),
     #[error("{message}")]
     Unsupported { message: String, help: Option<String> },
     #[error("{context}: {reason}")]
@@ -60,6 +64,7 @@ impl EngineError {
             | Self::Feature { .. }
             | Self::Unwritable { .. }
             | Self::Constraint { .. }
+            | Self::Violated(_)
             | Self::Storage { .. }
             | Self::Memory { .. }
             | Self::Interrupted => self.of_the_warehouse(warehouse),
@@ -84,7 +89,7 @@ impl EngineError {
                 (Code::TableFeature, "drop the feature with the program that put it there, or build the table under another name")
             }
             Self::Unwritable { .. } => (Code::TableUnwritable, "change the table's properties, or build it under another name (`alias`)"),
-            Self::Constraint { .. } => (Code::ConstraintViolated, "leave such rows out of the query, or drop the constraint"),
+            Self::Constraint { .. } | Self::Violated(_) => (Code::ConstraintViolated, "leave such rows out of the query, or drop the constraint"),
             Self::Memory { .. } => (Code::MemoryLimit, "raise `memory_limit` of the target, or lower `threads`"),
             Self::Storage { .. } | Self::Interrupted | Self::Sql(_) | Self::Diagnosed(_) | Self::Unsupported { .. } => (
                 Code::StorageAccess,

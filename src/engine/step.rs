@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::Overlay;
 use crate::base::Span;
-use crate::manifest::{ExternalConfig, RelationName};
+use crate::manifest::{ExternalConfig, RelationName, StreamKind};
 
 /// One thing for an engine to do.
 #[expect(clippy::large_enum_variant, reason = "a node has a handful of steps, and they are never kept")]
@@ -125,8 +125,20 @@ pub struct TableWrite {
     /// The columns of a contract: types are cast to, nullability is set on the table. Empty where there is none;
     /// then names and types follow the query and every column is nullable.
     pub columns: Vec<TableColumn>,
+    /// The conditions that every row has to keep from now on, in the place of those that earlier writes set; `None`
+    /// leaves them, and which columns take NULL, as they are. Those that the table has from elsewhere stay.
+    pub checks: Option<Vec<CheckRule>>,
     pub settings: TableSettings,
+    /// Sources of which only what is new is read. An overwrite reads them from their beginning.
+    pub streams: Vec<StreamRead>,
     pub label: CommitLabel,
+}
+
+/// A source of which a write reads only what no earlier write of its table has read, wherever its query names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRead {
+    pub source: RelationName,
+    pub kind: StreamKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +147,49 @@ pub struct TableColumn {
     /// A type name of the dialect.
     pub data_type: String,
     pub nullable: bool,
+}
+
+/// A condition that holds for every row of a table. NULL is not enough, as Delta has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CheckRule {
+    /// In lower case.
+    pub name: String,
+    /// SQL over the table's columns.
+    pub expression: String,
+}
+
+/// A rule of a table about its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokenRule {
+    NotNull { column: String },
+    Check(CheckRule),
+}
+
+impl std::fmt::Display for BrokenRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotNull { column } => write!(f, "`{column}` is NULL, and the table allows none"),
+            Self::Check(CheckRule { name, expression }) => write!(f, "the constraint `{name}` does not hold: {expression}"),
+        }
+    }
+}
+
+/// Rows that break a rule of their table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub relation: String,
+    pub rule: BrokenRule,
+    /// How many of the rows looked at break it; the first batch with such rows ends the look.
+    pub rows: usize,
+    /// Some of them, as text.
+    pub shown: Vec<String>,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rows = if self.rows == 1 { "a row".to_owned() } else { format!("{} rows", self.rows) };
+        write!(f, "`{}` refuses {rows}: {}; for example {}", self.relation, self.rule, self.shown.join(", "))
+    }
 }
 
 /// Where rows come from.

@@ -3,12 +3,13 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::comment;
 use super::port::run_text;
 use super::run::Shared;
 use crate::base::{Code, Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, Span, Spanned, Totals};
 use crate::compile::{ScriptText, render_script};
 use crate::engine::EngineError;
-use crate::manifest::{Node, NodeId, NodeResult};
+use crate::manifest::{Node, NodeId, NodeResult, TimeSpan};
 
 /// The hooks around a whole run, those of packages before those of the project.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +89,7 @@ async fn run_script(shared: &Shared, script: ScriptText, place: &str) -> Result<
     if sql.trim().is_empty() {
         return Ok(());
     }
-    shared.events.send(&Event::SqlSent { node: id, sql: sql.clone() });
+    comment::sent(shared, &NodeId::new(id), &sql).await;
     match run_text(shared.engine.as_ref(), &sql).await {
         Ok(_) => Ok(()),
         Err(error) => Err(vec![failed(&error, &sql, &shared.compiled.project.target.warehouse, (span, place))]),
@@ -103,18 +104,18 @@ fn failed(error: &EngineError, sql: &str, warehouse: &str, (span, place): (Span,
 }
 
 /// Runs the hooks at the start of a run. After one that fails the others are skipped; the nodes run, as in dbt.
-pub(super) async fn run_start(shared: &Shared, totals: &mut Totals) {
-    run_hooks(shared, "on-run-start", &shared.options.hooks.start, &Map::new(), totals).await;
+pub(super) async fn run_start(shared: &Shared, totals: &mut Totals) -> Vec<NodeResult> {
+    run_hooks(shared, "on-run-start", &shared.options.hooks.start, &Map::new(), totals).await
 }
 
 /// Runs the hooks at the end of a run, which know its results.
-pub(super) async fn run_end(shared: &Shared, results: &[NodeResult], totals: &mut Totals) {
+pub(super) async fn run_end(shared: &Shared, results: &[NodeResult], totals: &mut Totals) -> Vec<NodeResult> {
     let hooks = &shared.options.hooks.end;
     if hooks.is_empty() {
-        return;
+        return Vec::new();
     }
     let values = end_values(shared, results);
-    run_hooks(shared, "on-run-end", hooks, &values, totals).await;
+    run_hooks(shared, "on-run-end", hooks, &values, totals).await
 }
 
 /// `results`, `schemas` and `database_schemas`.
@@ -153,8 +154,15 @@ fn end_values(shared: &Shared, results: &[NodeResult]) -> Map<String, Json> {
     ])
 }
 
-async fn run_hooks(shared: &Shared, key: &str, hooks: &[(String, Spanned<String>)], values: &Map<String, Json>, totals: &mut Totals) {
-    let mut broken = false;
+/// Hooks are results of the run like its nodes.
+async fn run_hooks(
+    shared: &Shared,
+    key: &str,
+    hooks: &[(String, Spanned<String>)],
+    values: &Map<String, Json>,
+    totals: &mut Totals,
+) -> Vec<NodeResult> {
+    let (mut broken, mut results) = (false, Vec::new());
     for (index, (package, hook)) in hooks.iter().enumerate() {
         let order = hooks.iter().take(index).filter(|(other, _)| other == package).count();
         let name = format!("{package}-{key}-{order}");
@@ -170,8 +178,8 @@ async fn run_hooks(shared: &Shared, key: &str, hooks: &[(String, Spanned<String>
             thread: "main".to_owned(),
             at: shared.events.now(),
         };
-        let outcome = if broken {
-            NodeOutcome::Skipped
+        let (outcome, message) = if broken {
+            (NodeOutcome::Skipped, "an earlier hook failed".to_owned())
         } else {
             shared.events.send(&Event::NodeStarted(start.clone()));
             run_one(shared, &start, package, hook, values).await
@@ -180,12 +188,26 @@ async fn run_hooks(shared: &Shared, key: &str, hooks: &[(String, Spanned<String>
         totals.count(outcome);
         let finished_at = shared.events.now();
         let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+        results.push(NodeResult {
+            id: NodeId::new(start.id.clone()),
+            outcome,
+            message,
+            failures: None,
+            rows_affected: None,
+            compile: None,
+            execute: Some(TimeSpan { start: start.at, end: finished_at }),
+            thread: start.thread.clone(),
+            compiled_sql: None,
+            run_sql: None,
+            relation: None,
+        });
         let done = NodeDone { start, outcome, message: String::new(), rows: None, elapsed_seconds, finished_at, compiled_path: None };
         shared.events.send(&Event::NodeFinished(Box::new(done)));
     }
+    results
 }
 
-async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spanned<String>, values: &Map<String, Json>) -> NodeOutcome {
+async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spanned<String>, values: &Map<String, Json>) -> (NodeOutcome, String) {
     let script = ScriptText {
         text: hook.value.clone(),
         span: hook.span,
@@ -194,13 +216,14 @@ async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spann
         values: values.clone(),
     };
     match run_script(shared, script, "this hook").await {
-        Ok(()) => NodeOutcome::Success,
+        Ok(()) => (NodeOutcome::Success, "OK".to_owned()),
         Err(diagnostics) => {
+            let message = diagnostics.first().map_or_else(String::new, |first| first.message.clone());
             for diagnostic in diagnostics {
                 let sources = std::sync::Arc::clone(&shared.compiled.project.sources);
                 shared.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some(start.id.clone()) });
             }
-            NodeOutcome::Error
+            (NodeOutcome::Error, message)
         }
     }
 }

@@ -9,16 +9,19 @@ use deltalake::arrow::array::AsArray;
 use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
+use super::comment;
 use super::hooks::{When, run_node_hooks};
+use super::keys;
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
 use crate::base::{Code, Diagnostic, Event, NodeOutcome, nearest};
 use crate::compile::{Compilation, CompiledNode};
 use crate::engine::{
-    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode, json_rows,
+    CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, StoreFailures, TimeSpan};
-use crate::plan::{PlanOptions, PlanStep, UniqueKeys, plan_node, test_query, verdict};
+use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
+use crate::sql::statement_text;
 
 /// How often a node that loses against other writers is tried before it is given up.
 const ATTEMPTS: u32 = 8;
@@ -105,7 +108,11 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         _ => None,
     };
     let run_started_at = shared.compiled.project.invocation.run_started_at;
-    let options = PlanOptions { run_id: shared.options.run_id.clone(), run_started_at, query_schema, audits };
+    let streams = match shared.compiled.project.streams(node) {
+        Ok(streams) => streams.into_iter().map(|(source, kind)| StreamRead { source, kind }).collect(),
+        Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
+    };
+    let options = PlanOptions { run_id: shared.options.run_id.clone(), run_started_at, query_schema, audits, streams };
     let plan = match plan_node(node, compiled, &options) {
         Ok(plan) => plan,
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
@@ -113,10 +120,11 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     if let Err(diagnostics) = run_node_hooks(shared, node, When::Before).await {
         return Ended::failed(diagnostics, at);
     }
-    let ended = build_steps(shared, node, compiled, &plan.steps).await;
+    let mut ended = build_steps(shared, node, compiled, &plan.steps).await;
     if ended.outcome != NodeOutcome::Success {
         return ended;
     }
+    ended.diagnostics.extend(comment::undescribed(node, compiled));
     match run_node_hooks(shared, node, When::After).await {
         Ok(()) => ended,
         Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
@@ -193,11 +201,11 @@ async fn carry_out_step(
             Some(stage) => Step::Publish(stage),
             None => return Ok(()),
         },
-        PlanStep::UniqueKeys(keys) => return unique_keys(shared, node, keys, *stage).await,
+        PlanStep::Keys(keys) => return Ok(keys::check(shared, node, keys, *stage).await?),
         PlanStep::Audit(tests) => return audit(shared, node, compiled, tests, *stage, ended).await,
     };
     if !compiled.sql.is_empty() && stage.is_none() {
-        shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
+        comment::sent(shared, &node.id, &compiled.sql).await;
     }
     match shared.engine.execute(&step).await.map_err(|error| in_query(error, &step, compiled))? {
         Outcome::Staged { stage: staged, rows } => {
@@ -231,7 +239,7 @@ fn in_test(error: EngineError, outer: &str, compiled: &CompiledNode) -> EngineEr
 fn in_query(error: EngineError, step: &Step, compiled: &CompiledNode) -> EngineError {
     match (error, step) {
         (EngineError::Sql(mut inner), Step::StageTable(TableWrite { input: TableInput::Query(sql), .. })) if *sql != compiled.sql => {
-            let begin = sql.find(&compiled.sql).filter(|_| !compiled.sql.is_empty());
+            let begin = sql.find(statement_text(&compiled.sql)).filter(|_| !compiled.sql.is_empty());
             inner.range = inner.range.zip(begin).and_then(|(range, begin)| {
                 let (start, end) = (range.start.checked_sub(begin)?, range.end.checked_sub(begin)?);
                 (end <= compiled.sql.len()).then_some(start..end)
@@ -240,33 +248,6 @@ fn in_query(error: EngineError, step: &Step, compiled: &CompiledNode) -> EngineE
         }
         (error, _) => error,
     }
-}
-
-/// Refuses rows with the same key, naming some.
-async fn unique_keys(shared: &Shared, node: &Node, keys: &UniqueKeys, stage: Option<StageId>) -> Result<(), Stopped> {
-    let overlay = stage.zip(node.relation.clone()).map(|(stage, name)| Overlay::Stage { name, stage });
-    let failed = |error| shared.engine.failure(error, &keys.sql);
-    let batches: Vec<_> = shared.engine.query(&keys.sql, overlay.as_slice()).await?.try_collect().await.map_err(failed)?;
-    let mut rows = Vec::new();
-    for batch in &batches {
-        rows.extend(json_rows(batch).map_err(|error| failed(error.into()))?);
-    }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let shown = |row: &Vec<serde_json::Value>| {
-        let (times, key) = row.split_last()?;
-        let key: Vec<String> = key.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
-        Some(format!("({}) {times} times", key.join(", ")))
-    };
-    let rows: Vec<String> = rows.iter().filter_map(shown).collect();
-    let message = format!("the query of `{}` yields rows with the same key ({})", node.name, keys.columns.join(", "));
-    Err(Stopped::Engine(EngineError::Diagnosed(Box::new(
-        Diagnostic::error(Code::DuplicateKey, message)
-            .at(node.span, format!("this {}", node.resource_type().name()))
-            .note(format!("for example {}", rows.join(", ")))
-            .help("make the key unique in the query"),
-    ))))
 }
 
 /// Runs the tests of a node over its staged rows; for a view, which has none, over its query.
@@ -311,7 +292,7 @@ async fn audit(
 
 async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Ended {
     let at = shared.events.now();
-    shared.events.send(&Event::SqlSent { node: node.id.to_string(), sql: compiled.sql.clone() });
+    comment::sent(shared, &node.id, &compiled.sql).await;
     match ask(shared, node, compiled, overlays).await {
         Ok(verdict) => {
             let (outcome, message) = judge(verdict, &node.config.test);
@@ -341,7 +322,9 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
         schema_change: SchemaChange::default(),
         dedupe: None,
         columns: Vec::new(),
+        checks: None,
         settings: TableSettings::default(),
+        streams: Vec::new(),
         label,
     };
     let staged = shared.engine.execute(&Step::StageTable(write)).await.map_err(|error| in_test(error, &query.rows, compiled))?;
@@ -368,6 +351,7 @@ async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result
 fn engine_failure(shared: &Shared, node: &Node, compiled: &CompiledNode, error: &EngineError, at: DateTime<Utc>) -> Ended {
     let about = format!("this {}", node.resource_type().name());
     match error {
+        EngineError::Violated(violation) => Ended::failed(vec![keys::violated(node, violation)], at),
         EngineError::Interrupted => Ended::new(NodeOutcome::Skipped, "the run was interrupted", at),
         EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(error, &about)], at),
         error => Ended::failed(vec![error.diagnostic(&shared.compiled.project.target.warehouse, Some((node.span, &about)))], at),
@@ -386,6 +370,7 @@ pub(super) fn result(node: &Node, ended: &Ended, started: DateTime<Utc>, finishe
         execute: Some(TimeSpan { start: ended.compiled_at.max(started), end: finished }),
         thread: thread.to_owned(),
         compiled_sql: ended.compiled.as_ref().map(|compiled| compiled.sql.clone()).filter(|sql| !sql.is_empty()),
+        run_sql: ended.compiled.as_ref().and_then(|compiled| run_text(node, compiled)),
         relation: node.relation.clone(),
     }
 }

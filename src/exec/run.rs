@@ -125,15 +125,18 @@ pub async fn run(
     let surroundings: Arc<dyn Surroundings> = Arc::<StagedPort>::clone(&staged);
     let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings, staged });
     let mut queue = Queue::new(Arc::clone(&shared), total);
+    let (mut results, mut last) = (Vec::new(), Vec::new());
     if queue.total > 0 {
-        hooks::run_start(&shared, &mut queue.totals).await;
+        results = hooks::run_start(&shared, &mut queue.totals).await;
     }
     queue.work(&cancel).await;
     if queue.total > 0 && !cancel.is_cancelled() {
-        hooks::run_end(&shared, &queue.results, &mut queue.totals).await;
+        last = hooks::run_end(&shared, &queue.results, &mut queue.totals).await;
     }
+    results.append(&mut queue.results);
+    results.append(&mut last);
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-    let report = RunReport { results: queue.results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled() };
+    let report = RunReport { results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled() };
     events.send(&Event::RunFinished { totals: report.totals, elapsed_seconds });
     report
 }

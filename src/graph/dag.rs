@@ -71,6 +71,18 @@ impl Dag {
         self.reach(id, Direction::Outgoing, depth)
     }
 
+    /// A set with everything that its nodes read, up to `depth` steps away; in one sweep, however many they are.
+    #[must_use]
+    pub fn with_ancestors(&self, ids: &HashSet<NodeId>, depth: Option<usize>) -> HashSet<NodeId> {
+        self.sweep(ids.iter(), Direction::Incoming, depth)
+    }
+
+    /// A set with everything that reads its nodes, up to `depth` steps away.
+    #[must_use]
+    pub fn with_descendants(&self, ids: &HashSet<NodeId>, depth: Option<usize>) -> HashSet<NodeId> {
+        self.sweep(ids.iter(), Direction::Outgoing, depth)
+    }
+
     fn neighbours(&self, id: &NodeId, direction: Direction) -> Vec<&NodeId> {
         let Some(at) = self.index.get(id) else { return Vec::new() };
         let mut found: Vec<&NodeId> = self.graph.neighbors_directed(*at, direction).filter_map(|next| self.graph.node_weight(next)).collect();
@@ -79,15 +91,19 @@ impl Dag {
     }
 
     fn reach(&self, id: &NodeId, direction: Direction, depth: Option<usize>) -> HashSet<NodeId> {
-        let Some(start) = self.index.get(id) else { return HashSet::new() };
-        let mut seen: HashSet<NodeIndex> = HashSet::from([*start]);
-        let mut edge: Vec<NodeIndex> = vec![*start];
+        let mut found = self.sweep(std::iter::once(id), direction, depth);
+        found.remove(id);
+        found
+    }
+
+    fn sweep<'a>(&self, starts: impl Iterator<Item = &'a NodeId>, direction: Direction, depth: Option<usize>) -> HashSet<NodeId> {
+        let mut edge: Vec<NodeIndex> = starts.filter_map(|id| self.index.get(id).copied()).collect();
+        let mut seen: HashSet<NodeIndex> = edge.iter().copied().collect();
         let mut step = 0;
         while !edge.is_empty() && depth.is_none_or(|depth| step < depth) {
             edge = edge.iter().flat_map(|at| self.graph.neighbors_directed(*at, direction)).filter(|next| seen.insert(*next)).collect();
             step += 1;
         }
-        seen.remove(start);
         seen.into_iter().filter_map(|at| self.graph.node_weight(at).cloned()).collect()
     }
 }

@@ -1,11 +1,25 @@
 //! The methods of selection: what a node must be for a criterion to name it.
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
+
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value as Json;
 
+use super::Dag;
+use super::compare::{Comparison, changed, changed_macros};
 use crate::base::{Code, Diagnostic, nearest};
-use crate::manifest::{Node, NodeKind, ResourceType};
+use crate::manifest::{Node, NodeKind, PreviousState, ResourceType};
 use crate::resolve::Project;
+
+/// What criteria are asked about.
+pub(super) struct Asked<'a> {
+    pub project: &'a Project,
+    pub dag: &'a Dag,
+    pub previous: Option<&'a PreviousState>,
+    /// Macros that are not what they were in the run before; found out once.
+    pub changed_macros: OnceCell<HashSet<String>>,
+}
 
 /// A method with its value.
 pub(super) enum Method {
@@ -22,6 +36,12 @@ pub(super) enum Method {
     TestType(TestType),
     Group(Pattern),
     Exposure(Pattern),
+    Access(Pattern),
+    State(Comparison),
+    /// A status in the results of the run before.
+    Result(String),
+    /// `source_status:fresher`
+    Fresher,
 }
 
 /// `test_type:`
@@ -39,9 +59,26 @@ pub(super) struct Pattern {
     glob: Option<GlobMatcher>,
 }
 
-const METHODS: [&str; 12] =
-    ["config.", "exposure", "file", "fqn", "group", "package", "path", "resource_type", "source", "tag", "test_name", "test_type"];
-const LATER: [&str; 9] = ["access", "metric", "result", "saved_query", "selector", "semantic_model", "source_status", "state", "unit_test"];
+const METHODS: [&str; 17] = [
+    "access",
+    "config.",
+    "exposure",
+    "file",
+    "fqn",
+    "group",
+    "package",
+    "path",
+    "resource_type",
+    "result",
+    "selector",
+    "source",
+    "source_status",
+    "state",
+    "tag",
+    "test_name",
+    "test_type",
+];
+const LATER: [&str; 5] = ["metric", "saved_query", "semantic_model", "unit_test", "version"];
 
 impl Pattern {
     fn new(text: &str) -> Result<Self, Diagnostic> {
@@ -87,6 +124,10 @@ impl Method {
             "test_name" => Self::TestName(Pattern::new(value)?),
             "group" => Self::Group(Pattern::new(value)?),
             "exposure" => Self::Exposure(Pattern::new(value)?),
+            "access" => Self::Access(Pattern::new(value)?),
+            "state" => Self::State(comparison(value)?),
+            "result" => Self::Result(value.to_lowercase()),
+            "source_status" => source_status(value)?,
             "resource_type" => Self::ResourceType(resource_type(value)?),
             "test_type" => Self::TestType(test_type(value)?),
             other => return Err(unknown_method(other)),
@@ -129,9 +170,81 @@ fn test_type(value: &str) -> Result<TestType, Diagnostic> {
     }
 }
 
+fn comparison(value: &str) -> Result<Comparison, Diagnostic> {
+    Comparison::from_name(value).ok_or_else(|| {
+        let names = Comparison::ALL.map(Comparison::name);
+        Diagnostic::error(Code::InvalidSelector, format!("there is no state `{value}`"))
+            .help_nearest(nearest(value, names), format!("the states are {}", names.join(", ")))
+    })
+}
+
+fn source_status(value: &str) -> Result<Method, Diagnostic> {
+    if value == "fresher" {
+        return Ok(Method::Fresher);
+    }
+    Err(Diagnostic::error(Code::InvalidSelector, format!("there is no source status `{value}`")).help("there is `source_status:fresher`"))
+}
+
+/// What is asked for needs artifacts of another run.
+fn lacking(method: &str, file: &str, asked: &Asked<'_>) -> Diagnostic {
+    let message = match asked.previous {
+        None => format!("`{method}:` compares with another run, and no --state is given"),
+        Some(previous) => format!("`{method}:` needs `{file}`, which is not in `{}`", previous.folder),
+    };
+    Diagnostic::error(Code::InvalidSelector, message).help(format!("name a folder with `{file}` by --state or DBT_STATE"))
+}
+
 /// Whether a criterion names a node.
-pub(super) fn matches(node: &Node, method: &Method, project: &Project) -> bool {
+///
+/// # Errors
+/// If it compares with artifacts that are not there.
+pub(super) fn matches(node: &Node, method: &Method, asked: &Asked<'_>) -> Result<bool, Diagnostic> {
+    let previous = asked.previous;
+    Ok(match method {
+        Method::State(comparison) => {
+            let manifest = previous.and_then(|previous| previous.manifest.as_ref());
+            let manifest = manifest.ok_or_else(|| lacking("state", "manifest.json", asked))?;
+            let macros = asked.changed_macros.get_or_init(|| changed_macros(asked.project, manifest));
+            changed(node, *comparison, manifest, macros)
+        }
+        Method::Result(status) => {
+            let results = previous.and_then(|previous| previous.results.as_ref());
+            let results = results.ok_or_else(|| lacking("result", "run_results.json", asked))?;
+            results.get(&node.id).is_some_and(|found| found == status)
+        }
+        Method::Fresher => {
+            let both = previous.and_then(|previous| previous.freshness.as_ref());
+            let (before, now) = both.ok_or_else(|| lacking("source_status", "sources.json", asked))?;
+            match (before.get(&node.id), now.get(&node.id)) {
+                (Some(Some(before)), Some(Some(now))) => now > before,
+                (None, Some(Some(_))) => true,
+                (_, _) => false,
+            }
+        }
+        Method::Access(pattern) => node.resource_type() == ResourceType::Model && pattern.matches(access(node)),
+        Method::Fqn(_)
+        | Method::Path(_)
+        | Method::File(_)
+        | Method::Tag(_)
+        | Method::Config(..)
+        | Method::ResourceType(_)
+        | Method::Source(_)
+        | Method::Package(_)
+        | Method::TestName(_)
+        | Method::TestType(_)
+        | Method::Group(_)
+        | Method::Exposure(_) => matches_alone(node, method, asked.project),
+    })
+}
+
+fn access(node: &Node) -> &str {
+    node.config.raw.get("access").and_then(Json::as_str).unwrap_or("protected")
+}
+
+/// The methods that look at the project and nothing else.
+fn matches_alone(node: &Node, method: &Method, project: &Project) -> bool {
     match method {
+        Method::State(_) | Method::Result(_) | Method::Fresher | Method::Access(_) => false,
         Method::Fqn(pattern) => matches_fqn(node, pattern),
         Method::Path(pattern) => matches_path(node, pattern),
         Method::File(pattern) => {

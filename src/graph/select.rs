@@ -1,154 +1,252 @@
 //! Selection: dbt's node selection syntax over the DAG.
 //!
-//! A selection is a union of arguments, each an intersection (commas) of criteria, each a method with a value and
-//! graph operators around it: `@x`, `+x`, `2+x`, `x+`, `x+3`. Methods themselves are in `method`.
+//! A selection is a union of arguments, each an intersection (commas) of criteria; `selectors.yml` says the same as a
+//! tree. What criteria are is in `criterion`, what their methods name in `method`, the file in `selectors`.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::Dag;
-use super::method::{Method, matches};
-use crate::base::{Code, Diagnostic, nearest};
-use crate::manifest::{NodeId, ResourceType};
+use super::criterion::{Criterion, Reach};
+use super::method::{Asked, Method, matches};
+use super::selectors::Selectors;
+use crate::base::Diagnostic;
+use crate::manifest::{NodeId, PreviousState, ResourceType};
 use crate::resolve::Project;
 
+/// Which tests come along with what they test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IndirectSelection {
+    /// Those that read anything that is selected.
+    #[default]
+    Eager,
+    /// Those that read nothing but what is selected.
+    Cautious,
+    /// Those that read nothing but what is selected or lies above it.
+    Buildable,
+    /// None.
+    Empty,
+}
+
 /// What the command line selects.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Empty selects everything.
+    /// Empty selects everything, or what the default selector of `selectors.yml` names.
     pub select: Vec<String>,
     pub exclude: Vec<String>,
+    /// A selector of `selectors.yml`, in the place of the others.
+    pub selector: Option<String>,
+    pub indirect: IndirectSelection,
+    /// What `state:`, `result:` and `source_status:` compare with.
+    pub previous: Option<Arc<PreviousState>>,
 }
 
-/// The nodes that a selection names, data tests of selected nodes included (dbt's eager mode).
-///
-/// # Errors
-/// If a criterion can't be understood, or its method is not there yet.
-pub fn select(project: &Project, dag: &Dag, selection: &Selection) -> Result<BTreeSet<NodeId>, Diagnostic> {
-    let included = if selection.select.is_empty() { project.nodes.keys().cloned().collect() } else { union(project, dag, &selection.select)? };
-    let excluded = union(project, dag, &selection.exclude)?;
-    Ok(included.into_iter().filter(|id| !excluded.contains(id)).collect())
+/// What a selection came to.
+#[derive(Debug, Clone, Default)]
+pub struct Selected {
+    pub nodes: BTreeSet<NodeId>,
+    /// Criteria that name nothing, as they were written.
+    pub idle: Vec<String>,
 }
 
-/// A warning for every criterion of a selection that no node fits.
+/// Sets of nodes by criteria and by the others.
+pub(super) enum Expression {
+    Criterion(Box<Criterion>),
+    /// `selector:name`, or `method: selector`, with what stands around it; the name is resolved already.
+    Union(Vec<Expression>),
+    Intersection(Vec<Expression>),
+    Difference(Box<Expression>, Vec<Expression>),
+    Everything,
+}
+
+/// The nodes that a selection names.
 ///
 /// # Errors
-/// As [`select`].
-pub fn unmatched(project: &Project, dag: &Dag, selection: &Selection) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let mut found = Vec::new();
-    let texts = selection.select.iter().chain(&selection.exclude).flat_map(|text| text.split_whitespace()).flat_map(|text| text.split(','));
-    for text in texts {
-        if evaluate(project, dag, &Criterion::parse(text)?).is_empty() {
-            let name = text.trim_matches(|c: char| c == '@' || c == '+' || c.is_ascii_digit());
-            let wanted = name.rsplit(':').next().unwrap_or(name);
-            let names = project.nodes.values().filter(|node| node.resource_type() != ResourceType::Test).map(|node| node.name.as_str());
-            let disabled = project.disabled.iter().any(|node| node.name == wanted);
-            let otherwise = if disabled { "it is there and not enabled" } else { "`alluvium ls` lists what can be selected" };
-            let warning = Diagnostic::warning(Code::InvalidSelector, format!("the selection criterion `{text}` matches no enabled node"));
-            found.push(warning.help_nearest(nearest(wanted, names), otherwise));
-        }
+/// If a criterion can't be understood, or asks for artifacts that are not there.
+pub fn select(project: &Project, dag: &Dag, selection: &Selection) -> Result<Selected, Diagnostic> {
+    let selectors = Selectors::read(&project.parsed.selectors)?;
+    let given = !selection.select.is_empty() || !selection.exclude.is_empty();
+    let expression = match (&selection.selector, selectors.default_name().filter(|_| !given)) {
+        (Some(name), _) => selectors.expression(name)?,
+        (None, Some(name)) => selectors.expression(name)?,
+        (None, None) => of_arguments(selection, &selectors)?,
+    };
+    let asked = Asked { project, dag, previous: selection.previous.as_deref(), changed_macros: OnceCell::new() };
+    let mut evaluation = Evaluation { asked, indirect: selection.indirect, idle: Vec::new() };
+    let found = evaluation.sets(&expression)?;
+    Ok(Selected { nodes: found.direct.into_iter().collect(), idle: evaluation.idle })
+}
+
+fn of_arguments(selection: &Selection, selectors: &Selectors) -> Result<Expression, Diagnostic> {
+    let included = if selection.select.is_empty() { Expression::Everything } else { union(&selection.select, selectors)? };
+    if selection.exclude.is_empty() {
+        return Ok(included);
     }
-    Ok(found)
+    Ok(Expression::Difference(Box::new(included), vec![union(&selection.exclude, selectors)?]))
 }
 
-fn union(project: &Project, dag: &Dag, arguments: &[String]) -> Result<HashSet<NodeId>, Diagnostic> {
-    let mut all = HashSet::new();
-    for argument in arguments.iter().flat_map(|text| text.split_whitespace()) {
-        let mut common: Option<HashSet<NodeId>> = None;
+fn union(arguments: &[String], selectors: &Selectors) -> Result<Expression, Diagnostic> {
+    let intersection = |argument: &str| -> Result<Expression, Diagnostic> {
+        let mut parts = Vec::new();
         for text in argument.split(',') {
-            let found = with_tests(project, evaluate(project, dag, &Criterion::parse(text)?));
-            common = Some(match common {
-                Some(before) => before.intersection(&found).cloned().collect(),
-                None => found,
-            });
+            parts.push(criterion(text, selectors)?);
         }
-        all.extend(common.unwrap_or_default());
-    }
-    Ok(all)
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::Intersection(parts) })
+    };
+    arguments.iter().flat_map(|text| text.split_whitespace()).map(intersection).collect::<Result<_, _>>().map(Expression::Union)
 }
 
-/// Adds every test that reads a selected node.
-fn with_tests(project: &Project, mut found: HashSet<NodeId>) -> HashSet<NodeId> {
-    let tests = project.nodes.values().filter(|node| node.resource_type() == ResourceType::Test);
-    let reading: Vec<NodeId> = tests.filter(|test| test.depends_on.iter().any(|parent| found.contains(parent))).map(|test| test.id.clone()).collect();
-    found.extend(reading);
-    found
-}
-
-/// How far a graph operator reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    None,
-    Steps(usize),
-    All,
-}
-
-impl Reach {
-    fn depth(self) -> Option<usize> {
-        match self {
-            Self::None => Some(0),
-            Self::Steps(steps) => Some(steps),
-            Self::All => None,
-        }
+/// A criterion of the command line; `selector:name` stands for what the file says.
+fn criterion(text: &str, selectors: &Selectors) -> Result<Expression, Diagnostic> {
+    match text.strip_prefix("selector:") {
+        Some(name) => selectors.expression(name),
+        None => Ok(Expression::Criterion(Box::new(Criterion::parse(text)?))),
     }
 }
 
-struct Criterion {
-    method: Method,
-    parents: Reach,
-    children: Reach,
-    /// `@`: the children, and all that the children read.
-    childrens_parents: bool,
+/// Nodes that are selected, and tests that may be once their other parents are.
+#[derive(Default)]
+struct Sets {
+    direct: HashSet<NodeId>,
+    /// `direct`, and those tests.
+    all: HashSet<NodeId>,
 }
 
-impl Criterion {
-    fn parse(text: &str) -> Result<Self, Diagnostic> {
-        let invalid = |why: &str| {
-            Diagnostic::error(Code::InvalidSelector, format!("`{text}` is not a selector: {why}"))
-                .help("write a name, a path or method:value, with + or @ around it")
-        };
-        let (childrens_parents, rest) = text.strip_prefix('@').map_or((false, text), |rest| (true, rest));
-        let (parents, rest) = match rest.split_once('+') {
-            Some(("", rest)) => (Reach::All, rest),
-            Some((digits, rest)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                (Reach::Steps(digits.parse().map_err(|_| invalid("the number of steps is too large"))?), rest)
+struct Evaluation<'a> {
+    asked: Asked<'a>,
+    indirect: IndirectSelection,
+    idle: Vec<String>,
+}
+
+impl Evaluation<'_> {
+    fn sets(&mut self, expression: &Expression) -> Result<Sets, Diagnostic> {
+        let (direct, all) = match expression {
+            Expression::Criterion(criterion) => return self.criterion(criterion),
+            Expression::Everything => {
+                let all: HashSet<NodeId> = self.asked.project.nodes.keys().cloned().collect();
+                return Ok(Sets { direct: all.clone(), all });
             }
-            _ => (Reach::None, rest),
-        };
-        let (children, rest) = match rest.rsplit_once('+') {
-            Some((rest, "")) => (Reach::All, rest),
-            Some((rest, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                (Reach::Steps(digits.parse().map_err(|_| invalid("the number of steps is too large"))?), rest)
+            Expression::Union(parts) => {
+                let mut found = Sets::default();
+                for part in parts {
+                    let sets = self.sets(part)?;
+                    found.direct.extend(sets.direct);
+                    found.all.extend(sets.all);
+                }
+                (found.direct, found.all)
             }
-            _ => (Reach::None, rest),
+            Expression::Intersection(parts) => {
+                let mut common: Option<Sets> = None;
+                for part in parts {
+                    let sets = self.sets(part)?;
+                    common = Some(match common {
+                        Some(before) => Sets {
+                            direct: before.direct.into_iter().filter(|id| sets.direct.contains(id)).collect(),
+                            all: before.all.into_iter().filter(|id| sets.all.contains(id)).collect(),
+                        },
+                        None => sets,
+                    });
+                }
+                let found = common.unwrap_or_default();
+                (found.direct, found.all)
+            }
+            Expression::Difference(from, without) => {
+                let mut found = self.sets(from)?;
+                for part in without {
+                    let sets = self.sets(part)?;
+                    found.direct.retain(|id| !sets.direct.contains(id));
+                    found.all.retain(|id| !sets.all.contains(id));
+                }
+                (found.direct, found.all)
+            }
         };
-        if childrens_parents && children != Reach::None {
-            return Err(invalid("`@` includes the children already, so `+` can't stand behind it"));
-        }
-        if rest.is_empty() {
-            return Err(invalid("nothing is named"));
-        }
-        Ok(Self { method: Method::parse(rest)?, parents, children, childrens_parents })
+        Ok(self.completed(direct, all))
     }
-}
 
-fn evaluate(project: &Project, dag: &Dag, criterion: &Criterion) -> HashSet<NodeId> {
-    let named: Vec<NodeId> = project.nodes.values().filter(|node| matches(node, &criterion.method, project)).map(|node| node.id.clone()).collect();
-    let mut found: HashSet<NodeId> = named.iter().cloned().collect();
-    for id in &named {
+    /// Tests whose parents have all come together are selected now.
+    fn completed(&self, mut direct: HashSet<NodeId>, all: HashSet<NodeId>) -> Sets {
+        let reach = match self.indirect {
+            IndirectSelection::Cautious => direct.clone(),
+            IndirectSelection::Buildable => self.with_ancestors(&direct),
+            IndirectSelection::Eager | IndirectSelection::Empty => return Sets { direct, all },
+        };
+        let ready = all.iter().filter(|id| !direct.contains(*id) && self.parents(id).all(|parent| reach.contains(parent)));
+        let ready: Vec<NodeId> = ready.cloned().collect();
+        direct.extend(ready);
+        Sets { direct, all }
+    }
+
+    fn criterion(&mut self, criterion: &Criterion) -> Result<Sets, Diagnostic> {
+        let selected = self.named(criterion)?;
+        if selected.is_empty() {
+            self.idle.push(criterion.text.clone());
+        }
+        let mode = criterion.indirect.unwrap_or(self.indirect);
+        if mode == IndirectSelection::Empty {
+            return Ok(Sets { all: selected.clone(), direct: selected });
+        }
+        let above = if mode == IndirectSelection::Buildable { self.with_ancestors(&selected) } else { HashSet::new() };
+        let (mut direct, mut all) = (selected.clone(), selected.clone());
+        for test in self.tests_of(&selected) {
+            let complete = |reach: &HashSet<NodeId>| self.parents(&test).all(|parent| reach.contains(parent));
+            let included = match mode {
+                IndirectSelection::Eager => true,
+                IndirectSelection::Cautious => complete(&selected),
+                IndirectSelection::Buildable => complete(&selected) || complete(&above),
+                IndirectSelection::Empty => false,
+            };
+            if included {
+                direct.insert(test.clone());
+            }
+            all.insert(test);
+        }
+        Ok(Sets { direct, all })
+    }
+
+    /// What a criterion names, and what its operators add.
+    fn named(&self, criterion: &Criterion) -> Result<HashSet<NodeId>, Diagnostic> {
+        let dag = self.asked.dag;
+        let nodes = self.asked.project.nodes.values();
+        let method: &Method = &criterion.method;
+        let mut named = HashSet::new();
+        for node in nodes {
+            if matches(node, method, &self.asked)? {
+                named.insert(node.id.clone());
+            }
+        }
+        let mut found = named.clone();
         if criterion.parents != Reach::None {
-            found.extend(dag.ancestors(id, criterion.parents.depth()));
+            found.extend(dag.with_ancestors(&named, criterion.parents.depth()));
         }
         if criterion.children != Reach::None {
-            found.extend(dag.descendants(id, criterion.children.depth()));
+            found.extend(dag.with_descendants(&named, criterion.children.depth()));
         }
         if criterion.childrens_parents {
-            let children = dag.descendants(id, None);
-            for child in &children {
-                found.extend(dag.ancestors(child, None));
-            }
-            found.extend(dag.ancestors(id, None));
-            found.extend(children);
+            found.extend(dag.with_ancestors(&dag.with_descendants(&named, None), None));
         }
+        Ok(found)
     }
-    found
+
+    /// Tests that read a node of a set.
+    fn tests_of(&self, nodes: &HashSet<NodeId>) -> Vec<NodeId> {
+        let tests = self.asked.project.nodes.values().filter(|node| is_test(node.resource_type()));
+        tests.filter(|test| test.depends_on.iter().any(|parent| nodes.contains(parent))).map(|test| test.id.clone()).collect()
+    }
+
+    fn parents<'b>(&'b self, id: &NodeId) -> impl Iterator<Item = &'b NodeId> + use<'b> {
+        self.asked.project.nodes.get(id).into_iter().flat_map(|node| &node.depends_on)
+    }
+
+    /// A set, everything above it, and all sources.
+    fn with_ancestors(&self, nodes: &HashSet<NodeId>) -> HashSet<NodeId> {
+        let mut found = self.asked.dag.with_ancestors(nodes, None);
+        let sources = self.asked.project.nodes.values().filter(|node| node.resource_type() == ResourceType::Source);
+        found.extend(sources.map(|node| node.id.clone()));
+        found
+    }
+}
+
+fn is_test(kind: ResourceType) -> bool {
+    kind == ResourceType::Test
 }

@@ -67,7 +67,11 @@ impl Object for Adapter {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(Value::from(unsupported(&format!("adapter.{key}"))))
+        match key.as_str() {
+            Some("Relation") => Some(Value::from_object(RelationApi)),
+            Some("Column") => Some(Value::from_object(ColumnApi)),
+            _ => Some(Value::from(unsupported(&format!("adapter.{key}")))),
+        }
     }
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {

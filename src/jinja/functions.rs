@@ -17,6 +17,7 @@ use super::relation::Relation;
 use super::session::{Scope, Session, lock};
 use super::values::{bind_args, describe, from_json, required, required_text, to_json};
 use crate::base::{Code, Diagnostic, Span};
+use crate::manifest::RelationName;
 
 fn call_place(session: &Session) -> Option<Span> {
     *lock(&session.call_place)
@@ -42,7 +43,12 @@ pub(super) fn reference(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[V
         }
     }
     let call = RefCall { package, name, version, span: call_place(session) };
-    Ok(Relation::value(session.host.reference(&call)?))
+    Ok(found(session, session.host.reference(&call)?))
+}
+
+fn found(session: &Session, name: RelationName) -> Value {
+    let restriction = session.host.restriction(&name);
+    Relation::restricted(name, restriction)
 }
 
 pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
@@ -52,7 +58,7 @@ pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Valu
         table: required_text("source", "table_name", table)?,
         span: call_place(session),
     };
-    Ok(Relation::value(session.host.source(&call)?))
+    Ok(found(session, session.host.source(&call)?))
 }
 
 /// `config(..)` and `config.get(..)`.
@@ -208,6 +214,12 @@ pub(super) fn print(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value
     let [message] = bind_args("print", ["msg"], args)?;
     session.host.log(&message.unwrap_or_default().to_string(), true);
     Ok(Value::from(""))
+}
+
+/// The thread that renders, as dbt names threads.
+pub(super) fn thread_id() -> String {
+    let digits: String = format!("{:?}", std::thread::current().id()).chars().filter(char::is_ascii_digit).collect();
+    format!("Thread-{digits}")
 }
 
 pub(super) fn give_back(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {

@@ -58,6 +58,15 @@ pub struct Invocation {
     pub arguments: Json,
 }
 
+/// Which rows of a relation a template gets to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restriction {
+    /// None: the SQL is to run, not to yield anything.
+    Nothing,
+    /// Those for which a condition holds, in SQL over the relation's columns.
+    Rows(String),
+}
+
 /// Why a host gives no answer.
 #[derive(Debug, Clone)]
 pub enum HostError {
@@ -87,6 +96,11 @@ pub trait TemplateHost: Send + Sync {
     /// # Errors
     /// Nothing of that name.
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError>;
+
+    /// Whether `ref` and `source` give only a part of a relation's rows.
+    fn restriction(&self, _name: &RelationName) -> Option<Restriction> {
+        None
+    }
 
     /// A call of `config(..)`, which prints nothing.
     ///

@@ -9,7 +9,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use super::containers::new_dict;
 use super::error::unsupported;
-use super::host::RelationKind;
+use super::host::{RelationKind, Restriction};
 use super::values::bind_args;
 use crate::manifest::RelationName;
 
@@ -21,17 +21,24 @@ pub(super) struct Relation {
     /// Whether database, schema and identifier are printed, and quoted.
     include: [bool; 3],
     quote: [bool; 3],
+    /// Printed as a query of some rows in the place of the name; `render()` still gives the name.
+    restriction: Option<Restriction>,
 }
 
 const PARTS: [&str; 3] = ["database", "schema", "identifier"];
 
 impl Relation {
     pub(super) fn new(name: RelationName, kind: Option<RelationKind>) -> Self {
-        Self { name, kind, include: [true; 3], quote: [true; 3] }
+        Self { name, kind, include: [true; 3], quote: [true; 3], restriction: None }
     }
 
     pub(super) fn value(name: RelationName) -> Value {
         Value::from_object(Self::new(name, None))
+    }
+
+    /// What `ref` and `source` give.
+    pub(super) fn restricted(name: RelationName, restriction: Option<Restriction>) -> Value {
+        Value::from_object(Self { restriction, ..Self::new(name, None) })
     }
 
     fn parts(&self) -> [&str; 3] {
@@ -162,7 +169,7 @@ impl Object for Relation {
                 let [view] = bind_args("information_schema", ["view_name"], args)?;
                 let view = view.filter(|view| !view.is_none()).map(|view| view.to_string()).unwrap_or_default();
                 let name = RelationName::new(self.name.database.as_str(), "information_schema", view.as_str());
-                Self { name, kind: Some(RelationKind::View), include: [true, true, !view.is_empty()], quote: [true, false, false] }
+                Self { name, kind: Some(RelationKind::View), include: [true, true, !view.is_empty()], quote: [true, false, false], restriction: None }
             }
             "without_identifier" => Self { include: [self.include[0], self.include[1], false], ..(**self).clone() },
             "render" => return Ok(Value::from(self.text())),
@@ -189,7 +196,11 @@ impl Object for Relation {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        match &self.restriction {
+            None => f.write_str(&self.text()),
+            Some(Restriction::Nothing) => write!(f, "(select * from {} where false limit 0)", self.text()),
+            Some(Restriction::Rows(condition)) => write!(f, "(select * from {} where {condition})", self.text()),
+        }
     }
 }
 

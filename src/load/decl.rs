@@ -128,6 +128,17 @@ pub enum Period {
     Day,
 }
 
+impl Period {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreshnessRule {
     pub count: u64,

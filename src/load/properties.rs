@@ -220,11 +220,13 @@ fn read_constraint(item: &Yaml, what: &str, out: &mut Diagnostics) -> Option<Con
     let kind = reader.required("type");
     let name = reader.string("name").map(|name| name.value);
     let expression = reader.string("expression").map(|text| text.value);
-    let columns: Vec<String> = reader.strings("columns").unwrap_or_default().into_iter().map(|column| column.value).collect();
-    let to = reader.string("to").map(|to| to.value);
-    let to_columns: Vec<String> = reader.strings("to_columns").unwrap_or_default().into_iter().map(|column| column.value).collect();
-    reader.bool("warn_unsupported");
-    reader.bool("warn_unenforced");
+    // Some spell names here as their database wants them, in quotes.
+    let bare = |column: Spanned<String>| column.value.trim_matches(['"', '`']).to_owned();
+    let columns: Vec<String> = reader.strings("columns").unwrap_or_default().into_iter().map(bare).collect();
+    let to = reader.string("to");
+    let to_columns: Vec<String> = reader.strings("to_columns").unwrap_or_default().into_iter().map(bare).collect();
+    let warn_unsupported = reader.bool("warn_unsupported").unwrap_or(true);
+    let warn_unenforced = reader.bool("warn_unenforced").unwrap_or(true);
     let kind = kind?;
     let known = CONSTRAINTS.iter().find(|(name, _)| *name == kind.value);
     if known.is_none() {
@@ -237,8 +239,18 @@ fn read_constraint(item: &Yaml, what: &str, out: &mut Diagnostics) -> Option<Con
         );
     }
     reader.finish();
-    let expression = expression.or_else(|| to.map(|to| format!("{to} ({})", to_columns.join(", "))));
-    known.map(|(_, known)| ConstraintDecl { kind: *known, name, expression, columns, span: kind.span })
+    known.map(|(_, known)| ConstraintDecl {
+        kind: *known,
+        name,
+        expression,
+        columns,
+        to,
+        to_columns,
+        references: None,
+        warn_unsupported,
+        warn_unenforced,
+        span: kind.span,
+    })
 }
 
 fn read_exposure(entry: &Yaml, origin: &Origin, out: &mut Diagnostics) -> Option<ExposureDecl> {

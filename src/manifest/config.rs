@@ -171,6 +171,43 @@ impl Default for TestConfig {
     }
 }
 
+/// How a source is read as a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StreamKind {
+    /// The files that were not read before.
+    NewFiles,
+    /// The rows that came to an append-only Delta table since it was read.
+    NewRows,
+}
+
+impl StreamKind {
+    pub const ALL: [Self; 2] = [Self::NewFiles, Self::NewRows];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewFiles => "new_files",
+            Self::NewRows => "new_rows",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Which sources an incremental model reads as streams.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Streams {
+    #[default]
+    None,
+    /// All sources of a kind: files, or Delta tables.
+    All(StreamKind),
+    /// These, by `source.table`.
+    Named(Vec<(String, StreamKind)>),
+}
+
 /// How the rows of an incremental model meet those that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IncrementalStrategy {
@@ -243,6 +280,7 @@ pub struct IncrementalConfig {
     pub source_alias: String,
     /// An `order by` list: the first row of each key stays.
     pub dedupe: Option<String>,
+    pub streams: Streams,
 }
 
 /// How a snapshot notices that a row changed.

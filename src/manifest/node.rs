@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::{ExternalConfig, NodeConfig, RelationName};
-use crate::base::{FileId, Span};
+use crate::base::{FileId, Span, Spanned};
 
 /// dbt's unique id: `model.package.name`, `source.package.source.table`, `test.package.name.hash`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,9 +86,19 @@ pub struct SourceRef {
 pub struct ConstraintDecl {
     pub kind: ConstraintKind,
     pub name: Option<String>,
+    /// The condition of a check; of a foreign key the table and its columns, as they stand behind `references`.
     pub expression: Option<String>,
     /// Empty for a constraint that stands at its column.
     pub columns: Vec<String>,
+    /// What a foreign key refers to, as a call of `ref` or `source`.
+    pub to: Option<Spanned<String>>,
+    pub to_columns: Vec<String>,
+    /// The relation of `to`, once it is looked up.
+    pub references: Option<RelationName>,
+    /// Whether to say that the relation can't have such a constraint.
+    pub warn_unsupported: bool,
+    /// Whether to say that nothing looks after the constraint.
+    pub warn_unenforced: bool,
     pub span: Span,
 }
 
@@ -100,6 +110,52 @@ pub enum ConstraintKind {
     ForeignKey,
     Check,
     Custom,
+}
+
+impl ConstraintDecl {
+    /// The table that a foreign key refers to, as SQL.
+    #[must_use]
+    pub fn foreign_table(&self) -> Option<String> {
+        match (&self.references, &self.to) {
+            (Some(relation), _) => Some(relation.to_string()),
+            (None, Some(_)) => None,
+            (None, None) => self.foreign_text().map(|(table, _)| table.to_owned()),
+        }
+    }
+
+    /// The columns that a foreign key refers to.
+    #[must_use]
+    pub fn foreign_columns(&self) -> Option<Vec<String>> {
+        if self.to.is_some() {
+            return Some(self.to_columns.clone());
+        }
+        let (_, columns) = self.foreign_text()?;
+        let columns: Vec<String> = columns.split(',').map(|column| column.trim().trim_matches(['"', '`']).to_owned()).collect();
+        (!columns.iter().any(String::is_empty)).then_some(columns)
+    }
+
+    /// `[references] table (columns)`, taken apart.
+    fn foreign_text(&self) -> Option<(&str, &str)> {
+        let text = self.expression.as_deref()?.trim();
+        let text = text.get(..11).filter(|word| word.eq_ignore_ascii_case("references ")).map_or(text, |_| text.get(11..).unwrap_or_default());
+        let (table, columns) = text.strip_suffix(')')?.rsplit_once('(')?;
+        Some((table.trim(), columns)).filter(|(table, _)| !table.is_empty())
+    }
+}
+
+impl ConstraintKind {
+    /// The name in properties files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotNull => "not_null",
+            Self::Unique => "unique",
+            Self::PrimaryKey => "primary_key",
+            Self::ForeignKey => "foreign_key",
+            Self::Check => "check",
+            Self::Custom => "custom",
+        }
+    }
 }
 
 /// A column as declared in a properties file.
@@ -208,6 +264,12 @@ impl Node {
             NodeKind::Source { .. } => ResourceType::Source,
             NodeKind::Test(_) => ResourceType::Test,
         }
+    }
+
+    /// The constraints of the node and of its columns, those of a column with its name.
+    pub fn all_constraints(&self) -> impl Iterator<Item = (Option<&ColumnDecl>, &ConstraintDecl)> {
+        let of_columns = self.columns.values().flat_map(|column| column.constraints.iter().map(move |constraint| (Some(column), constraint)));
+        of_columns.chain(self.constraints.iter().map(|constraint| (None, constraint)))
     }
 
     #[must_use]

@@ -1,6 +1,7 @@
 //! How a node ended, as `exec` reports it and `run_results.json` and the ledger keep it.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value as Json};
 
 use super::{NodeId, RelationName};
 use crate::base::NodeOutcome;
@@ -35,6 +36,8 @@ pub struct NodeResult {
     pub execute: Option<TimeSpan>,
     pub thread: String,
     pub compiled_sql: Option<String>,
+    /// What was run, where it is told apart from the compiled SQL.
+    pub run_sql: Option<String>,
     pub relation: Option<RelationName>,
 }
 
@@ -43,5 +46,42 @@ impl NodeResult {
     #[must_use]
     pub fn seconds(&self) -> f64 {
         [self.compile, self.execute].iter().flatten().map(TimeSpan::seconds).sum()
+    }
+}
+
+/// How fresh one source is.
+#[derive(Debug, Clone)]
+pub struct FreshnessResult {
+    pub id: NodeId,
+    pub outcome: FreshnessOutcome,
+    /// `warn_after`, `error_after` and `filter`, as the manifest has them.
+    pub criteria: Map<String, Json>,
+    pub execute: TimeSpan,
+    pub thread: String,
+}
+
+#[derive(Debug, Clone)]
+pub enum FreshnessOutcome {
+    /// When the newest row came, and when that was asked.
+    Known { status: FreshnessStatus, max_loaded_at: DateTime<Utc>, snapshotted_at: DateTime<Utc> },
+    /// It could not be found out.
+    Failed(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreshnessStatus {
+    Pass,
+    Warn,
+    Error,
+}
+
+impl FreshnessStatus {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The steps of an incremental model that adds to its table.
 
 use super::table::table_write;
-use super::{PlanOptions, UniqueKeys};
+use super::{KeyCheck, KeyRule, PlanOptions};
 use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
 use crate::engine::{Dedupe, Matched, Merge, NotMatched, NotMatchedBySource, SchemaChange, TableWrite, UpdateColumns, WriteMode};
@@ -35,7 +35,7 @@ pub(super) fn incremental_write(
 }
 
 /// The check that a first build has one row a key, without which later merges have no meaning.
-pub(super) fn unique_key(node: &Node, relation: &RelationName) -> Option<UniqueKeys> {
+pub(super) fn unique_key(node: &Node, relation: &RelationName) -> Option<KeyCheck> {
     let config = node.config.incremental.as_ref()?;
     if config.strategy != IncrementalStrategy::Merge || config.dedupe.is_some() {
         return None;
@@ -43,7 +43,7 @@ pub(super) fn unique_key(node: &Node, relation: &RelationName) -> Option<UniqueK
     let keys: Vec<String> = config.unique_key.iter().map(|key| quote_ident(key)).collect();
     let keys = keys.join(", ");
     let sql = format!("select {keys}, count(*) as \"times\" from {relation} group by {keys} having count(*) > 1 order by {keys} limit 5");
-    Some(UniqueKeys { columns: config.unique_key.clone(), sql })
+    Some(KeyCheck { rule: KeyRule::OneRow, columns: config.unique_key.clone(), sql })
 }
 
 fn mode(node: &Node, config: &IncrementalConfig) -> Result<WriteMode, Box<Diagnostic>> {

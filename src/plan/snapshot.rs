@@ -9,12 +9,12 @@
 use deltalake::arrow::datatypes::{DataType, SchemaRef};
 
 use super::table::table_write;
-use super::{PlanOptions, UniqueKeys};
+use super::{KeyCheck, KeyRule, PlanOptions};
 use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
-use crate::engine::{Matched, Merge, NotMatched, SchemaChange, TableInput, TableWrite, UpdateColumns, WriteMode};
+use crate::engine::{Matched, Merge, NotMatched, SchemaChange, TableColumn, TableInput, TableWrite, UpdateColumns, WriteMode};
 use crate::manifest::{HardDeletes, Node, RelationName, SnapshotConfig, SnapshotStrategy};
-use crate::sql::{quote_ident, type_name};
+use crate::sql::{quote_ident, statement_text, type_name};
 
 /// Says what a row is for: `open` or `close`.
 const ACTION: &str = "__alluvium_action";
@@ -39,9 +39,11 @@ pub(super) fn snapshot_write(
                 .help("leave the column out, or give the snapshot's another name in `snapshot_meta_column_names`"),
         ));
     }
-    let texts = Texts::new(config, query, &compiled.sql, options);
+    let texts = Texts::new(config, query, statement_text(&compiled.sql), options);
     let mut write = table_write(node, relation, compiled, options);
-    write.columns = Vec::new();
+    if !write.columns.is_empty() {
+        write.columns.extend(texts.columns_beside(&write.columns, compiled.history.as_ref()));
+    }
     match &compiled.history {
         None => write.input = TableInput::Query(texts.first()),
         Some(history) => {
@@ -72,16 +74,27 @@ pub(super) fn snapshot_write(
 }
 
 /// The check that every row of the query has a key of its own.
-pub(super) fn unique_key(node: &Node, compiled: &CompiledNode, options: &PlanOptions) -> Option<UniqueKeys> {
+pub(super) fn unique_key(node: &Node, compiled: &CompiledNode, options: &PlanOptions) -> Option<KeyCheck> {
     let config = node.config.snapshot.as_ref()?;
     let query = compiled.query_schema.as_ref().or(options.query_schema.as_ref())?;
     let keys: Vec<String> = config.unique_key.iter().map(|key| term("", key, query)).collect();
     let keys = keys.join(", ");
     let sql = format!(
         "select {keys}, count(*) as \"times\" from (\n{}\n) as snapshot_query group by {keys} having count(*) > 1 order by {keys} limit 5",
-        compiled.sql
+        statement_text(&compiled.sql)
     );
-    Some(UniqueKeys { columns: config.unique_key.clone(), sql })
+    Some(KeyCheck { rule: KeyRule::OneRow, columns: config.unique_key.clone(), sql })
+}
+
+/// The current versions of a snapshot's keys, as what stands behind `from`.
+pub(super) fn current_rows(config: &SnapshotConfig, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> String {
+    match compiled.query_schema.as_ref().or(options.query_schema.as_ref()) {
+        Some(query) => format!(
+            "(select * from {relation} where {}) as current_rows",
+            Texts::new(config, query, statement_text(&compiled.sql), options).current("")
+        ),
+        None => relation.to_string(),
+    }
 }
 
 fn own_columns(config: &SnapshotConfig) -> Vec<&str> {
@@ -107,9 +120,10 @@ const TIMESTAMP: &str = "timestamp(6)";
 /// The type of a snapshot's times, as SQL.
 fn time_type(data_type: &DataType) -> String {
     match data_type {
-        DataType::Timestamp(_, None) => TIMESTAMP.into(),
         DataType::Timestamp(_, Some(_)) => "timestamp(6) with time zone".into(),
-        other => type_name(other),
+        DataType::Date32 | DataType::Date64 => "date".into(),
+        // Text is read as a timestamp.
+        _ => TIMESTAMP.into(),
     }
 }
 
@@ -166,8 +180,9 @@ impl<'a> Texts<'a> {
         keys.collect::<Vec<_>>().join(", ")
     }
 
-    /// The id of a version: of its key, the time of its change and, where that is another time, of its beginning.
-    fn version_id(&self, alias: &str, changed_at: &str, begins: &str) -> String {
+    /// The id of a version: of its key, the time of its change and, where that is another time, of its beginning. A key that
+    /// comes back (`again`) may have had a version of the same times.
+    fn version_id(&self, alias: &str, (changed_at, begins): (&str, &str), again: Option<&str>) -> String {
         // What separates the parts, and stands for NULL, is told apart from the same letters in a key.
         let part = |at: usize| format!("coalesce(replace(replace(cast({alias}\"__key_{at}\" as varchar), '\\', '\\\\'), '|', '\\p'), '\\N')");
         let mut parts: Vec<String> = (0..self.config.unique_key.len()).map(part).collect();
@@ -175,6 +190,7 @@ impl<'a> Texts<'a> {
         if begins != changed_at {
             parts.push(format!("case when {begins} <> {changed_at} then cast({begins} as varchar) else '' end"));
         }
+        parts.extend(again.map(|again| format!("case when {again} then cast({} as varchar) else '' end", self.now)));
         format!("md5(concat({}))", parts.join(", '|', "))
     }
 
@@ -200,7 +216,7 @@ impl<'a> Texts<'a> {
         let names = &self.config.columns;
         let mut columns: Vec<String> = self.query.fields().iter().map(|field| quote_ident(field.name())).collect();
         let at = "\"__changed_at\"";
-        columns.push(format!("{} as {}", self.version_id("", at, at), quote_ident(&names.scd_id)));
+        columns.push(format!("{} as {}", self.version_id("", (at, at), None), quote_ident(&names.scd_id)));
         columns.push(format!("{at} as {}", quote_ident(&names.updated_at)));
         columns.push(format!("{at} as {}", quote_ident(&names.valid_from)));
         columns.push(format!("{} as {}", self.open_end(), quote_ident(&names.valid_to)));
@@ -208,6 +224,30 @@ impl<'a> Texts<'a> {
             columns.push(format!("'False' as {}", quote_ident(&names.is_deleted)));
         }
         format!("select {} from (\n{}\n) as snapshot_rows", columns.join(", "), self.rows())
+    }
+
+    /// The columns of the table that are not those of the contract: its own, and what earlier queries left.
+    fn columns_beside(&self, contract: &[TableColumn], history: Option<&SchemaRef>) -> Vec<TableColumn> {
+        let names = &self.config.columns;
+        let column = |name: &str, data_type: String| TableColumn { name: name.to_owned(), data_type, nullable: true };
+        let time = || self.time_type.clone();
+        let mut beside: Vec<TableColumn> = history
+            .into_iter()
+            .flat_map(|history| history.fields().iter().map(|field| column(field.name(), type_name(field.data_type()))))
+            .chain([column(&names.scd_id, "varchar".into()), column(&names.updated_at, time())])
+            .chain([column(&names.valid_from, time()), column(&names.valid_to, time())])
+            .collect();
+        if self.config.hard_deletes == HardDeletes::NewRecord {
+            beside.push(column(&names.is_deleted, "varchar".into()));
+        }
+        let mut known: Vec<String> = contract.iter().map(|column| column.name.to_lowercase()).collect();
+        beside.retain(|column| {
+            let name = column.name.to_lowercase();
+            let new = !known.contains(&name);
+            known.push(name);
+            new
+        });
+        beside
     }
 
     /// A column of its own that the table lacks.
@@ -231,7 +271,7 @@ impl<'a> Texts<'a> {
         let joined = format!(
             "select {columns}, {old_columns}, coalesce(new.\"__there\", false) as \"__new\", case when new.\"__there\" then new.\"__changed_at\" else {now} end as \"__at\", \
              case when new.\"__there\" then {begins} when {from} > {now} then {from} else {now} end as \"__begins\", \
-             {keys}, \
+             {keys}, past.\"__ended\" is not null and old.\"__there\" is null as \"__again\", \
              case when old.\"__there\" is null then 'insert' when new.\"__there\" is null then {deleted} when {gone} or {changed} then 'update' end as \"__kind\" \
              from new full join old on {on} left join past on {past_on}",
             columns = self.each(|name| format!("new.{}", quote_ident(name)), "new"),
@@ -288,15 +328,28 @@ impl<'a> Texts<'a> {
     fn changed(&self, history: &SchemaRef) -> String {
         let names = &self.config.columns;
         match &self.config.strategy {
-            SnapshotStrategy::Timestamp { .. } => {
-                format!("(new.\"__dated\" and coalesce(new.\"__changed_at\" > old.{}, true))", quote_ident(&names.updated_at))
+            SnapshotStrategy::Timestamp { updated_at } => {
+                // A version without a time of its own is older than any that comes.
+                let known = history.fields().iter().find(|field| field.name().eq_ignore_ascii_case(updated_at));
+                let undated = known.map_or_else(|| "false".to_owned(), |field| format!("old.{} is null", quote_ident(field.name())));
+                format!("(new.\"__dated\" and ({undated} or coalesce(new.\"__changed_at\" > old.{}, true)))", quote_ident(&names.updated_at))
             }
             SnapshotStrategy::Check { columns } => {
                 let all: Vec<String> = self.query.fields().iter().map(|field| field.name().clone()).collect();
                 let compared = columns.as_ref().unwrap_or(&all).iter().map(|column| {
                     let known = history.fields().iter().find(|field| field.name().eq_ignore_ascii_case(column));
                     let before = known.map_or_else(|| "null".to_owned(), |field| format!("old.{}", quote_ident(field.name())));
-                    format!("({} is distinct from {before})", term("new.", column, self.query))
+                    let new = term("new.", column, self.query);
+                    let queried = self.query.fields().iter().find(|field| field.name().eq_ignore_ascii_case(column));
+                    // Compared as the table holds it; a value that does not fit is another one, and refused when it is written.
+                    let both = known.zip(queried).map(|(known, queried)| (known.data_type(), queried.data_type()));
+                    match both.filter(|(known, queried)| type_name(known) != type_name(queried) && !known.is_nested()) {
+                        Some((known, _)) => {
+                            let cast = format!("try_cast({new} as {})", type_name(known));
+                            format!("(({cast} is distinct from {before}) or ({cast} is null and {new} is not null))")
+                        }
+                        None => format!("({new} is distinct from {before})"),
+                    }
                 });
                 format!("({})", compared.collect::<Vec<_>>().join(" or "))
             }
@@ -321,7 +374,7 @@ impl<'a> Texts<'a> {
             let known = history.fields().iter().any(|field| is(field.name(), name));
             let old = if known { quote_ident(&format!("__old_{name}")) } else { "null".to_owned() };
             let (close, open) = if is(name, &names.scd_id) {
-                (old, self.version_id("", "\"__at\"", "\"__begins\""))
+                (old, self.version_id("", ("\"__at\"", "\"__begins\""), Some("\"__again\"")))
             } else if is(name, &names.updated_at) {
                 (old, "\"__at\"".to_owned())
             } else if is(name, &names.valid_from) {

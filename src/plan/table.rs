@@ -2,10 +2,10 @@
 
 use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
-use crate::engine::{CommitLabel, FilesWrite, SchemaChange, SeedInput, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode};
-use crate::manifest::{ConstraintKind, Node, NodeKind, RelationName};
+use crate::engine::{CommitLabel, FilesWrite, SchemaChange, SeedInput, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode};
+use crate::manifest::{Node, NodeKind, RelationName};
 
-use super::PlanOptions;
+use super::{PlanOptions, contract};
 
 pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> TableWrite {
     let input = seed_input(node).map_or_else(|| TableInput::Query(compiled.sql.clone()), TableInput::Seed);
@@ -15,9 +15,28 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
         mode: WriteMode::Overwrite,
         schema_change: SchemaChange::default(),
         dedupe: None,
-        columns: contract_columns(node),
+        columns: contract::columns(node, compiled.query_schema.as_ref()),
+        checks: Some(contract::checks(node)),
         settings: settings(node),
+        streams: options.streams.clone(),
         label: label(node, options),
+    }
+}
+
+/// A node's table as a copy of another's rows, with the settings the node has here.
+#[must_use]
+pub fn copy_write(node: &Node, relation: &RelationName, sql: String, partition_by: Vec<String>, label: CommitLabel) -> TableWrite {
+    TableWrite {
+        relation: relation.clone(),
+        input: TableInput::Query(sql),
+        mode: WriteMode::Overwrite,
+        schema_change: SchemaChange::default(),
+        dedupe: None,
+        columns: contract::columns(node, None),
+        checks: Some(contract::checks(node)),
+        settings: TableSettings { partition_by, ..settings(node) },
+        streams: Vec::new(),
+        label,
     }
 }
 
@@ -52,18 +71,6 @@ pub(super) fn view_write(node: &Node, relation: &RelationName, compiled: &Compil
 
 fn label(node: &Node, options: &PlanOptions) -> CommitLabel {
     CommitLabel { run_id: options.run_id.clone(), node: node.id.to_string() }
-}
-
-/// The columns of an enforced contract; compiling has proved that the query yields them.
-fn contract_columns(node: &Node) -> Vec<TableColumn> {
-    if !node.config.contract_enforced {
-        return Vec::new();
-    }
-    let column = |name: &String, decl: &crate::manifest::ColumnDecl| {
-        let not_null = decl.constraints.iter().any(|constraint| matches!(constraint.kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey));
-        Some(TableColumn { name: name.clone(), data_type: decl.data_type.clone()?, nullable: !not_null })
-    };
-    node.columns.iter().filter_map(|(name, decl)| column(name, decl)).collect()
 }
 
 fn settings(node: &Node) -> TableSettings {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::host::Facts;
 use super::lookup::Lookup;
-use super::project::{Body, Project, ResolveOptions};
-use super::{Layers, Variables, data_test, nodes, source};
+use super::project::{Body, Project, ResolveOptions, TimeWindow};
+use super::{Layers, Variables, constraints, data_test, nodes, source};
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::{MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject, RawKind};
@@ -22,6 +22,7 @@ pub(super) struct Builder {
     pub library: Arc<MacroLibrary>,
     pub layers: Layers,
     pub store_failures: bool,
+    sample: Option<TimeWindow>,
     pub found: Vec<Diagnostic>,
     pub nodes: BTreeMap<NodeId, Node>,
     pub bodies: HashMap<NodeId, Body>,
@@ -62,6 +63,7 @@ impl Builder {
             library: Arc::new(library),
             layers,
             store_failures: options.store_failures,
+            sample: options.sample.clone(),
             found,
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
@@ -85,6 +87,7 @@ impl Builder {
         let lookup = Lookup::new(self.nodes.values(), self.disabled.iter());
         data_test::add_generic_tests(&mut self);
         self.connect(&lookup);
+        constraints::connect(&mut self, &lookup);
         let relations = self.relations();
         self.check_layers();
         self.check_access();
@@ -92,6 +95,8 @@ impl Builder {
         self.check_locations();
         self.check_materializations();
         self.check_types();
+        let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
+        self.found.extend(wrong);
         self.finish(lookup, relations)
     }
 
@@ -124,6 +129,8 @@ impl Builder {
             layers: self.layers,
             warnings: self.found,
             parsed: self.parsed,
+            sample: self.sample,
+            deferred: BTreeMap::new(),
             selected: OnceLock::new(),
             facts: self.facts,
             bodies: self.bodies,

@@ -99,7 +99,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         tags: reader.texts("tags"),
         meta: reader.map("meta"),
         group: reader.text("group"),
-        full_refresh: values.get("full_refresh").and_then(Json::as_bool),
+        full_refresh: reader.present("full_refresh").map(|_| reader.flag("full_refresh", false)),
         contract_enforced,
         partition_by: reader.texts("partition_by"),
         table_properties,

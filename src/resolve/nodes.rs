@@ -1,6 +1,6 @@
 //! Files become nodes: models, seeds, snapshots, analyses, singular tests, and texts given on the command line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::builder::Builder;
 use super::config::{ConfigValues, typed};
 use super::data_test::Wanted;
+use super::hooks::{Hooked, references};
 use super::host::{Noted, ParseHost};
 use super::project::{Body, Project};
 use super::relation::{Named, node_json, relation_name};
@@ -50,7 +51,16 @@ pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
         );
         add_draft(builder, draft);
     }
-    orphans(builder, &package.properties.models, package.models.iter().map(|file| file.name.as_str()), "model");
+    // As in dbt, an entry counts wherever its name is found.
+    let models: HashSet<&str> = package.models.iter().map(|file| file.name.as_str()).collect();
+    let seeds: HashSet<&str> = package.seeds.iter().map(|seed| seed.name.as_str()).collect();
+    let is_seed = |decl: &&NodeDecl| seeds.contains(decl.name.value.as_str()) && !models.contains(decl.name.value.as_str());
+    let (misplaced, own): (Vec<&NodeDecl>, Vec<&NodeDecl>) = package.properties.models.iter().partition(is_seed);
+    for decl in misplaced {
+        let message = format!("`{}` is a seed, and described under `models:`", decl.name.value);
+        builder.found.push(Diagnostic::warning(Code::OrphanProperties, message).at(decl.name.span, "described here").help("move it to `seeds:`"));
+    }
+    orphans(builder, own.into_iter(), models.into_iter(), "model");
 }
 
 pub(super) fn add_analyses(builder: &mut Builder, package: &ParsedPackage) {
@@ -112,7 +122,7 @@ pub(super) fn add_snapshots(builder: &mut Builder, package: &ParsedPackage) {
         add_draft(builder, yaml_snapshot(package, decl));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    orphans(builder, &package.properties.snapshots, names.into_iter(), "snapshot");
+    orphans(builder, package.properties.snapshots.iter(), names.into_iter(), "snapshot");
 }
 
 /// A snapshot that a properties file declares whole.
@@ -137,6 +147,7 @@ fn yaml_snapshot<'a>(package: &'a ParsedPackage, decl: &'a NodeDecl) -> Draft<'a
 
 pub(super) fn add_seeds(builder: &mut Builder, package: &ParsedPackage) {
     let decls = by_name(&package.properties.seeds);
+    let misplaced = by_name(&package.properties.models);
     for seed in &package.seeds {
         let span = Span::file_start(seed.file);
         let draft = Draft {
@@ -148,14 +159,14 @@ pub(super) fn add_seeds(builder: &mut Builder, package: &ParsedPackage) {
             original_path: seed.path.clone(),
             file: seed.file,
             span,
-            decl: decls.get(seed.name.as_str()).copied(),
+            decl: decls.get(seed.name.as_str()).or_else(|| misplaced.get(seed.name.as_str())).copied(),
             template: None,
             tree: package.project.trees.seeds.as_ref(),
             raw_code: String::new(),
         };
         add_draft(builder, draft);
     }
-    orphans(builder, &package.properties.seeds, package.seeds.iter().map(|seed| seed.name.as_str()), "seed");
+    orphans(builder, package.properties.seeds.iter(), package.seeds.iter().map(|seed| seed.name.as_str()), "seed");
 }
 
 #[expect(clippy::too_many_arguments, reason = "the file and everything that is declared about it; it becomes a struct here")]
@@ -189,7 +200,7 @@ fn by_name(decls: &[NodeDecl]) -> HashMap<&str, &NodeDecl> {
 }
 
 /// Properties of something that is not there.
-fn orphans<'a>(builder: &mut Builder, decls: &[NodeDecl], names: impl Iterator<Item = &'a str>, kind: &str) {
+fn orphans<'a>(builder: &mut Builder, decls: impl Iterator<Item = &'a NodeDecl>, names: impl Iterator<Item = &'a str>, kind: &str) {
     let names: std::collections::BTreeSet<&str> = names.collect();
     let mut seen: HashMap<&str, Span> = HashMap::new();
     for decl in decls {
@@ -231,7 +242,11 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     for config in [draft.decl.and_then(|decl| decl.config.as_ref()), extra].into_iter().flatten() {
         values.extend(&renderer.config(config, &mut builder.found));
     }
-    let parsed = parse(builder, &draft, values);
+    let mut parsed = parse(builder, &draft, values);
+    let hooked = Hooked { name: &draft.name, package: &draft.package.name, kind: draft.resource_type, span: draft.span };
+    let (refs, sources) = references(builder, &hooked, &parsed.noted.config);
+    parsed.noted.refs.extend(refs);
+    parsed.noted.sources.extend(sources);
     let config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
     let mut config = config;
     config.test.store_failures = config.test.store_failures.or_table(builder.store_failures && draft.resource_type == ResourceType::Test);
@@ -267,6 +282,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         config,
     };
     node.relation = builder.relation_of(&node);
+    super::constraints::add_parents(builder, &mut node);
     if let Some(decl) = draft.decl {
         builder.tests.push(Wanted::of_node(&node, decl));
     }

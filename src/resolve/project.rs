@@ -41,6 +41,10 @@ pub struct Project {
     pub warnings: Vec<Diagnostic>,
     /// What the project's files declared, for the artifacts.
     pub parsed: Arc<ParsedProject>,
+    /// `--sample`: the stretch of time that refs and sources with an `event_time` are read from.
+    pub sample: Option<TimeWindow>,
+    /// Nodes that are read from another run's relations, with the relations they have here.
+    pub deferred: BTreeMap<NodeId, RelationName>,
     /// The ids of the nodes that the command selected, once that is known.
     pub selected: OnceLock<Vec<String>>,
     pub(super) facts: Arc<Facts>,
@@ -55,6 +59,23 @@ pub struct ResolveOptions {
     pub invocation: Invocation,
     /// `--store-failures`
     pub store_failures: bool,
+    pub sample: Option<TimeWindow>,
+}
+
+/// A stretch of time, its end excluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeWindow {
+    pub start: chrono::DateTime<chrono::Utc>,
+    pub end: chrono::DateTime<chrono::Utc>,
+}
+
+impl TimeWindow {
+    /// The SQL condition that a column's time lies in it.
+    #[must_use]
+    pub fn condition(&self, column: &str) -> String {
+        let literal = |at: &chrono::DateTime<chrono::Utc>| format!("cast('{}' as timestamp)", at.format("%Y-%m-%d %H:%M:%S%.6f"));
+        format!("cast({column} as timestamp) >= {} and cast({column} as timestamp) < {}", literal(&self.start), literal(&self.end))
+    }
 }
 
 /// Resolves a project.
@@ -124,10 +145,26 @@ impl Project {
         super::nodes::inline(self, name, sql)
     }
 
+    /// Whether a flag of the command is on, by its name in templates' `flags`.
+    #[must_use]
+    pub fn is_flag(&self, name: &str) -> bool {
+        self.invocation.flags.get(name) == Some(&Json::Bool(true))
+    }
+
+    /// Reads a node from another relation from now on, whoever refers to it.
+    pub fn defer(&mut self, id: &NodeId, relation: RelationName) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            self.relations.insert(relation.clone(), id.clone());
+            if let Some(own) = node.relation.replace(relation) {
+                self.deferred.entry(id.clone()).or_insert(own);
+            }
+        }
+    }
+
     /// Whether an incremental node is to be built from nothing: its own config wins over the command's.
     #[must_use]
     pub fn full_refresh(&self, node: &Node) -> bool {
-        node.config.full_refresh.unwrap_or_else(|| self.invocation.flags.get("FULL_REFRESH") == Some(&Json::Bool(true)))
+        node.config.full_refresh.unwrap_or_else(|| self.is_flag("FULL_REFRESH"))
     }
 
     /// `target` as templates see it.

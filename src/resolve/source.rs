@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::builder::Builder;
 use super::config::ConfigValues;
@@ -14,7 +14,7 @@ use super::nodes::{checksum, columns};
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, Span, Spanned};
 use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
-use crate::load::{ExposureDecl, ExternalDecl, ParsedPackage, SourceDecl, SourceTableDecl};
+use crate::load::{ExposureDecl, ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, SourceDecl, SourceTableDecl};
 use crate::manifest::{ExternalConfig, ExternalSource, FileFormat, Node, NodeId, NodeKind, RelationName, ResourceType};
 
 pub(super) fn add_sources(builder: &mut Builder, package: &ParsedPackage) {
@@ -34,6 +34,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
     for config in [&source.config, &table.config].into_iter().flatten() {
         values.extend(&renderer.config(config, &mut builder.found));
     }
+    freshness(builder, package, (source, table), &mut values);
     let mut text = |value: Option<&Spanned<String>>| value.map(|value| rendered(builder, &package.name, value));
     let schema = text(source.schema.as_ref()).unwrap_or_else(|| source_name.clone());
     let database = text(source.database.as_ref());
@@ -74,6 +75,51 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
     };
     builder.tests.push(Wanted::of_source(&node, source, table));
     builder.add(node, None);
+}
+
+/// When rows came, and how old they may be: what the table says, else its source.
+fn freshness(builder: &mut Builder, package: &ParsedPackage, (source, table): (&SourceDecl, &SourceTableDecl), values: &mut ConfigValues) {
+    let asked = [
+        ("loaded_at_field", table.loaded_at_field.as_ref().or(source.loaded_at_field.as_ref())),
+        ("loaded_at_query", table.loaded_at_query.as_ref().or(source.loaded_at_query.as_ref())),
+    ];
+    // A query of the table wins over a field of the source, and the other way round.
+    let own = table.loaded_at_field.is_some() || table.loaded_at_query.is_some();
+    let kept = |key: &str| match key {
+        "loaded_at_field" => !own || table.loaded_at_field.is_some(),
+        _ => !own || table.loaded_at_query.is_some(),
+    };
+    for (key, text) in asked.into_iter().filter(|(key, _)| kept(key)) {
+        if let Some(text) = text {
+            let value = rendered(builder, &package.name, text);
+            values.set(key, Json::from(value), Some(text.span));
+        }
+    }
+    let of_source = match &source.freshness {
+        Some(FreshnessDecl::On(freshness)) => Some(freshness),
+        Some(FreshnessDecl::Off) | None => None,
+    };
+    let rules = match &table.freshness {
+        Some(FreshnessDecl::Off) => None,
+        Some(FreshnessDecl::On(own)) => Some((own.warn_after.as_ref(), own.error_after.as_ref(), own.filter.as_ref(), of_source)),
+        None => of_source.map(|freshness| (freshness.warn_after.as_ref(), freshness.error_after.as_ref(), freshness.filter.as_ref(), None)),
+    };
+    let Some((warn, error, filter, inherited)) = rules else {
+        if table.freshness.is_some() {
+            values.set("freshness", Json::Null, None);
+        }
+        return;
+    };
+    let rule = |own: Option<&FreshnessRule>, inherited: Option<&FreshnessRule>| {
+        own.or(inherited).map_or_else(|| json!({"count": null, "period": null}), |rule| json!({"count": rule.count, "period": rule.period.name()}))
+    };
+    let filter = filter.or(inherited.and_then(|freshness| freshness.filter.as_ref())).map(|filter| rendered(builder, &package.name, filter));
+    let value = json!({
+        "warn_after": rule(warn, inherited.and_then(|freshness| freshness.warn_after.as_ref())),
+        "error_after": rule(error, inherited.and_then(|freshness| freshness.error_after.as_ref())),
+        "filter": filter,
+    });
+    values.set("freshness", value, None);
 }
 
 fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) -> Option<ExternalSource> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::sql::parser::Statement;
+use deltalake::datafusion::sql::sqlparser::ast;
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -58,6 +59,39 @@ pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<Sql
                 .help("keep one select, and move the rest elsewhere"),
         )),
     }
+}
+
+/// The text of the one statement of `sql`, from its beginning, without what closes it; all of it where there is not one.
+#[must_use]
+pub fn statement_text(sql: &str) -> &str {
+    match split_statements(sql).unwrap_or_default().as_slice() {
+        [range] => sql.get(..range.end).unwrap_or(sql),
+        _ => sql,
+    }
+}
+
+/// An expression as the planner takes it: what the dialect writes in another way is rewritten.
+///
+/// # Errors
+/// If it does not parse as one expression.
+pub fn rewritten_expression(state: &SessionState, text: &str) -> Result<String, Box<SqlError>> {
+    let Statement::Statement(statement) = parse_query(state, &format!("select {text}\n"))? else { return Err(no_expression(text)) };
+    let ast::Statement::Query(query) = *statement else { return Err(no_expression(text)) };
+    let bare = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none();
+    let ast::SetExpr::Select(select) = *query.body else { return Err(no_expression(text)) };
+    match select.projection.as_slice() {
+        [ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }]
+            if bare && select.from.is_empty() && select.selection.is_none() && select.having.is_none() =>
+        {
+            Ok(expr.to_string())
+        }
+        _ => Err(no_expression(text)),
+    }
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
+fn no_expression(text: &str) -> Box<SqlError> {
+    Box::new(SqlError::new(Code::SqlSyntax, format!("expected one expression: {}", text.trim())))
 }
 
 /// The byte offset behind the `with` or `with recursive` that opens a query.

@@ -57,6 +57,20 @@ pub fn type_help(name: &str) -> String {
     }
 }
 
+/// Whether a type name is that of decimals without saying how many digits.
+#[must_use]
+pub fn is_bare_decimal(name: &str) -> bool {
+    ["decimal", "numeric", "dec"].iter().any(|bare| name.trim().eq_ignore_ascii_case(bare))
+}
+
+/// Whether values of two types can be equal: both numbers, texts or times, or of one type.
+#[must_use]
+pub fn comparable(left: &DataType, right: &DataType) -> bool {
+    let text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null);
+    let time = |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
+    left == right || text(left) && text(right) || left.is_numeric() && right.is_numeric() || time(left) && time(right)
+}
+
 /// The name under which Alluvium shows a type.
 #[must_use]
 pub fn type_name(data_type: &DataType) -> String {

@@ -1,9 +1,10 @@
 //! The one integration test binary: `tidy` holds the rules of the house, `cases` runs the literate cases under
 //! `tests/cases/` and the examples of `docs/codes/`, `sample` looks after the sample project at the root, `processes`
-//! has several processes at one warehouse.
+//! has several processes at one warehouse, `histories` drives snapshots by random histories.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests end by panicking")]
 
 mod cases;
+mod histories;
 mod literate;
 mod processes;
 mod program;

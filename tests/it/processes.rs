@@ -146,3 +146,84 @@ fn an_interrupted_run_leaves_tables_as_they_were() {
     let files = below.filter(|entry| entry.file_type().is_file() && !entry.path().to_string_lossy().contains("_delta_log")).count();
     assert_eq!(files, 1, "what was staged is still there");
 }
+
+/// A process that is killed at whatever moment leaves a warehouse that the next build brings to the same rows.
+#[cfg(unix)]
+#[test]
+fn a_build_that_is_killed_is_made_up_for_by_the_next() {
+    let expected = {
+        let folder = tempfile::tempdir().unwrap();
+        small_project(folder.path());
+        finish(start(folder.path(), "build"));
+        second_day(folder.path());
+        finish(start(folder.path(), "build"));
+        rows_of_small_project(folder.path())
+    };
+    for moment in [120, 260, 420, 640, 900] {
+        let folder = tempfile::tempdir().unwrap();
+        small_project(folder.path());
+        killed_after(folder.path(), moment);
+        finish(start(folder.path(), "build"));
+        second_day(folder.path());
+        killed_after(folder.path(), moment);
+        finish(start(folder.path(), "build"));
+        assert_eq!(rows_of_small_project(folder.path()), expected, "killed after {moment} ms");
+    }
+}
+
+#[cfg(unix)]
+fn killed_after(folder: &Path, milliseconds: u64) {
+    let mut child = start(folder, "build");
+    std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+    let _ = child.kill();
+    child.wait().unwrap();
+}
+
+/// A stream of files into a merge, a snapshot, a table and a view on it.
+#[cfg(unix)]
+fn small_project(folder: &Path) {
+    write(folder, "project.yml", PROJECT);
+    write(
+        folder,
+        "models/sources.yml",
+        "sources:\n  - name: raw\n    tables:\n      - name: orders\n        external: {location: data/*.csv, format: csv}\n        columns: [{name: id, data_type: bigint}, {name: amount, data_type: bigint}, {name: at, data_type: timestamp}]\n",
+    );
+    write(folder, "data/day1.csv", "id,amount,at\n1,10,2026-01-01\n2,20,2026-01-01\n");
+    write(
+        folder,
+        "models/appended.sql",
+        "{{ config(materialized='incremental', read='new_files') }}\nselect id, amount, at from {{ source('raw', 'orders') }}\n",
+    );
+    write(
+        folder,
+        "models/merged.sql",
+        "{{ config(materialized='incremental', unique_key='id', read='new_files') }}\nselect id, amount, at from {{ source('raw', 'orders') }}\n",
+    );
+    write(
+        folder,
+        "snapshots/s.sql",
+        "{% snapshot s %}\n{{ config(unique_key='id', strategy='timestamp', updated_at='at', hard_deletes='invalidate') }}\nselect * from {{ ref('merged') }}\n{% endsnapshot %}\n",
+    );
+    write(
+        folder,
+        "models/total.sql",
+        "{{ config(materialized='table') }}\nselect sum(amount) as amount from {{ ref('s') }} where dbt_valid_to is null\n",
+    );
+}
+
+#[cfg(unix)]
+fn second_day(folder: &Path) {
+    write(folder, "data/day2.csv", "id,amount,at\n2,25,2026-01-02\n3,30,2026-01-02\n");
+}
+
+#[cfg(unix)]
+fn rows_of_small_project(folder: &Path) -> String {
+    let queries = [
+        "select id, amount from main.appended order by id, amount",
+        "select id, amount from main.merged order by id",
+        "select id, amount, dbt_valid_from, dbt_valid_to, dbt_scd_id from main.s order by id, dbt_valid_from",
+        "select amount from main.total",
+        "select identifier, batch, file from _alluvium.watermarks group by identifier, batch, file order by identifier, batch, file",
+    ];
+    queries.map(|sql| csv(folder, sql)).concat()
+}

@@ -301,17 +301,11 @@ fn columns(node: &Node) -> IndexMap<&str, Json> {
 }
 
 fn constraint_json(constraint: &ConstraintDecl, of_model: bool) -> Json {
-    let kind = match constraint.kind {
-        ConstraintKind::NotNull => "not_null",
-        ConstraintKind::Unique => "unique",
-        ConstraintKind::PrimaryKey => "primary_key",
-        ConstraintKind::ForeignKey => "foreign_key",
-        ConstraintKind::Check => "check",
-        ConstraintKind::Custom => "custom",
-    };
+    let to = constraint.references.as_ref().map(ToString::to_string);
     let mut json = json!({
-        "type": kind, "name": constraint.name, "expression": constraint.expression, "warn_unenforced": true,
-        "warn_unsupported": true, "to": null, "to_columns": [],
+        "type": constraint.kind.name(), "name": constraint.name, "expression": constraint.expression,
+        "warn_unenforced": constraint.warn_unenforced, "warn_unsupported": constraint.warn_unsupported,
+        "to": to.or_else(|| constraint.to.as_ref().map(|to| to.value.clone())), "to_columns": constraint.to_columns,
     });
     if of_model && let Json::Object(fields) = &mut json {
         fields.insert("columns".into(), json!(constraint.columns));

@@ -21,7 +21,7 @@ fn shown(options: ConsoleOptions, events: &[Event]) -> String {
 }
 
 fn options(format: LogFormat, least: Level) -> ConsoleOptions {
-    ConsoleOptions { format, least, colours: false, progress: false, identity: LogIdentity { id: "inv".into(), process: 7 } }
+    ConsoleOptions { format, least, colours: false, progress: false, width: 80, identity: LogIdentity { id: "inv".into(), process: 7 } }
 }
 
 fn plain(events: &[Event]) -> String {

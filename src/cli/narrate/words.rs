@@ -3,14 +3,12 @@
 use super::super::record::{Paint, Text};
 use crate::base::{NodeDone, NodeOutcome, NodeStart, visible_line};
 
-/// The width of dbt's lines, up to the status.
-const WIDTH: usize = 80;
-
 /// dbt's line about a node: position, text, dots up to the width, status, time.
-pub(super) fn fancy(what: &str, node: &NodeStart, status: &Text, seconds: Option<f64>) -> Text {
+pub(super) fn fancy(what: &str, (node, width): (&NodeStart, usize), status: &Text, seconds: Option<f64>) -> Text {
     let what = format!("{} of {} {} ", node.index, node.total, visible_line(what));
     let length = what.chars().count();
-    let padded = if length > WIDTH - 3 { what.chars().take(WIDTH - 3).collect::<String>() + "..." } else { what + &".".repeat(WIDTH - length) };
+    let short = width.saturating_sub(3);
+    let padded = if length > short { what.chars().take(short).collect::<String>() + "..." } else { what + &".".repeat(width - length) };
     let mut line = Text::new(padded + " [");
     line.plain.push_str(&status.plain);
     line.coloured.push_str(&status.coloured);
@@ -29,6 +27,8 @@ pub(super) fn description(start: &NodeStart) -> String {
         "snapshot" => format!("snapshot {relation}"),
         "model" => format!("sql {} model {relation}", start.materialization),
         "operation" => format!("hook: {}", start.name),
+        "source" => format!("freshness of {}", start.name),
+        "clone" => format!("clone {relation}"),
         other => format!("{other} {}", start.name),
     }
 }
@@ -52,6 +52,10 @@ pub(super) fn result_words(done: &NodeDone) -> (String, Text) {
         NodeOutcome::Success if start.resource_type == "operation" => (format!("OK {}", description(start)), status(Paint::Green, "OK")),
         NodeOutcome::Skipped => (format!("SKIP {} {}", start.resource_type, start.name), status(Paint::Yellow, "SKIP")),
         NodeOutcome::NoOp => (format!("NO-OP {}", description(start)), status(Paint::Yellow, "NO-OP")),
+        NodeOutcome::Pass if start.resource_type == "source" => (format!("PASS {}", description(start)), status(Paint::Green, "PASS")),
+        NodeOutcome::Warn if start.resource_type == "source" => (format!("WARN {}", description(start)), status(Paint::Yellow, "WARN")),
+        NodeOutcome::Fail if start.resource_type == "source" => (format!("ERROR STALE {}", description(start)), status(Paint::Red, "ERROR STALE")),
+        NodeOutcome::Error if start.resource_type == "source" => (format!("ERROR {}", description(start)), status(Paint::Red, "ERROR")),
         NodeOutcome::Pass => (format!("PASS {}", start.name), status(Paint::Green, "PASS")),
         NodeOutcome::Warn => (format!("WARN {rows} {}", start.name), status(Paint::Yellow, &format!("WARN {rows}"))),
         NodeOutcome::Fail => (format!("FAIL {rows} {}", start.name), status(Paint::Red, &format!("FAIL {rows}"))),
@@ -66,13 +70,14 @@ pub(super) fn result_words(done: &NodeDone) -> (String, Text) {
 
 /// As [`description`], behind a verb: "snapshotted" says that it is a snapshot.
 fn built_words(start: &NodeStart) -> String {
-    if start.resource_type == "snapshot" { relation_words(start) } else { description(start) }
+    if matches!(start.resource_type.as_str(), "snapshot" | "clone") { relation_words(start) } else { description(start) }
 }
 
 fn verbs(start: &NodeStart) -> (&'static str, &'static str) {
     match start.resource_type.as_str() {
         "seed" => ("loaded", "loading"),
         "snapshot" => ("snapshotted", "snapshotting"),
+        "clone" => ("cloned", "cloning"),
         _ => ("created", "creating"),
     }
 }

@@ -23,7 +23,8 @@ use deltalake::datafusion::sql::sqlparser::ast;
 
 use self::names::QueryCatalog;
 use super::super::{EngineError, InputVersion, Overlay, RelationKind, RelationState};
-use super::{LocalEngine, failure};
+use super::streams::Part;
+use super::{LocalEngine, failure, streams};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
 use crate::sql::{self, SqlError};
@@ -41,7 +42,20 @@ pub(super) struct Bound {
 /// # Errors
 /// If the SQL does not parse or plan, is not a query, or a table it names is missing or damaged.
 pub(super) async fn bind_session(engine: &LocalEngine, sql: &str, overlays: &[Overlay]) -> Result<Bound, EngineError> {
-    let mut resolver = Resolver::new(engine, overlays);
+    bind_parts(engine, sql, overlays, &BTreeMap::new()).await
+}
+
+/// As [`bind_session`], with parts of some relations only.
+///
+/// # Errors
+/// As there.
+pub(super) async fn bind_parts(
+    engine: &LocalEngine,
+    sql: &str,
+    overlays: &[Overlay],
+    parts: &BTreeMap<RelationName, Part>,
+) -> Result<Bound, EngineError> {
+    let mut resolver = Resolver { parts: Some(parts), ..Resolver::new(engine, overlays) };
     let default = Scope { database: engine.options.database.clone(), schema: engine.options.schema.clone() };
     let (state, plan) = resolver.plan(sql, &default).await?;
     Ok(Bound { state, plan, inputs: resolver.inputs.into_iter().collect() })
@@ -94,6 +108,8 @@ impl Scope {
 struct Resolver<'a> {
     engine: &'a LocalEngine,
     overlays: &'a [Overlay],
+    /// Relations of which only a part is read.
+    parts: Option<&'a BTreeMap<RelationName, Part>>,
     found: BTreeMap<RelationName, Arc<dyn TableProvider>>,
     inputs: BTreeSet<InputVersion>,
     /// The views that are being planned, outermost first.
@@ -102,7 +118,7 @@ struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     fn new(engine: &'a LocalEngine, overlays: &'a [Overlay]) -> Self {
-        Self { engine, overlays, found: BTreeMap::new(), inputs: BTreeSet::new(), open: Vec::new() }
+        Self { engine, overlays, parts: None, found: BTreeMap::new(), inputs: BTreeSet::new(), open: Vec::new() }
     }
 
     async fn plan(&mut self, sql: &str, scope: &Scope) -> Result<(SessionState, LogicalPlan), EngineError> {
@@ -155,7 +171,11 @@ impl<'a> Resolver<'a> {
             return information_schema::table(self.engine, name).await;
         }
         if let Some(binding) = self.engine.files.get(name) {
-            return self.engine.files.provider(&self.engine.session(), &binding).await.map(Some);
+            let session = self.engine.session();
+            return match self.part(name) {
+                Some(Part::Files(files)) => self.engine.files.provider_of(&session, &binding, files).await.map(Some),
+                Some(Part::Versions(_)) | None => self.engine.files.provider(&session, &binding).await.map(Some),
+            };
         }
         if let Some(view) = self.engine.views.get(name).await? {
             return self.view(name, &view.sql).await.map(Some);
@@ -169,8 +189,15 @@ impl<'a> Resolver<'a> {
             self.inputs.insert(InputVersion { relation: name.to_string(), version });
         }
         table.update_datafusion_session(&self.engine.session()).map_err(|error| failure::reading(&error, name))?;
+        if let Some(Part::Versions(files)) = self.part(name) {
+            return streams::table_part(self.engine, name, &table, files).await.map(Some);
+        }
         let provider = table.table_provider().await.map_err(|error| failure::query(error, ""))?;
         Ok(Some(provider))
+    }
+
+    fn part(&self, name: &RelationName) -> Option<&'a Part> {
+        self.parts?.get(name)
     }
 
     /// A query under a name, planned in the schema of its name.

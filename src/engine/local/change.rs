@@ -9,6 +9,7 @@
 //! number), `target` (the old ones), `found` (pairs that match) and `aside` (old rows that do not stay as they are).
 
 mod changes;
+mod contract;
 mod files;
 mod layout;
 mod merge;
@@ -33,7 +34,7 @@ use super::super::{EngineError, TableWrite, WriteMode};
 use super::store::StagingStore;
 use super::warehouse::{Folder, entry};
 use super::write::{self, Filled, Rows};
-use super::{LocalEngine, failure};
+use super::{LocalEngine, failure, rules};
 
 /// Says which file of the table a row stands in.
 const FILE: &str = "__alluvium_file";
@@ -72,7 +73,7 @@ pub(super) async fn stage(
 ) -> Result<Filled, EngineError> {
     let relation = &write.relation;
     let unstored: &[String] = if let WriteMode::Merge(merge) = &write.mode { &merge.unstored } else { &[] };
-    let layout = layout(base, &rows.plan.schema(), write, unstored)?;
+    let layout = layout(base, &rows, write, unstored)?;
     let snapshot = base.snapshot().map_err(|error| failure::reading(&error, relation))?;
     let mut change = Change {
         engine,
@@ -99,6 +100,7 @@ pub(super) async fn stage(
         WriteMode::DeleteInsert { keys, predicates } => change.delete_insert(rows, keys, predicates).await?,
         WriteMode::Merge(merge) => change.merge(rows, merge).await?,
     }
+    change.settle().await?;
     change.filled(label).await
 }
 
@@ -182,12 +184,17 @@ impl Change<'_> {
     }
 }
 
-/// What a reader or writer must know because of the types of a table's columns.
+/// What a reader or writer must know because of the types of a table's columns and its conditions.
 fn needed_protocol(metadata: &Metadata) -> Option<deltalake::kernel::Protocol> {
     let value = serde_json::to_value(metadata).ok()?;
-    let needs = value.get("schemaString").and_then(Json::as_str).is_some_and(|schema| schema.contains("\"timestamp_ntz\""));
-    let protocol = json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["timestampNtz"], "writerFeatures": ["timestampNtz"] });
-    if needs { serde_json::from_value(protocol).ok() } else { None }
+    let has_times = value.get("schemaString").and_then(Json::as_str).is_some_and(|schema| schema.contains("\"timestamp_ntz\""));
+    let conditions = rules::needed_protocol(metadata.configuration());
+    if !has_times {
+        return conditions;
+    }
+    let writer: &[&str] = if conditions.is_some() { &["timestampNtz", "checkConstraints"] } else { &["timestampNtz"] };
+    let protocol = json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["timestampNtz"], "writerFeatures": writer });
+    serde_json::from_value(protocol).ok()
 }
 
 #[cfg(test)]

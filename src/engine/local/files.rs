@@ -13,12 +13,13 @@ mod quotes;
 mod read;
 mod texts;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use deltalake::arrow::datatypes::{DataType, SchemaRef};
+use deltalake::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use deltalake::datafusion::catalog::{Session, TableProvider};
+use deltalake::datafusion::datasource::empty::EmptyTable;
 
 pub(crate) use location::{Location, Stores};
 pub(crate) use options::{FileOptions, compression};
@@ -95,8 +96,11 @@ impl FileSources {
     /// # Errors
     /// If the location can't be reached by this build, an option is not known, no file is there, or one can't be read.
     pub(crate) async fn provider(&self, session: &dyn Session, binding: &FilesBinding) -> Result<Arc<dyn TableProvider>, EngineError> {
-        let location = self.stores.locate(&binding.config.location).map_err(|error| placed(error, binding.span))?;
-        self.provider_at(session, binding, location).await
+        self.provider_at(session, binding, self.located(binding)?).await
+    }
+
+    fn located(&self, binding: &FilesBinding) -> Result<Location, EngineError> {
+        self.stores.locate(&binding.config.location).map_err(|error| placed(error, binding.span))
     }
 
     /// As [`FileSources::provider`], with the files of another location.
@@ -109,12 +113,74 @@ impl FileSources {
         binding: &FilesBinding,
         location: Location,
     ) -> Result<Arc<dyn TableProvider>, EngineError> {
-        let declared = declared(binding).map_err(|error| placed(error, binding.span))?;
+        let (reading, schema, declared) = self.reading(session, binding, location).await?;
+        table(reading, schema, binding.config.format, &declared)
+    }
+
+    /// Some files of a binding as a table, with the columns that all of them have.
+    ///
+    /// # Errors
+    /// As [`FileSources::provider`].
+    pub(crate) async fn provider_of(
+        &self,
+        session: &dyn Session,
+        binding: &FilesBinding,
+        wanted: &BTreeSet<String>,
+    ) -> Result<Arc<dyn TableProvider>, EngineError> {
+        let (mut reading, schema, declared) = self.reading(session, binding, self.located(binding)?).await?;
+        let mut listing = (*reading.listing).clone();
+        listing.files.retain(|file| wanted.contains(&self.stores.name_of(&listing.store_url, &file.meta.location)));
+        if listing.files.is_empty() {
+            return Ok(Arc::new(EmptyTable::new(schema)));
+        }
+        reading.listing = Arc::new(listing);
+        table(reading, schema, binding.config.format, &declared)
+    }
+
+    /// The names of a binding's files, by which they are told apart whatever the spelling of their location.
+    ///
+    /// # Errors
+    /// If no file is there, or the location can't be listed.
+    pub(crate) async fn paths(&self, binding: &FilesBinding) -> Result<Vec<String>, EngineError> {
+        let listing = self.located(binding)?.list(binding.config.format).await;
+        let listing = listing.map_err(|error| placed(error, binding.span))?;
+        Ok(listing.files.iter().map(|file| self.stores.name_of(&listing.store_url, &file.meta.location)).collect())
+    }
+
+    async fn reading(
+        &self,
+        session: &dyn Session,
+        binding: &FilesBinding,
+        location: Location,
+    ) -> Result<(Reading, SchemaRef, Vec<(String, DataType)>), EngineError> {
+        let mut declared = declared(binding).map_err(|error| placed(error, binding.span))?;
         let options = FileOptions::parse(&binding.config, &binding.option_spans).map_err(|error| placed(error, binding.span))?;
-        let table = self.open(session, (location, binding.config.format), options, &declared, binding.span).await?;
-        match lacking(binding, &declared, &table.schema()) {
-            None => Ok(table),
+        let mut listing = location.list(binding.config.format).await.map_err(|error| placed(error, binding.span))?;
+        self.add_origin(binding, &mut listing, &mut declared);
+        let (reading, schema) = self.open(session, (listing, binding.config.format), options, &declared, binding.span).await?;
+        match lacking(binding, &declared, &schema) {
+            None => Ok((reading, schema, declared)),
             Some(diagnostic) => Err(placed(EngineError::Diagnosed(Box::new(diagnostic)), binding.span)),
+        }
+    }
+
+    /// The columns that tell where a row comes from and when it was read, where the source declares them.
+    fn add_origin(&self, binding: &FilesBinding, listing: &mut Listing, declared: &mut Vec<(String, DataType)>) {
+        let now = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.6f").to_string();
+        let origins = [(SOURCE_FILE, DataType::Utf8), (INGESTED_AT, DataType::Timestamp(TimeUnit::Microsecond, None))];
+        for (name, data_type) in origins {
+            let Some((column, _)) = binding.columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)) else { continue };
+            if listing.partition_columns.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            listing.partition_columns.push(column.clone());
+            for file in &mut listing.files {
+                let value = if name == SOURCE_FILE { self.stores.name_of(&listing.store_url, &file.meta.location) } else { now.clone() };
+                file.partitions.push(Some(value));
+            }
+            if declared_type(declared, column).is_none() {
+                declared.push((column.clone(), data_type));
+            }
         }
     }
 
@@ -130,20 +196,22 @@ impl FileSources {
                 parse_declared(name, type_name).map_err(|diagnostic| EngineError::Diagnosed(Box::new(diagnostic.at(seed.span, "this seed"))))?,
             ));
         }
-        let location = self.stores.locate_file(&seed.path)?;
-        self.open(session, (location, FileFormat::Csv), FileOptions::seed(seed.delimiter), &declared, Some(seed.span)).await
+        let listing = self.stores.locate_file(&seed.path)?.list(FileFormat::Csv).await.map_err(|error| placed(error, Some(seed.span)))?;
+        let options = FileOptions::seed(seed.delimiter);
+        let (reading, schema) = self.open(session, (listing, FileFormat::Csv), options, &declared, Some(seed.span)).await?;
+        table(reading, schema, FileFormat::Csv, &declared)
     }
 
     #[expect(clippy::too_many_arguments, reason = "what to read and how to read it; a struct would be taken apart at once")]
     async fn open(
         &self,
         session: &dyn Session,
-        (location, format): (Location, FileFormat),
+        (listing, format): (Listing, FileFormat),
         options: FileOptions,
         declared: &[(String, DataType)],
         span: Option<Span>,
-    ) -> Result<Arc<dyn TableProvider>, EngineError> {
-        let listing = Arc::new(location.list(format).await.map_err(|error| placed(error, span))?);
+    ) -> Result<(Reading, SchemaRef), EngineError> {
+        let listing = Arc::new(listing);
         session.runtime_env().register_object_store(listing.store_url.as_ref(), Arc::clone(&listing.store));
         let reading = Reading { listing, options, sources: Arc::clone(&self.sources), span };
         let key = format!("{:?}|{:?}|{declared:?}|{}", format, reading.options, reading.listing.fingerprint());
@@ -155,11 +223,20 @@ impl FileSources {
             self.inferred.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&schema));
             schema
         };
-        match format {
-            FileFormat::Csv => Ok(read::table(reading, schema, csv::decode)),
-            FileFormat::Json => Ok(read::table(reading, schema, json::decode)),
-            FileFormat::Parquet => parquet::table(&reading, &schema, declared),
-        }
+        Ok((reading, schema))
+    }
+}
+
+/// Where a row comes from.
+const SOURCE_FILE: &str = "_source_file";
+/// When it was read.
+const INGESTED_AT: &str = "_ingested_at";
+
+fn table(reading: Reading, schema: SchemaRef, format: FileFormat, declared: &[(String, DataType)]) -> Result<Arc<dyn TableProvider>, EngineError> {
+    match format {
+        FileFormat::Csv => Ok(read::table(reading, schema, csv::decode)),
+        FileFormat::Json => Ok(read::table(reading, schema, json::decode)),
+        FileFormat::Parquet => parquet::table(&reading, &schema, declared),
     }
 }
 

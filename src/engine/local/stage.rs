@@ -83,6 +83,10 @@ impl Stages {
         if let Staged::Table(table) = staged.as_ref() {
             table.tidy().await;
             engine.warehouse.forget(&table.relation);
+            if let Some(version) = version {
+                // The commit says it already: what is missing here is noted by the next write.
+                let _ = table.note_streams(engine, version).await;
+            }
             engine.views.remove(&table.relation).await?;
         }
         Ok(Outcome::Published { version })
@@ -140,9 +144,10 @@ async fn commit(staged: &StagedTable, engine: &LocalEngine) -> Result<u64, Engin
     }
     let partition_by = staged.table.snapshot().map_err(reading)?.metadata().partition_columns().to_vec();
     let mut properties = CommitProperties::default().with_metadata(metadata(staged));
-    if staged.mode != WriteMode::Append || staged.base.is_none() {
+    if staged.mode != WriteMode::Append || staged.base.is_none() || !staged.streams.parts.is_empty() {
         // What replaces rows replaces those that were there when it began, and a new table is version 0 or nothing:
-        // whatever another writer commits in between is a conflict, also what delta-rs would let pass.
+        // whatever another writer commits in between is a conflict, also what delta-rs would let pass. So it is with what
+        // was read of a stream.
         properties = properties.with_max_retries(0);
     }
     let commit = CommitBuilder::from(properties).with_actions(actions).build(
@@ -222,9 +227,14 @@ fn actions(staged: &StagedTable) -> Result<Vec<Action>, EngineError> {
     };
     let state = base.snapshot().map_err(|error| failure::reading(&error, &staged.relation))?;
     let mut actions = Vec::new();
-    for action in &staged.actions {
+    // A commit says once what the table looks like.
+    let last = staged.actions.iter().rposition(|action| matches!(action, Action::Metadata(_)));
+    let last_protocol = staged.actions.iter().rposition(|action| matches!(action, Action::Protocol(_)));
+    for (at, action) in staged.actions.iter().enumerate() {
         match action {
             Action::CommitInfo(_) => {}
+            Action::Metadata(_) if last != Some(at) => {}
+            Action::Protocol(_) if last_protocol != Some(at) => {}
             Action::Protocol(wanted) => actions.extend(widened(state.protocol(), wanted).map(Action::Protocol)),
             Action::Metadata(wanted) => actions.extend(changed(state.metadata(), wanted).map(Action::Metadata)),
             other => actions.push(other.clone()),
@@ -269,6 +279,13 @@ pub(super) fn widened(present: &Protocol, wanted: &Protocol) -> Option<Protocol>
     let mut wanted_writer = features(&wanted, "writerFeatures");
     wanted_writer.extend(implied(version(&wanted, "minWriterVersion")));
     let wanted_reader = features(&wanted, "readerFeatures");
+    let most = |key: &str| version(&present, key).max(version(&wanted, key));
+    if most("minWriterVersion") < 7 && most("minReaderVersion") < 3 {
+        // Of versions without lists of features the higher one stands for both.
+        let (reader, writer) = (most("minReaderVersion"), most("minWriterVersion"));
+        let same = (reader, writer) == (version(&present, "minReaderVersion"), version(&present, "minWriterVersion"));
+        return if same { None } else { serde_json::from_value(json!({ "minReaderVersion": reader, "minWriterVersion": writer })).ok() };
+    }
     let legacy_is_enough = version(&wanted, "minWriterVersion") <= version(&present, "minWriterVersion")
         && version(&wanted, "minReaderVersion") <= version(&present, "minReaderVersion");
     if wanted_writer.is_subset(&writer) && wanted_reader.is_subset(&reader) && (legacy_is_enough || version(&present, "minWriterVersion") == 7) {

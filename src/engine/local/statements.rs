@@ -1,9 +1,14 @@
-//! Statements of the `sql` command, of hooks and of operations: queries, schemas, tables, views, and rows put in,
-//! changed and removed.
+//! Statements of the `sql` command, of hooks and of operations: queries, schemas, tables, views, rows put in, changed
+//! and removed, and what is said of tables and done to keep them.
 //!
 //! Says what a statement does; writing goes through the engine's steps like every other write, so that constraints
 //! hold and each statement is one commit. What is not known is refused by its name.
 
+mod alter;
+mod composed;
+mod describe;
+mod maintain;
+mod merge;
 mod rows;
 mod tables;
 
@@ -16,6 +21,8 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::planner::object_name_to_table_reference;
 use deltalake::datafusion::sql::resolve::resolve_table_references;
 use deltalake::datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectType};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
 
 use super::super::{Engine as _, EngineError, Outcome, RelationKind, Step, ViewWrite};
 use super::LocalEngine;
@@ -23,7 +30,7 @@ use super::catalog::{self, Scope};
 use super::failure::{self, without_place};
 use crate::base::Code;
 use crate::manifest::RelationName;
-use crate::sql::{self, SqlError};
+use crate::sql::{self, Command, Piece, SqlError};
 
 /// How often a statement that lost against another writer is run again.
 const ATTEMPTS: usize = 10;
@@ -36,50 +43,46 @@ pub(super) async fn run(engine: &LocalEngine, text: &str) -> Result<Option<Senda
     if let Some(error) = sql::unsafe_construct(text) {
         return Err(EngineError::Sql(Box::new(error)));
     }
+    if let Some(command) = sql::parse_command(text).map_err(EngineError::Sql)? {
+        return again(|| carry_out(engine, &command, text).boxed()).await;
+    }
     let statement = sql::parse_query(&engine.session(), text).map_err(EngineError::Sql)?;
     let statement = match statement {
         Statement::Explain(_) => return catalog::query(engine, text, &[]).await.map(Some),
         Statement::Statement(statement) => *statement,
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Err(unknown(text)),
     };
-    match &statement {
-        ast::Statement::Query(_) => return catalog::query(engine, text, &[]).await.map(Some),
-        ast::Statement::ShowTables { .. } => {
-            return show(engine, &format!("select table_schema, table_name, table_type from information_schema.tables where {SHOWN} order by 1, 2"))
-                .await;
-        }
-        ast::Statement::ShowSchemas { .. } => return show(engine, "select schema_name from information_schema.schemata order by 1").await,
-        ast::Statement::ExplainTable { table_name, .. } => return describe(engine, table_name).await,
-        _ => {}
+    if let ast::Statement::Query(_) = &statement {
+        return catalog::query(engine, text, &[]).await.map(Some);
     }
+    again(|| change(engine, &statement, text).map_ok(|()| None).boxed()).await
+}
+
+/// Runs a statement until it does not lose against another writer.
+async fn again<'a, T>(statement: impl Fn() -> BoxFuture<'a, Result<T, EngineError>>) -> Result<T, EngineError> {
     let mut attempt = 1;
     loop {
-        match change(engine, &statement, text).await {
+        match statement().await {
             Err(EngineError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
-            Err(error) => return Err(error),
-            Ok(()) => return Ok(None),
+            other => return other,
         }
     }
 }
 
-/// Alluvium's own tables are not what somebody asks for.
-const SHOWN: &str = "table_schema <> '_alluvium'";
-
-async fn show(engine: &LocalEngine, query: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
-    catalog::query(engine, query, &[]).await.map(Some)
-}
-
-async fn describe(engine: &LocalEngine, table: &ObjectName) -> Result<Option<SendableRecordBatchStream>, EngineError> {
-    let name = relation_name(engine, table)?;
-    existing(engine, &name).await?;
-    let literal = |text: &str| format!("'{}'", text.to_lowercase().replace('\'', "''"));
-    let query = format!(
-        "select column_name, data_type, is_nullable from information_schema.columns where lower(table_catalog) = {} and lower(table_schema) = {} and lower(table_name) = {} order by ordinal_position",
-        literal(&name.database),
-        literal(&name.schema),
-        literal(&name.identifier)
-    );
-    show(engine, &query).await
+/// A statement that the SQL parser does not read.
+async fn carry_out(engine: &LocalEngine, command: &Command, text: &str) -> Result<Option<SendableRecordBatchStream>, EngineError> {
+    match command {
+        Command::Merge(merge) => merge::run(engine, merge, text).await.map(|()| None),
+        Command::Alter { table, if_exists, change } => alter::alter(engine, text, (table, *if_exists), change).await.map(|()| None),
+        Command::Truncate(table) => maintain::truncate(engine, table).await,
+        Command::CommentOnTable { table, text } => alter::comment_on_table(engine, table, text.as_deref()).await.map(|()| None),
+        Command::CommentOnColumn { table, column, text } => alter::comment_on_column(engine, table, column, text.as_ref()).await.map(|()| None),
+        Command::Describe { table, what } => describe::describe(engine, table, *what).await,
+        Command::Show(shown) => describe::show(engine, shown).await,
+        Command::Restore { table, to } => maintain::restore(engine, table, to).await,
+        Command::Optimize { table, condition, zorder } => maintain::optimize(engine, text, (table, condition.as_ref(), zorder)).await,
+        Command::Vacuum { table, retain_hours, dry_run } => maintain::vacuum(engine, table, *retain_hours, *dry_run).await,
+    }
 }
 
 /// A statement that has no rows.
@@ -117,7 +120,7 @@ fn unknown(text: &str) -> EngineError {
         Some(second) => format!("{first} {second}"),
         None => first,
     };
-    let help = "available are select, show, describe, create/drop schema, table and view, insert, update and delete";
+    let help = "`alluvium sql` queries, makes, changes and drops tables, views and schemas, and puts in, changes, merges and deletes rows";
     EngineError::Unsupported { message: format!("`{name}` is not available yet"), help: Some(help.into()) }
 }
 
@@ -135,6 +138,22 @@ fn schema_of(engine: &LocalEngine, name: &ObjectName) -> Result<(String, String)
         [schema] => Ok((engine.options.database.clone(), schema.clone())),
         [database, schema] => Ok((database.clone(), schema.clone())),
         _ => Err(invalid(format!("`{name}` is not a schema's name"), "write `schema` or `database.schema`")),
+    }
+}
+
+/// An error about a place in the statement.
+fn invalid_at(message: &str, place: &Piece, help: &str) -> EngineError {
+    EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).range(place.clone()).help(help)))
+}
+
+/// The error, at a place if it has none.
+fn at(error: EngineError, place: &Piece) -> EngineError {
+    match error {
+        EngineError::Sql(mut inner) => {
+            inner.range.get_or_insert_with(|| place.clone());
+            EngineError::Sql(inner)
+        }
+        other => other,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -15,8 +15,8 @@ use deltalake::logstore::object_store::local::LocalFileSystem;
 use deltalake::logstore::object_store::memory::InMemory;
 use deltalake::logstore::object_store::path::Path;
 use deltalake::logstore::object_store::{
-    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result as StoreResult, UploadPart,
+    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult, UploadPart,
 };
 use deltalake::logstore::{ObjectStoreFactory, ObjectStoreRef, StorageConfig, object_store_factories};
 use futures::stream::{self, BoxStream};
@@ -25,10 +25,11 @@ use url::Url;
 
 use super::super::EngineError;
 use super::layout::LOG;
+use super::sweep::{BASE, JOURNAL};
+use crate::base::{Code, Diagnostic, Journal};
 
 /// The folder of a table that holds change data, as the Delta protocol names it.
 pub(super) const CHANGE_DATA: &str = "_change_data";
-use crate::base::{Code, Diagnostic};
 
 /// The store of a URI's root: scheme and host, without the path.
 ///
@@ -120,6 +121,8 @@ pub(super) struct StagingStore {
     local: Option<PathBuf>,
     staged: InMemory,
     written: Mutex<BTreeSet<Path>>,
+    /// Tells other processes of the files, on a local disk.
+    journal: OnceLock<Journal>,
     /// Set once the stage is given up: what still writes then is refused.
     closed: Arc<AtomicBool>,
 }
@@ -136,8 +139,31 @@ impl StagingStore {
             local,
             staged: InMemory::new(),
             written: Mutex::default(),
+            journal: OnceLock::new(),
             closed: Arc::default(),
         })
+    }
+
+    /// Begins a write: puts a marker beside the table, which on a local disk is a journal of the files to come. `base` is
+    /// the version that the write begins with.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub(super) async fn begin(&self, base: Option<u64>) -> StoreResult<Path> {
+        let name = format!("{JOURNAL}{}", uuid::Uuid::new_v4().simple());
+        let marker = self.table.clone().join(name.as_str());
+        let Some(local) = &self.local else {
+            self.put(&marker, "".into()).await?;
+            return Ok(marker);
+        };
+        let failed = |error: std::io::Error| StoreError::Generic { store: "staging", source: Box::new(error) };
+        let journal = Journal::create(&local.join(&name)).map_err(failed)?;
+        // An entry of the log is one version further than the last; a table that is not there has none.
+        let base = base.and_then(|version| i64::try_from(version).ok()).unwrap_or(-1);
+        journal.note(&format!("{BASE} {base}")).map_err(failed)?;
+        let _ = self.journal.set(journal);
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(marker.clone());
+        Ok(marker)
     }
 
     /// The data files written so far, as paths in the inner store.
@@ -201,6 +227,11 @@ impl StagingStore {
 
     fn record(&self, path: &Path) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        if let (Some(journal), Some(parts)) = (self.journal.get(), path.prefix_match(&self.table)) {
+            let relative: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
+            // Without the line the file stays, if this process is killed.
+            let _ = journal.note(&relative.join("/"));
+        }
     }
 }
 
@@ -362,7 +393,6 @@ pub(super) fn scoped_runtime(runtime: &RuntimeEnv) -> Arc<RuntimeEnv> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use deltalake::logstore::object_store::ObjectStoreExt as _;
 
     #[tokio::test]
     async fn log_entries_stay_in_memory_and_data_files_are_forgotten_on_discard() {

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use deltalake::arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch, RecordBatchOptions};
 use deltalake::arrow::compute::kernels::nullif::nullif;
-use deltalake::arrow::compute::{CastOptions, cast_with_options};
-use deltalake::arrow::datatypes::{Field, SchemaRef};
+use deltalake::arrow::compute::{CastOptions, cast_with_options, is_null};
+use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::catalog::{Session, TableProvider};
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::common::{DataFusionError, Result};
@@ -23,7 +23,8 @@ use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use deltalake::datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties as _, PlanProperties};
 use futures::StreamExt as _;
 
-use super::super::EngineError;
+use super::super::{BrokenRule, EngineError, Violation};
+use super::rules::{Condition, violation};
 
 /// What a tap tells about the rows that went through it.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +58,8 @@ pub(super) struct Shape {
     /// Stands in messages.
     pub(super) relation: String,
     pub(super) partition_by: Vec<String>,
+    /// What has to hold for every row.
+    pub(super) conditions: Vec<Condition>,
 }
 
 /// A query's rows in the shape of a table.
@@ -185,8 +188,30 @@ impl Shape {
     fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let columns =
             batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| self.column(column, field)).collect::<Result<Vec<_>>>()?;
+        self.without_nulls(&columns)?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(DataFusionError::from)
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
+        for condition in &self.conditions {
+            if let Some(broken) = condition.broken(&batch, &self.relation)? {
+                return Err(violated(broken));
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Refuses NULL where the table allows none, with some of the rows.
+    fn without_nulls(&self, columns: &[ArrayRef]) -> Result<()> {
+        let fields = self.schema.fields();
+        let Some((column, field)) = columns.iter().zip(fields).find(|(column, field)| !field.is_nullable() && column.null_count() > 0) else {
+            return Ok(());
+        };
+        let nullable: Vec<Field> = fields.iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let rows = RecordBatch::try_new(Arc::new(Schema::new(nullable)), columns.to_vec())?;
+        let rule = BrokenRule::NotNull { column: field.name().clone() };
+        match violation(&rule, &rows, &is_null(column)?, &self.relation)? {
+            Some(broken) => Err(violated(broken)),
+            None => Ok(()),
+        }
     }
 
     fn column(&self, column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
@@ -200,17 +225,16 @@ impl Shape {
             })?
         };
         let column = if self.partition_by.contains(field.name()) { without_empty(column)? } else { column };
-        if !field.is_nullable() && column.null_count() > 0 {
-            let reason =
-                format!("column `{}` is NULL in {} of {} rows looked at, and the table allows none", field.name(), column.null_count(), column.len());
-            return Err(self.refused(reason));
-        }
         Ok(column)
     }
 
     fn refused(&self, reason: String) -> DataFusionError {
         DataFusionError::External(Box::new(EngineError::Constraint { relation: self.relation.clone(), reason }))
     }
+}
+
+fn violated(broken: Violation) -> DataFusionError {
+    DataFusionError::External(Box::new(EngineError::Violated(Box::new(broken))))
 }
 
 /// Text with NULL in the place of empty text: Delta's log knows no empty partition value.

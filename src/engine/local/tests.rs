@@ -4,8 +4,8 @@ use deltalake::arrow::array::RecordBatch;
 use futures::TryStreamExt as _;
 
 use super::super::{
-    CommitLabel, Engine, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableColumn, TableInput, TableSettings, TableWrite, ViewWrite,
-    WriteMode, json_rows,
+    BrokenRule, CommitLabel, Engine, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, TableColumn, TableInput, TableSettings, TableWrite,
+    ViewWrite, WriteMode, json_rows,
 };
 use super::{EngineOptions, LocalEngine};
 use crate::manifest::RelationName;
@@ -37,6 +37,8 @@ fn write(sql: &str, mode: WriteMode) -> TableWrite {
         schema_change: SchemaChange::default(),
         dedupe: None,
         columns: Vec::new(),
+        checks: None,
+        streams: Vec::new(),
         settings,
         label: CommitLabel::default(),
     }
@@ -156,7 +158,7 @@ async fn a_contract_sets_types_and_refuses_null() {
     assert_eq!(columns(ours).await, "id INTEGER not null, amount DECIMAL(10,2)");
     promised.input = TableInput::Query("select cast(null as int) as id, '1' as amount".into());
     let refused = put(ours, promised.clone()).await;
-    assert!(matches!(&refused, Err(EngineError::Constraint { reason, .. }) if reason.contains("`id`")), "{refused:?}");
+    assert!(matches!(&refused, Err(EngineError::Violated(broken)) if broken.rule == BrokenRule::NotNull { column: "id".into() }), "{refused:?}");
     promised.input = TableInput::Query("select 1 as id".into());
     assert!(put(ours, promised).await.is_err());
     assert_eq!(rows(ours, "select id from t", &[]).await, "[1]");

@@ -118,7 +118,7 @@ impl Views {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let table = self.table(&own).await?;
+            let table = own_table(&self.warehouse, &own, &schema()).await?;
             // Later than every record that is there, whatever the clocks say.
             let latest = self.all().await?.values().map(|view| view.recorded_at).max();
             let now = chrono::Utc::now().timestamp_micros().max(latest.map_or(0, |latest| latest + 1));
@@ -134,22 +134,25 @@ impl Views {
             }
         }
     }
+}
 
-    /// The table of records, created where it is missing.
-    async fn table(&self, own: &RelationName) -> Result<DeltaTable, EngineError> {
-        if let Some(table) = self.warehouse.open_table(own).await? {
-            return Ok(table);
-        }
-        let schema: StructType = schema().as_ref().try_into_kernel().map_err(|error| failure::writing(DeltaTableError::from(error), own))?;
-        let columns: Vec<StructField> = schema.fields().cloned().collect();
-        let table = self.warehouse.folder(own).await?.builder(own)?.build().map_err(|error| failure::reading(&error, own))?;
-        // Trying again would make a second creation into version 1, with the table's metadata once more.
-        let once = CommitProperties::default().with_max_retries(0);
-        match table.create().with_columns(columns).with_save_mode(SaveMode::ErrorIfExists).with_commit_properties(once).await {
-            Ok(table) => Ok(table),
-            // Somebody else created it in the meantime.
-            Err(error) => self.warehouse.open_table(own).await?.ok_or_else(|| failure::writing(error, own)),
-        }
+/// One of Alluvium's own tables, created where it is missing.
+///
+/// # Errors
+/// If it can't be opened or created.
+pub(super) async fn own_table(warehouse: &Warehouse, own: &RelationName, schema: &SchemaRef) -> Result<DeltaTable, EngineError> {
+    if let Some(table) = warehouse.open_table(own).await? {
+        return Ok(table);
+    }
+    let schema: StructType = schema.as_ref().try_into_kernel().map_err(|error| failure::writing(DeltaTableError::from(error), own))?;
+    let columns: Vec<StructField> = schema.fields().cloned().collect();
+    let table = warehouse.folder(own).await?.builder(own)?.build().map_err(|error| failure::reading(&error, own))?;
+    // Trying again would make a second creation into version 1, with the table's metadata once more.
+    let once = CommitProperties::default().with_max_retries(0);
+    match table.create().with_columns(columns).with_save_mode(SaveMode::ErrorIfExists).with_commit_properties(once).await {
+        Ok(table) => Ok(table),
+        // Somebody else created it in the meantime.
+        Err(error) => warehouse.open_table(own).await?.ok_or_else(|| failure::writing(error, own)),
     }
 }
 

@@ -220,6 +220,31 @@ impl Warehouse {
         folder.delete(&format!("dropping `{}`", name.short())).await
     }
 
+    /// Moves a table to another name that nothing has: files are copied, the log last and in order, then the old ones are
+    /// deleted, so that at any moment one of the names is a whole table.
+    ///
+    /// # Errors
+    /// If something can't be copied or removed.
+    pub(crate) async fn rename_table(&self, from: &RelationName, to: &RelationName) -> Result<(), EngineError> {
+        let (old, new) = (self.folder(from).await?, self.folder(to).await?);
+        let context = format!("renaming `{}`", from.short());
+        let failed = |error| failure::storage(&error, &context);
+        let found: Vec<ObjectMeta> = old.store.list(Some(&old.path)).try_collect().await.map_err(failed)?;
+        let mut paths: Vec<Path> = found.into_iter().map(|meta| meta.location).collect();
+        let log = old.path.clone().join(LOG);
+        paths.sort_by_key(|path| (path.prefix_matches(&log), path.clone()));
+        for path in &paths {
+            let mut target = new.path.clone();
+            for part in path.prefix_match(&old.path).into_iter().flatten() {
+                target = target.join(part);
+            }
+            old.store.copy(path, &target).await.map_err(failed)?;
+        }
+        self.forget(from);
+        self.forget(to);
+        old.delete(&context).await.map(|_| ())
+    }
+
     /// Writes a small object and removes it.
     ///
     /// # Errors

@@ -27,10 +27,13 @@ use serde_json::Value as Json;
 use super::super::{CommitLabel, Dedupe, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
 use super::catalog::Bound;
 use super::schema::{project, table_schema};
+use super::stage::widened;
 use super::store::{StagingStore, Visible, scoped_runtime};
+use super::streams::Streams;
+use super::sweep::sweep;
 use super::tap::{Gauge, Shape, Tap};
 use super::warehouse::Folder;
-use super::{LocalEngine, catalog, change, failure};
+use super::{LocalEngine, catalog, change, failure, rules};
 use crate::base::Code;
 use crate::manifest::RelationName;
 use crate::sql::{SqlError, quote_ident};
@@ -52,6 +55,9 @@ pub(super) struct StagedTable {
     pub(super) metadata: HashMap<String, Json>,
     pub(super) rows: u64,
     marker: Path,
+    /// What was read of sources that are streams.
+    pub(super) streams: Streams,
+    run_id: String,
 }
 
 /// The rows to write, planned.
@@ -79,7 +85,8 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     if let Some(base) = &base {
         writable(base, &write.relation)?;
     }
-    let rows = rows(engine, write).await?;
+    let streams = Streams::begin(engine, write, base.as_ref()).await?;
+    let rows = rows(engine, write, &streams).await?;
     let folder = engine.warehouse.folder(&write.relation).await?;
     let overwrites = base.is_none() || write.mode == WriteMode::Overwrite;
     let visible = match base.as_ref().and_then(DeltaTable::version) {
@@ -87,11 +94,12 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
         Some(_) | None => Visible::Nothing,
     };
     let store = StagingStore::new(Arc::clone(&folder.store), folder.path.clone(), folder.local_path(), visible);
-    let marker = folder.path.clone().join(format!("_staging-{}", uuid::Uuid::new_v4().simple()));
+    sweep(&folder, base.as_ref()).await;
+    // On a local disk the log can't be read before the table's folder is there.
+    let begun = store.begin(base.as_ref().and_then(DeltaTable::version)).await;
+    let marker = begun.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
     engine.stages.begin(&store);
     let outcome = async {
-        // On a local disk the log can't be read before the table's folder is there.
-        store.put(&marker, "".into()).await.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
         match &base {
             Some(base) if !overwrites => Box::pin(change::stage(engine, rows, write, base, (&folder, &store))).await,
             _ => overwrite(engine, rows, write, base.as_ref(), (&folder, &store)).await,
@@ -100,18 +108,24 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     let outcome = outcome.await;
     engine.stages.end(&store);
     match outcome {
-        Ok(Filled { table, rows, metadata, actions }) => Ok(StagedTable {
-            relation: write.relation.clone(),
-            folder,
-            mode: write.mode.clone(),
-            base,
-            table,
-            store,
-            actions,
-            metadata,
-            rows,
-            marker,
-        }),
+        Ok(Filled { table, rows, mut metadata, mut actions }) => {
+            actions.extend(streams.actions());
+            metadata.extend(streams.information());
+            Ok(StagedTable {
+                relation: write.relation.clone(),
+                folder,
+                mode: write.mode.clone(),
+                base,
+                table,
+                store,
+                actions,
+                metadata,
+                rows,
+                marker,
+                streams,
+                run_id: write.label.run_id.clone(),
+            })
+        }
         Err(error) => {
             let _ = store.discard().await;
             Err(error)
@@ -131,9 +145,10 @@ async fn overwrite(
     let query = rows.plan.schema();
     let stored = query.fields().iter().filter(|field| !unstored.iter().any(|name| name.eq_ignore_ascii_case(field.name()))).cloned();
     let schema = table_schema(&Schema::new(stored.collect::<Vec<_>>()), &write.columns, &write.relation)?;
-    names(&schema, &configuration(&write.settings, base), &write.relation)?;
+    let configuration = configuration(write, base, &schema, &rows.state)?;
+    names(&schema, &configuration, &write.relation)?;
     let partition_by = partitions(&write.settings.partition_by, &schema, &write.relation)?;
-    let table = create(place, &schema, &partition_by, write, base).await?;
+    let table = create(place, (&schema, configuration), &partition_by, write, base).await?;
     let (target, _) = table_shape(&table, &write.relation)?;
     let plan = project(rows.plan, target.fields().iter().map(AsRef::as_ref))?;
     let (table, count) = pour(engine, (plan, rows.state), table, write).await?;
@@ -148,12 +163,12 @@ fn writable(base: &DeltaTable, relation: &RelationName) -> Result<(), EngineErro
     Ok(())
 }
 
-async fn rows(engine: &LocalEngine, write: &TableWrite) -> Result<Rows, EngineError> {
+async fn rows(engine: &LocalEngine, write: &TableWrite, streams: &Streams) -> Result<Rows, EngineError> {
     match &write.input {
         TableInput::Query(_) | TableInput::Overlaid { .. } => {
             let sql = query_text(&write.input);
             let overlays: &[Overlay] = if let TableInput::Overlaid { overlays, .. } = &write.input { overlays } else { &[] };
-            let mut bound = catalog::bind_session(engine, sql, overlays).await?;
+            let mut bound = catalog::bind_parts(engine, sql, overlays, &streams.parts).await?;
             if let Some(dedupe) = &write.dedupe {
                 bound.plan = one_a_key(&bound, dedupe)?;
             }
@@ -184,7 +199,12 @@ fn one_a_key(bound: &Bound, dedupe: &Dedupe) -> Result<LogicalPlan, EngineError>
     let keys: Vec<String> = dedupe.keys.iter().map(|key| quote_ident(key)).collect();
     let ranked = format!("row_number() over (partition by {} order by {})", keys.join(", "), dedupe.order_by);
     let bare = LogicalPlanBuilder::from(bound.plan.clone()).alias("rows").and_then(LogicalPlanBuilder::build).map_err(noted)?;
-    let rank = bound.state.create_logical_expr(&spelt(&ranked), bare.schema()).map_err(noted)?.alias(RANK);
+    let ranked = crate::sql::rewritten_expression(&bound.state, &spelt(&ranked)).map_err(|mut error| {
+        error.range = None;
+        error.notes.push(format!("in `dedupe`: order by {}", dedupe.order_by));
+        EngineError::Sql(error)
+    })?;
+    let rank = bound.state.create_logical_expr(&ranked, bare.schema()).map_err(noted)?.alias(RANK);
     let columns: Vec<Expr> = bare.schema().columns().into_iter().map(Expr::Column).collect();
     let ranked = LogicalPlanBuilder::from(bare).window([rank]);
     let first = ranked.and_then(|rows| rows.filter(ident(RANK).eq(lit(1_u64))));
@@ -195,9 +215,9 @@ fn one_a_key(bound: &Bound, dedupe: &Dedupe) -> Result<LogicalPlan, EngineError>
 const RANK: &str = "__alluvium_rank";
 
 /// Refuses names of columns that Delta refuses, unless the table maps its columns.
-fn names(schema: &Schema, configuration: &HashMap<String, Option<String>>, relation: &RelationName) -> Result<(), EngineError> {
+fn names(schema: &Schema, configuration: &HashMap<String, String>, relation: &RelationName) -> Result<(), EngineError> {
     const REFUSED: &str = " ,;{}()\n\t=";
-    if configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode.as_deref() != Some("none")) {
+    if configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
         return Ok(());
     }
     let odd = schema.fields().iter().find(|field| field.name().is_empty() || field.name().contains(|letter| REFUSED.contains(letter)));
@@ -243,48 +263,59 @@ pub(super) async fn open(folder: &Folder, store: &Arc<StagingStore>, relation: &
 /// A new table in memory, with the schema to the letter.
 async fn create(
     (folder, store): (&Folder, &Arc<StagingStore>),
-    schema: &SchemaRef,
+    (schema, configuration): (&SchemaRef, HashMap<String, String>),
     partition_by: &[String],
     write: &TableWrite,
     base: Option<&DeltaTable>,
 ) -> Result<DeltaTable, EngineError> {
     let relation = &write.relation;
     let table = folder.builder_over(Arc::clone(store) as _, relation)?.build().map_err(|error| failure::reading(&error, relation))?;
+    // What the table's settings mean depends on its protocol: constraints count from a writer version on.
+    let present = base.and_then(|table| table.snapshot().ok()).map(|snapshot| snapshot.protocol().clone());
+    let needed = rules::needed_protocol(&configuration);
+    let protocol = match (&present, &needed) {
+        (Some(present), Some(needed)) => widened(present, needed).or_else(|| Some(present.clone())),
+        (present, needed) => present.clone().or_else(|| needed.clone()),
+    };
     let mut create = table
         .create()
         .with_columns(delta_fields(schema, &write.settings, base).map_err(|error| failure::writing(error, relation))?)
         .with_partition_columns(partition_by.to_vec())
-        .with_configuration(configuration(&write.settings, base))
+        .with_configuration(configuration.into_iter().map(|(key, value)| (key, Some(value))))
         .with_raise_if_key_not_exists(false)
         .with_save_mode(SaveMode::ErrorIfExists);
     if let Some(description) = &write.settings.description {
         create = create.with_comment(description);
     }
-    if let Some(snapshot) = base.and_then(|table| table.snapshot().ok()) {
-        // What the table's settings mean depends on its protocol: constraints count from a writer version on.
-        create = create.with_actions([Action::Protocol(snapshot.protocol().clone())]);
+    if let Some(protocol) = protocol {
+        create = create.with_actions([Action::Protocol(protocol)]);
     }
     create.await.map_err(|error| failure::writing(error, relation))
 }
 
 /// The settings of a table that is there stay unless this write names them; the change feed is on by itself in new
 /// tables only.
-fn configuration(settings: &TableSettings, base: Option<&DeltaTable>) -> HashMap<String, Option<String>> {
+fn configuration(
+    write: &TableWrite,
+    base: Option<&DeltaTable>,
+    schema: &Schema,
+    state: &SessionState,
+) -> Result<HashMap<String, String>, EngineError> {
     const CHANGE_FEED: &str = "delta.enableChangeDataFeed";
-    let mut configuration: HashMap<String, Option<String>> = HashMap::new();
+    let mut configuration: HashMap<String, String> = HashMap::new();
     match base.and_then(|table| table.snapshot().ok()) {
         Some(snapshot) => {
-            configuration.extend(snapshot.metadata().configuration().iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
-            let is_on = configuration.get(CHANGE_FEED).is_some_and(|value| value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("true")));
-            if let Some(wanted) = settings.switch_change_feed.filter(|wanted| *wanted != is_on) {
-                configuration.insert(CHANGE_FEED.into(), Some(wanted.to_string()));
+            configuration.extend(snapshot.metadata().configuration().clone());
+            let is_on = configuration.get(CHANGE_FEED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            if let Some(wanted) = write.settings.switch_change_feed.filter(|wanted| *wanted != is_on) {
+                configuration.insert(CHANGE_FEED.into(), wanted.to_string());
             }
         }
-        None if settings.change_feed => drop(configuration.insert(CHANGE_FEED.into(), Some("true".into()))),
+        None if write.settings.change_feed => drop(configuration.insert(CHANGE_FEED.into(), "true".into())),
         None => {}
     }
-    configuration.extend(settings.properties.iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
-    configuration
+    configuration.extend(write.settings.properties.clone());
+    rules::settled(configuration, write, schema, state)
 }
 
 /// The columns with their comments; a comment that is there stays unless this write has another.
@@ -317,7 +348,9 @@ pub(super) async fn pour(
 ) -> Result<(DeltaTable, u64), EngineError> {
     let gauge = Gauge::default();
     let (target, partition_by) = table_shape(&table, &write.relation)?;
-    let shape = Shape { schema: target, relation: write.relation.short(), partition_by };
+    let snapshot = table.snapshot().map_err(|error| failure::reading(&error, &write.relation))?;
+    let conditions = rules::planned(snapshot, &target, &state);
+    let shape = Shape { schema: target, relation: write.relation.short(), partition_by, conditions };
     let plan = logical(plan, shape, gauge.clone())?;
     let state = SessionStateBuilder::new_from_existing(state)
         .with_runtime_env(scoped_runtime(&engine.runtime))
@@ -391,6 +424,15 @@ impl StagedTable {
     pub(super) async fn provider(&self, engine: &LocalEngine) -> Result<Arc<dyn TableProvider>, EngineError> {
         self.table.update_datafusion_session(&engine.session()).map_err(|error| failure::reading(&error, &self.relation))?;
         self.table.table_provider().await.map_err(|error| failure::query(error, ""))
+    }
+
+    /// Notes what was read of streams, once the rows are published.
+    ///
+    /// # Errors
+    /// If it can't be noted.
+    pub(super) async fn note_streams(&self, engine: &LocalEngine, version: u64) -> Result<(), EngineError> {
+        let table = self.base.as_ref().unwrap_or(&self.table).snapshot().map_err(|error| failure::reading(&error, &self.relation))?;
+        self.streams.mirror(engine, (&self.relation, &self.run_id), table.metadata().id(), version).await
     }
 
     /// Removes what only staging needed, once the rows are published.

@@ -4,6 +4,10 @@
 
 {% macro drop_schema(relation) %}{%- do adapter.drop_schema(relation) -%}{% endmacro %}
 
+{% macro drop_schema_named(schema_name) %}
+    {%- do adapter.drop_schema(api.Relation.create(database=target.database, schema=schema_name)) -%}
+{% endmacro %}
+
 {% macro drop_relation(relation) %}{%- do adapter.drop_relation(relation) -%}{% endmacro %}
 
 {% macro drop_relation_if_exists(relation) %}

@@ -6,6 +6,7 @@ use super::Reader;
 use crate::base::{Code, Diagnostic, nearest};
 use crate::manifest::{
     HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, OnSchemaChange, SnapshotColumns, SnapshotConfig, SnapshotStrategy,
+    StreamKind, Streams,
 };
 
 pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materialization) -> Option<IncrementalConfig> {
@@ -24,6 +25,12 @@ pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materializa
     if !update.is_empty() && !exclude.is_empty() {
         reader.lacks("merge_exclude_columns", "`merge_update_columns` and `merge_exclude_columns` exclude each other", "keep one of them");
     }
+    let target_alias = reader.text("target_alias").unwrap_or_else(|| "DBT_INTERNAL_DEST".into());
+    let source_alias = reader.text("source_alias").unwrap_or_else(|| "DBT_INTERNAL_SOURCE".into());
+    if target_alias.eq_ignore_ascii_case(&source_alias) {
+        let message = format!("`target_alias` and `source_alias` are both `{source_alias}`");
+        reader.lacks("source_alias", &message, "give the new row and the old one different names");
+    }
     let evolves = reader.flag("merge_with_schema_evolution", false);
     let on_schema_change = on_schema_change(reader);
     Some(IncrementalConfig {
@@ -37,9 +44,10 @@ pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materializa
         not_matched_by_source_action: reader.text("not_matched_by_source_action"),
         skip_matched_step: reader.flag("skip_matched_step", false),
         skip_not_matched_step: reader.flag("skip_not_matched_step", false),
-        target_alias: reader.text("target_alias").unwrap_or_else(|| "DBT_INTERNAL_DEST".into()),
-        source_alias: reader.text("source_alias").unwrap_or_else(|| "DBT_INTERNAL_SOURCE".into()),
+        target_alias,
+        source_alias,
         dedupe: dedupe(reader, &unique_key),
+        streams: streams(reader),
         strategy,
         unique_key,
     })
@@ -93,6 +101,21 @@ fn dedupe(reader: &mut Reader<'_>, unique_key: &[String]) -> Option<String> {
     order_by.map(str::to_owned)
 }
 
+/// `read`: which sources are read as streams.
+fn streams(reader: &mut Reader<'_>) -> Streams {
+    const EXPECTED: &str = "`new_files`, `new_rows`, or a map of sources to them";
+    let kind = |value: &Json| value.as_str().and_then(StreamKind::from_name);
+    let Some(value) = reader.present("read") else { return Streams::None };
+    let read = match &value {
+        Json::Object(map) => map.iter().map(|(name, value)| Some((name.clone(), kind(value)?))).collect::<Option<Vec<_>>>().map(Streams::Named),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => kind(&value).map(Streams::All),
+    };
+    read.unwrap_or_else(|| {
+        reader.wrong("read", EXPECTED, value);
+        Streams::None
+    })
+}
+
 pub(super) fn snapshot(reader: &mut Reader<'_>, materialization: &Materialization) -> Option<SnapshotConfig> {
     if *materialization != Materialization::Snapshot {
         return None;
@@ -144,6 +167,10 @@ fn snapshot_strategy(reader: &mut Reader<'_>) -> Option<SnapshotStrategy> {
 }
 
 fn hard_deletes(reader: &mut Reader<'_>) -> HardDeletes {
+    if reader.present("hard_deletes").is_some() && reader.present("invalidate_hard_deletes").is_some() {
+        let message = "`hard_deletes` and `invalidate_hard_deletes` exclude each other";
+        reader.lacks("invalidate_hard_deletes", message, "keep `hard_deletes`; `invalidate_hard_deletes` is its older spelling");
+    }
     match reader.text("hard_deletes").as_deref() {
         None if reader.flag("invalidate_hard_deletes", false) => HardDeletes::Invalidate,
         None | Some("ignore") => HardDeletes::Ignore,
@@ -164,6 +191,11 @@ fn snapshot_columns(reader: &mut Reader<'_>) -> SnapshotColumns {
         reader.lacks("snapshot_meta_column_names", &format!("a snapshot adds no column `{name}`"), &help);
     }
     let name = |key: &str| names.get(key).cloned().unwrap_or_else(|| key.to_owned());
+    let twice = KEYS.iter().enumerate().find(|(at, key)| KEYS[..*at].iter().any(|other| name(other).eq_ignore_ascii_case(&name(key))));
+    if let Some((_, key)) = twice {
+        let message = format!("two of a snapshot's own columns are called `{}`", name(key));
+        reader.lacks("snapshot_meta_column_names", &message, "give each a name of its own");
+    }
     SnapshotColumns {
         scd_id: name(KEYS[0]),
         updated_at: name(KEYS[1]),

@@ -1,11 +1,12 @@
-//! Reuse of an alias in the same select list: `select a + 1 as b, b * 2 as c`.
+//! Reuse of an alias in the same select list, `select a + 1 as b, b * 2 as c`, and columns whose tables spell one name in
+//! different cases.
 //!
 //! A column of the tables comes first, as in Spark and DuckDB; only a name that the planner does not find is looked up
 //! among the aliases. So the statement is planned, and planned again with the alias's expression in its place.
 
 use std::ops::ControlFlow;
 
-use deltalake::datafusion::common::{DataFusionError, Result, SchemaError};
+use deltalake::datafusion::common::{Column, DataFusionError, Result, SchemaError};
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::logical_expr::LogicalPlan;
 use deltalake::datafusion::sql::parser::Statement;
@@ -28,8 +29,12 @@ pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalP
             Ok(plan) => return Ok(plan),
             Err(error) => error,
         };
-        let Some(place) = unknown_column(&error) else { return Err(error) };
-        if !substitute(&mut statement, place) {
+        let Some(Unknown { place, spelt, qualified }) = unknown_column(&error) else { return Err(error) };
+        let mended = match spelt {
+            Some(name) => respell(&mut statement, place, &name),
+            None => !qualified && substitute(&mut statement, place),
+        };
+        if !mended {
             return Err(error);
         }
         last = Some(error);
@@ -37,17 +42,58 @@ pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalP
     Err(last.unwrap_or_else(|| DataFusionError::Plan("too many uses of aliases in one select list".into())))
 }
 
-/// Line and column of an unqualified column that is not there.
-fn unknown_column(error: &DataFusionError) -> Option<(u64, u64)> {
+/// A column that is not there.
+struct Unknown {
+    /// Line and column where it stands.
+    place: (u64, u64),
+    /// The column that differs from it in case only, if there is one of the kind.
+    spelt: Option<String>,
+    qualified: bool,
+}
+
+fn unknown_column(error: &DataFusionError) -> Option<Unknown> {
     error.iter().find_map(|error| {
         let missing = match error.find_root() {
             DataFusionError::SchemaError(missing, _) => missing.as_ref(),
             _ => return None,
         };
-        let SchemaError::FieldNotFound { field, .. } = missing else { return None };
+        let SchemaError::FieldNotFound { field, valid_fields } = missing else { return None };
         let span = error.diagnostic().and_then(|diagnostic| diagnostic.span).or_else(|| field.spans().first())?;
-        field.relation.is_none().then_some((span.start.line, span.start.column))
+        let same = |known: &&Column| {
+            known.name != field.name
+                && known.name.to_lowercase() == field.name.to_lowercase()
+                && field.relation.as_ref().is_none_or(|relation| known.relation.as_ref() == Some(relation))
+        };
+        let mut alike: Vec<&str> = valid_fields.iter().filter(same).map(|known| known.name.as_str()).collect();
+        alike.dedup();
+        let spelt = if let [one] = alike.as_slice() { Some((*one).to_owned()) } else { None };
+        Some(Unknown { place: (span.start.line, span.start.column), spelt, qualified: field.relation.is_some() })
     })
+}
+
+/// Spells the column at a place as it is defined.
+fn respell(statement: &mut Statement, place: (u64, u64), name: &str) -> bool {
+    let inner = match statement {
+        Statement::Statement(inner) => inner,
+        Statement::Explain(explain) => return respell(&mut explain.statement, place, name),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return false,
+    };
+    visit_expressions_mut(inner.as_mut(), |expr| {
+        let (first, column) = match expr {
+            Expr::Identifier(column) => (column.span, column),
+            Expr::CompoundIdentifier(parts) => match parts.as_mut_slice() {
+                [first, .., last] => (first.span, last),
+                _ => return ControlFlow::Continue(()),
+            },
+            _ => return ControlFlow::Continue(()),
+        };
+        if (first.start.line, first.start.column) != place || column.value == name {
+            return ControlFlow::Continue(());
+        }
+        name.clone_into(&mut column.value);
+        ControlFlow::Break(())
+    })
+    .is_break()
 }
 
 fn substitute(statement: &mut Statement, place: (u64, u64)) -> bool {

@@ -7,9 +7,10 @@ use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::{Metadata, MetadataExt as _, StructField, StructType};
 use deltalake::{DeltaTable, DeltaTableError};
 
-use super::super::super::{EngineError, SchemaChange, TableWrite};
+use super::super::super::{CheckRule, EngineError, SchemaChange, TableWrite};
 use super::super::failure;
 use super::super::schema::table_schema;
+use super::super::write::Rows;
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
 use crate::sql::{SqlError, type_name};
@@ -22,13 +23,28 @@ pub(super) struct Layout {
     pub(super) metadata: Option<Metadata>,
     /// Whether files that are there no longer fit, since a column goes or changes its type.
     pub(super) rewrite: bool,
+    /// Columns that take no NULL once the rows are there.
+    pub(super) tightened: Vec<String>,
+    /// Conditions that the table did not have.
+    pub(super) added: Vec<CheckRule>,
 }
 
-/// The layout for new rows of the schema `query`, without the columns that are not stored.
+impl Layout {
+    fn new(before: SchemaRef, after: SchemaRef, metadata: Option<Metadata>, rewrite: bool) -> Self {
+        Self { before, after, metadata, rewrite, tightened: Vec::new(), added: Vec::new() }
+    }
+
+    fn unchanged(before: SchemaRef) -> Self {
+        Self::new(Arc::clone(&before), before, None, false)
+    }
+}
+
+/// The layout for new rows, without the columns that are not stored.
 ///
 /// # Errors
 /// If the columns differ in a way that `schema_change` does not allow.
-pub(super) fn layout(base: &DeltaTable, query: &SchemaRef, write: &TableWrite, unstored: &[String]) -> Result<Layout, EngineError> {
+pub(super) fn layout(base: &DeltaTable, rows: &Rows, write: &TableWrite, unstored: &[String]) -> Result<Layout, EngineError> {
+    let (query, state) = (rows.plan.schema(), &rows.state);
     let relation = &write.relation;
     let snapshot = base.snapshot().map_err(|error| failure::reading(&error, relation))?;
     let before = snapshot.snapshot().arrow_schema();
@@ -53,20 +69,21 @@ pub(super) fn layout(base: &DeltaTable, query: &SchemaRef, write: &TableWrite, u
     match write.schema_change {
         SchemaChange::Fail if !difference.is_empty() => Err(difference.refused(&before, &wanted, relation)),
         SchemaChange::Ignore if !difference.gone.is_empty() => Err(missing(&difference.gone, relation)),
-        SchemaChange::Fail | SchemaChange::Ignore => Ok(Layout { after: Arc::clone(&before), before, metadata: None, rewrite: false }),
-        SchemaChange::Append if difference.new.is_empty() => Ok(Layout { after: Arc::clone(&before), before, metadata: None, rewrite: false }),
+        SchemaChange::Fail | SchemaChange::Ignore => Layout::unchanged(before).ruled(base, write, state),
+        SchemaChange::Append if difference.new.is_empty() => Layout::unchanged(before).ruled(base, write, state),
         SchemaChange::Append => {
             let fields = before.fields().iter().cloned().chain(difference.new.iter().map(|field| Arc::new(nullable(field))));
             let after = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
             let metadata = Some(changed(base, &after).map_err(|error| failure::writing(error, relation))?);
-            Ok(Layout { before, after, metadata, rewrite: false })
+            Layout::new(before, after, metadata, false).ruled(base, write, state)
         }
-        SchemaChange::Sync if difference.is_empty() => Ok(Layout { after: Arc::clone(&before), before, metadata: None, rewrite: false }),
+        SchemaChange::Sync if difference.is_empty() => Layout::unchanged(before).ruled(base, write, state),
         SchemaChange::Sync => {
             partitions_stay(base, &difference, relation)?;
             let after = synced(&before, &wanted);
             let metadata = Some(changed(base, &after).map_err(|error| failure::writing(error, relation))?);
-            Ok(Layout { before, after, metadata, rewrite: !difference.gone.is_empty() || !difference.retyped.is_empty() })
+            let rewrite = !difference.gone.is_empty() || !difference.retyped.is_empty();
+            Layout::new(before, after, metadata, rewrite).ruled(base, write, state)
         }
     }
 }
@@ -111,7 +128,7 @@ fn synced(before: &Schema, wanted: &Schema) -> SchemaRef {
 }
 
 /// The metadata of a table with other columns; comments of those that stay are kept.
-fn changed(base: &DeltaTable, after: &SchemaRef) -> Result<Metadata, DeltaTableError> {
+pub(super) fn changed(base: &DeltaTable, after: &SchemaRef) -> Result<Metadata, DeltaTableError> {
     let snapshot = base.snapshot()?;
     let present = snapshot.schema();
     let converted: StructType = after.as_ref().try_into_kernel()?;

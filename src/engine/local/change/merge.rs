@@ -17,7 +17,7 @@ use super::rows::{Source, filtered, invalid, of};
 use super::split::{STAYS, Split};
 use super::spool::{Spool, Writer};
 use super::{Change, FILE, NUMBER};
-use crate::sql::{quote_ident, type_name};
+use crate::sql::{comparable, quote_ident, type_name};
 
 /// What becomes of an old row that does not stay as it is.
 const UPDATED: i64 = 1;
@@ -110,7 +110,7 @@ impl Change<'_> {
         for key in wanted {
             let new = column(query, key, "unique_key", "the query")?;
             let old = column(&self.layout.before, key, "unique_key", &format!("the table `{relation}`"))?;
-            if kind(old.data_type()) != kind(new.data_type()) {
+            if !comparable(old.data_type(), new.data_type()) {
                 let message = format!(
                     "the key `{key}` of `{relation}` is {} in the table and {} in the query",
                     type_name(old.data_type()),
@@ -146,18 +146,18 @@ impl Change<'_> {
                 Some(condition) => self.condition("not_matched_condition", condition, &both[1..])?,
             }),
         };
-        let (alone, assigned) = self.alone(merge.not_matched_by_source.as_ref(), &both[..1])?;
+        let (alone, assigned) = self.alone(merge.not_matched_by_source.as_ref(), &target, &both[..1])?;
         let partly = taken.len() < self.after().fields().len();
         Ok(Checked { on: on.join(" and "), target, source: new, keys, matched, alone, insert, taken, assigned, partly })
     }
 
-    /// Whether an update would change anything about an old row. Nested values are not compared: they count as changed.
+    /// Whether an update would change anything about an old row. Maps can't be compared: they count as changed.
     fn differs(&self, target: &str, new: &str, taken: &[String]) -> String {
         let mut compared = Vec::new();
         for name in taken {
             let before = self.layout.before.fields().iter().find(|field| same(field.name(), name));
             match before {
-                Some(field) if field.data_type().is_nested() => return "true".into(),
+                Some(field) if has_map(field.data_type()) => return "true".into(),
                 Some(field) => compared.push(format!("{} is distinct from {}", of(new, name), of(target, field.name()))),
                 None => compared.push(format!("{} is not null", of(new, name))),
             }
@@ -188,23 +188,39 @@ impl Change<'_> {
     fn alone(
         &self,
         action: Option<&NotMatchedBySource>,
+        alias: &str,
         target: &[(&str, &SchemaRef)],
     ) -> Result<(Option<String>, Vec<(String, String)>), EngineError> {
         let Some(action) = action else { return Ok((None, Vec::new())) };
-        let done = if action.update.is_some() { UPDATED_ALONE } else { DELETED };
-        let text = match &action.condition {
-            None => done.to_string(),
-            Some(condition) => {
-                format!("case when {} then {done} else {STAYS} end", self.condition("not_matched_by_source_condition", condition, target)?)
-            }
-        };
         let table = format!("the table `{}`", self.write.relation.short());
         let mut assigned = Vec::new();
         for (name, value) in action.update.iter().flatten() {
             let name = column(self.after(), name, "not_matched_by_source_action", &table)?.name().clone();
             assigned.push((name, self.condition("not_matched_by_source_action", value, target)?));
         }
+        let done = if action.update.is_some() { UPDATED_ALONE } else { DELETED };
+        let mut holds: Vec<String> = Vec::new();
+        if let Some(condition) = &action.condition {
+            holds.push(self.condition("not_matched_by_source_condition", condition, target)?);
+        }
+        if action.update.is_some() {
+            holds.push(self.reassigns(alias, &assigned));
+        }
+        let text = if holds.is_empty() { done.to_string() } else { format!("case when {} then {done} else {STAYS} end", holds.join(" and ")) };
         Ok((Some(text), assigned))
+    }
+
+    /// Whether an update by assignments would change anything about an old row.
+    fn reassigns(&self, alias: &str, assigned: &[(String, String)]) -> String {
+        let mut compared = Vec::new();
+        for (name, value) in assigned {
+            match self.layout.before.fields().iter().find(|field| same(field.name(), name)) {
+                Some(field) if has_map(field.data_type()) => return "true".into(),
+                Some(field) => compared.push(format!("{value} is distinct from {}", of(alias, field.name()))),
+                None => compared.push(format!("{value} is not null")),
+            }
+        }
+        format!("(({}))", compared.join(") or ("))
     }
 
     /// Refuses several new rows with one key.
@@ -389,20 +405,11 @@ pub(super) fn provider(spool: &Arc<Spool>) -> Result<Arc<dyn TableProvider>, Eng
     spool.provider().map_err(|error| failure::query(error, ""))
 }
 
-/// Kinds of types whose values can be equal.
-#[derive(PartialEq, Eq)]
-enum Kind {
-    Number,
-    Text,
-    Time,
-    Other(DataType),
-}
-
-fn kind(data_type: &DataType) -> Kind {
+fn has_map(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => Kind::Text,
-        number if number.is_numeric() => Kind::Number,
-        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Kind::Time,
-        other => Kind::Other(other.clone()),
+        DataType::Map(..) => true,
+        DataType::List(item) | DataType::LargeList(item) => has_map(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_map(field.data_type())),
+        _ => false,
     }
 }

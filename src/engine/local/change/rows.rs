@@ -49,8 +49,12 @@ impl Change<'_> {
         let fields: Vec<Field> = self.after().fields().iter().chain(extra).map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let plan = project(rows.plan, fields.iter())?;
         let gauge = Gauge::default();
-        let shape =
-            Shape { schema: Arc::new(Schema::new(fields.clone())), relation: self.write.relation.short(), partition_by: self.partition_by.clone() };
+        let shape = Shape {
+            schema: Arc::new(Schema::new(fields.clone())),
+            relation: self.write.relation.short(),
+            partition_by: self.partition_by.clone(),
+            conditions: Vec::new(),
+        };
         let sql = query_text(&self.write.input);
         let failed = |error| failure::query(gauge.failure().unwrap_or(error), sql);
         let plan = Tap::new(plan, shape, gauge.clone()).into_plan();
@@ -122,9 +126,15 @@ impl Change<'_> {
             let schema = DFSchema::try_from_qualified_schema(TableReference::bare(*alias), schema).map_err(noted)?;
             known = known.join(&schema).map_err(noted)?;
         }
-        self.session.create_logical_expr(&spelt, &known).map_err(noted)?;
-        // A comment at its end must not swallow what follows.
-        Ok(format!("({spelt}\n)"))
+        let rewritten = sql::rewritten_expression(&self.session, &spelt).map_err(|error| match without_place(EngineError::Sql(error)) {
+            EngineError::Sql(mut inner) => {
+                inner.notes.push(format!("in `{option}`: {text}"));
+                EngineError::Sql(inner)
+            }
+            other => other,
+        })?;
+        self.session.create_logical_expr(&rewritten, &known).map_err(noted)?;
+        Ok(format!("({rewritten})"))
     }
 }
 

@@ -69,6 +69,8 @@ fn write(query: String, mode: WriteMode, partitioned: bool, change_feed: bool) -
         schema_change: SchemaChange::Ignore,
         dedupe: None,
         columns: Vec::new(),
+        checks: None,
+        streams: Vec::new(),
         settings: TableSettings { partition_by, change_feed, ..TableSettings::default() },
         label: CommitLabel::default(),
     }

@@ -43,7 +43,7 @@ pub(crate) struct Location {
 }
 
 /// The files of a location.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Listing {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) store_url: ObjectStoreUrl,
@@ -113,6 +113,19 @@ impl Stores {
         let store_url = ObjectStoreUrl::parse(if url.authority().is_empty() { format!("{}://", url.scheme()) } else { root })
             .map_err(|error| invalid(written, &error.strip_backtrace()))?;
         Self::location(written, written.to_owned(), (store, store_url), path, pattern)
+    }
+
+    /// A file's name whatever the spelling of its location: below the project relative to it, else absolute.
+    pub(super) fn name_of(&self, store: &ObjectStoreUrl, file: &Path) -> String {
+        if *store != ObjectStoreUrl::local_filesystem() {
+            return format!("{}{file}", store.as_str());
+        }
+        let absolute = format!("/{file}");
+        let project = self.project_dir.display().to_string();
+        match absolute.strip_prefix(&project).and_then(|rest| rest.strip_prefix('/')) {
+            Some(relative) => relative.to_owned(),
+            None => absolute,
+        }
     }
 
     fn location(

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, RecordBatch};
-use deltalake::arrow::datatypes::{DataType, SchemaRef};
+use deltalake::arrow::array::{Array, AsArray as _, RecordBatch};
+use deltalake::arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::common::DFSchema;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
@@ -48,7 +48,7 @@ pub(super) async fn update(engine: &LocalEngine, update: &ast::Update, text: &st
         });
     }
     let Some(table) = engine.warehouse.open_table(&target.relation).await? else { return existing(engine, &target.relation).await.map(|_| ()) };
-    let mut builder = table.update().with_session_state(target.delta_session());
+    let mut builder = table.update().with_session_state(delta_session(&target.state));
     for assignment in &update.assignments {
         let AssignmentTarget::ColumnName(column) = &assignment.target else { return Err(unknown(text)) };
         let name = column.0.last().and_then(|part| part.as_ident()).map(|part| part.value.clone()).unwrap_or_default();
@@ -77,7 +77,7 @@ pub(super) async fn delete(engine: &LocalEngine, delete: &ast::Delete, text: &st
         });
     }
     let Some(table) = engine.warehouse.open_table(&target.relation).await? else { return existing(engine, &target.relation).await.map(|_| ()) };
-    let mut builder = table.delete().with_session_state(target.delta_session());
+    let mut builder = table.delete().with_session_state(delta_session(&target.state));
     if let Some(condition) = &delete.selection {
         let condition = target.row_only(engine, condition).await?;
         builder = builder.with_predicate(target.expression(&condition.to_string())?);
@@ -98,12 +98,23 @@ async fn target(engine: &LocalEngine, table: &TableWithJoins) -> Result<Option<T
     }
 }
 
-impl Target {
-    /// The same session with the plan nodes that delta-rs counts rows by.
-    fn delta_session(&self) -> Arc<SessionState> {
-        Arc::new(SessionStateBuilder::new_from_existing(self.state.clone()).with_query_planner(DeltaPlanner::new()).build())
-    }
+/// The same session with the plan nodes that delta-rs counts rows by.
+pub(super) fn delta_session(state: &SessionState) -> Arc<SessionState> {
+    Arc::new(SessionStateBuilder::new_from_existing(state.clone()).with_query_planner(DeltaPlanner::new()).build())
+}
 
+/// The number that a query yields.
+///
+/// # Errors
+/// If the query fails.
+pub(super) async fn first_number(engine: &LocalEngine, query: &str) -> Result<i64, EngineError> {
+    let rows = catalog::query(engine, query, &[]).await.map_err(without_place)?;
+    let batches: Vec<RecordBatch> = rows.try_collect().await.map_err(|error| without_place(failure::query(error, query)))?;
+    let first = batches.iter().find(|batch| batch.num_rows() > 0);
+    Ok(first.and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>()).map_or(0, |column| column.value(0)))
+}
+
+impl Target {
     fn expression(&self, text: &str) -> Result<Expr, EngineError> {
         let text = sql::canonical(text, self.schema.fields().iter().map(|field| field.name().as_str()));
         let schema = DFSchema::try_from(Arc::clone(&self.schema)).map_err(|error| failure::query(error, &text))?;

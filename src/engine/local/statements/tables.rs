@@ -53,7 +53,10 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
             schema_change: SchemaChange::default(),
             dedupe: None,
             columns,
+            // A table that takes the place of another is not bound by what a contract said of that one.
+            checks: Some(Vec::new()),
             settings: TableSettings::default(),
+            streams: Vec::new(),
             label: label(),
         },
     )
@@ -133,7 +136,9 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
             schema_change: SchemaChange::default(),
             dedupe: None,
             columns,
+            checks: None,
             settings: TableSettings::default(),
+            streams: Vec::new(),
             label: label(),
         },
     )

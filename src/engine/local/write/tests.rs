@@ -20,8 +20,8 @@ use futures::stream::BoxStream;
 use serde_json::Value as Json;
 
 use super::super::super::{
-    CommitLabel, Engine as _, EngineError, Outcome, Overlay, RelationKind, RelationState, SchemaChange, StageId, Step, TableColumn, TableInput,
-    TableSettings, TableWrite, ViewWrite, WriteMode, json_rows,
+    BrokenRule, CommitLabel, Engine as _, EngineError, Outcome, Overlay, RelationKind, RelationState, SchemaChange, StageId, Step, TableColumn,
+    TableInput, TableSettings, TableWrite, ViewWrite, WriteMode, json_rows,
 };
 use super::super::stage::Staged;
 use super::super::{EngineOptions, LocalEngine, write};
@@ -71,6 +71,8 @@ fn overwrite(table: &str, sql: &str) -> TableWrite {
         schema_change: SchemaChange::default(),
         dedupe: None,
         columns: Vec::new(),
+        checks: None,
+        streams: Vec::new(),
         settings: TableSettings::default(),
         label: CommitLabel { run_id: "run-1".into(), node: format!("model.example.{table}") },
     }
@@ -357,7 +359,7 @@ async fn a_contract_decides_on_types_and_nulls() {
     let before = room.files();
     for sql in ["select null as id, 1 as price", "select case when v < 3 then v end as id, v as price from generate_series(1, 3) as g (v)"] {
         let error = stage(&room.engine, contract(sql)).await.unwrap_err();
-        assert!(matches!(&error, EngineError::Constraint { reason, .. } if reason.contains("column `id`")), "{error}");
+        assert!(matches!(&error, EngineError::Violated(broken) if broken.rule == BrokenRule::NotNull { column: "id".into() }), "{error}");
     }
     let error = stage(&room.engine, contract("select 3000000000 as id, 1 as price")).await.unwrap_err();
     assert!(matches!(&error, EngineError::Constraint { reason, .. } if reason.contains("column `id`")), "{error}");
@@ -376,7 +378,7 @@ async fn checks_and_settings_of_a_table_outlive_an_overwrite() {
 
     build(&room.engine, overwrite("t", "select 2 as id, now() as at")).await;
     let error = stage(&room.engine, overwrite("t", "select -1 as id")).await.unwrap_err();
-    assert!(matches!(error, EngineError::Constraint { .. }), "{error}");
+    assert!(matches!(&error, EngineError::Violated(broken) if broken.shown == ["(id: -1)"]), "{error}");
     let metadata = room.log("t", 2)["metaData"][0].clone();
     assert_eq!(metadata["configuration"], serde_json::json!({"owner": "me", "delta.constraints.positive": "id > 0"}));
     assert!(metadata["schemaString"].as_str().unwrap().contains("the key"));

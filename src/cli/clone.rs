@@ -1,0 +1,161 @@
+//! `clone`: what another run built, here: tables are copied as they are, views refer to the others' relations.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+use tokio::runtime::Handle;
+
+use super::args::{Global, Switch};
+use super::build::counts;
+use super::selecting::selected;
+use super::session::{Ready, Session, Stop};
+use super::{Exit, Invocation, Streams, artifacts};
+use crate::base::{Event, NodeDone, NodeOutcome, NodeStart, Span, Totals};
+use crate::compile::{ScriptText, Surroundings, render_script};
+use crate::engine::{CommitLabel, Engine, EngineError, Outcome, RelationKind, Step, ViewWrite};
+use crate::exec::EnginePort;
+use crate::manifest::{Node, NodeId, NodeResult, PreviousNode, RelationName, ResourceType, TimeSpan};
+use crate::plan::copy_write;
+
+pub(super) async fn clone(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
+    let session = match Session::start("clone", global, &invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    match carry_out(global, &session).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
+async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
+    let manifest = super::state::deferred_manifest(global, session)?;
+    let ready = session.project()?;
+    if super::state::is_target(global, session, &ready.project.parsed.target_path) {
+        return Ok(Exit::Failed);
+    }
+    session.events.send(&Event::Found { counts: counts(&ready) });
+    let named = selected(global, session, &ready)?;
+    let wanted: Vec<&Node> = named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| can_be_cloned(node)).collect();
+    if wanted.is_empty() {
+        session.events.send(&Event::NothingToDo);
+    }
+    let engine = session.project_engine(&ready.project)?;
+    let began = session.events.now();
+    let target = &ready.project.target;
+    session.events.send(&Event::RunStarted { threads: 1, target: target.name.clone(), total: wanted.len() });
+    let cloning =
+        Cloning { session, engine: engine.as_ref(), copies: copies_tables(session, &ready, &engine).await?, anew: global.is_on(Switch::FullRefresh) };
+    let (mut results, mut totals) = (Vec::new(), Totals::default());
+    for (at, node) in wanted.iter().enumerate() {
+        let there = manifest.node(&node.id).and_then(PreviousNode::relation);
+        let result = cloning.reported(node, there, (at + 1, wanted.len())).await;
+        totals.count(result.outcome);
+        results.push(result);
+    }
+    let elapsed_seconds = (session.events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    session.events.send(&Event::RunFinished { totals, elapsed_seconds });
+    artifacts::manifest(session, &ready.project)?;
+    artifacts::results(session, &ready.project, results)?;
+    Ok(if totals.error > 0 { Exit::Failed } else { Exit::Fine })
+}
+
+fn can_be_cloned(node: &Node) -> bool {
+    matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot) && node.relation.is_some()
+}
+
+/// A project may say, by the macro `can_clone_table`, that tables are not to be copied: then views stand for them.
+async fn copies_tables(session: &Session, ready: &Ready, engine: &Arc<dyn Engine>) -> Result<bool, Stop> {
+    let surroundings: Arc<dyn Surroundings> =
+        Arc::new(EnginePort { engine: Arc::clone(engine), events: session.events.clone(), runtime: Handle::current(), queries: true });
+    let macros = || ready.project.library.macros();
+    let own = macros().find(|info| info.name == "can_clone_table").map(|info| (info, "{{ can_clone_table() }}"));
+    let dispatched = || {
+        let found = macros().find(|info| info.name.ends_with("__can_clone_table"));
+        found.map(|info| (info, "{{ adapter.dispatch('can_clone_table', 'dbt')() }}"))
+    };
+    let Some((said, call)) = own.or_else(dispatched) else { return Ok(true) };
+    let script = ScriptText {
+        text: call.to_owned(),
+        span: Span::file_start(said.file),
+        package: ready.project.name.clone(),
+        node: NodeId::new("operation.clone"),
+        values: Map::new(),
+    };
+    let text = render_script(&ready.project, script, &surroundings).await.map_err(|found| session.report(&found))?;
+    Ok(text.trim().eq_ignore_ascii_case("true"))
+}
+
+struct Cloning<'a> {
+    session: &'a Session,
+    engine: &'a dyn Engine,
+    copies: bool,
+    /// Whether what is there is made anew.
+    anew: bool,
+}
+
+impl Cloning<'_> {
+    async fn reported(&self, node: &Node, there: Option<RelationName>, (index, total): (usize, usize)) -> NodeResult {
+        let events = &self.session.events;
+        let start = NodeStart {
+            index,
+            total,
+            id: node.id.to_string(),
+            name: node.name.clone(),
+            resource_type: "clone".to_owned(),
+            materialization: node.config.materialization.name().to_owned(),
+            relation: node.relation.as_ref().map(Into::into),
+            path: node.original_path.clone(),
+            thread: "Thread-1".to_owned(),
+            at: events.now(),
+        };
+        events.send(&Event::NodeStarted(start.clone()));
+        let (outcome, message) = match self.one(node, there).await {
+            Ok(message) => (NodeOutcome::Success, message.to_owned()),
+            Err(error) => (NodeOutcome::Error, error.to_string()),
+        };
+        let finished_at = events.now();
+        let span = TimeSpan { start: start.at, end: finished_at };
+        let done =
+            NodeDone { start, outcome, message: message.clone(), rows: None, elapsed_seconds: span.seconds(), finished_at, compiled_path: None };
+        events.send(&Event::NodeFinished(Box::new(done)));
+        NodeResult {
+            id: node.id.clone(),
+            outcome,
+            message,
+            failures: None,
+            rows_affected: None,
+            compile: None,
+            execute: Some(span),
+            thread: "Thread-1".to_owned(),
+            compiled_sql: None,
+            run_sql: None,
+            relation: node.relation.clone(),
+        }
+    }
+
+    /// Makes one relation and says what was done.
+    async fn one(&self, node: &Node, there: Option<RelationName>) -> Result<&'static str, EngineError> {
+        let (Some(here), Some(there)) = (node.relation.clone(), there) else { return Ok("No-op") };
+        if here == there {
+            let text = format!("skipping clone for relation {here}: it is the one that --state names");
+            self.session.events.send(&Event::Message { text, info: false, node: Some(node.id.to_string()) });
+            return Ok("No-op");
+        }
+        if self.engine.relation(&here).await?.is_some() && !self.anew {
+            return Ok("No-op");
+        }
+        let Some(original) = self.engine.relation(&there).await? else { return Ok("No-op") };
+        let label = CommitLabel { run_id: self.session.id.clone(), node: node.id.to_string() };
+        let sql = format!("select * from {there}");
+        if original.kind == RelationKind::Table && self.copies {
+            let write = copy_write(node, &here, sql, original.partition_by, label);
+            if let Outcome::Staged { stage, .. } = self.engine.execute(&Step::StageTable(write)).await? {
+                self.engine.execute(&Step::Publish(stage)).await?;
+            }
+        } else {
+            self.engine.execute(&Step::PutView(ViewWrite { relation: here, sql, proved: true, description: None, label })).await?;
+        }
+        Ok("OK")
+    }
+}

@@ -1,0 +1,75 @@
+//! What the command line leaves open is taken from the environment's older names and from the project file's `flags`:
+//! a flag wins over the environment, and that over the project.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+use serde_json::{Map, Value as Json};
+
+use super::args::{Global, Switch};
+use crate::load::project_flags;
+
+/// Fills what was not given.
+///
+/// # Errors
+/// With one sentence, if a value is not one of those there are.
+pub(super) fn settle(global: &mut Global, project_dir: &Path) -> Result<(), String> {
+    refuse(global)?;
+    old_names(global);
+    let flags = project_flags(project_dir);
+    for switch in Switch::ALL {
+        if let Some(on) = flags.get(&switch.key()).and_then(Json::as_bool) {
+            global.switches.default_to(*switch, on);
+        }
+    }
+    global.indirect_selection = choice(global.indirect_selection, &flags, "indirect_selection")?;
+    let own_file_format = global.log_format_file;
+    global.log_format_file = choice(own_file_format, &flags, "log_format_file")?.or(global.log_format);
+    global.log_format = choice(global.log_format, &flags, "log_format")?;
+    global.log_format_file = global.log_format_file.or(global.log_format);
+    global.log_level_file = choice(global.log_level_file, &flags, "log_level_file")?.or(global.log_level);
+    global.log_level = choice(global.log_level, &flags, "log_level")?;
+    if let (None, Some(options)) = (&global.warn_error_options, flags.get("warn_error_options")) {
+        global.warn_error_options = Some(options.to_string());
+    }
+    if let (None, Some(width)) = (global.printer_width, flags.get("printer_width").and_then(Json::as_u64)) {
+        global.printer_width = u16::try_from(width).ok();
+    }
+    if global.is_on(Switch::SingleThreaded) {
+        global.threads = Some(1);
+    }
+    Ok(())
+}
+
+/// What would be ignored where it matters is refused.
+fn refuse(global: &Global) -> Result<(), String> {
+    if global.retired.record_timing_info.is_some() {
+        return Err("--record-timing-info profiles Python, which does not run here; `timing` in run_results.json has the times of each node".into());
+    }
+    if global.retired.upload_to_artifacts_ingest_api {
+        return Err("--upload-to-artifacts-ingest-api sends artifacts to a service; nothing is ever sent from here".into());
+    }
+    Ok(())
+}
+
+/// Environment variables as they were called before dbt 1.5.
+fn old_names(global: &mut Global) {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let yes = |name: &str| set(name).is_some_and(|value| matches!(value.to_lowercase().as_str(), "1" | "true" | "t" | "yes" | "y" | "on"));
+    global.state = global.state.take().or_else(|| set("DBT_ARTIFACT_STATE_PATH").map(Into::into));
+    for (name, switch, on) in
+        [("DBT_DEFER_TO_STATE", Switch::Defer, true), ("DBT_FAVOR_STATE_MODE", Switch::FavorState, true), ("DBT_NO_PRINT", Switch::Print, false)]
+    {
+        if yes(name) {
+            global.switches.default_to(switch, on);
+        }
+    }
+}
+
+fn choice<T: ValueEnum>(given: Option<T>, flags: &Map<String, Json>, key: &str) -> Result<Option<T>, String> {
+    let Some(text) = flags.get(key).and_then(Json::as_str).filter(|_| given.is_none()) else { return Ok(given) };
+    let names = || T::value_variants().iter().filter_map(|variant| Some(variant.to_possible_value()?.get_name().to_owned())).collect::<Vec<_>>();
+    T::from_str(text, true)
+        .map(Some)
+        .map_err(|_| format!("`{key}` of the project file's `flags` is `{text}`: expected one of {}", names().join(", ")))
+}

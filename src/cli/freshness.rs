@@ -1,0 +1,48 @@
+//! `source freshness`: how old the newest rows of sources are, in sources.json.
+
+use super::args::{FreshnessOptions, Global};
+use super::build::counts;
+use super::selecting::selected;
+use super::session::{Session, Stop};
+use super::{Exit, Invocation, Streams, artifacts};
+use crate::artifacts::{sources_json, write_json};
+use crate::base::Event;
+use crate::exec::{criteria, freshness as look};
+use crate::manifest::{FreshnessOutcome, FreshnessStatus, NodeId, ResourceType};
+
+pub(super) async fn freshness(options: &FreshnessOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
+    let session = match Session::start("freshness", global, &invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    match carry_out(options, global, &session).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
+async fn carry_out(options: &FreshnessOptions, global: &Global, session: &Session) -> Result<Exit, Stop> {
+    let ready = session.project()?;
+    session.events.send(&Event::Found { counts: counts(&ready) });
+    let promises =
+        |id: &NodeId| ready.project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::Source && criteria(node).is_some());
+    let ids: Vec<NodeId> = selected(global, session, &ready)?.into_iter().filter(promises).collect();
+    if ids.is_empty() {
+        session.events.send(&Event::NothingToDo);
+    }
+    let engine = session.project_engine(&ready.project)?;
+    let results = look(&ready.project, &ids, &engine, &session.events).await;
+    artifacts::manifest(session, &ready.project)?;
+    let path = match &options.output {
+        Some(path) => session.working_dir().join(path),
+        None => ready.project.parsed.target_path.join("sources.json"),
+    };
+    let elapsed = (session.events.now() - session.started()).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    write_json(&path, &sources_json(&artifacts::header(session), &results, elapsed)).map_err(|error| session.fail(&error.to_string()))?;
+    session.events.send(&Event::ArtifactWritten { kind: "sources", path: path.to_string_lossy().into_owned() });
+    let stale = results.iter().any(|result| match &result.outcome {
+        FreshnessOutcome::Known { status, .. } => *status == FreshnessStatus::Error,
+        FreshnessOutcome::Failed(_) => true,
+    });
+    Ok(if stale { Exit::Failed } else { Exit::Fine })
+}

@@ -1,0 +1,89 @@
+//! `retry`: what failed or was skipped last time runs again, with the flags it had.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json};
+
+use super::args::{Global, Switch};
+use super::build::{Kind, carry_out};
+use super::session::{Session, Stop, project_dir};
+use super::state::statuses;
+use super::{Exit, Invocation, Streams};
+use crate::base::{Event, files};
+use crate::manifest::NodeId;
+
+pub(super) async fn retry(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
+    let folder = project_dir(global, &invocation.current_dir);
+    let last = match last_run(global, &folder) {
+        Ok(last) => last,
+        Err(message) => {
+            return match Session::start("retry", global, &invocation, streams) {
+                Ok(session) => session.fail(&message).0,
+                Err(Stop(exit)) => exit,
+            };
+        }
+    };
+    let session = match Session::start(last.kind.name(), &last.global, &invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    if last.unfinished.is_empty() {
+        session.events.send(&Event::NothingToDo);
+        return session.complete(Exit::Fine);
+    }
+    match carry_out(last.kind, &last.global, &session, Some(&last.unfinished)).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
+struct LastRun {
+    kind: Kind,
+    global: Global,
+    unfinished: BTreeSet<NodeId>,
+}
+
+/// Statuses after which a node is not done.
+const UNFINISHED: [&str; 5] = ["error", "fail", "skipped", "runtime error", "partial success"];
+
+fn last_run(global: &Global, project_dir: &std::path::Path) -> Result<LastRun, String> {
+    let folder = global.state.clone().or_else(|| global.target_path.clone()).unwrap_or_else(|| crate::load::target_folder(project_dir).into());
+    let path = project_dir.join(folder).join("run_results.json");
+    if !files::is_file(&path) {
+        return Err(format!("Could not find previous run in '{}' target directory", path.parent().unwrap_or(&path).display()));
+    }
+    let text = files::read_text(&path).map_err(|error| error.to_string())?;
+    let json: Json = serde_json::from_str(&text).map_err(|error| format!("`{}` is no JSON: {error}", path.display()))?;
+    let arguments = json.get("args").and_then(Json::as_object).cloned().unwrap_or_default();
+    let which = arguments.get("which").and_then(Json::as_str).unwrap_or_default();
+    let kind = [Kind::Seed, Kind::Snapshot, Kind::Run, Kind::Test, Kind::Build].into_iter().find(|kind| kind.name() == which);
+    let kind = kind.ok_or_else(|| format!("the last command was `{which}`, which can't be tried again; run, build, seed, snapshot and test can"))?;
+    let unfinished = statuses(&json).into_iter().filter(|(_, status)| UNFINISHED.contains(&status.as_str())).map(|(id, _)| id).collect();
+    Ok(LastRun { kind, global: with_arguments(global.clone(), &arguments), unfinished })
+}
+
+/// The flags of this call, and where it says nothing those of the call before. What was selected is known by its ids.
+fn with_arguments(mut global: Global, before: &Map<String, Json>) -> Global {
+    let text = |key: &str| before.get(key).and_then(Json::as_str).map(str::to_owned);
+    // How this call prints is its own matter.
+    for switch in Switch::ALL.iter().filter(|switch| !matches!(switch, Switch::Quiet | Switch::Debug | Switch::UseColors)) {
+        if let Some(on) = before.get(&switch.key()).and_then(Json::as_bool) {
+            global.switches.default_to(*switch, on);
+        }
+    }
+    let vars = before.get("vars").filter(|vars| vars.as_object().is_some_and(|vars| !vars.is_empty()));
+    global.vars = global.vars.or_else(|| vars.map(Json::to_string));
+    global.target = global.target.or_else(|| text("target"));
+    global.profile = global.profile.or_else(|| text("profile"));
+    global.profiles_dir = global.profiles_dir.or_else(|| text("profiles_dir").map(Into::into));
+    global.warehouse = global.warehouse.or_else(|| text("warehouse"));
+    global.defer_state = global.defer_state.or_else(|| text("defer_state").or_else(|| text("state")).map(Into::into));
+    global.event_time_start = global.event_time_start.or_else(|| text("event_time_start"));
+    global.event_time_end = global.event_time_end.or_else(|| text("event_time_end"));
+    global.sample = global.sample.or_else(|| text("sample"));
+    global.threads = global.threads.or_else(|| before.get("threads").and_then(Json::as_u64).and_then(|threads| u16::try_from(threads).ok()));
+    global.warn_error_options =
+        global.warn_error_options.or_else(|| before.get("warn_error_options").filter(|value| !value.is_null()).map(Json::to_string));
+    (global.select, global.exclude, global.selector) = (Vec::new(), Vec::new(), None);
+    global
+}

@@ -1,0 +1,58 @@
+//! `--sample`: a stretch of time, as "3 days" back from now or as a start and an end.
+
+use chrono::{DateTime, Duration, Months, Utc};
+use serde_json::Value as Json;
+
+use super::args::Global;
+use crate::base::moment;
+use crate::resolve::TimeWindow;
+
+/// # Errors
+/// With one sentence, if the text is neither.
+pub(super) fn window(global: &Global, now: DateTime<Utc>) -> Result<Option<TimeWindow>, String> {
+    let Some(text) = global.sample.as_deref().filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let wrong = || {
+        format!(
+            "--sample: `{text}` is no stretch of time: expected e.g. '3 days' (hours, days, months, years), or '{{start: 2024-07-01, end: 2024-07-08}}'"
+        )
+    };
+    let window = match crate::load::yaml_json(text) {
+        Some(Json::Object(map)) => {
+            let at = |key: &str| map.get(key).and_then(Json::as_str).and_then(moment);
+            TimeWindow { start: at("start").ok_or_else(wrong)?, end: at("end").ok_or_else(wrong)? }
+        }
+        _ => TimeWindow { start: back(text, now).ok_or_else(wrong)?, end: now },
+    };
+    if window.start < window.end { Ok(Some(window)) } else { Err(format!("--sample: `{text}` ends before it begins")) }
+}
+
+fn back(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (count, unit) = text.trim().split_once(' ')?;
+    let count: u32 = count.parse().ok()?;
+    match unit.trim().to_lowercase().trim_end_matches('s') {
+        "hour" => now.checked_sub_signed(Duration::try_hours(i64::from(count))?),
+        "day" => now.checked_sub_signed(Duration::try_days(i64::from(count))?),
+        "month" => now.checked_sub_months(Months::new(count)),
+        "year" => now.checked_sub_months(Months::new(count.checked_mul(12)?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_of_time() {
+        let now = moment("2024-03-31 12:00:00").unwrap();
+        assert_eq!(back("3 days", now), moment("2024-03-28T12:00"));
+        assert_eq!(back("1 hour", now), moment("2024-03-31 11:00"));
+        assert_eq!(back("1 month", now), moment("2024-02-29 12:00"));
+        assert_eq!(back("2 Years", now), moment("2022-03-31 12:00"));
+        for wrong in ["3", "days", "three days", "3 weeks", "-1 days", ""] {
+            assert_eq!(back(wrong, now), None, "{wrong}");
+        }
+        assert_eq!(moment("2024-07-01"), moment("2024-07-01T00:00:00Z"));
+        assert_eq!(moment("2024-07-01T02:00:00+02:00"), moment("2024-07-01"));
+    }
+}

@@ -1,0 +1,137 @@
+//! How fresh sources are: one query for each, side by side, against what the source promises.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use serde_json::{Map, Value as Json};
+
+use super::port::run_text;
+use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals, moment};
+use crate::engine::Engine;
+use crate::manifest::{FreshnessOutcome, FreshnessResult, FreshnessStatus, Node, NodeId, NodeKind, TimeSpan};
+use crate::resolve::Project;
+
+/// Looks at the given sources, as many at a time as there are threads; results are in the order of the ids.
+pub async fn freshness(project: &Arc<Project>, ids: &[NodeId], engine: &Arc<dyn Engine>, events: &Events) -> Vec<FreshnessResult> {
+    let threads = project.target.threads.max(1);
+    let began = events.now();
+    events.send(&Event::RunStarted { threads, target: project.target.name.clone(), total: ids.len() });
+    let nodes: Vec<&Node> = ids.iter().filter_map(|id| project.nodes.get(id)).collect();
+    let total = nodes.len();
+    let asked = nodes.iter().enumerate().map(|(at, node)| one(node, (at + 1, total, at % threads + 1), engine.as_ref(), events));
+    let results: Vec<FreshnessResult> = futures::stream::iter(asked).buffered(threads).collect().await;
+    let mut totals = Totals::default();
+    for result in &results {
+        totals.count(outcome(&result.outcome));
+    }
+    let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    events.send(&Event::RunFinished { totals, elapsed_seconds });
+    results
+}
+
+/// The criteria of a source that promises something.
+#[must_use]
+pub fn criteria(node: &Node) -> Option<&Map<String, Json>> {
+    let rules = node.config.raw.get("freshness").and_then(Json::as_object)?;
+    let given = |rule: &str| rules.get(rule).and_then(|rule| rule.get("count")).is_some_and(Json::is_number);
+    (given("warn_after") || given("error_after")).then_some(rules)
+}
+
+fn outcome(found: &FreshnessOutcome) -> NodeOutcome {
+    match found {
+        FreshnessOutcome::Known { status: FreshnessStatus::Pass, .. } => NodeOutcome::Pass,
+        FreshnessOutcome::Known { status: FreshnessStatus::Warn, .. } => NodeOutcome::Warn,
+        FreshnessOutcome::Known { status: FreshnessStatus::Error, .. } => NodeOutcome::Fail,
+        FreshnessOutcome::Failed(_) => NodeOutcome::Error,
+    }
+}
+
+async fn one(node: &Node, (index, total, slot): (usize, usize, usize), engine: &dyn Engine, events: &Events) -> FreshnessResult {
+    let source = if let NodeKind::Source { source_name, .. } = &node.kind { source_name.as_str() } else { "" };
+    let thread = format!("Thread-{slot}");
+    let start = NodeStart {
+        index,
+        total,
+        id: node.id.to_string(),
+        name: format!("{source}.{}", node.name),
+        resource_type: node.resource_type().name().to_owned(),
+        materialization: String::new(),
+        relation: node.relation.as_ref().map(Into::into),
+        path: node.original_path.clone(),
+        thread: thread.clone(),
+        at: events.now(),
+    };
+    events.send(&Event::NodeStarted(start.clone()));
+    let rules = criteria(node).cloned().unwrap_or_default();
+    let found = match newest(node, &rules, engine, events).await {
+        Ok(max_loaded_at) => {
+            let snapshotted_at = events.now();
+            FreshnessOutcome::Known { status: status(&rules, max_loaded_at, snapshotted_at), max_loaded_at, snapshotted_at }
+        }
+        Err(reason) => FreshnessOutcome::Failed(reason),
+    };
+    let finished_at = events.now();
+    let message = match &found {
+        FreshnessOutcome::Known { max_loaded_at, snapshotted_at, status: FreshnessStatus::Warn | FreshnessStatus::Error } => {
+            format!("the newest row is {} old", age(*max_loaded_at, *snapshotted_at))
+        }
+        FreshnessOutcome::Known { status: FreshnessStatus::Pass, .. } => String::new(),
+        FreshnessOutcome::Failed(reason) => reason.clone(),
+    };
+    let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    let execute = TimeSpan { start: start.at, end: finished_at };
+    let done = NodeDone { start, outcome: outcome(&found), message, rows: None, elapsed_seconds, finished_at, compiled_path: None };
+    events.send(&Event::NodeFinished(Box::new(done)));
+    FreshnessResult { id: node.id.clone(), outcome: found, criteria: rules, execute, thread }
+}
+
+/// When the newest row came.
+async fn newest(node: &Node, rules: &Map<String, Json>, engine: &dyn Engine, events: &Events) -> Result<DateTime<Utc>, String> {
+    let text = |key: &str| node.config.raw.get(key).and_then(Json::as_str);
+    let relation = node.relation.as_ref().map(ToString::to_string).unwrap_or_default();
+    let sql = match (text("loaded_at_query"), text("loaded_at_field")) {
+        (Some(query), _) => query.trim().trim_end_matches(';').to_owned(),
+        (None, Some(field)) => {
+            let filter = rules.get("filter").and_then(Json::as_str).map_or_else(String::new, |filter| format!("\nwhere {filter}"));
+            format!("select max({field}) as max_loaded_at\nfrom {relation}{filter}")
+        }
+        (None, None) => return Err(format!("nothing says when rows of `{}` came: add `loaded_at_field` or `loaded_at_query`", node.name)),
+    };
+    events.send(&Event::SqlSent { node: node.id.to_string(), sql: sql.clone() });
+    let table = run_text(engine, &sql).await.map_err(|error| error.to_string())?;
+    match table.rows.first().and_then(|row| row.first()) {
+        None | Some(Json::Null) => Err(format!("`{relation}` has no row that says when it came")),
+        Some(value) => value.as_str().and_then(moment).ok_or_else(|| format!("expected a time when rows came, found `{value}`")),
+    }
+}
+
+fn status(rules: &Map<String, Json>, newest: DateTime<Utc>, now: DateTime<Utc>) -> FreshnessStatus {
+    let exceeded = |rule: &str| {
+        let rule = rules.get(rule)?;
+        let count = i64::try_from(rule.get("count")?.as_u64()?).ok()?;
+        let minutes = match rule.get("period")?.as_str()? {
+            "minute" => 1,
+            "hour" => 60,
+            _ => 24 * 60,
+        };
+        Some(now - newest > chrono::Duration::try_minutes(count.checked_mul(minutes)?)?)
+    };
+    if exceeded("error_after") == Some(true) {
+        FreshnessStatus::Error
+    } else if exceeded("warn_after") == Some(true) {
+        FreshnessStatus::Warn
+    } else {
+        FreshnessStatus::Pass
+    }
+}
+
+/// The largest unit that says it well.
+fn age(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    let minutes = (to - from).num_minutes();
+    match minutes {
+        ..120 => format!("{minutes} minutes"),
+        120..2880 => format!("{} hours", minutes / 60),
+        _ => format!("{} days", minutes / (24 * 60)),
+    }
+}

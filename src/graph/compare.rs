@@ -1,0 +1,295 @@
+//! `state:`: whether a node means something else than in the manifest of another run. Layout and comments of SQL, the
+//! order of keys, and where a target puts its relations are no changes; macros, descriptions that are written to the
+//! warehouse, configs and contracts are.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::manifest::{Node, NodeKind, PreviousManifest, PreviousNode, ResourceType};
+use crate::resolve::Project;
+
+/// What `state:` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    New,
+    Old,
+    Modified,
+    Unmodified,
+    Body,
+    Configs,
+    Relation,
+    PersistedDescriptions,
+    Macros,
+    Contract,
+}
+
+impl Comparison {
+    pub const ALL: [Self; 10] = [
+        Self::New,
+        Self::Old,
+        Self::Modified,
+        Self::Unmodified,
+        Self::Body,
+        Self::Configs,
+        Self::Relation,
+        Self::PersistedDescriptions,
+        Self::Macros,
+        Self::Contract,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Old => "old",
+            Self::Modified => "modified",
+            Self::Unmodified => "unmodified",
+            Self::Body => "modified.body",
+            Self::Configs => "modified.configs",
+            Self::Relation => "modified.relation",
+            Self::PersistedDescriptions => "modified.persisted_descriptions",
+            Self::Macros => "modified.macros",
+            Self::Contract => "modified.contract",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|comparison| comparison.name() == name)
+    }
+}
+
+/// Whether a node is what a comparison asks for.
+pub(super) fn changed(node: &Node, comparison: Comparison, manifest: &PreviousManifest, macros: &HashSet<String>) -> bool {
+    let Some(old) = manifest.node(&node.id) else { return !matches!(comparison, Comparison::Old | Comparison::Unmodified) };
+    match comparison {
+        Comparison::New => false,
+        Comparison::Old => true,
+        Comparison::Modified => modified(node, old, macros),
+        Comparison::Unmodified => !modified(node, old, macros),
+        Comparison::Body => body(node, old),
+        Comparison::Configs => configs(node, old),
+        Comparison::Relation => relation(node, old),
+        Comparison::PersistedDescriptions => persisted_descriptions(node, old),
+        Comparison::Macros => reaches(node, macros),
+        Comparison::Contract => contract(node, old),
+    }
+}
+
+fn modified(node: &Node, old: &PreviousNode, macros: &HashSet<String>) -> bool {
+    node.fqn != old.fqn
+        || body(node, old)
+        || configs(node, old)
+        || relation(node, old)
+        || persisted_descriptions(node, old)
+        || contract(node, old)
+        || reaches(node, macros)
+}
+
+/// The text of a node, or what stands for it.
+fn body(node: &Node, old: &PreviousNode) -> bool {
+    match &node.kind {
+        NodeKind::Seed { .. } => old.checksum.name == "sha256" && old.checksum.checksum != node.checksum,
+        NodeKind::Exposure => exposure(node, old),
+        NodeKind::Source { external, .. } => {
+            let raw = |key: &str| node.config.raw.get(key).cloned().unwrap_or(Json::Null);
+            let location = external.as_ref().map(|external| json!(external.config.location));
+            let before = old.external.get("location").filter(|location| !location.is_null());
+            location.as_ref() != before
+                || essence(&raw("freshness")) != essence(&old.freshness)
+                || raw("loaded_at_field").as_str().unwrap_or_default() != old.loaded_at_field.as_deref().unwrap_or_default()
+        }
+        // A generic test is named after what it says.
+        NodeKind::Test(details) if details.generic.is_some() => false,
+        NodeKind::Model | NodeKind::Analysis | NodeKind::Snapshot | NodeKind::Test(_) => {
+            plain_sql(&node.raw_code) != plain_sql(old.raw_code.as_deref().unwrap_or_default())
+        }
+    }
+}
+
+fn exposure(node: &Node, old: &PreviousNode) -> bool {
+    let raw = |key: &str| essence(&node.config.raw.get(key).cloned().unwrap_or(Json::Null));
+    let parents: Vec<&str> = node.depends_on.iter().map(crate::manifest::NodeId::as_str).collect();
+    let mut before: Vec<&str> = old.depends_on.nodes.iter().map(String::as_str).collect();
+    before.sort_unstable();
+    parents != before
+        || raw("type") != essence(&old.kind)
+        || raw("owner") != essence(&old.owner)
+        || raw("maturity") != essence(&old.maturity)
+        || raw("url") != essence(&old.url)
+        || node.description != old.description.as_deref().unwrap_or_default()
+}
+
+/// Keys that say where a relation is, or nothing about what is built; and those that this program has beside dbt's.
+const APART: [&str; 13] = [
+    "alias",
+    "columns",
+    "database",
+    "description",
+    "docs",
+    "event_time",
+    "external",
+    "freshness",
+    "group",
+    "loaded_at_field",
+    "loaded_at_query",
+    "schema",
+    "tags",
+];
+
+fn configs(node: &Node, old: &PreviousNode) -> bool {
+    let before = if old.unrendered_config.is_empty() && !node.config.raw.is_empty() { &old.config } else { &old.unrendered_config };
+    let now = settings(&node.config.raw);
+    let before = settings(before);
+    // Of rendered configs every key is there, so only those that are set here can be compared.
+    if old.unrendered_config.is_empty() {
+        return now.iter().any(|(key, value)| before.get(key).is_some_and(|old| old != value));
+    }
+    now != before
+}
+
+/// Configs under one spelling, without what is compared elsewhere or says nothing.
+fn settings(config: &Map<String, Json>) -> BTreeMap<String, Json> {
+    let entries = config.iter().map(|(key, value)| (key.trim_start_matches('+').replace('-', "_"), essence(value)));
+    entries.filter(|(key, value)| !APART.contains(&key.as_str()) && !value.is_null()).collect()
+}
+
+/// A value without what is empty in it: dbt writes defaults out, we don't.
+fn essence(value: &Json) -> Json {
+    match value {
+        Json::Object(map) => {
+            let kept: Map<String, Json> =
+                map.iter().map(|(key, value)| (key.clone(), essence(value))).filter(|(_, value)| !value.is_null()).collect();
+            if kept.is_empty() { Json::Null } else { Json::Object(kept) }
+        }
+        Json::Array(items) if items.is_empty() => Json::Null,
+        Json::Array(items) if items.len() == 1 && items[0].is_string() => items[0].clone(),
+        Json::Array(items) => Json::Array(items.iter().map(essence).collect()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value.clone(),
+    }
+}
+
+/// Where the project puts a relation: as configured, since every target has schemas of its own.
+fn relation(node: &Node, old: &PreviousNode) -> bool {
+    // Tests build nothing that others read.
+    if node.resource_type() == ResourceType::Test {
+        return false;
+    }
+    let configured = |config: &Map<String, Json>, key: &str| config.get(key).and_then(Json::as_str).map(str::to_owned);
+    if node.resource_type() == ResourceType::Source {
+        let identifier = node.relation.as_ref().map(|name| name.identifier.as_str());
+        return identifier.is_some() && old.identifier.is_some() && identifier != old.identifier.as_deref();
+    }
+    if old.unrendered_config.is_empty() && !old.config.is_empty() {
+        return ["schema", "database", "alias"].iter().any(|key| configured(&node.config.raw, key) != configured(&old.config, key));
+    }
+    ["schema", "database", "alias"].iter().any(|key| configured(&node.config.raw, key) != configured(&old.unrendered_config, key))
+}
+
+/// Descriptions count where `persist_docs` writes them to the warehouse.
+fn persisted_descriptions(node: &Node, old: &PreviousNode) -> bool {
+    let persisted = |what: &str| node.config.raw.get("persist_docs").and_then(|docs| docs.get(what)).and_then(Json::as_bool).unwrap_or(false);
+    let of_relation = persisted("relation") && node.description.trim() != old.description.as_deref().unwrap_or_default().trim();
+    let described = |name: &str, text: &str| (name.to_lowercase(), text.trim().to_owned());
+    let of_columns = || {
+        let filled = |(_, text): &(String, String)| !text.is_empty();
+        let now: BTreeMap<String, String> = node.columns.values().map(|column| described(&column.name, &column.description)).filter(filled).collect();
+        let columns = old.columns.values().map(|column| described(&column.name, column.description.as_deref().unwrap_or_default()));
+        now != columns.filter(filled).collect::<BTreeMap<_, _>>()
+    };
+    of_relation || persisted("columns") && of_columns()
+}
+
+/// A contract that is enforced, or was: columns, types and constraints.
+fn contract(node: &Node, old: &PreviousNode) -> bool {
+    let enforced_before = old.config.get("contract").and_then(|contract| contract.get("enforced")).and_then(Json::as_bool).unwrap_or(false);
+    if node.resource_type() != ResourceType::Model || !(node.config.contract_enforced || enforced_before) {
+        return false;
+    }
+    if node.config.contract_enforced != enforced_before {
+        return true;
+    }
+    let kind = |data_type: Option<&str>| data_type.unwrap_or_default().trim().to_lowercase();
+    let now: BTreeMap<String, (String, usize)> =
+        node.columns.values().map(|column| (column.name.to_lowercase(), (kind(column.data_type.as_deref()), column.constraints.len()))).collect();
+    let before: BTreeMap<String, (String, usize)> =
+        old.columns.values().map(|column| (column.name.to_lowercase(), (kind(column.data_type.as_deref()), column.constraints.len()))).collect();
+    now != before || node.constraints.len() != old.constraints.len()
+}
+
+/// The macros of the project and its packages that are new or say something else, by id. Those of the program come with
+/// its version, and a manifest of dbt's has dbt's own.
+pub(super) fn changed_macros(project: &Project, manifest: &PreviousManifest) -> HashSet<String> {
+    let is_changed = |id: &str, now: &str| manifest.macros.get(id).is_none_or(|old| plain_sql(&old.macro_sql) != plain_sql(now));
+    let macros = project.library.macros().filter(|info| info.package != "dbt" && is_changed(info.id.as_str(), &info.macro_sql));
+    macros.map(|info| info.id.as_str().to_owned()).collect()
+}
+
+fn reaches(node: &Node, macros: &HashSet<String>) -> bool {
+    node.depends_on_macros.iter().any(|id| macros.contains(id))
+}
+
+/// SQL with Jinja without comments, and with one space wherever there are any. Comments with Jinja in them are kept: what
+/// it does is done. Texts in quotes stay as they are.
+fn plain_sql(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut space = false;
+    while let Some(c) = rest.chars().next() {
+        let comment = if rest.starts_with("{#") {
+            Some(rest.find("#}").map_or(rest.len(), |end| end + 2))
+        } else if rest.starts_with("--") {
+            Some(rest.find('\n').unwrap_or(rest.len()))
+        } else if rest.starts_with("/*") {
+            Some(rest.find("*/").map_or(rest.len(), |end| end + 2))
+        } else {
+            None
+        };
+        if let Some(end) = comment
+            && (rest.starts_with("{#") || !rest[..end].contains("{{") && !rest[..end].contains("{%"))
+        {
+            rest = &rest[end..];
+            space = true;
+            continue;
+        }
+        if c.is_whitespace() {
+            space = true;
+            rest = &rest[c.len_utf8()..];
+            continue;
+        }
+        if space && !out.is_empty() {
+            out.push(' ');
+        }
+        space = false;
+        let taken = if matches!(c, '\'' | '"') { rest[1..].find(c).map_or(1, |end| end + 2) } else { c.len_utf8() };
+        out.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_sql;
+
+    #[test]
+    fn layout_and_comments_are_no_changes() {
+        let plain = plain_sql("select a, 'x  --y' as b from {{ ref('c') }}");
+        assert_eq!(plain_sql("{# why #}\nselect a,\n  'x  --y' as b -- the text\nfrom /* of */ {{ ref('c') }}\n\n"), plain);
+        assert_ne!(plain_sql("select a, 'x --y' as b from {{ ref('c') }}"), plain);
+        assert_ne!(plain_sql("select a, 'x  --y' as b from {{ ref('d') }}"), plain);
+    }
+
+    #[test]
+    fn a_comment_with_jinja_counts() {
+        assert_ne!(plain_sql("select 1 -- {{ ref('a') }}"), plain_sql("select 1"));
+        assert_eq!(plain_sql("select 1 -- of old"), plain_sql("select 1"));
+    }
+
+    #[test]
+    fn what_never_ends_is_no_trouble() {
+        for text in ["select 'a", "{# a", "/* a", "--", "\"", "é -- ü"] {
+            let _ = plain_sql(text);
+        }
+        assert_eq!(plain_sql("select 'é'  "), "select 'é'");
+    }
+}

@@ -1,0 +1,59 @@
+//! What the hooks of a node refer to: the node runs after it, as after what its query reads.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::builder::Builder;
+use super::config::ConfigValues;
+use super::host::ParseHost;
+use crate::base::{Code, Diagnostic, Span};
+use crate::jinja::{Scope, Template, TemplateHost, render};
+use crate::manifest::{NodeRef, ResourceType, SourceRef};
+
+/// The node whose hooks are looked at.
+pub(super) struct Hooked<'a> {
+    pub name: &'a str,
+    pub package: &'a str,
+    pub kind: ResourceType,
+    pub span: Span,
+}
+
+/// The refs and sources of a node's hooks. A hook that can't be rendered yet is left for when its time has come.
+pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &ConfigValues) -> (Vec<NodeRef>, Vec<SourceRef>) {
+    let (mut refs, mut sources) = (Vec::new(), Vec::new());
+    for text in ["pre_hook", "pre-hook", "post_hook", "post-hook"].iter().filter_map(|key| values.get(key)).flat_map(texts) {
+        if !text.contains("{{") && !text.contains("{%") {
+            continue;
+        }
+        let host = ParseHost::new(&builder.facts, hooked.package, hooked.name, ConfigValues::default());
+        let asked: Arc<dyn TemplateHost> = host.clone();
+        let scope = Scope { package: hooked.package.to_owned() };
+        if render(&Template::string(text, hooked.span), &scope, &builder.library, &asked).is_ok() {
+            let noted = host.noted();
+            refs.extend(noted.refs.into_iter().filter(|call| call.name != hooked.name));
+            sources.extend(noted.sources);
+        }
+    }
+    if hooked.kind == ResourceType::Seed && !(refs.is_empty() && sources.is_empty()) {
+        let read = refs.first().map(|call| call.name.clone()).or_else(|| sources.first().map(|call| format!("{}.{}", call.source, call.table)));
+        let message = format!("a hook of the seed `{}` refers to `{}`: seeds cannot depend on other nodes", hooked.name, read.unwrap_or_default());
+        builder.found.push(
+            Diagnostic::error(Code::ConfigType, message)
+                .at(hooked.span, "this seed")
+                .help("name the relation by its parts, or move the hook to a model"),
+        );
+        return (Vec::new(), Vec::new());
+    }
+    (refs, sources)
+}
+
+/// A hook is a text, a map with `sql`, or a list of them.
+fn texts(value: &Json) -> Vec<String> {
+    match value {
+        Json::String(text) => vec![text.clone()],
+        Json::Array(items) => items.iter().flat_map(texts).collect(),
+        Json::Object(map) => map.get("sql").and_then(Json::as_str).map(str::to_owned).into_iter().collect(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => Vec::new(),
+    }
+}
