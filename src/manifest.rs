@@ -10,7 +10,7 @@ mod result;
 
 pub use config::{
     Audit, ExternalConfig, FileFormat, HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, NodeConfig, OnSchemaChange, OnViolation,
-    PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StoreFailures, StreamKind, Streams, TestConfig,
+    PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StreamKind, Streams, TestConfig,
 };
 pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,

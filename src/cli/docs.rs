@@ -95,7 +95,8 @@ fn table(node: &Node, relation: crate::manifest::RelationName, state: &RelationS
         RelationKind::Files => "EXTERNAL",
     };
     let comment = |name: &str| {
-        let declared = node.columns.values().find(|column| column.name.eq_ignore_ascii_case(name));
+        // A quoted name is meant to the letter.
+        let declared = node.columns.values().find(|column| if column.quote { column.name == name } else { column.name.eq_ignore_ascii_case(name) });
         declared.map(|column| column.description.clone()).filter(|text| node.config.persist_docs_columns && !text.is_empty())
     };
     let columns = state.schema.fields().iter().map(|field| CatalogColumn {

@@ -19,7 +19,7 @@ use crate::compile::{Compilation, CompiledNode};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
-use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, StoreFailures, TimeSpan};
+use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
 use crate::sql::statement_text;
 
@@ -308,7 +308,7 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
         return one_verdict(shared, &query.verdict, overlays).await.map_err(|error| in_test(error, &query.verdict, compiled));
     };
     let label = CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() };
-    if node.config.test.store_failures == StoreFailures::View {
+    if node.config.test.failures_as_view {
         // A view knows nothing of rows that are staged: it shows what is published whenever it is asked.
         let found = one_verdict(shared, &query.verdict, overlays).await.map_err(|error| in_test(error, &query.verdict, compiled))?;
         let view = ViewWrite { relation: relation.clone(), sql: query.rows, proved: true, description: None, label };

@@ -122,24 +122,6 @@ pub enum OnViolation {
     Error,
 }
 
-/// Whether and how the failing rows of a data test are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StoreFailures {
-    #[default]
-    No,
-    Table,
-    /// A view over what the test looks at.
-    View,
-}
-
-impl StoreFailures {
-    /// What `--store-failures` makes of it.
-    #[must_use]
-    pub fn or_table(self, wanted: bool) -> Self {
-        if wanted && self == Self::No { Self::Table } else { self }
-    }
-}
-
 /// The config of a data test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestConfig {
@@ -151,7 +133,9 @@ pub struct TestConfig {
     pub fail_calc: String,
     pub limit: Option<u64>,
     pub filter: Option<String>,
-    pub store_failures: StoreFailures,
+    pub store_failures: bool,
+    /// Whether what is stored is a view of the failing rows, and not a table of them.
+    pub failures_as_view: bool,
     /// `None` leaves it to the project's default.
     pub audit: Option<Audit>,
 }
@@ -165,7 +149,8 @@ impl Default for TestConfig {
             fail_calc: "count(*)".into(),
             limit: None,
             filter: None,
-            store_failures: StoreFailures::No,
+            store_failures: false,
+            failures_as_view: false,
             audit: None,
         }
     }

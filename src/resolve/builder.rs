@@ -13,7 +13,7 @@ use super::{Layers, Variables, constraints, data_test, nodes, source};
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::{MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject, RawKind};
-use crate::manifest::{Node, NodeId, RelationName, ResourceType};
+use crate::manifest::{Node, NodeConfig, NodeId, RelationName, ResourceType};
 
 /// The state of one resolution.
 pub(super) struct Builder {
@@ -160,6 +160,12 @@ impl Builder {
             self.bodies.insert(node.id.clone(), body);
         }
         self.nodes.insert(node.id.clone(), node);
+    }
+
+    /// Whether `--store-failures` concerns a test: what its own config says wins.
+    pub(super) fn stores_failures(&self, config: &NodeConfig) -> bool {
+        let said = ["store_failures", "store_failures_as"].iter().any(|key| config.raw.get(*key).is_some_and(|value| !value.is_null()));
+        self.store_failures && !said
     }
 
     /// Turns refs and sources into ids.

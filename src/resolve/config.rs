@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use crate::base::{Code, Diagnostic, Span};
-use crate::manifest::{Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, StoreFailures, TestConfig};
+use crate::manifest::{Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig};
 
 /// Config keys with their values and where they stand.
 #[derive(Debug, Clone, Default)]
@@ -198,6 +198,18 @@ fn test_config(reader: &mut Reader<'_>) -> TestConfig {
             None
         }
     };
+    // `store_failures_as` wins over `store_failures`.
+    let kept_as = reader.text("store_failures_as");
+    let (store_failures, failures_as_view) = match kept_as.as_deref() {
+        None => (reader.flag("store_failures", false), false),
+        Some("table") => (true, false),
+        Some("view") => (true, true),
+        Some("ephemeral") => (false, false),
+        Some(other) => {
+            reader.wrong("store_failures_as", "`table`, `view` or `ephemeral`", Json::from(other));
+            (false, false)
+        }
+    };
     TestConfig {
         severity,
         error_if: reader.text("error_if").unwrap_or(fallback.error_if),
@@ -205,23 +217,9 @@ fn test_config(reader: &mut Reader<'_>) -> TestConfig {
         fail_calc: reader.text("fail_calc").unwrap_or(fallback.fail_calc),
         limit: reader.count("limit"),
         filter: reader.text("where"),
-        store_failures: store_failures(reader),
+        store_failures,
+        failures_as_view,
         audit,
-    }
-}
-
-/// `store_failures_as` says more than `store_failures`, and wins; the nearer of the two is not asked for, as in dbt.
-fn store_failures(reader: &mut Reader<'_>) -> StoreFailures {
-    let stored = reader.flag("store_failures", false);
-    match reader.text("store_failures_as").map(|text| text.to_lowercase()).as_deref() {
-        None if stored => StoreFailures::Table,
-        None | Some("ephemeral") => StoreFailures::No,
-        Some("table") => StoreFailures::Table,
-        Some("view") => StoreFailures::View,
-        Some(other) => {
-            reader.wrong("store_failures_as", "`table`, `view` or `ephemeral`", Json::from(other));
-            StoreFailures::No
-        }
     }
 }
 

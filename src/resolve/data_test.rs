@@ -130,7 +130,7 @@ fn add_test(
     if noted.config.raw() != values.raw() {
         config = typed(&noted.config, ResourceType::Test, test.span, &mut builder.found);
     }
-    config.test.store_failures = config.test.store_failures.or_table(builder.store_failures);
+    config.test.store_failures |= builder.stores_failures(&config);
     if config.alias.is_none() && short != full && test.name.is_none() {
         config.alias = Some(short.clone());
     }

@@ -18,7 +18,7 @@ use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, FileId, Span, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
 use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
-use crate::manifest::{ColumnDecl, Materialization, Node, NodeId, NodeKind, ResourceType, StoreFailures, TestDetails};
+use crate::manifest::{ColumnDecl, Materialization, Node, NodeId, NodeKind, ResourceType, TestDetails};
 
 /// Where a node comes from, before it is parsed.
 pub(super) struct Draft<'a> {
@@ -249,7 +249,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     parsed.noted.sources.extend(sources);
     let config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
     let mut config = config;
-    config.test.store_failures = config.test.store_failures.or_table(builder.store_failures && draft.resource_type == ResourceType::Test);
+    config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
     let id = NodeId::new(format!("{}.{}.{}", draft.resource_type.name(), draft.package.name, draft.name));
     let mut node = Node {
         id,
@@ -382,7 +382,7 @@ impl Builder {
     }
 
     pub(super) fn relation_of(&mut self, node: &Node) -> Option<crate::manifest::RelationName> {
-        let stored_test = node.resource_type() == ResourceType::Test && node.config.test.store_failures != StoreFailures::No;
+        let stored_test = node.resource_type() == ResourceType::Test && node.config.test.store_failures;
         let built = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot)
             && node.config.materialization != Materialization::Ephemeral;
         if !stored_test && !built {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::to_json;
-use crate::manifest::{Node, OnViolation, ResourceType, StoreFailures};
+use crate::manifest::{Node, OnViolation, ResourceType};
 
 /// Config of models, seeds, snapshots and analyses.
 #[derive(Debug, Serialize)]
@@ -219,8 +219,7 @@ fn test_config(node: &Node) -> Json {
             OnViolation::Warn => "WARN",
             OnViolation::Error => "ERROR",
         },
-        store_failures: (test.store_failures != StoreFailures::No || raw.0.contains_key("store_failures"))
-            .then_some(test.store_failures != StoreFailures::No),
+        store_failures: (test.store_failures || raw.0.contains_key("store_failures")).then_some(test.store_failures),
         store_failures_as: raw.or("store_failures_as", Json::Null),
         r#where: test.filter.as_deref(),
         limit: test.limit,
