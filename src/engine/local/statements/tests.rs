@@ -130,7 +130,7 @@ async fn schemas_are_seen_before_they_hold_a_table() {
         );
         room.rows("drop schema one cascade; drop schema if exists one").await;
         assert_eq!(room.rows("select count(*) from information_schema.tables where lower(table_schema) = 'one'").await, "[0]");
-        assert_eq!(room.refused("drop schema one").await, "sql-invalid: there is no schema `one`");
+        assert_eq!(room.refused("drop schema one").await, "sql-invalid: there is no schema `one` [write `drop schema if exists` where that is fine]");
     }
 }
 
