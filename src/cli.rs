@@ -7,6 +7,7 @@ mod clean;
 mod clone;
 mod console;
 mod debug;
+mod dependencies;
 mod docs;
 mod explain;
 mod flags;
@@ -172,6 +173,7 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Source(SourceCommand::Freshness(options)) => freshness::freshness(&options, &global, invocation, streams).await,
         Command::Retry => retry::retry(&global, invocation, streams).await,
         Command::Clone => clone::clone(&global, invocation, streams).await,
+        Command::Deps(options) => dependencies::deps(&options, &global, invocation, streams).await,
         Command::Parse => inspect::parse(&global, invocation, streams),
         Command::Ls(options) => inspect::ls(&options, &global, invocation, streams),
         Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,

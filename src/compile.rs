@@ -23,7 +23,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 pub use ephemeral::cte_name;
 pub use node::{CompiledNode, compile_node};
 pub use planner::Planner;
-pub use script::{QueryComment, ScriptText, query_comment, render_operation, render_script};
+pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};
 
 use crate::base::Diagnostic;
 use crate::graph::Dag;

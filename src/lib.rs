@@ -9,6 +9,7 @@ pub mod artifacts;
 pub mod base;
 pub mod cli;
 pub mod compile;
+pub mod deps;
 pub mod engine;
 pub mod exec;
 pub mod graph;

@@ -6,6 +6,7 @@
 
 mod data_tests;
 mod decl;
+mod dependencies;
 mod files;
 mod ignore;
 mod layers;
@@ -28,6 +29,9 @@ use serde_json::{Map, Value as Json};
 pub use decl::{
     ColumnDecl, ExposureDecl, ExternalDecl, Freshness, FreshnessDecl, FreshnessRule, GroupDecl, MacroArgumentDecl, MacroDecl, NodeDecl, NodeDeclKind,
     Origin, Period, Properties, Quoting, RawDecl, RawKind, SingularTestDecl, SourceDecl, SourceTableDecl, TestDecl,
+};
+pub use dependencies::{
+    Dependencies, GitSource, LOCK_FILE, Lock, PACKAGE_FILES, PackageDecl, PackageSlots, PackageSource, load_dependencies, load_lock, package_slots,
 };
 pub use files::{DocFile, SeedFile, SqlFile};
 pub use layers::{LayerDecl, LayersDecl, MayRead, NamePattern, NamingDecl, Pattern, Requirement};

@@ -124,7 +124,8 @@ pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) ->
 
 #[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]
 fn not_available(node: &Node, materialization: &str) -> Box<Diagnostic> {
-    let message = format!("the materialization `{materialization}` is not available yet, so `{}` can't be built", node.name);
-    let available = "available are view, table, incremental, ephemeral, snapshot, seed and external";
-    Box::new(Diagnostic::error(Code::NotAvailable, message).at(node.span, "this node").help(available))
+    let message = format!("there is no materialization `{materialization}`, so `{}` can't be built", node.name);
+    let known =
+        "view, table, incremental, ephemeral and external are there; others are written as `{% materialization name, default %}` in a file of macros";
+    Box::new(Diagnostic::error(Code::NotAvailable, message).at(node.span, "this node").help(known))
 }

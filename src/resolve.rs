@@ -12,6 +12,7 @@ mod hooks;
 mod host;
 mod layers;
 mod lookup;
+mod mirror;
 mod nodes;
 mod project;
 mod relation;

@@ -54,6 +54,8 @@ codes! {
     NamingModel = "naming-model",
     NotAvailable = "not-available",
     OrphanProperties = "orphan-properties",
+    PackageUnavailable = "package-unavailable",
+    PackageVersion = "package-version",
     PackagesMissing = "packages-missing",
     ProfileInvalid = "profile-invalid",
     ProjectNotFound = "project-not-found",

@@ -80,6 +80,55 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut dyn std::io::Write) -> std
     written.and_then(|()| std::fs::rename(&aside, path)).map_err(failed("write", path))
 }
 
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// If it can't be made.
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(path).map_err(failed("create", path))
+}
+
+/// Writes what a reader gives into a new file, creating folders on the way.
+///
+/// # Errors
+/// If the file can't be written or the reader fails.
+pub fn write_from(path: &Path, reader: &mut dyn std::io::Read) -> Result<(), FileError> {
+    create_dir(path.parent().unwrap_or(Path::new(".")))?;
+    let mut file = std::fs::File::create(path).map_err(failed("write", path))?;
+    std::io::copy(reader, &mut file).map(drop).map_err(failed("write", path))
+}
+
+/// Makes `link` stand for a folder. Where links to folders can't be made, the folder is copied.
+///
+/// # Errors
+/// If neither is possible.
+pub fn link_dir(folder: &Path, link: &Path) -> Result<(), FileError> {
+    create_dir(link.parent().unwrap_or(Path::new(".")))?;
+    #[cfg(unix)]
+    let linked = std::os::unix::fs::symlink(folder, link);
+    #[cfg(windows)]
+    let linked = std::os::windows::fs::symlink_dir(folder, link);
+    #[cfg(not(any(unix, windows)))]
+    let linked: std::io::Result<()> = Err(std::io::ErrorKind::Unsupported.into());
+    match linked {
+        Ok(()) => Ok(()),
+        Err(_) => copy_dir(folder, link),
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<(), FileError> {
+    create_dir(to)?;
+    for entry in list(from)?.into_iter().filter(|entry| !entry.is_symlink()) {
+        let copy = to.join(entry.file_name().unwrap_or_default());
+        if entry.is_dir() {
+            copy_dir(&entry, &copy)?;
+        } else {
+            std::fs::copy(&entry, &copy).map(drop).map_err(failed("copy", &entry))?;
+        }
+    }
+    Ok(())
+}
+
 /// A file opened for appending, its folder created.
 ///
 /// # Errors
@@ -97,7 +146,7 @@ pub fn size(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|data| data.len())
 }
 
-/// Gives a file another name; one that is there already is replaced.
+/// Gives a file or folder another name within its file system; a file that is there already is replaced.
 ///
 /// # Errors
 /// If that can't be done.

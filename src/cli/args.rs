@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use options::{
-    CleanOptions, CompileOptions, CompileOutput, DebugOptions, DocsCommand, FreshnessOptions, GenerateOptions, InitOptions, ListOptions, ListOutput,
-    OperationOptions, RowsOutput, SeedOptions, ShowOptions, SourceCommand, SqlOptions,
+    AddedFrom, CleanOptions, CompileOptions, CompileOutput, DebugOptions, DepsArguments, DocsCommand, FreshnessOptions, GenerateOptions, InitOptions,
+    ListOptions, ListOutput, OperationOptions, RowsOutput, SeedOptions, ShowOptions, SourceCommand, SqlOptions,
 };
 pub(crate) use switches::{Switch, Switches};
 
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Init(InitOptions),
     /// Show what was found, which target is used, and whether the warehouse can be written
     Debug(DebugOptions),
+    /// Install the packages that the project lists
+    Deps(DepsArguments),
     /// Read and resolve the project, and write the manifest
     Parse,
     /// Render and plan the selected nodes without running them, and write their SQL

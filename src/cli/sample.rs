@@ -26,6 +26,25 @@ pub(super) fn window(global: &Global, now: DateTime<Utc>) -> Result<Option<TimeW
     if window.start < window.end { Ok(Some(window)) } else { Err(format!("--sample: `{text}` ends before it begins")) }
 }
 
+/// Whether `--event-time-start` and `--event-time-end` name a stretch of time; they go together.
+///
+/// # Errors
+/// With one sentence, if one is missing, or they are no times in order.
+pub(super) fn check_event_times(global: &Global) -> Result<(), String> {
+    let read = |name: &str, text: &str| {
+        moment(text).ok_or_else(|| format!("--{name}: `{text}` is no time: expected e.g. 2024-07-01 or '2024-07-01 12:00:00', in UTC"))
+    };
+    match (&global.event_time_start, &global.event_time_end) {
+        (None, None) => Ok(()),
+        (Some(start), Some(end)) => {
+            let in_order = read("event-time-start", start)? < read("event-time-end", end)?;
+            if in_order { Ok(()) } else { Err(format!("--event-time-start `{start}` is not before --event-time-end `{end}`")) }
+        }
+        (Some(_), None) => Err("--event-time-start goes with --event-time-end, which is missing".into()),
+        (None, Some(_)) => Err("--event-time-end goes with --event-time-start, which is missing".into()),
+    }
+}
+
 fn back(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let (count, unit) = text.trim().split_once(' ')?;
     let count: u32 = count.parse().ok()?;

@@ -55,7 +55,8 @@ impl Session {
             streams.complain(&format!("error: {message}\n"));
             Stop(Exit::Unusable)
         })?;
-        let sample = super::sample::window(global, invocation.clock.now()).map_err(|message| {
+        let sample = super::sample::check_event_times(global).and_then(|()| super::sample::window(global, invocation.clock.now()));
+        let sample = sample.map_err(|message| {
             streams.complain(&format!("error: {message}\n"));
             Stop(Exit::Unusable)
         })?;
@@ -74,7 +75,7 @@ impl Session {
                 warehouse: global.warehouse.as_ref().map(|uri| absolute_uri(uri, &invocation.current_dir)),
                 vars: Map::new(),
                 threads: global.threads.map(usize::from),
-                target_path: global.target_path.as_ref().map(|path| invocation.current_dir.join(path).to_string_lossy().into_owned()),
+                target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },
             resolve: ResolveOptions {
                 invocation: TemplateInvocation {

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value as Json};
 
-use super::Surroundings;
 use super::history::is_incremental;
 use super::host::NodeHost;
+use super::{CompiledNode, Surroundings};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroCall, RenderFailure, Rendered, Scope, Template, TemplateHost};
-use crate::manifest::NodeId;
+use crate::manifest::{NodeId, RelationName};
 use crate::resolve::Project;
 
 /// A hook's text and what it belongs to.
@@ -64,6 +64,37 @@ pub async fn render_operation(
     outcome(rendered.await, span)
 }
 
+/// Runs the macro that builds a node. Gives the relations that it says it made.
+///
+/// # Errors
+/// If the macro or a statement of it fails.
+pub async fn render_materialization(
+    project: &Arc<Project>,
+    call: MacroCall,
+    compiled: &CompiledNode,
+    hooks: Map<String, Json>,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Result<Vec<RelationName>, Vec<Diagnostic>> {
+    let host = host(project, &compiled.id, surroundings, compiled.history.is_some());
+    let node = project.nodes.get(&compiled.id);
+    let mut model = node.map_or(Json::Null, |node| project.node_json(node));
+    if let Some(map) = model.as_object_mut() {
+        map.insert("compiled_code".into(), Json::from(compiled.sql.as_str()));
+        map.insert("compiled_sql".into(), Json::from(compiled.sql.as_str()));
+    }
+    let mut values = hooks;
+    values.extend([
+        ("sql".to_owned(), Json::from(compiled.sql.as_str())),
+        ("compiled_code".to_owned(), Json::from(compiled.sql.as_str())),
+        ("model".to_owned(), model),
+    ]);
+    let library = Arc::clone(&project.library);
+    let scope = Scope { package: node.map_or_else(|| project.name.clone(), |node| node.package.clone()) };
+    let span = call.span;
+    let rendered = tokio::task::spawn_blocking(move || crate::jinja::render_materialization(&call, &values, &scope, &library, &host));
+    outcome(rendered.await, span)
+}
+
 /// The comment that the project file puts on SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryComment {
@@ -114,7 +145,7 @@ fn host(project: &Arc<Project>, node: &NodeId, surroundings: &Arc<dyn Surroundin
     Arc::new(NodeHost { project: Arc::clone(project), node: node.clone(), surroundings, incremental, ephemeral: Mutex::default() })
 }
 
-fn outcome(result: Result<Result<Rendered, Box<RenderFailure>>, tokio::task::JoinError>, span: Span) -> Result<Rendered, Vec<Diagnostic>> {
+fn outcome<T>(result: Result<Result<T, Box<RenderFailure>>, tokio::task::JoinError>, span: Span) -> Result<T, Vec<Diagnostic>> {
     let failed = |message: String| vec![Diagnostic::error(Code::JinjaRuntime, message).at(span, "here")];
     match result {
         Ok(Ok(rendered)) => Ok(rendered),

@@ -41,7 +41,9 @@ fn before_commit(project: &Project, test: &Node) -> bool {
 }
 
 fn can_be_audited(project: &Project, id: &NodeId) -> bool {
-    project.nodes.get(id).is_some_and(|node| match node.resource_type() {
+    // What a macro builds is published by its own statements; there is nothing to look at before.
+    let by_macro = |node: &Node| [false, true].iter().any(|adds| !matches!(project.builder(node, *adds), Ok(None)));
+    project.nodes.get(id).filter(|node| !by_macro(node)).is_some_and(|node| match node.resource_type() {
         ResourceType::Model => matches!(
             node.config.materialization,
             Materialization::Table | Materialization::View | Materialization::External | Materialization::Incremental

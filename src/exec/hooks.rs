@@ -1,6 +1,7 @@
 //! Hooks: statements before and after a node, and before and after a run. Each is rendered when its time has come; a text
 //! that renders to nothing does nothing.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json, json};
 
 use super::comment;
@@ -44,10 +45,7 @@ struct Hook {
 
 /// Runs the hooks of one side of a node, in dbt's order.
 pub(super) async fn run_node_hooks(shared: &Shared, node: &Node, when: When) -> Result<(), Vec<Diagnostic>> {
-    let mut hooks = Vec::new();
-    for value in when.keys().iter().filter_map(|key| node.config.raw.get(*key)) {
-        read(value, &mut hooks).map_err(|message| vec![Diagnostic::error(Code::ConfigType, message).at(node.span, "this node has the hook")])?;
-    }
+    let mut hooks = node_hooks(node, when)?;
     // Outside of the transaction is before everything, and after everything.
     hooks.sort_by_key(|hook| hook.inside == (when == When::Before));
     for hook in hooks {
@@ -55,6 +53,25 @@ pub(super) async fn run_node_hooks(shared: &Shared, node: &Node, when: When) -> 
         run_script(shared, script, "this node has the hook").await?;
     }
     Ok(())
+}
+
+fn node_hooks(node: &Node, when: When) -> Result<Vec<Hook>, Vec<Diagnostic>> {
+    let mut hooks = Vec::new();
+    for value in when.keys().iter().filter_map(|key| node.config.raw.get(*key)) {
+        read(value, &mut hooks).map_err(|message| vec![Diagnostic::error(Code::ConfigType, message).at(node.span, "this node has the hook")])?;
+    }
+    Ok(hooks)
+}
+
+/// A node's hooks as `pre_hooks` and `post_hooks`, for a macro that runs them itself.
+pub(super) fn hook_values(node: &Node) -> Result<Map<String, Json>, Vec<Diagnostic>> {
+    let mut values = Map::new();
+    for (name, when) in [("pre_hooks", When::Before), ("post_hooks", When::After)] {
+        let hooks = node_hooks(node, when)?;
+        let list = hooks.iter().enumerate().map(|(index, hook)| json!({"sql": hook.sql, "transaction": hook.inside, "index": index}));
+        values.insert(name.to_owned(), list.collect());
+    }
+    Ok(values)
 }
 
 /// A text, a map with `sql` and perhaps `transaction`, or a list of them. A text may be such a map as JSON.
@@ -79,19 +96,19 @@ fn read(value: &Json, hooks: &mut Vec<Hook>) -> Result<(), String> {
     }
 }
 
-/// Renders one hook and runs its statements.
-async fn run_script(shared: &Shared, script: ScriptText, place: &str) -> Result<(), Vec<Diagnostic>> {
+/// Renders one hook and runs its statements; gives its text.
+async fn run_script(shared: &Shared, script: ScriptText, place: &str) -> Result<String, Vec<Diagnostic>> {
     let (span, id) = (script.span, script.node.to_string());
     let rendered = render_script(&shared.compiled.project, script, &shared.surroundings).await?;
     // `before_begin` and its kin give a hook as JSON.
     let map = serde_json::from_str::<Json>(rendered.trim()).ok();
     let sql = map.as_ref().and_then(|map| map.get("sql")).and_then(Json::as_str).map_or(rendered, str::to_owned);
     if sql.trim().is_empty() {
-        return Ok(());
+        return Ok(sql);
     }
     comment::sent(shared, &NodeId::new(id), &sql).await;
     match run_text(shared.engine.as_ref(), &sql).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(sql),
         Err(error) => Err(vec![failed(&error, &sql, &shared.compiled.project.target.warehouse, (span, place))]),
     }
 }
@@ -147,6 +164,10 @@ fn end_values(shared: &Shared, results: &[NodeResult]) -> Map<String, Json> {
             "timing": [],
         }));
     }
+    // In the order of their names: that in which nodes end is no order.
+    let text = |json: &Json| json.to_string();
+    schemas.sort_by_key(text);
+    pairs.sort_by_key(text);
     Map::from_iter([
         ("results".to_owned(), Json::Array(rows)),
         ("schemas".to_owned(), Json::Array(schemas)),
@@ -162,7 +183,8 @@ async fn run_hooks(
     values: &Map<String, Json>,
     totals: &mut Totals,
 ) -> Vec<NodeResult> {
-    let (mut broken, mut results) = (false, Vec::new());
+    let mut broken = false;
+    let mut results = Vec::new();
     for (index, (package, hook)) in hooks.iter().enumerate() {
         let order = hooks.iter().take(index).filter(|(other, _)| other == package).count();
         let name = format!("{package}-{key}-{order}");
@@ -178,36 +200,52 @@ async fn run_hooks(
             thread: "main".to_owned(),
             at: shared.events.now(),
         };
-        let (outcome, message) = if broken {
-            (NodeOutcome::Skipped, "an earlier hook failed".to_owned())
+        let ended = if broken {
+            Ended { outcome: NodeOutcome::Skipped, message: format!("{} skipped", start.name), sql: None }
         } else {
             shared.events.send(&Event::NodeStarted(start.clone()));
             run_one(shared, &start, package, hook, values).await
         };
+        let outcome = ended.outcome;
         broken |= outcome.is_failure();
         totals.count(outcome);
         let finished_at = shared.events.now();
         let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-        results.push(NodeResult {
-            id: NodeId::new(start.id.clone()),
-            outcome,
-            message,
-            failures: None,
-            rows_affected: None,
-            compile: None,
-            execute: Some(TimeSpan { start: start.at, end: finished_at }),
-            thread: start.thread.clone(),
-            compiled_sql: None,
-            run_sql: None,
-            relation: None,
-        });
+        results.push(ended.result(&start, finished_at));
         let done = NodeDone { start, outcome, message: String::new(), rows: None, elapsed_seconds, finished_at, compiled_path: None };
         shared.events.send(&Event::NodeFinished(Box::new(done)));
     }
     results
 }
 
-async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spanned<String>, values: &Map<String, Json>) -> (NodeOutcome, String) {
+/// How a hook of the run ended.
+struct Ended {
+    outcome: NodeOutcome,
+    message: String,
+    /// What it came to, where it could be rendered and run.
+    sql: Option<String>,
+}
+
+impl Ended {
+    fn result(self, start: &NodeStart, end: DateTime<Utc>) -> NodeResult {
+        let ran = self.outcome != NodeOutcome::Skipped;
+        NodeResult {
+            id: NodeId::new(start.id.clone()),
+            outcome: self.outcome,
+            message: self.message,
+            failures: Some(u64::from(self.outcome.is_failure())),
+            rows_affected: None,
+            compile: None,
+            execute: ran.then_some(TimeSpan { start: start.at, end }),
+            thread: start.thread.clone(),
+            compiled_sql: self.sql,
+            run_sql: None,
+            relation: None,
+        }
+    }
+}
+
+async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spanned<String>, values: &Map<String, Json>) -> Ended {
     let script = ScriptText {
         text: hook.value.clone(),
         span: hook.span,
@@ -216,14 +254,14 @@ async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spann
         values: values.clone(),
     };
     match run_script(shared, script, "this hook").await {
-        Ok(()) => (NodeOutcome::Success, "OK".to_owned()),
+        Ok(sql) => Ended { outcome: NodeOutcome::Success, message: format!("{} passed", start.name), sql: Some(sql) },
         Err(diagnostics) => {
-            let message = diagnostics.first().map_or_else(String::new, |first| first.message.clone());
+            let message = diagnostics.first().map_or_else(String::new, |diagnostic| diagnostic.message.clone());
             for diagnostic in diagnostics {
                 let sources = std::sync::Arc::clone(&shared.compiled.project.sources);
                 shared.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some(start.id.clone()) });
             }
-            (NodeOutcome::Error, message)
+            Ended { outcome: NodeOutcome::Error, message, sql: None }
         }
     }
 }

@@ -10,15 +10,16 @@ use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
 use super::comment;
-use super::hooks::{When, run_node_hooks};
+use super::hooks::{When, hook_values, run_node_hooks};
 use super::keys;
 use super::run::Shared;
 use super::verdict::{Verdict, judge};
 use crate::base::{Code, Diagnostic, Event, NodeOutcome, nearest};
-use crate::compile::{Compilation, CompiledNode};
+use crate::compile::{Compilation, CompiledNode, render_materialization};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
+use crate::jinja::MacroCall;
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
 use crate::sql::statement_text;
@@ -108,6 +109,11 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         _ => None,
     };
     let run_started_at = shared.compiled.project.invocation.run_started_at;
+    match shared.compiled.project.builder(node, compiled.history.is_some()) {
+        Ok(Some(call)) => return run_macro(shared, node, compiled, call, at).await,
+        Ok(None) => {}
+        Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
+    }
     let streams = match shared.compiled.project.streams(node) {
         Ok(streams) => streams.into_iter().map(|(source, kind)| StreamRead { source, kind }).collect(),
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
@@ -147,6 +153,19 @@ fn unknown_column_types(node: &Node, compiled: &CompiledNode) -> Vec<Diagnostic>
             .help_nearest(nearest(name, columns.iter().copied()), format!("the columns are {}", columns.join(", ")))
         })
         .collect()
+}
+
+/// Builds a node by a macro, which runs its own statements and the node's hooks.
+async fn run_macro(shared: &Shared, node: &Node, compiled: &CompiledNode, call: MacroCall, at: DateTime<Utc>) -> Ended {
+    let hooks = match hook_values(node) {
+        Ok(hooks) => hooks,
+        Err(diagnostics) => return Ended::failed(diagnostics, at),
+    };
+    let project = &shared.compiled.project;
+    match render_materialization(project, call, compiled, hooks, &shared.surroundings).await {
+        Ok(_) => Ended::new(NodeOutcome::Success, "created", at),
+        Err(diagnostics) => Ended::failed(diagnostics, at),
+    }
 }
 
 async fn build_steps(shared: &Shared, node: &Node, compiled: &CompiledNode, steps: &[PlanStep]) -> Ended {

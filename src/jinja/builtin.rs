@@ -6,6 +6,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("dbt/dates.sql", include_str!("builtin/dates.sql")),
     ("dbt/expressions.sql", include_str!("builtin/expressions.sql")),
     ("dbt/relations.sql", include_str!("builtin/relations.sql")),
+    ("dbt/materialize.sql", include_str!("builtin/materialize.sql")),
     ("dbt/types.sql", include_str!("builtin/types.sql")),
     ("dbt/tests.sql", include_str!("builtin/tests.sql")),
 ];

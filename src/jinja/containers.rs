@@ -12,6 +12,7 @@ use super::error::problem;
 use super::macros::split_kwargs;
 use super::python::repr;
 use super::session::lock;
+use super::sets::Set;
 use crate::base::Code;
 
 /// How deep containers may be nested; deeper ones could not be printed or dropped safely.
@@ -56,7 +57,7 @@ pub(super) fn collect(value: &Value) -> Result<Vec<Value>, Error> {
 }
 
 pub(super) fn is_own(value: &Value) -> bool {
-    value.downcast_object_ref::<List>().is_some() || value.downcast_object_ref::<Dict>().is_some()
+    value.downcast_object_ref::<List>().is_some() || value.downcast_object_ref::<Dict>().is_some() || value.downcast_object_ref::<Set>().is_some()
 }
 
 /// A list of the engine's own.

@@ -16,6 +16,8 @@ use crate::base::Code;
 const WIDTH_LIMIT: usize = 1 << 16;
 
 pub(super) fn add(environment: &mut Environment<'static>) {
+    environment.add_filter("length", length);
+    environment.add_filter("count", length);
     environment.add_filter("string", |value: Value| text(&value));
     environment.add_filter("center", |value: Value, width: Option<usize>| centered(&text(&value), width.unwrap_or(80), ' ', true));
     environment.add_filter("wordcount", |value: Value| {
@@ -209,6 +211,11 @@ fn wrapped(line: &str, width: usize, break_long: bool) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What is undefined has no items, as in Python.
+fn length(value: Value) -> Result<usize, Error> {
+    if value.is_undefined() { Ok(0) } else { minijinja::filters::length(&value) }
 }
 
 /// `truncate(length, killwords, end, leeway)` by position or by name.

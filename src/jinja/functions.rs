@@ -15,6 +15,7 @@ use super::macros::{split_kwargs, statement_result};
 use super::query::{Table, statement_value};
 use super::relation::Relation;
 use super::session::{Scope, Session, lock};
+use super::sets::new_set;
 use super::values::{bind_args, describe, from_json, required, required_text, to_json};
 use crate::base::{Code, Diagnostic, Span};
 use crate::manifest::RelationName;
@@ -271,21 +272,15 @@ pub(super) fn fromjson(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) 
     Ok(read.map_or_else(|| default.unwrap_or_else(|| Value::from(())), |json| from_json(&json)))
 }
 
-fn distinct(values: Vec<Value>) -> Value {
-    let mut seen = std::collections::HashSet::new();
-    new_list(values.into_iter().filter(|value| seen.insert(value.clone())).collect())
-}
-
-/// A set is a list without repetitions here, in order of first appearance.
 pub(super) fn set(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [value, default] = bind_args("set", ["value", "default"], args)?;
     let values = collect(&value.unwrap_or_default());
-    Ok(values.map_or_else(|_| default.unwrap_or_else(|| Value::from(())), distinct))
+    Ok(values.map_or_else(|_| default.unwrap_or_else(|| Value::from(())), new_set))
 }
 
 pub(super) fn set_strict(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [value] = bind_args("set_strict", ["value"], args)?;
-    collect(&required("set_strict", "value", value)?).map(distinct)
+    collect(&required("set_strict", "value", value)?).map(new_set)
 }
 
 fn zipped(lists: &[Value]) -> Result<Value, Error> {

@@ -69,6 +69,17 @@ pub struct MacroInfo {
     pub macro_sql: String,
 }
 
+impl MacroInfo {
+    /// Whether this is a generic test: written as one, or as a macro of such a name, which is dbt's older way.
+    fn is_test(&self) -> bool {
+        match self.kind {
+            MacroKind::Test => true,
+            MacroKind::Macro => self.name.starts_with("test_"),
+            MacroKind::Materialization => false,
+        }
+    }
+}
+
 /// A macro with what rendering needs.
 #[derive(Debug)]
 pub(super) struct Unit {
@@ -144,6 +155,29 @@ impl MacroLibrary {
         id.and_then(|id| shared.unit(id)).map(|unit| &unit.info)
     }
 
+    /// The macro that a project or its packages have for a materialization: of the root project before others, for this
+    /// adapter before all adapters. A materialization that the program has itself is the root project's to override.
+    #[must_use]
+    pub fn materialization(&self, name: &str, built_in: bool) -> Option<&MacroInfo> {
+        let shared = &self.shared;
+        let others = shared.packages.keys().filter(|package| !built_in && **package != shared.root);
+        let mut packages = std::iter::once(&shared.root).chain(others);
+        let id = packages.find_map(|package| {
+            let of = |adapter: &str| shared.in_package(package, &format!("materialization_{name}_{adapter}"));
+            of("alluvium").or_else(|| of("default"))
+        });
+        id.and_then(|id| shared.unit(id)).map(|unit| &unit.info)
+    }
+
+    /// The first of these macros that the root project has under its own name, or as what `adapter.dispatch` leads to.
+    #[must_use]
+    pub fn overridden(&self, names: &[&str]) -> Option<&MacroInfo> {
+        let of_root = |name: &&str| {
+            ["", "alluvium__", "default__"].iter().find_map(|prefix| self.shared.in_package(&self.shared.root, &format!("{prefix}{name}")))
+        };
+        names.iter().find_map(of_root).and_then(|id| self.shared.unit(id)).map(|unit| &unit.info)
+    }
+
     /// A generic test. Without a package: of the root project, then of the program, then of any package.
     #[must_use]
     pub fn test(&self, package: Option<&str>, name: &str) -> Option<&MacroInfo> {
@@ -155,13 +189,13 @@ impl MacroLibrary {
                 .resolve(&self.shared.root, &name)
                 .or_else(|| self.shared.packages.keys().find_map(|package| self.shared.in_package(package, &name))),
         };
-        id.and_then(|id| self.shared.unit(id)).map(|unit| &unit.info).filter(|info| info.kind == MacroKind::Test)
+        id.and_then(|id| self.shared.unit(id)).map(|unit| &unit.info).filter(|info| info.is_test())
     }
 
     /// The names of generic tests, as they stand in properties files, for suggestions.
     #[must_use]
     pub fn test_names(&self) -> BTreeSet<String> {
-        let tests = self.macros().filter(|info| info.kind == MacroKind::Test);
+        let tests = self.macros().filter(|info| info.is_test());
         tests
             .map(|info| {
                 let name = info.name.strip_prefix("test_").unwrap_or(&info.name);

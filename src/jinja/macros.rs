@@ -12,8 +12,9 @@ use super::library::{BUILTIN_PACKAGE, Unit};
 use super::session::{Session, lock, session_of};
 use crate::base::{Code, Diagnostic, nearest};
 
-/// The prefixes that `adapter.dispatch` tries, in order.
-const DISPATCH_PREFIXES: [&str; 2] = ["alluvium__", "default__"];
+/// The prefixes that `adapter.dispatch` tries, in order. The dialect has what DuckDB has, and packages write for that adapter
+/// what their default text would get wrong here.
+const DISPATCH_PREFIXES: [&str; 3] = ["alluvium__", "duckdb__", "default__"];
 
 /// A macro of the library.
 #[derive(Debug)]

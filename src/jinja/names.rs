@@ -56,6 +56,7 @@ pub(super) const KNOWN: &[&str] = &[
     "project_name",
     "range",
     "ref",
+    "render",
     "return",
     "run_query",
     "run_started_at",
@@ -77,7 +78,7 @@ pub(super) const KNOWN: &[&str] = &[
     "zip_strict",
 ];
 
-/// What dbt has and this room does not.
+/// What dbt has and this room does not, or only while a node is built by a macro.
 const UNSUPPORTED: &[&str] = &[
     "submit_python_job",
     "metrics",
@@ -93,14 +94,6 @@ const UNSUPPORTED: &[&str] = &[
     "write",
     "defer_relation",
     "micros",
-    "create_table_as",
-    "create_view_as",
-    "make_temp_relation",
-    "make_intermediate_relation",
-    "make_backup_relation",
-    "run_hooks",
-    "drop_relation_if_exists",
-    "get_create_table_as_sql",
 ];
 
 type Run = fn(&Arc<Session>, &mut State<'_, '_>, &[Value]) -> Result<Value, Error>;
@@ -258,7 +251,7 @@ fn of_both(session: &Arc<Session>, name: &str) -> Option<Value> {
         "local_md5" => function("local_md5", f::local_md5),
         "exceptions" => Value::from_object(f::Exceptions),
         "modules" => Value::from_object(Modules),
-        "dbt_version" => Value::from("1.11.0"),
+        "dbt_version" => Value::from(super::DBT_VERSION),
         "run_started_at" => Moment::utc_now(session.host.invocation().run_started_at).value(),
         "invocation_id" => Value::from(session.host.invocation().id),
         "invocation_args_dict" => made(session, "arguments", |session| from_json(&session.host.invocation().arguments)),
@@ -287,6 +280,7 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
         "thread_id" => Value::from(f::thread_id()),
         "is_incremental" => function("is_incremental", |session, _, _| Ok(Value::from(session.host.is_incremental()))),
         "run_query" => function("run_query", f::run_query),
+        "render" => function("render", super::render::render_within),
         "statement" => function("statement", f::statement),
         "load_result" => function("load_result", f::load_result),
         "store_result" => function("store_result", f::store_result),

@@ -7,6 +7,7 @@ use minijinja::{Error, Value};
 
 use super::containers::{collect, is_own, is_plain_map, is_plain_seq};
 use super::error::problem;
+use super::sets::Set;
 use crate::base::Code;
 
 /// The most characters that a width or a precision may ask for.
@@ -52,6 +53,15 @@ fn write_repr(value: &Value, out: &mut String) {
                 (true, _) => ")",
                 (false, _) => "]",
             });
+        }
+        ValueKind::Iterable if value.downcast_object_ref::<Set>().is_some() => {
+            let items = collect(value).unwrap_or_default();
+            out.push_str(if items.is_empty() { "set(" } else { "{" });
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                write_repr(item, out);
+            }
+            out.push_str(if items.is_empty() { ")" } else { "}" });
         }
         ValueKind::Map if is_container(value) => {
             out.push('{');

@@ -280,13 +280,8 @@ impl Object for ResultColumn {
                 Ok(new_list(sorted))
             }
             "values_distinct" => {
-                let mut distinct: Vec<Value> = Vec::new();
-                for value in &self.values {
-                    if !distinct.contains(value) {
-                        distinct.push(value.clone());
-                    }
-                }
-                Ok(new_list(distinct))
+                let distinct: indexmap::IndexSet<Value> = self.values.iter().cloned().collect();
+                Ok(new_list(distinct.into_iter().collect()))
             }
             _ => Err(ErrorKind::UnknownMethod.into()),
         }

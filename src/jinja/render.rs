@@ -4,22 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use minijinja::value::Tuple;
-use minijinja::{Environment, Value};
+use minijinja::{Environment, Error, State, Value};
 use serde_json::{Map, Value as Json};
 
 use super::blocks::syntax_error;
-use super::error::{RenderFailure, advised, failure, line_range, parse_diagnostic};
+use super::error::{RenderFailure, Signal, advised, diagnosed, failure, line_range, parse_diagnostic, problem};
 use super::host::TemplateHost;
 use super::library::{MacroId, MacroLibrary};
 use super::output::{SourceMap, Writer};
+use super::relation::Relation;
 use super::rewrite::{Rewritten, rewrite_template};
 use super::scan::ScanError;
 use super::session::{MAIN, MAIN_NAME, Origin, Root, Scope as Names, Session, Start, lock};
-use super::values::from_json;
+use super::values::{bind_args, describe, from_json, required};
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
+use crate::manifest::RelationName;
+
+/// How deep `render` may be called by what it renders, and the name that counts it.
+const RENDER_DEPTH: usize = 3;
+const WITHIN: &str = "__within";
 
 /// A text with Jinja in it. Rewritten once, however often it is rendered; cheap to clone.
 #[derive(Debug, Clone)]
@@ -149,6 +155,79 @@ pub fn render_operation(
     call_macro(call, scope, library, host, give)
 }
 
+/// Calls the macro that builds a node, with `values` by name beside what every template sees. Gives the relations that it
+/// says it made.
+///
+/// # Errors
+/// As [`render_call`]; also where the macro does not give a dict with `relations`.
+pub fn render_materialization(
+    call: &MacroCall,
+    values: &Map<String, Json>,
+    scope: &Scope,
+    library: &MacroLibrary,
+    host: &Arc<dyn TemplateHost>,
+) -> Result<Vec<RelationName>, Box<RenderFailure>> {
+    let shared = &library.shared;
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&made);
+    let note = Value::from_function(move |given: Value| match relations(&given) {
+        Some(relations) => {
+            *lock(&noted) = relations;
+            Ok("")
+        }
+        None => Err(problem(Code::JinjaRuntime, format!("a materialization gives `{{'relations': [...]}}`, this one gave {}", describe(&given)))),
+    });
+    let Some(callee) = shared.by_id(&call.id).and_then(|id| shared.value(id)) else {
+        let message = format!("there is no macro `{}`", call.id);
+        return Err(Diagnostic::error(Code::UndefinedMacro, message).at(call.span, "needed here").into());
+    };
+    let mut given: BTreeMap<String, Value> = values.iter().map(|(name, json)| (name.clone(), from_json(json))).collect();
+    given.extend([("__callee".to_owned(), callee), ("__note".to_owned(), note)]);
+    let mut passed = Passed { before: String::new(), text: String::from("{{ __note(__callee("), given };
+    for (index, (name, value)) in call.arguments.iter().enumerate() {
+        let _ = write!(passed.text, "{}{name}=", if index == 0 { "" } else { ", " });
+        give(value, &mut passed);
+    }
+    let template = Template::string(format!("{})) }}}}{{% do drop_temporary_relations() %}}", passed.text), call.span);
+    run(&template, Names::Node, &scope.package, passed.given, library, host)?;
+    let relations = std::mem::take(&mut *lock(&made));
+    Ok(relations)
+}
+
+/// The names in what a materialization gives.
+fn relations(given: &Value) -> Option<Vec<RelationName>> {
+    let list = given.get_attr("relations").ok().filter(|list| !list.is_undefined() && !list.is_none())?;
+    let names = list.try_iter().ok()?.map(|relation| relation.downcast_object_ref::<Relation>().map(|relation| relation.name.clone()));
+    names.collect()
+}
+
+/// `render(text)`: a text with Jinja, rendered with the names of the template that asks for it.
+pub(super) fn render_within(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let [text] = bind_args("render", ["string"], args)?;
+    let text = required("render", "string", text)?.to_string();
+    if !has_jinja(&text) {
+        return Ok(Value::from(text));
+    }
+    let span = lock(&session.call_place).unwrap_or_else(|| session.main_span(0..0));
+    let library = MacroLibrary { shared: Arc::clone(&session.shared) };
+    // Each text is rendered within the one that asks for it, so they must come to an end.
+    let depth = session.given.get(WITHIN).and_then(Value::as_usize).unwrap_or(0);
+    if depth >= RENDER_DEPTH {
+        return Err(problem(Code::JinjaRuntime, format!("`render` is called more than {RENDER_DEPTH} deep")));
+    }
+    let mut given = session.given.clone();
+    given.insert(WITHIN.to_owned(), Value::from(depth + 1));
+    let rendered = run(&Template::string(text, span), session.scope, &session.package(), given, &library, &session.host);
+    match rendered.map_err(|failure| *failure) {
+        Ok((_, text, _)) => Ok(Value::from(text)),
+        Err(RenderFailure::Deferred { reason }) => Err(Signal::Deferred(reason).into()),
+        Err(RenderFailure::Diagnostics(mut diagnostics)) => {
+            let first = if diagnostics.is_empty() { None } else { Some(diagnostics.swap_remove(0)) };
+            Err(first.map_or_else(|| problem(Code::JinjaRuntime, "this text can't be rendered"), diagnosed))
+        }
+    }
+}
+
 /// Renders the call of a macro.
 ///
 /// # Errors
@@ -162,55 +241,85 @@ fn call_macro(
     scope: &Scope,
     library: &MacroLibrary,
     host: &Arc<dyn TemplateHost>,
-    argument: impl Fn(&Json, &mut String, &mut BTreeMap<String, Value>),
+    argument: impl Fn(&Json, &mut Passed),
 ) -> Result<Rendered, Box<RenderFailure>> {
     let shared = &library.shared;
     let Some(callee) = shared.by_id(&call.id).and_then(|id| shared.value(id)) else {
         let message = format!("there is no macro `{}`", call.id);
         return Err(Diagnostic::error(Code::UndefinedMacro, message).at(call.span, "called here").into());
     };
-    let mut given = BTreeMap::from([("__callee".to_owned(), callee)]);
-    let mut text = String::from("{{ __callee(");
+    let given = BTreeMap::from([("__callee".to_owned(), callee)]);
+    let mut passed = Passed { before: String::new(), text: String::from("{{ __callee("), given };
     for (index, (name, value)) in call.arguments.iter().enumerate() {
-        let _ = write!(text, "{}{name}=", if index == 0 { "" } else { ", " });
-        argument(value, &mut text, &mut given);
+        let _ = write!(passed.text, "{}{name}=", if index == 0 { "" } else { ", " });
+        argument(value, &mut passed);
     }
-    text.push_str(") }}");
-    let template = Template::string(text, call.span);
+    let Passed { before, text, given } = passed;
+    let template = Template::string(format!("{before}{text}) }}}}"), call.span);
     let (session, text, map) = run(&template, Names::Node, &scope.package, given, library, host)?;
     Ok(Rendered { text, map, macros: session.macros_used() })
 }
 
+/// The template of a call while it is written.
+struct Passed {
+    /// Texts that are rendered before the call.
+    before: String,
+    text: String,
+    given: BTreeMap<String, Value>,
+}
+
 /// Writes an argument as an expression; what is not evaluated becomes a given value.
-fn argument(value: &Json, text: &mut String, given: &mut BTreeMap<String, Value>) {
+fn argument(value: &Json, passed: &mut Passed) {
     match value {
-        Json::String(code) if expression(code).is_some() => {
-            let _ = write!(text, "({})", expression(code).unwrap_or_default());
-        }
-        Json::Array(items) => {
-            text.push('[');
-            for item in items {
-                argument(item, text, given);
-                text.push(',');
+        Json::String(code) => match expression(code) {
+            Some(expression) => {
+                let _ = write!(passed.text, "({expression})");
             }
-            text.push(']');
+            None if has_jinja(code) => {
+                let name = format!("__text{}", passed.before.len());
+                let _ = write!(passed.before, "{{% set {name} %}}{code}{{% endset %}}");
+                passed.text.push_str(&name);
+            }
+            None => give(value, passed),
+        },
+        Json::Array(items) => {
+            passed.text.push('[');
+            for item in items {
+                argument(item, passed);
+                passed.text.push(',');
+            }
+            passed.text.push(']');
         }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => give(value, text, given),
+        Json::Object(pairs) => {
+            passed.text.push('{');
+            for (key, item) in pairs {
+                give(&Json::from(key.as_str()), passed);
+                passed.text.push(':');
+                argument(item, passed);
+                passed.text.push(',');
+            }
+            passed.text.push('}');
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => give(value, passed),
     }
 }
 
+fn has_jinja(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
 /// Passes a value as it is.
-fn give(value: &Json, text: &mut String, given: &mut BTreeMap<String, Value>) {
-    let name = format!("__given{}", given.len());
-    text.push_str(&name);
-    given.insert(name, from_json(value));
+fn give(value: &Json, passed: &mut Passed) {
+    let name = format!("__given{}", passed.given.len());
+    passed.text.push_str(&name);
+    passed.given.insert(name, from_json(value));
 }
 
 /// The expression that a test's argument is, if it is one.
 fn expression(text: &str) -> Option<&str> {
     let text = text.trim();
     if let Some(inner) = text.strip_prefix("{{").and_then(|text| text.strip_suffix("}}")) {
-        return (!inner.contains("}}")).then_some(inner.trim_matches('-'));
+        return (!inner.contains("}}") && !inner.contains("{{")).then_some(inner.trim_matches('-'));
     }
     let name = text.split_once('(').filter(|_| text.ends_with(')'))?.0.trim_end();
     matches!(name, "ref" | "source" | "var" | "env_var" | "doc").then_some(text)
@@ -222,7 +331,7 @@ fn expression(text: &str) -> Option<&str> {
 /// # Errors
 /// As [`render`].
 pub fn render_text(text: &str, span: Span, library: &MacroLibrary, host: &Arc<dyn TemplateHost>) -> Result<Json, Box<RenderFailure>> {
-    if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
+    if !has_jinja(text) {
         return Ok(Json::from(text));
     }
     let template = Template::string(text, span);

@@ -499,7 +499,7 @@ fn small_functions_of_dbts() {
     assert_eq!(text("{{ local_md5('a') }}"), "0cc175b9c0f1b6a831c399e269772661");
     assert_eq!(
         text("{{ tojson({'a': [1, none]}) }} {{ fromjson('{\"b\": 2}').b }} {{ set([1, 1, 2]) }} {{ zip([1], ['a']) | list }}"),
-        "{\"a\": [1, null]} 2 [1, 2] [(1, 'a')]"
+        "{\"a\": [1, null]} 2 {1, 2} [(1, 'a')]"
     );
     assert_eq!(
         text("{{ graph.nodes.values() | map(attribute='name') | list }} {{ model.name }} {{ schema }} {{ flags.FULL_REFRESH }} {{ execute }}"),

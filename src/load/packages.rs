@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::LoadOptions;
 use super::decl::{Origin, Properties};
+use super::dependencies::{PackageDecl, PackageSource, read_list};
 use super::files::{DocFile, Ground, PackageFiles, PropertiesFile, SeedFile, SqlFile, collect};
-use super::project::{self, PackageEntry, ProjectFile, package_entries, read_yaml, unreadable};
+use super::project::{self, ProjectFile, read_yaml, unreadable};
 use super::target::{Sections, Target, choose};
 use super::text::TextRenderer;
 use crate::base::{Code, Diagnostic, Diagnostics, Sources, files};
@@ -92,28 +93,33 @@ fn read_properties(file: &PropertiesFile, ground: &Ground<'_>, properties: &mut 
 /// Packages that are installed, and those that lie in a folder of the user's; sorted by name.
 fn load_packages(folder: &Path, root: &ProjectFile, renderer: &TextRenderer, sources: &Sources, out: &mut Diagnostics) -> Vec<ParsedPackage> {
     let install = folder.join(&root.packages_install_path);
-    let entries = package_entries(folder, "", sources, out);
+    let entries = read_list(folder, "", renderer, sources, out).packages;
     let mut places: Vec<(PathBuf, String)> = Vec::new();
     match files::list(&install) {
         Ok(paths) => {
             for path in paths.into_iter().filter(|path| files::is_dir(path)) {
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                if name.starts_with('.') {
+                    continue;
+                }
                 places.push((path, format!("{}/{name}/", root.packages_install_path.trim_end_matches('/'))));
             }
         }
         Err(error) => out.push(unreadable(&error)),
     }
     let installed: HashSet<PathBuf> = places.iter().map(|(path, _)| files::absolute(path)).collect();
-    for local in entries.iter().filter_map(|entry| entry.local.as_ref()) {
+    for local in entries.iter().filter_map(local_path) {
         let path = folder.join(local);
-        if !installed.contains(&files::absolute(&path)) {
+        if files::is_dir(&path) && !installed.contains(&files::absolute(&path)) {
             places.push((path, format!("{}/", local.trim_end_matches('/'))));
         }
     }
     let mut packages: Vec<ParsedPackage> = Vec::new();
     let mut folders: Vec<String> = Vec::new();
+    let mut loaded: HashSet<PathBuf> = HashSet::new();
     for (path, prefix) in places {
         let Some(package) = load_installed(&path, prefix, renderer, sources, out) else { continue };
+        loaded.insert(files::absolute(&path));
         folders.push(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
         // A local package may be installed as a copy, too.
         let is_copy = packages.iter().any(|other| other.name == package.name);
@@ -130,7 +136,7 @@ fn load_packages(folder: &Path, root: &ProjectFile, renderer: &TextRenderer, sou
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     let names = packages.iter().map(|package| package.name.clone()).chain(folders).map(|name| comparable(&name)).collect();
-    report_missing(&entries, &names, packages.len(), root, out);
+    report_missing(&entries, &names, &loaded, (folder, root), out);
     packages
 }
 
@@ -150,21 +156,40 @@ fn comparable(name: &str) -> String {
     name.strip_prefix("dbt_").unwrap_or(&name).to_owned()
 }
 
-fn report_missing(entries: &[PackageEntry], names: &HashSet<String>, installed: usize, root: &ProjectFile, out: &mut Diagnostics) {
-    let (found, mut missing): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| names.contains(&comparable(&entry.folder)));
+fn local_path(entry: &PackageDecl) -> Option<&str> {
+    if let PackageSource::Local { path } = &entry.source { Some(path) } else { None }
+}
+
+/// The folder that a package would be installed in, as far as the list tells.
+fn folder_of(entry: &PackageDecl) -> &str {
+    let below = if let PackageSource::Git(source) = &entry.source { source.subdirectory.as_deref() } else { None };
+    let named = entry.name.as_deref().or(below).unwrap_or(&entry.text);
+    let last = named.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+    last.trim_end_matches(".git")
+}
+
+fn report_missing(entries: &[PackageDecl], names: &HashSet<String>, places: &HashSet<PathBuf>, ground: (&Path, &ProjectFile), out: &mut Diagnostics) {
+    let (folder, root) = ground;
+    let is_there = |entry: &&PackageDecl| match local_path(entry) {
+        Some(path) => places.contains(&files::absolute(&folder.join(path))),
+        None => names.contains(&comparable(folder_of(entry))),
+    };
+    let (found, mut missing): (Vec<_>, Vec<_>) = entries.iter().partition(is_there);
     // The project in a repository may be called quite otherwise than the repository: packages that nothing else names
     // are taken for those.
-    let mut unclaimed = installed.saturating_sub(found.len());
+    let mut unclaimed = places.len().saturating_sub(found.len());
     missing.retain(|entry| {
-        let taken = entry.loose && unclaimed > 0;
+        let loose = matches!(entry.source, PackageSource::Git(_) | PackageSource::Tarball { .. });
+        let taken = loose && unclaimed > 0;
         unclaimed -= usize::from(taken);
         !taken
     });
     for entry in missing {
-        let folder = root.packages_install_path.trim_end_matches('/');
-        let help = match &entry.local {
-            Some(path) => format!("check the path: `{path}` has no project file"),
-            None => format!("put its folder at `{folder}/{}/`; installing packages (`deps`) is not available yet", entry.folder),
+        let help = if let Some(path) = local_path(entry) {
+            format!("check the path: `{path}` has no project file")
+        } else {
+            let install = root.packages_install_path.trim_end_matches('/');
+            format!("run `alluvium deps`, or put its folder at `{install}/{}/`", folder_of(entry))
         };
         out.push(
             Diagnostic::error(Code::PackagesMissing, format!("the package `{}` is not installed", entry.text))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::decl::Quoting;
 use super::layers::{LayersDecl, NamingDecl};
-use super::reader::{MapReader, entries, items, string_list, wrong_type};
+use super::reader::{MapReader, wrong_type};
 use super::text::TextRenderer;
 use super::yaml::{Yaml, parse_noting};
 use crate::base::{Code, Diagnostic, Diagnostics, FileId, Sources, Span, Spanned, files};
@@ -333,46 +333,4 @@ fn trees(reader: &mut MapReader<'_, '_>) -> ConfigTrees {
         unit_tests: tree("unit_tests"),
         exposures: tree("exposures"),
     }
-}
-
-/// A package that `packages.yml` or `dependencies.yml` lists.
-#[derive(Debug, Clone)]
-pub(super) struct PackageEntry {
-    pub span: Span,
-    /// What the user wrote: `org/name`, a URL, a path.
-    pub text: String,
-    /// The folder that it would be installed in.
-    pub folder: String,
-    /// The path of a `local:` entry.
-    pub local: Option<String>,
-    /// Whether the project in it may be called quite otherwise than the folder.
-    pub loose: bool,
-}
-
-/// The packages that a project lists.
-pub(super) fn package_entries(folder: &Path, prefix: &str, sources: &Sources, out: &mut Diagnostics) -> Vec<PackageEntry> {
-    let mut found = Vec::new();
-    for name in ["packages.yml", "dependencies.yml"] {
-        let path = folder.join(name);
-        if !files::is_file(&path) {
-            continue;
-        }
-        let Some((_, yaml)) = read_yaml(&path, &format!("{prefix}{name}"), sources, out) else { continue };
-        let what = format!("`{name}`");
-        entries(&yaml, &what, out);
-        if let Some(list) = yaml.get("packages") {
-            found.extend(items(list, &format!("`packages` of {what}"), out).iter().filter_map(|item| package_entry(item, out)));
-        }
-    }
-    found
-}
-
-fn package_entry(item: &Yaml, out: &mut Diagnostics) -> Option<PackageEntry> {
-    let (key, value) = item.entries().iter().find(|(key, _)| matches!(key.value.as_str(), "package" | "git" | "local" | "tarball" | "private"))?;
-    let text = string_list(value, "a package", out).into_iter().next()?;
-    let named = item.get("subdirectory").or_else(|| item.get("name")).and_then(Yaml::as_str);
-    let last = named.unwrap_or(&text.value).trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
-    let folder = last.trim_end_matches(".git").to_owned();
-    let local = (key.value == "local").then(|| text.value.clone());
-    Some(PackageEntry { span: text.span, text: text.value, folder, local, loose: !matches!(key.value.as_str(), "package" | "local") })
 }

@@ -76,8 +76,7 @@ pub(super) fn add_generic_tests(builder: &mut Builder) {
         let tree = parsed.all_packages().find(|package| package.name == wanted.package);
         for (column, test) in wanted.tests.iter().filter(|_| wanted.enabled) {
             let Some(info) = macro_of(builder, test) else { continue };
-            let fqn_tree = tree.and_then(|package| package.project.trees.data_tests.as_ref().map(|tree| (package, tree)));
-            add_test(builder, &wanted, column.as_deref(), test, &info, fqn_tree);
+            add_test(builder, &wanted, column.as_deref(), test, &info, tree);
         }
     }
 }
@@ -104,7 +103,7 @@ fn add_test(
     column: Option<&str>,
     test: &TestDecl,
     info: &MacroInfo,
-    tree: Option<(&crate::load::ParsedPackage, &crate::load::Yaml)>,
+    tree_package: Option<&crate::load::ParsedPackage>,
 ) {
     let mut arguments: Map<String, Json> = test.arguments.iter().map(|(name, value)| (name.value.clone(), value.to_json())).collect();
     if let Some(column) = column.filter(|_| !arguments.contains_key("column_name")) {
@@ -116,11 +115,13 @@ fn add_test(
     let (short, full) = names(wanted, test, &arguments);
     let name = test.name.as_ref().map_or_else(|| short.clone(), |name| name.value.clone());
     let fqn: Vec<String> = std::iter::once(wanted.package.clone()).chain(wanted.folders.iter().cloned()).chain([name.clone()]).collect();
-    let mut values = tree.map(|(package, tree)| builder.tree_values(package, Some(tree), &fqn)).unwrap_or_default();
+    let mut values = tree_package.map(|package| builder.tree_values(package, package.project.trees.data_tests.as_ref(), &fqn)).unwrap_or_default();
     if let Some(config) = &test.config {
         let renderer = YamlRenderer::new(&builder.library, &builder.facts, &wanted.package);
         values.extend(&renderer.config(config, &mut builder.found));
     }
+    let of_root = tree_package.map(|package| builder.root_values(package, ResourceType::Test, &fqn)).unwrap_or_default();
+    values.extend(&of_root);
     let mut config = typed(&values, ResourceType::Test, test.span, &mut builder.found);
     let mut passed = arguments.clone();
     passed.insert("model".into(), Json::from(model_argument(wanted, config.test.filter.as_deref())));
@@ -211,9 +212,10 @@ fn check_arguments(builder: &mut Builder, test: &TestDecl, info: &MacroInfo, arg
         let message = format!("the test `{}` needs the argument `{name}`", test.test.value);
         let help =
             if *name == "column_name" { "move it to the `data_tests` of a column".to_owned() } else { format!("add `{name}:` below `arguments:`") };
-        builder.found.push(Diagnostic::error(Code::MacroArguments, message).at(test.test.span, "used here").also(info.span, "the test").help(help));
+        // As in dbt, the test may still do without it; if it can't, it fails when it runs.
+        builder.found.push(Diagnostic::warning(Code::MacroArguments, message).at(test.test.span, "used here").also(info.span, "the test").help(help));
     }
-    unknown.is_empty() && !stray && missing.is_empty()
+    unknown.is_empty() && !stray
 }
 
 /// Whether a macro itself looks whether an argument is there.

@@ -14,6 +14,7 @@ use super::hooks::{Hooked, references};
 use super::host::{Noted, ParseHost};
 use super::project::{Body, Project};
 use super::relation::{Named, node_json, relation_name};
+use super::source::rendered;
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, FileId, Span, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
@@ -242,13 +243,14 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     for config in [draft.decl.and_then(|decl| decl.config.as_ref()), extra].into_iter().flatten() {
         values.extend(&renderer.config(config, &mut builder.found));
     }
-    let mut parsed = parse(builder, &draft, values);
+    let of_root = builder.root_values(draft.package, draft.resource_type, &fqn);
+    let mut parsed = parse(builder, &draft, values, enabled(&of_root));
+    parsed.noted.config.extend(&of_root);
     let hooked = Hooked { name: &draft.name, package: &draft.package.name, kind: draft.resource_type, span: draft.span };
     let (refs, sources) = references(builder, &hooked, &parsed.noted.config);
     parsed.noted.refs.extend(refs);
     parsed.noted.sources.extend(sources);
-    let config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
-    let mut config = config;
+    let mut config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
     config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
     let id = NodeId::new(format!("{}.{}.{}", draft.resource_type.name(), draft.package.name, draft.name));
     let mut node = Node {
@@ -300,8 +302,9 @@ struct Parsed {
     macros: Vec<String>,
 }
 
-/// Renders a draft in parse mode to learn its config and what it refers to.
-fn parse(builder: &mut Builder, draft: &Draft<'_>, values: ConfigValues) -> Parsed {
+/// Renders a draft in parse mode to learn its config and what it refers to. What is wrong with a node that is not
+/// `wanted`, or disables itself, is nobody's concern.
+fn parse(builder: &mut Builder, draft: &Draft<'_>, values: ConfigValues, wanted: bool) -> Parsed {
     let host = ParseHost::new(&builder.facts, &draft.package.name, &draft.name, values);
     let mut macros = Vec::new();
     if let Some(template) = &draft.template {
@@ -309,7 +312,7 @@ fn parse(builder: &mut Builder, draft: &Draft<'_>, values: ConfigValues) -> Pars
         let scope = Scope { package: draft.package.name.clone() };
         match render(template, &scope, &builder.library, &asked).map_err(|failure| *failure) {
             Ok(Rendered { macros: called, .. }) => macros = called.iter().map(|id| id.as_str().to_owned()).collect(),
-            Err(RenderFailure::Diagnostics(diagnostics)) if enabled(&host.noted().config) => builder.found.extend(diagnostics),
+            Err(RenderFailure::Diagnostics(diagnostics)) if wanted && enabled(&host.noted().config) => builder.found.extend(diagnostics),
             Err(RenderFailure::Diagnostics(_) | RenderFailure::Deferred { .. }) => {}
         }
     }
@@ -335,7 +338,7 @@ pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColum
         };
         let column = ColumnDecl {
             name: decl.name.value.clone(),
-            data_type: decl.data_type.as_ref().map(|data_type| data_type.value.clone()),
+            data_type: decl.data_type.as_ref().map(|data_type| rendered(builder, package, data_type)),
             description: builder.described(
                 package,
                 decl.description.as_ref().map(|text| text.value.as_str()),
@@ -354,7 +357,24 @@ pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColum
 }
 
 impl Builder {
-    /// What the project files say for a node: its own package's, then the root project's.
+    /// What the root project's file says for a node of a package. It wins over everything that the package says, its
+    /// files' own `config()` included, as in dbt.
+    pub(super) fn root_values(&mut self, package: &ParsedPackage, kind: ResourceType, fqn: &[String]) -> ConfigValues {
+        let parsed = Arc::clone(&self.parsed);
+        let trees = &parsed.root.project.trees;
+        let tree = match kind {
+            ResourceType::Model => &trees.models,
+            ResourceType::Seed => &trees.seeds,
+            ResourceType::Snapshot => &trees.snapshots,
+            ResourceType::Test => &trees.data_tests,
+            ResourceType::Source => &trees.sources,
+            ResourceType::Exposure => &trees.exposures,
+            ResourceType::Analysis => &None,
+        };
+        if package.name == parsed.root.name { ConfigValues::default() } else { self.tree_values(&parsed.root, tree.as_ref(), fqn) }
+    }
+
+    /// What a project file says for a node.
     pub(super) fn tree_values(&mut self, package: &ParsedPackage, tree: Option<&Yaml>, fqn: &[String]) -> ConfigValues {
         let mut values = ConfigValues::default();
         if let Some(tree) = tree {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::builder::Builder;
 use super::host::Facts;
@@ -11,10 +11,42 @@ use super::lookup::Lookup;
 use super::{Layers, Variables};
 use crate::base::{Code, Diagnostic, Sources, Span};
 use crate::jinja::{
-    Invocation, MacroCall, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render, render_call,
+    Invocation, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render, render_call,
 };
 use crate::load::{ParsedProject, Target};
-use crate::manifest::{Node, NodeId, NodeKind, RelationName};
+use crate::manifest::{IncrementalStrategy, Materialization, Node, NodeId, RelationName};
+
+/// Macros of dbt's whose text makes a table, a view, a seed or a snapshot. A project that has its own means its text.
+const TABLE_MACROS: [&str; 2] = ["get_create_table_as_sql", "create_table_as"];
+const VIEW_MACROS: [&str; 3] = ["create_or_replace_view", "get_create_view_as_sql", "create_view_as"];
+const SEED_MACROS: [&str; 6] = ["create_csv_table", "reset_csv_table", "load_csv_rows", "basic_load_csv_rows", "get_csv_sql", "get_create_seed_sql"];
+const SNAPSHOT_MACROS: [&str; 6] = [
+    "snapshot_merge_sql",
+    "build_snapshot_table",
+    "build_snapshot_staging_table",
+    "snapshot_staging_table",
+    "snapshot_hash_arguments",
+    "snapshot_check_strategy",
+];
+
+fn refuse_overridden(library: &MacroLibrary, node: &Node, names: &[&str]) -> Result<Option<MacroCall>, Box<Diagnostic>> {
+    match library.overridden(names) {
+        Some(info) => Err(refused(node, info)),
+        None => Ok(None),
+    }
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]
+fn refused(node: &Node, info: &MacroInfo) -> Box<Diagnostic> {
+    let kind = node.resource_type().name();
+    let message = format!("the project's macro `{}` would be passed over when the {kind} `{}` is built", info.name, node.name);
+    let diagnostic = Diagnostic::error(Code::NotAvailable, message).at(info.span, "this macro").also(node.span, format!("this {kind}"));
+    Box::new(
+        diagnostic
+            .note(format!("a {kind} is built by the program itself, which runs no text of macros for it"))
+            .help("remove the macro, or rename it"),
+    )
+}
 
 /// What a node's SQL is rendered from.
 #[derive(Debug, Clone)]
@@ -145,6 +177,77 @@ impl Project {
         super::nodes::inline(self, name, sql)
     }
 
+    /// The macro that builds a node in the place of the program, where the project or a package has one: a materialization
+    /// of its own, or a text that the program would otherwise not look at. `adds` says whether rows are added to a table
+    /// that is there.
+    ///
+    /// # Errors
+    /// If the project overrides a macro whose text the program can't run for this node.
+    pub fn builder(&self, node: &Node, adds: bool) -> Result<Option<MacroCall>, Box<Diagnostic>> {
+        let library = &self.library;
+        let materialization = &node.config.materialization;
+        let built_in = !matches!(materialization, Materialization::Custom(_));
+        let call = |info: &MacroInfo, arguments| Some(MacroCall { id: info.id.clone(), arguments, span: node.span });
+        if let Some(info) = library.materialization(materialization.name(), built_in) {
+            return match materialization {
+                Materialization::Seed | Materialization::Snapshot | Materialization::Test | Materialization::Ephemeral => Err(refused(node, info)),
+                Materialization::View
+                | Materialization::Table
+                | Materialization::Incremental
+                | Materialization::External
+                | Materialization::Custom(_) => Ok(call(info, Map::new())),
+            };
+        }
+        let own = |name: &str, arguments| library.find("dbt", name).and_then(|info| call(info, arguments));
+        match materialization {
+            Materialization::Table | Materialization::Incremental if !adds && library.overridden(&TABLE_MACROS).is_some() => {
+                Ok(own("build_table_by_macros", Map::new()))
+            }
+            // The program does not know what the strategy will need of its table, so the table is made as macros make it.
+            Materialization::Incremental if !adds && self.has_own_strategy(node) => Ok(own("build_table_by_macros", Map::new())),
+            Materialization::View if library.overridden(&VIEW_MACROS).is_some() => Ok(own("create_or_replace_view", Map::new())),
+            Materialization::Incremental if adds => Ok(self
+                .strategy_macro(node)
+                .and_then(|strategy| own("build_increment_by_macros", Map::from_iter([("strategy".to_owned(), Json::from(strategy))])))),
+            Materialization::Seed => refuse_overridden(library, node, &SEED_MACROS),
+            Materialization::Snapshot => refuse_overridden(library, node, &SNAPSHOT_MACROS),
+            Materialization::Table
+            | Materialization::View
+            | Materialization::Incremental
+            | Materialization::Ephemeral
+            | Materialization::Test
+            | Materialization::External
+            | Materialization::Custom(_) => Ok(None),
+        }
+    }
+
+    /// The strategy of an incremental node as its macro's name has it, where the project has that macro or, for a strategy
+    /// of the program's own, one that it is made of.
+    fn strategy_macro(&self, node: &Node) -> Option<String> {
+        let config = node.config.incremental.as_ref()?;
+        let named = node.config.raw.get("incremental_strategy").and_then(Json::as_str).filter(|name| *name != "default");
+        let strategy = config.strategy.name().replace('+', "_");
+        let own = format!("get_incremental_{strategy}_sql");
+        let parts: &[&str] = match config.strategy {
+            IncrementalStrategy::Merge => &["get_merge_sql", "get_merge_update_columns"],
+            IncrementalStrategy::DeleteInsert => &["get_delete_insert_merge_sql"],
+            IncrementalStrategy::Append => &["get_insert_into_sql"],
+            IncrementalStrategy::InsertOverwrite => &["get_insert_overwrite_merge_sql"],
+            IncrementalStrategy::ReplaceWhere => &[],
+            IncrementalStrategy::Other(_) => return self.library.find(&node.package, &own).map(|_| strategy),
+        };
+        if named.is_none() && self.library.overridden(&["get_incremental_default_sql"]).is_some() {
+            return Some("default".to_owned());
+        }
+        let asked: Vec<&str> = std::iter::once(own.as_str()).chain(parts.iter().copied()).collect();
+        self.library.overridden(&asked).map(|_| strategy)
+    }
+
+    fn has_own_strategy(&self, node: &Node) -> bool {
+        let strategy = node.config.incremental.as_ref().map(|config| &config.strategy);
+        matches!(strategy, Some(IncrementalStrategy::Other(_))) && self.strategy_macro(node).is_some()
+    }
+
     /// Whether a flag of the command is on, by its name in templates' `flags`.
     #[must_use]
     pub fn is_flag(&self, name: &str) -> bool {
@@ -171,71 +274,6 @@ impl Project {
     #[must_use]
     pub fn target_json(&self) -> Json {
         self.facts.target.clone()
-    }
-
-    /// `model` as templates see it.
-    #[must_use]
-    pub fn node_json(&self, node: &Node) -> Json {
-        let relation = node.relation.as_ref();
-        let columns: Map<String, Json> = node
-            .columns
-            .iter()
-            .map(|(name, column)| {
-                let value = json!({
-                    "name": column.name, "description": column.description, "data_type": column.data_type,
-                    "meta": column.meta, "tags": column.tags, "quote": column.quote,
-                });
-                (name.clone(), value)
-            })
-            .collect();
-        let mut config = node.config.raw.clone();
-        config.insert("materialized".into(), Json::from(node.config.materialization.name()));
-        config.insert("tags".into(), Json::from(node.config.tags.clone()));
-        config.insert("meta".into(), Json::Object(node.config.meta.clone()));
-        config.insert("enabled".into(), Json::from(node.config.enabled));
-        let mut value = json!({
-            "unique_id": node.id.as_str(),
-            "name": node.name,
-            "resource_type": node.resource_type().name(),
-            "package_name": node.package,
-            "path": node.path,
-            "original_file_path": node.original_path,
-            "fqn": node.fqn,
-            "alias": relation.map_or(&node.name, |relation| &relation.identifier),
-            "database": relation.map(|relation| &relation.database),
-            "schema": relation.map(|relation| &relation.schema),
-            "relation_name": relation.map(ToString::to_string),
-            "description": node.description,
-            "columns": columns,
-            "config": config,
-            "tags": node.config.tags,
-            "meta": node.config.meta,
-            "depends_on": { "nodes": node.depends_on.iter().map(NodeId::as_str).collect::<Vec<_>>(), "macros": node.depends_on_macros },
-            "refs": node.refs.iter().map(|call| json!({ "name": call.name, "package": call.package, "version": call.version })).collect::<Vec<_>>(),
-            "sources": node.sources.iter().map(|call| [&call.source, &call.table]).collect::<Vec<_>>(),
-            "raw_code": node.raw_code,
-            "language": node.language,
-        });
-        if let (NodeKind::Source { source_name, .. }, Some(map)) = (&node.kind, value.as_object_mut()) {
-            map.insert("source_name".into(), Json::from(source_name.clone()));
-            map.insert("identifier".into(), Json::from(relation.map_or("", |relation| relation.identifier.as_str())));
-        }
-        value
-    }
-
-    /// `graph` as templates see it.
-    #[must_use]
-    pub fn graph_json(&self) -> Json {
-        let (mut nodes, mut sources, mut exposures) = (Map::new(), Map::new(), Map::new());
-        for (id, node) in &self.nodes {
-            let map = match node.kind {
-                NodeKind::Source { .. } => &mut sources,
-                NodeKind::Exposure => &mut exposures,
-                NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => &mut nodes,
-            };
-            map.insert(id.to_string(), self.node_json(node));
-        }
-        json!({ "nodes": nodes, "sources": sources, "exposures": exposures, "metrics": {}, "groups": {} })
     }
 
     /// Where a node is described, for messages: its properties, else its file.

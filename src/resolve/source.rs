@@ -35,6 +35,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         values.extend(&renderer.config(config, &mut builder.found));
     }
     freshness(builder, package, (source, table), &mut values);
+    values.extend(&builder.root_values(package, ResourceType::Source, &fqn));
     let mut text = |value: Option<&Spanned<String>>| value.map(|value| rendered(builder, &package.name, value));
     let schema = text(source.schema.as_ref()).unwrap_or_else(|| source_name.clone());
     let database = text(source.database.as_ref());
@@ -152,7 +153,7 @@ fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) ->
     })
 }
 
-fn rendered(builder: &mut Builder, package: &str, text: &Spanned<String>) -> String {
+pub(super) fn rendered(builder: &mut Builder, package: &str, text: &Spanned<String>) -> String {
     if !text.value.contains("{{") {
         return text.value.clone();
     }

@@ -13,7 +13,8 @@ use super::functions::multiplied_interval;
 use super::parse_type;
 
 /// Text beside a number is read as a number, as in Spark; a number times an interval; a date plus a number of days;
-/// the difference of two unsigned numbers, which may be negative.
+/// the difference of two unsigned numbers, which may be negative; a truth value beside a whole number is 1 or 0, as in
+/// DuckDB.
 #[derive(Debug)]
 pub(super) struct Operators;
 
@@ -40,6 +41,12 @@ impl ExprPlanner for Operators {
             }
             (BinaryOperator::Minus, left, right) if left.is_unsigned_integer() && right.is_unsigned_integer() => {
                 PlannerResult::Original(with(expr, |side| cast(side, DataType::Int64), |side| cast(side, DataType::Int64)))
+            }
+            (op, DataType::Boolean, number) if is_comparison(op) && number.is_integer() => {
+                PlannerResult::Original(with(expr, |side| cast(side, DataType::Int64), same))
+            }
+            (op, number, DataType::Boolean) if is_comparison(op) && number.is_integer() => {
+                PlannerResult::Original(with(expr, same, |side| cast(side, DataType::Int64)))
             }
             (_, text, number) if text.is_string() && number.is_numeric() => PlannerResult::Original(with(expr, |side| as_number(side, &right), same)),
             (_, number, text) if text.is_string() && number.is_numeric() => PlannerResult::Original(with(expr, same, |side| as_number(side, &left))),

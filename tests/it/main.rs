@@ -1,11 +1,13 @@
 //! The one integration test binary: `tidy` holds the rules of the house, `cases` runs the literate cases under
 //! `tests/cases/` and the examples of `docs/codes/`, `sample` looks after the sample project at the root, `processes`
-//! has several processes at one warehouse, `histories` drives snapshots by random histories.
+//! has several processes at one warehouse, `histories` drives snapshots by random histories, `packages` has a hub and
+//! repositories to install from.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests end by panicking")]
 
 mod cases;
 mod histories;
 mod literate;
+mod packages;
 mod processes;
 mod program;
 mod sample;

@@ -24,6 +24,30 @@ pub(crate) struct DebugOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DepsArguments {
+    /// Choose the newest versions that fit, whatever the lock says
+    #[arg(long)]
+    pub upgrade: bool,
+    /// Write the lock and install nothing
+    #[arg(long)]
+    pub lock: bool,
+    /// Add a package to the list first, as `name@version`
+    #[arg(long, value_name = "PACKAGE")]
+    pub add_package: Option<String>,
+    /// Where the added package comes from
+    #[arg(long, value_enum, default_value = "hub", value_name = "SOURCE")]
+    pub source: AddedFrom,
+}
+
+/// Origin of an added package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AddedFrom {
+    Hub,
+    Git,
+    Local,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CompileOptions {
     /// Compile this SQL in the place of a model
     #[arg(long, value_name = "SQL", allow_hyphen_values = true)]

@@ -1,11 +1,12 @@
-//! `modules.re`, on Rust's regular expressions: all of Python's but look-around and back references.
+//! `modules.re`, with look-around and back references as Python has them. A pattern that would take too many steps on a
+//! text is an error.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use fancy_regex::{Captures, Regex};
 use minijinja::value::{Object, ObjectRepr, Tuple};
 use minijinja::{Error, State, Value};
-use regex::Regex;
 
 use crate::base::Code;
 use crate::jinja::containers::{new_dict, new_list};
@@ -26,6 +27,7 @@ impl Object for ReModule {
             "IGNORECASE" | "I" => Value::from("i"),
             "MULTILINE" | "M" => Value::from("m"),
             "DOTALL" | "S" => Value::from("s"),
+            "VERBOSE" | "X" => Value::from("x"),
             other => Value::from(unsupported(&format!("modules.re.{other}"))),
         })
     }
@@ -39,12 +41,12 @@ impl Object for ReModule {
             }
             "escape" => {
                 let [text] = bind_args("escape", ["pattern"], args)?;
-                Ok(Value::from(regex::escape(&required_text("escape", "pattern", text)?)))
+                Ok(Value::from(fancy_regex::escape(&required_text("escape", "pattern", text)?).into_owned()))
             }
             "match" | "search" | "fullmatch" | "findall" | "finditer" => {
                 let [pattern, text, flags] = bind_args(method, ["pattern", "string", "flags"], args)?;
                 let regex = compile(&required_text(method, "pattern", pattern)?, flags.as_ref())?;
-                Ok(find(method, &regex, &required(method, "string", text)?.to_string()))
+                find(method, &regex, &required(method, "string", text)?.to_string())
             }
             "sub" => {
                 let [pattern, with, text, count, flags] = bind_args("sub", ["pattern", "repl", "string", "count", "flags"], args)?;
@@ -81,7 +83,7 @@ impl Object for Pattern {
         match method {
             "match" | "search" | "fullmatch" | "findall" | "finditer" => {
                 let [text] = bind_args(method, ["string"], args)?;
-                Ok(find(method, &self.regex, &required(method, "string", text)?.to_string()))
+                find(method, &self.regex, &required(method, "string", text)?.to_string())
             }
             "sub" => {
                 let [with, text, count] = bind_args("sub", ["repl", "string", "count"], args)?;
@@ -104,7 +106,8 @@ fn replaced(regex: &Regex, with: Option<Value>, text: Option<Value>, count: Opti
     let with = python_replacement(&required_text("sub", "repl", with)?);
     let text = required("sub", "string", text)?.to_string();
     let count = count.and_then(|count| count.as_usize()).unwrap_or(0);
-    Ok(Value::from(regex.replacen(&text, count, with).into_owned()))
+    let replaced = regex.try_replacen(&text, count, with.as_str()).map_err(|error| too_hard(&error))?;
+    Ok(Value::from(replaced.into_owned()))
 }
 
 /// The parts between matches, and what their groups hold.
@@ -113,7 +116,8 @@ fn split(regex: &Regex, text: Option<Value>, limit: Option<Value>) -> Result<Val
     let limit = limit.and_then(|limit| limit.as_usize()).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let mut parts = Vec::new();
     let mut from = 0;
-    for captures in regex.captures_iter(&text).take(limit) {
+    for captures in regex.captures_iter(text.as_str()).take(limit) {
+        let captures = captures.map_err(|error| too_hard(&error))?;
         let Some(whole) = captures.get(0) else { continue };
         parts.push(Value::from(text.get(from..whole.start()).unwrap_or_default()));
         parts.extend(groups(&captures));
@@ -124,9 +128,43 @@ fn split(regex: &Regex, text: Option<Value>, limit: Option<Value>) -> Result<Val
 }
 
 fn compile(pattern: &str, flags: Option<&Value>) -> Result<Regex, Error> {
-    let flags = flags.and_then(Value::as_str).filter(|flags| matches!(*flags, "i" | "m" | "s"));
-    let full = flags.map_or_else(|| pattern.to_owned(), |flags| format!("(?{flags}){pattern}"));
+    let flags = flags.and_then(Value::as_str).filter(|flags| matches!(*flags, "i" | "m" | "s" | "x"));
+    let escaped = plain_braces(pattern);
+    let full = flags.map_or_else(|| escaped.clone(), |flags| format!("(?{flags}){escaped}"));
     Regex::new(&full).map_err(|_| problem(Code::JinjaRuntime, format!("the pattern `{pattern}` can't be read")))
+}
+
+/// A pattern in which braces that are no repetition are escaped: Python takes them for themselves.
+fn plain_braces(pattern: &str) -> String {
+    let repeats = |rest: &str| {
+        let inner = rest.split_once('}').map(|(inner, _)| inner);
+        let number = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+        inner.is_some_and(|inner| match inner.split_once(',') {
+            Some((from, to)) => number(from) && number(to) && inner.len() > 1,
+            None => !inner.is_empty() && number(inner),
+        })
+    };
+    let mut result = String::with_capacity(pattern.len());
+    let (mut escaped, mut open) = (false, false);
+    for (at, c) in pattern.char_indices() {
+        let rest = pattern.get(at + 1..).unwrap_or_default();
+        let literal = match c {
+            '{' if escaped => false,
+            '{' if repeats(rest) => {
+                open = true;
+                false
+            }
+            '{' => true,
+            '}' => !escaped && !std::mem::take(&mut open),
+            _ => false,
+        };
+        if literal {
+            result.push('\\');
+        }
+        result.push(c);
+        escaped = c == '\\' && !escaped;
+    }
+    result
 }
 
 /// `\1` and `\g<name>` as the regex crate writes them.
@@ -151,17 +189,26 @@ fn python_replacement(with: &str) -> String {
     result
 }
 
-fn find(method: &str, regex: &Regex, text: &str) -> Value {
+fn too_hard(error: &fancy_regex::Error) -> Error {
+    problem(Code::JinjaRuntime, format!("the pattern takes too long on this text: {error}"))
+}
+
+fn all<'t>(regex: &Regex, text: &'t str) -> Result<Vec<Captures<'t, str>>, Error> {
+    regex.captures_iter(text).map(|captures| captures.map_err(|error| too_hard(&error))).collect()
+}
+
+fn find(method: &str, regex: &Regex, text: &str) -> Result<Value, Error> {
     if method == "findall" {
-        let found = regex.captures_iter(text).map(|captures| match captures.len() {
+        let found = all(regex, text)?;
+        let found = found.iter().map(|captures| match captures.len() {
             1 => Value::from(captures.get(0).map_or("", |part| part.as_str())),
             2 => Value::from(captures.get(1).map_or("", |part| part.as_str())),
-            _ => Value::from(Tuple::from(groups(&captures))),
+            _ => Value::from(Tuple::from(groups(captures))),
         });
-        return new_list(found.collect());
+        return Ok(new_list(found.collect()));
     }
     let chars = |bytes: usize| text.get(..bytes).map_or(0, |head| head.chars().count());
-    let found = |captures: &regex::Captures<'_>| {
+    let found = |captures: &Captures<'_, str>| {
         let whole = captures.get(0);
         let span = whole.map_or((0, 0), |part| (chars(part.start()), chars(part.end())));
         let whole = whole.map_or("", |part| part.as_str()).to_owned();
@@ -169,15 +216,15 @@ fn find(method: &str, regex: &Regex, text: &str) -> Value {
         Value::from_object(Match { whole, groups: groups(captures), names, span })
     };
     if method == "finditer" {
-        return new_list(regex.captures_iter(text).map(|captures| found(&captures)).collect());
+        return Ok(new_list(all(regex, text)?.iter().map(found).collect()));
     }
-    let captures = regex.captures(text).filter(|captures| {
+    let captures = regex.captures(text).map_err(|error| too_hard(&error))?.filter(|captures| {
         captures.get(0).is_some_and(|whole| (method == "search" || whole.start() == 0) && (method != "fullmatch" || whole.end() == text.len()))
     });
-    captures.map_or_else(|| Value::from(()), |captures| found(&captures))
+    Ok(captures.map_or_else(|| Value::from(()), |captures| found(&captures)))
 }
 
-fn groups(captures: &regex::Captures<'_>) -> Vec<Value> {
+fn groups(captures: &Captures<'_, str>) -> Vec<Value> {
     captures.iter().skip(1).map(|part| part.map_or_else(|| Value::from(()), |part| Value::from(part.as_str()))).collect()
 }
 

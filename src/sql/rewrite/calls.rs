@@ -71,6 +71,9 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("date_add", [date, amount @ Expr::Interval(_)]) => expand("$1 + $2", &[date.clone(), amount.clone()], span),
         ("date_sub", [date, amount @ Expr::Interval(_)]) => expand("$1 - $2", &[date.clone(), amount.clone()], span),
         ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),
+        ("date_part" | "datepart", [part, date]) => {
+            text(part).and_then(dates::part).and_then(|known| expand("date_part($1, $2)", &[literal(known, part.span()), date.clone()], span))
+        }
         ("date_format", [value, pattern]) => with_java(value, pattern, "to_char(cast($1 as timestamp), $2)", rewriter, span)?,
         ("from_unixtime", [value, pattern]) if text(pattern).is_some_and(|pattern| !pattern.contains('/')) => {
             with_java(value, pattern, "to_char(from_unixtime($1), $2)", rewriter, span)?

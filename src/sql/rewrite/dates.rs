@@ -59,6 +59,18 @@ pub(super) fn trunc(date: &Expr, unit: &str, span: Span, rewriter: &Rewriter) ->
     Ok(expand(template, std::slice::from_ref(date), span))
 }
 
+/// The name that DataFusion has for a part of a date, where it has another than DuckDB and Snowflake.
+pub(super) fn part(word: &str) -> Option<&'static str> {
+    Some(match word.to_lowercase().as_str() {
+        "dayofyear" => "doy",
+        "dayofweek" | "weekday" => "dow",
+        "dayofweek_iso" | "dayofweekiso" => "isodow",
+        "dayofmonth" => "day",
+        "weekofyear" | "week_iso" => "week",
+        _ => return None,
+    })
+}
+
 fn canonical_unit(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
     Some(match word.strip_suffix('s').unwrap_or(&word) {

@@ -1,0 +1,177 @@
+//! Nodes as templates see them in `model` and `graph`: the keys that dbt has there, of which packages read many.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::project::Project;
+use crate::manifest::{ColumnDecl, ConstraintDecl, ConstraintKind, Node, NodeId, NodeKind, TestDetails};
+
+impl Project {
+    /// `model` as templates see it.
+    #[must_use]
+    pub fn node_json(&self, node: &Node) -> Json {
+        let mut map = common(node);
+        match &node.kind {
+            NodeKind::Model => map.extend(model(node)),
+            NodeKind::Test(details) => map.extend(test(details)),
+            NodeKind::Source { source_name, loader, .. } => {
+                if let Some(config) = map.get_mut("config").and_then(Json::as_object_mut) {
+                    for key in ["freshness", "loaded_at_field"] {
+                        config.entry(key).or_insert(Json::Null);
+                    }
+                }
+                map.extend(source(node, source_name, loader));
+            }
+            NodeKind::Exposure => map.extend(exposure(node)),
+            NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot => {}
+        }
+        Json::Object(map)
+    }
+
+    /// `graph` as templates see it.
+    #[must_use]
+    pub fn graph_json(&self) -> Json {
+        let (mut nodes, mut sources, mut exposures) = (Map::new(), Map::new(), Map::new());
+        for (id, node) in &self.nodes {
+            let map = match node.kind {
+                NodeKind::Source { .. } => &mut sources,
+                NodeKind::Exposure => &mut exposures,
+                NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => &mut nodes,
+            };
+            map.insert(id.to_string(), self.node_json(node));
+        }
+        json!({
+            "nodes": nodes, "sources": sources, "exposures": exposures, "metrics": {}, "groups": {}, "semantic_models": {}, "saved_queries": {},
+        })
+    }
+}
+
+fn entries(json: Json) -> Map<String, Json> {
+    if let Json::Object(map) = json { map } else { Map::new() }
+}
+
+fn common(node: &Node) -> Map<String, Json> {
+    let relation = node.relation.as_ref();
+    let columns: Map<String, Json> = node.columns.iter().map(|(name, column)| (name.clone(), column_json(column))).collect();
+    entries(json!({
+        "unique_id": node.id.as_str(),
+        "name": node.name,
+        "resource_type": node.resource_type().name(),
+        "package_name": node.package,
+        "path": node.path,
+        "original_file_path": node.original_path,
+        "patch_path": node.properties_path.as_ref().map(|path| format!("{}://{path}", node.package)),
+        "fqn": node.fqn,
+        "alias": relation.map_or(&node.name, |relation| &relation.identifier),
+        "database": relation.map(|relation| &relation.database),
+        "schema": relation.map(|relation| &relation.schema),
+        "relation_name": relation.map(ToString::to_string),
+        "description": node.description,
+        "columns": columns,
+        "config": config(node),
+        "unrendered_config": node.config.raw,
+        "tags": node.config.tags,
+        "meta": node.config.meta,
+        "group": node.config.group,
+        "docs": node.config.raw.get("docs").cloned().unwrap_or_else(|| json!({"show": true, "node_color": null})),
+        "checksum": {"name": "sha256", "checksum": node.checksum},
+        "depends_on": { "nodes": node.depends_on.iter().map(NodeId::as_str).collect::<Vec<_>>(), "macros": node.depends_on_macros },
+        "refs": node.refs.iter().map(|call| json!({ "name": call.name, "package": call.package, "version": call.version })).collect::<Vec<_>>(),
+        "sources": node.sources.iter().map(|call| [&call.source, &call.table]).collect::<Vec<_>>(),
+        "metrics": [],
+        "raw_code": node.raw_code,
+        "language": node.language,
+    }))
+}
+
+fn config(node: &Node) -> Map<String, Json> {
+    let mut config = node.config.raw.clone();
+    config.extend(entries(json!({
+        "materialized": node.config.materialization.name(),
+        "tags": node.config.tags,
+        "meta": node.config.meta,
+        "enabled": node.config.enabled,
+        "group": node.config.group,
+        "contract": contract(node),
+    })));
+    config
+}
+
+fn contract(node: &Node) -> Json {
+    json!({"enforced": node.config.contract_enforced, "alias_types": true})
+}
+
+fn column_json(column: &ColumnDecl) -> Json {
+    json!({
+        "name": column.name, "description": column.description, "data_type": column.data_type, "meta": column.meta, "tags": column.tags,
+        "quote": column.quote, "constraints": column.constraints.iter().map(constraint).collect::<Vec<_>>(),
+        "config": {"meta": column.meta, "tags": column.tags},
+    })
+}
+
+fn constraint(constraint: &ConstraintDecl) -> Json {
+    let kind = match constraint.kind {
+        ConstraintKind::NotNull => "not_null",
+        ConstraintKind::Unique => "unique",
+        ConstraintKind::PrimaryKey => "primary_key",
+        ConstraintKind::ForeignKey => "foreign_key",
+        ConstraintKind::Check => "check",
+        ConstraintKind::Custom => "custom",
+    };
+    json!({"type": kind, "name": constraint.name, "expression": constraint.expression, "columns": constraint.columns})
+}
+
+/// A key of the raw config, or what stands for its absence.
+fn raw(node: &Node, key: &str, absent: Json) -> Json {
+    node.config.raw.get(key).cloned().unwrap_or(absent)
+}
+
+fn model(node: &Node) -> Map<String, Json> {
+    entries(json!({
+        "access": raw(node, "access", json!("protected")),
+        "contract": contract(node),
+        "constraints": node.constraints.iter().map(constraint).collect::<Vec<_>>(),
+        "version": null,
+        "latest_version": null,
+        "deprecation_date": null,
+    }))
+}
+
+fn test(details: &TestDetails) -> Map<String, Json> {
+    let metadata = details.generic.as_ref().map(|generic| {
+        let mut kwargs = generic.arguments.clone();
+        if let Some(column) = &details.column {
+            kwargs.entry("column_name").or_insert_with(|| json!(column));
+        }
+        json!({"name": generic.name, "namespace": generic.package, "kwargs": kwargs})
+    });
+    let mut map = entries(json!({"column_name": details.column, "attached_node": details.attached.as_ref().map(NodeId::as_str)}));
+    // A test that is a query has no such key at all.
+    map.extend(metadata.map(|metadata| ("test_metadata".to_owned(), metadata)));
+    map
+}
+
+fn source(node: &Node, source_name: &str, loader: &str) -> Map<String, Json> {
+    let relation = node.relation.as_ref();
+    entries(json!({
+        "source_name": source_name,
+        "source_description": "",
+        "source_meta": {},
+        "loader": loader,
+        "identifier": relation.map_or(node.name.as_str(), |relation| relation.identifier.as_str()),
+        "loaded_at_field": raw(node, "loaded_at_field", Json::Null),
+        "freshness": raw(node, "freshness", Json::Null),
+        "external": null,
+        "quoting": {"database": null, "schema": null, "identifier": null, "column": null},
+    }))
+}
+
+/// Exposures keep what only they have among their config's raw keys.
+fn exposure(node: &Node) -> Map<String, Json> {
+    entries(json!({
+        "type": raw(node, "type", json!("application")),
+        "owner": raw(node, "owner", json!({"name": null, "email": null})),
+        "label": raw(node, "label", Json::Null),
+        "maturity": raw(node, "maturity", Json::Null),
+        "url": raw(node, "url", Json::Null),
+    }))
+}
