@@ -165,7 +165,11 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
     }
     match arguments.command {
         Command::Explain { code } => explain::explain(code.as_deref(), streams),
-        Command::Init(options) => init::init(&options.name, &invocation.current_dir, streams),
+        Command::Init(options) => init::init(
+            &options.name,
+            &global.project_dir.map_or_else(|| invocation.current_dir.clone(), |dir| invocation.current_dir.join(dir)),
+            streams,
+        ),
         Command::Sql(options) => sql::sql(&options, &global, invocation, streams).await,
         Command::Debug(options) => debug::debug(&options, &global, invocation, streams).await,
         Command::Clean(_) => clean::clean(&global, invocation, streams),

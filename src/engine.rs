@@ -4,21 +4,23 @@
 //! in which `exec` sends them. Every write goes stage, (audit,) publish; a staged relation can be queried before it is
 //! published, and dismissing it leaves the warehouse as it was.
 
+mod error;
 pub mod local;
 mod rows;
 mod step;
 
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use futures::future::BoxFuture;
 
+pub use error::EngineError;
 pub use rows::json_rows;
 pub use step::{
     BrokenRule, CheckRule, CommitLabel, Dedupe, FilesWrite, InputVersion, Matched, Merge, NotMatched, NotMatchedBySource, Outcome, SchemaChange,
     SeedInput, StageId, Step, StreamRead, TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, Violation, WriteMode,
 };
 
-use crate::base::Diagnostic;
 pub use crate::manifest::StreamKind;
 use crate::manifest::{ExternalConfig, RelationName};
 pub use crate::sql::SqlError;
@@ -56,6 +58,8 @@ pub struct FilesBinding {
     pub columns: Vec<(String, Option<String>)>,
     /// Where the files are named, for messages about them.
     pub span: Option<crate::base::Span>,
+    /// Where the options stand, by name.
+    pub option_spans: std::collections::BTreeMap<String, crate::base::Span>,
 }
 
 /// Puts something else in the place of a relation for the length of a query.
@@ -86,11 +90,9 @@ pub trait Engine: Send + Sync {
     /// If the storage can't be read, or what is there is damaged.
     fn relation<'a>(&'a self, name: &'a RelationName) -> BoxFuture<'a, Result<Option<RelationState>, EngineError>>;
 
-    /// Makes files readable under a name. Nothing is read before the name is used.
-    ///
-    /// # Errors
-    /// If the location is not a path or URI that this build can reach.
-    fn bind(&self, binding: FilesBinding) -> BoxFuture<'_, Result<(), EngineError>>;
+    /// Makes files readable under a name. Nothing is looked at before the name is used: what is wrong with the location
+    /// or an option fails the queries that read it, and no other.
+    fn bind(&self, binding: FilesBinding);
 
     /// The columns that a seed's file gives, without loading it.
     ///
@@ -110,6 +112,9 @@ pub trait Engine: Send + Sync {
     /// As [`Engine::query`], and where the statement is not one that the engine knows.
     fn statement<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<SendableRecordBatchStream>, EngineError>>;
 
+    /// What an error in the stream of a query's or statement's rows means.
+    fn failure(&self, error: DataFusionError, sql: &str) -> EngineError;
+
     /// Carries out one step.
     ///
     /// # Errors
@@ -124,37 +129,4 @@ pub trait Engine: Send + Sync {
 
     /// Dismisses everything that is staged and not published.
     fn cancel(&self) -> BoxFuture<'_, ()>;
-}
-
-/// What went wrong in the surroundings. The texts are for users: no type names, no dumps.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// The SQL does not plan, or a row makes it fail. Spans are in the SQL as it was given.
-    #[error("{}", .0.message)]
-    Sql(Box<SqlError>),
-    /// A problem with a file of the user's, already with its place.
-    #[error("{}", .0.message)]
-    Diagnosed(Box<Diagnostic>),
-    /// Another writer committed first.
-    #[error("another writer changed `{relation}` at the same time")]
-    Conflict { relation: String },
-    #[error("`{relation}` can't be read: {reason}")]
-    Damaged { relation: String, reason: String },
-    #[error("`{relation}` can't be written: {reason}")]
-    Unwritable { relation: String, reason: String },
-    /// A row breaks a constraint of the table.
-    #[error("`{relation}` refuses a row: {reason}")]
-    Constraint { relation: String, reason: String },
-    /// Rows break a rule of the table.
-    #[error("{0}")]
-    Violated(Box<Violation>),
-    #[error("{message}")]
-    Unsupported { message: String, help: Option<String> },
-    #[error("{context}: {reason}")]
-    Storage { context: String, reason: String },
-    #[error("the memory limit of {limit} was reached: {reason}")]
-    Memory { limit: String, reason: String },
-    #[error("the run was interrupted")]
-    Interrupted,
 }

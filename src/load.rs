@@ -110,6 +110,16 @@ pub fn load(options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProje
     }
 }
 
+/// Reads the project file and the target alone, for commands that need no more of the project.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn load_project_file(options: &LoadOptions, sources: &Arc<Sources>) -> Result<(ProjectFile, Target), Vec<Diagnostic>> {
+    let mut out = Diagnostics::new();
+    let found = packages::load_file(options, sources, &mut out);
+    found.filter(|_| !out.iter().any(Diagnostic::is_error)).ok_or(out)
+}
+
 /// `selectors.yml`, or `selectors.yaml`.
 fn selectors(options: &LoadOptions, sources: &Sources, out: &mut Diagnostics) -> Yaml {
     let nothing = |file| Yaml { span: crate::base::Span::file_start(file), value: YamlValue::Null };

@@ -37,7 +37,7 @@ pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
 pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
-pub use types::{comparable, is_bare_decimal, parse_type, type_name};
+pub use types::{comparable, is_bare_decimal, parse_type, type_help, type_name};
 
 /// A name in double quotes, ready to stand in SQL.
 #[must_use]

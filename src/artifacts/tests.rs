@@ -39,7 +39,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         contract_subset: false,
         partition_by: Vec::new(),
         table_properties: IndexMap::new(),
-        change_feed: true,
+        change_feed: Some(true),
         persist_docs_relation: false,
         persist_docs_columns: false,
         external: None,
@@ -49,6 +49,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         snapshot: None,
         test: TestConfig::default(),
         raw: Map::new(),
+        spans: std::collections::BTreeMap::new(),
     }
 }
 
@@ -112,6 +113,7 @@ fn model() -> Node {
         meta: Map::new(),
         quote: false,
         span: span(),
+        type_span: None,
     };
     model.columns.insert("id".into(), column);
     model.config.contract_enforced = true;
@@ -143,6 +145,7 @@ fn source() -> Node {
             options: IndexMap::from([("header".to_owned(), "true".to_owned())]),
         },
         span: span(),
+        option_spans: std::collections::BTreeMap::new(),
     };
     let mut source = node(
         NodeKind::Source { source_name: "raw".into(), loader: String::new(), external: Some(external) },

@@ -101,7 +101,7 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
         Kind::Run | Kind::Snapshot | Kind::Build => audits(&ready.project, &ready.dag, &selected, &named),
         Kind::Seed | Kind::Test { .. } => BTreeMap::new(),
     };
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     let compiled_too: BTreeSet<NodeId> = selected.iter().chain(audits.values().flatten()).cloned().collect();
     state::defer(global, session, &mut ready, &compiled_too, engine.as_ref()).await?;
     let surroundings: Arc<dyn Surroundings> =

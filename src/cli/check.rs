@@ -178,7 +178,7 @@ async fn offline_in(
     // Nothing is read there: it stands for a warehouse that a check has no need of.
     target.warehouse = project.parsed.target_path.join("check").to_string_lossy().into_owned();
     target.databases.clear();
-    let engine = session.engine_at(project, &target, folder, in_project).await?;
+    let engine = session.engine_at(project, &target, folder, in_project)?;
     let mut inputs: BTreeMap<NodeId, SchemaRef> = BTreeMap::new();
     for node in project.nodes.values() {
         let schema = match &node.kind {

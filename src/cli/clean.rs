@@ -5,27 +5,36 @@ use std::path::Path;
 use super::args::Global;
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Event, files};
+use crate::base::{Code, Diagnostic, Event, files};
 use crate::load::ProjectPaths;
 
 pub(super) fn clean(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let cleaned = Session::start("clean", global, &invocation, streams).and_then(|session| {
-        let ready = session.project()?;
-        let project = &ready.project.parsed.root.project;
-        for folder in &project.clean_targets {
-            let path = session.project_dir.join(folder);
-            if !is_inside(&path, &session.project_dir) {
-                return Err(session.fail(&format!("`{folder}` of clean-targets is not a folder inside of the project, so nothing is removed")));
-            }
-            let kept = kept_folders(&project.paths, &ready.project.target.warehouse);
-            if let Some((kept, what)) = kept.into_iter().find(|(kept, _)| overlap(&path, &session.project_dir.join(kept))) {
-                return Err(session.fail(&format!("`{folder}` of clean-targets would remove {what} (`{kept}`), so nothing is removed")));
-            }
+        let (project, target) = session.project_file()?;
+        let found: Vec<Diagnostic> = project
+            .clean_targets
+            .iter()
+            .filter_map(|folder| {
+                let path = session.project_dir.join(&folder.value);
+                let refused = |message: String, help: &str| {
+                    Some(Diagnostic::error(Code::ConfigType, message).at(folder.span, "so nothing is removed").help(help))
+                };
+                if !is_inside(&path, &session.project_dir) {
+                    let message = format!("`{}` of clean-targets is not a folder inside of the project", folder.value);
+                    return refused(message, "name folders below the project that hold nothing but what a run makes");
+                }
+                let kept = kept_folders(&project.paths, &target.warehouse);
+                let (kept, what) = kept.into_iter().find(|(kept, _)| overlap(&path, &session.project_dir.join(kept)))?;
+                refused(format!("`{}` of clean-targets would remove {what} (`{kept}`)", folder.value), "take it out of clean-targets")
+            })
+            .collect();
+        if !found.is_empty() {
+            return Err(session.report(&found));
         }
         for folder in &project.clean_targets {
-            let path = session.project_dir.join(folder);
+            let path = session.project_dir.join(&folder.value);
             files::remove_dir(&path).map_err(|error| session.fail(&error.to_string()))?;
-            session.events.send(&Event::Message { text: format!("Cleaned {folder}/"), info: true, node: None });
+            session.events.send(&Event::Message { text: format!("Cleaned {}/", folder.value), info: true, node: None });
         }
         Ok(session.complete(Exit::Fine))
     });
@@ -45,6 +54,7 @@ fn kept_folders<'a>(paths: &'a ProjectPaths, warehouse: &'a str) -> Vec<(&'a str
         (assets, "assets"),
     ];
     let folders = named.into_iter().flat_map(|(folders, what)| folders.iter().map(move |folder| (folder.as_str(), what)));
+    let warehouse = warehouse.strip_prefix("file://").unwrap_or(warehouse);
     folders.chain(std::iter::once((warehouse, "the warehouse")).filter(|(warehouse, _)| !warehouse.contains("://"))).collect()
 }
 

@@ -40,7 +40,7 @@ async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
     if wanted.is_empty() {
         session.events.send(&Event::NothingToDo);
     }
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     let began = session.events.now();
     let target = &ready.project.target;
     session.events.send(&Event::RunStarted { threads: 1, target: target.name.clone(), total: wanted.len() });

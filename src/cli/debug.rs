@@ -37,21 +37,15 @@ pub(super) async fn debug(options: &DebugOptions, global: &Global, invocation: I
     }
     match &target {
         Ok(target) => found.connection(target).await,
-        Err(diagnostics) if options.connection => found.failed.extend(diagnostics.iter().cloned().map(Failure::Project)),
+        Err(diagnostics) if options.connection => found.failed.extend(diagnostics.iter().cloned()),
         Err(_) => {}
     }
     found.conclude()
 }
 
-/// Why a check failed.
-enum Failure {
-    Project(Diagnostic),
-    Surroundings(String),
-}
-
 struct Checks<'a> {
     session: &'a Session,
-    failed: Vec<Failure>,
+    failed: Vec<Diagnostic>,
 }
 
 impl Checks<'_> {
@@ -85,8 +79,8 @@ impl Checks<'_> {
         if let Ok(nodes) = &project {
             self.say(if *nodes == 1 { "  project [OK parses, 1 node]".into() } else { format!("  project [OK parses, {nodes} nodes]") });
         }
-        self.failed.extend(broken.into_iter().map(Failure::Project));
-        self.failed.extend(target.into_iter().flatten().filter(|found| about_profile(found)).cloned().map(Failure::Project));
+        self.failed.extend(broken);
+        self.failed.extend(target.into_iter().flatten().filter(|found| about_profile(found)).cloned());
     }
 
     async fn connection(&mut self, target: &Target) {
@@ -97,17 +91,14 @@ impl Checks<'_> {
         self.say(format!("  threads: {}", target.threads));
         self.say(target.memory_limit.map_or_else(|| "  memory limit: none".to_owned(), |limit| format!("  memory limit: {} MiB", limit / (1 << 20))));
         let written = match self.session.open_engine(target) {
-            Ok(engine) => engine.probe().await.map_err(|error| Failure::Surroundings(format!("the warehouse can't be written: {error}"))),
-            Err(error) => Err(match error {
-                crate::engine::EngineError::Diagnosed(diagnostic) => Failure::Project(*diagnostic),
-                other => Failure::Surroundings(other.to_string()),
-            }),
+            Ok(engine) => engine.probe().await,
+            Err(error) => Err(error),
         };
         match written {
             Ok(()) => self.say("  Connection test: [OK connection ok]".into()),
-            Err(failure) => {
+            Err(error) => {
                 self.say("  Connection test: [ERROR]".into());
-                self.failed.push(failure);
+                self.failed.push(error.diagnostic(&target.warehouse, target.span.map(|span| (span, "this target"))));
             }
         }
     }
@@ -119,11 +110,8 @@ impl Checks<'_> {
         }
         let count = self.failed.len();
         self.say(if count == 1 { "1 check failed:".to_owned() } else { format!("{count} checks failed:") });
-        for failure in &self.failed {
-            match failure {
-                Failure::Project(diagnostic) => self.session.diagnosed(diagnostic),
-                Failure::Surroundings(message) => self.session.events.send(&Event::Failed { message: message.clone() }),
-            }
+        for diagnostic in &self.failed {
+            self.session.diagnosed(diagnostic);
         }
         self.session.complete(Exit::Failed)
     }

@@ -41,7 +41,7 @@ async fn carry_out(options: &GenerateOptions, global: &Global, session: &Session
     let mut ready = session.project()?;
     session.events.send(&Event::Found { counts: counts(&ready) });
     let wanted = selected(global, session, &ready)?;
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     if options.no_compile {
         artifacts::manifest(session, &ready.project)?;
     } else {

@@ -30,7 +30,7 @@ async fn carry_out(options: &FreshnessOptions, global: &Global, session: &Sessio
     if ids.is_empty() {
         session.events.send(&Event::NothingToDo);
     }
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     let results = look(&ready.project, &ids, &engine, &session.events).await;
     artifacts::manifest(session, &ready.project)?;
     let path = match &options.output {

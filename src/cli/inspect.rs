@@ -18,7 +18,6 @@ use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, c
 use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
 use crate::manifest::{Node, NodeId, NodeKind, NodeResult, ResourceType, TimeSpan};
-use crate::sql::sql_error;
 
 pub(super) fn parse(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let parsed = Session::start("parse", global, &invocation, streams).and_then(|session| {
@@ -128,7 +127,7 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
         (ready, selected)
     };
     let _ = ready.project.selected.set(wanted.iter().map(ToString::to_string).collect());
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     state::defer(global, session, &mut ready, &wanted, engine.as_ref()).await?;
     let queries = global.is_on(Switch::Introspect);
     let compiled = compile_with(session, &ready, &wanted, &engine, queries).await;
@@ -239,7 +238,7 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
     if global.select.is_empty() && global.selector.is_none() && options.inline.is_none() {
         return Err(session.fail("Either --select or --inline must be passed to show"));
     }
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     let ids = wanted.iter().cloned().collect();
     state::defer(global, session, &mut ready, &ids, engine.as_ref()).await?;
     let compiled = compile_with(session, &ready, &ids, &engine, global.is_on(Switch::Introspect)).await;
@@ -265,7 +264,10 @@ async fn show_direct(options: &ShowOptions, session: &Session, sql: &str, stream
             session.diagnosed(&super::sql::diagnostic(&error, file, 0));
             Ok(Exit::Failed)
         }
-        Err(error) => Err(session.fail(&error.to_string())),
+        Err(error) => {
+            session.diagnosed(&error.diagnostic(&target.warehouse, Some((crate::base::Span::new(file, 0, sql.len()), "this query"))));
+            Ok(Exit::Failed)
+        }
     }
 }
 
@@ -288,7 +290,7 @@ async fn show_one(
                 Err(error) => {
                     result.outcome = NodeOutcome::Error;
                     result.message = error.to_string();
-                    report_failure(session, node, error);
+                    report_failure(session, node, &error, &compiled.project.target.warehouse);
                 }
             }
             result.execute = Some(TimeSpan { start: began, end: session.events.now() });
@@ -344,7 +346,7 @@ async fn show_rows(
     let mut left = limit.unwrap_or(usize::MAX);
     while left > 0 {
         let Some(batch) = stream.next().await else { break };
-        let batch = batch.map_err(|error| EngineError::Sql(Box::new(sql_error(&error, sql))))?;
+        let batch = batch.map_err(|error| engine.failure(error, sql))?;
         let batch = batch.slice(0, batch.num_rows().min(left));
         left -= batch.num_rows();
         batches.push(batch);
@@ -354,10 +356,9 @@ async fn show_rows(
         .map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })
 }
 
-fn report_failure(session: &Session, node: &CompiledNode, error: EngineError) {
+fn report_failure(session: &Session, node: &CompiledNode, error: &EngineError, warehouse: &str) {
     match error {
-        EngineError::Sql(error) => session.diagnosed(&node.diagnose(&error, "this query")),
-        EngineError::Diagnosed(diagnostic) => session.diagnosed(&diagnostic),
-        other => session.events.send(&Event::Failed { message: other.to_string() }),
+        EngineError::Sql(error) => session.diagnosed(&node.diagnose(error, "this query")),
+        other => session.diagnosed(&other.diagnostic(warehouse, Some((node.span(), "this query")))),
     }
 }

@@ -53,7 +53,8 @@ impl EventSink for LogFile {
         self.titled = true;
         for record in self.narrator.tell(event, at) {
             match self.format {
-                LogFormat::Text | LogFormat::Debug => lines.push_str(&record.debug_line(at, false)),
+                LogFormat::Text => lines.push_str(&record.text_line(at, false)),
+                LogFormat::Debug => lines.push_str(&record.debug_line(at, false)),
                 LogFormat::Json => lines.push_str(&record.json_line(at, &self.identity)),
             }
         }
@@ -72,8 +73,8 @@ mod tests {
         let at = DateTime::from_timestamp(1_700_000_000, 123_456_000).unwrap();
         let identity = LogIdentity { id: "abc".into(), process: 7 };
         let sent = Event::SqlSent { node: "model.p.a".into(), sql: "select 1\nfrom x".into() };
-        LogFile::open(&logs, LogFormat::Text, Level::Debug, 0, identity.clone()).unwrap().event(&sent, at);
-        LogFile::open(&logs, LogFormat::Text, Level::Info, 0, identity.clone()).unwrap().event(&sent, at);
+        LogFile::open(&logs, LogFormat::Debug, Level::Debug, 0, identity.clone()).unwrap().event(&sent, at);
+        LogFile::open(&logs, LogFormat::Debug, Level::Info, 0, identity.clone()).unwrap().event(&sent, at);
         let text = std::fs::read_to_string(logs.join("dbt.log")).unwrap();
         let rule = "=".repeat(30);
         let title = format!("\n\n{rule} 2023-11-14 22:13:20.123456 | abc {rule}\n");

@@ -35,7 +35,7 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
     session.events.send(&Event::Found { counts: counts(&ready) });
     let found = ready.project.library.operation(&options.name).filter(|info| info.kind == MacroKind::Macro);
     let info = found.ok_or_else(|| session.report(&[unknown(&ready.project, options, session)]))?;
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     let surroundings: Arc<dyn Surroundings> =
         Arc::new(EnginePort { engine, events: session.events.clone(), runtime: Handle::current(), queries: true });
     let call = MacroCall { id: info.id.clone(), arguments, span: place(options, session, info) };

@@ -18,7 +18,7 @@ use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
 use crate::jinja::Invocation as TemplateInvocation;
-use crate::load::{LoadOptions, ParsedProject, Target, load, load_target};
+use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target};
 use crate::manifest::{Node, NodeKind};
 use crate::resolve::{Project, ResolveOptions, resolve};
 
@@ -233,8 +233,7 @@ impl Session {
     fn engine_in(&self, target: &Target, folder: &Path) -> Result<Arc<dyn Engine>, Stop> {
         match self.open_engine_in(target, folder) {
             Ok(engine) => Ok(engine),
-            Err(EngineError::Diagnosed(diagnostic)) => Err(self.report(&[*diagnostic])),
-            Err(error) => Err(self.fail(&error.to_string())),
+            Err(error) => Err(self.report(&[error.diagnostic(&target.warehouse, None)])),
         }
     }
 
@@ -258,25 +257,22 @@ impl Session {
         Ok(Arc::new(LocalEngine::open(options)?))
     }
 
+    /// The project file and the target, for commands that need no project that parses.
+    pub(super) fn project_file(&self) -> Result<(ProjectFile, Target), Stop> {
+        load_project_file(&self.options, &self.sources).map_err(|found| self.report(&found))
+    }
+
     /// The engine of a project, which knows the files behind its sources and its external models.
-    pub(super) async fn project_engine(&self, project: &Project) -> Result<Arc<dyn Engine>, Stop> {
-        self.engine_at(project, &project.target, &self.project_dir, |_| true).await
+    pub(super) fn project_engine(&self, project: &Project) -> Result<Arc<dyn Engine>, Stop> {
+        self.engine_at(project, &project.target, &self.project_dir, |_| true)
     }
 
     /// The same with another target than the project's, the project's files in `folder`, and only the files that `bound`
     /// says are wanted.
-    pub(super) async fn engine_at(
-        &self,
-        project: &Project,
-        target: &Target,
-        folder: &Path,
-        bound: fn(&Node) -> bool,
-    ) -> Result<Arc<dyn Engine>, Stop> {
+    pub(super) fn engine_at(&self, project: &Project, target: &Target, folder: &Path, bound: fn(&Node) -> bool) -> Result<Arc<dyn Engine>, Stop> {
         let engine = self.engine_in(target, folder)?;
         for binding in project.nodes.values().filter(|node| bound(node)).filter_map(files_binding) {
-            if let Err(error) = engine.bind(binding).await {
-                return Err(self.fail(&error.to_string()));
-            }
+            engine.bind(binding);
         }
         Ok(engine)
     }
@@ -324,10 +320,18 @@ fn files_binding(node: &Node) -> Option<FilesBinding> {
     let name = node.relation.clone()?;
     let columns = node.columns.values().map(|column| (column.name.clone(), column.data_type.clone())).collect();
     match &node.kind {
-        NodeKind::Source { external: Some(external), .. } => {
-            Some(FilesBinding { name, config: external.config.clone(), columns, span: Some(external.span) })
+        NodeKind::Source { external: Some(external), .. } => Some(FilesBinding {
+            name,
+            config: external.config.clone(),
+            columns,
+            span: Some(external.span),
+            option_spans: external.option_spans.clone(),
+        }),
+        NodeKind::Model => {
+            let config = node.config.external.clone()?;
+            let span = node.config.place("location").unwrap_or(node.span);
+            Some(FilesBinding { name, config, columns: Vec::new(), span: Some(span), option_spans: node.config.option_places() })
         }
-        NodeKind::Model => Some(FilesBinding { name, config: node.config.external.clone()?, columns: Vec::new(), span: Some(node.span) }),
         NodeKind::Source { external: None, .. }
         | NodeKind::Analysis
         | NodeKind::Described(_)
@@ -352,6 +356,12 @@ fn absolute_uri(text: &str, current: &Path) -> String {
     if text.contains("://") { text.to_owned() } else { current.join(text).to_string_lossy().into_owned() }
 }
 
+/// What the log file keeps where nothing is asked for. Text is for reading, as on the screen; the other forms are for
+/// finding out, and keep everything.
+fn kept_in_file(global: &Global) -> Level {
+    if global.log_format_file == Some(LogFormatArgument::Text) { Level::Info } else { Level::Debug }
+}
+
 fn events(global: &Global, id: &str, project_dir: &Path, clock: &Arc<dyn Clock>, streams: &Streams) -> Events {
     let identity = LogIdentity { id: id.to_owned(), process: std::process::id() };
     let asked = global.log_level.map_or(Some(Level::Info), level);
@@ -371,7 +381,7 @@ fn events(global: &Global, id: &str, project_dir: &Path, clock: &Arc<dyn Clock>,
         };
         sinks.push(Box::new(Console::new(options, Arc::clone(&streams.out))));
     }
-    if let Some(least) = global.log_level_file.map_or(Some(Level::Debug), level) {
+    if let Some(least) = global.log_level_file.map_or(Some(kept_in_file(global)), level) {
         let folder = global.log_path.as_ref().map_or_else(|| project_dir.join("logs"), |path| project_dir.join(path));
         let limit = global.log_file_max_bytes.unwrap_or(LOG_FILE_BYTES);
         match LogFile::open(&folder, log_format(global.log_format_file, LogFormat::Debug), least, limit, identity) {

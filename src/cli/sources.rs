@@ -28,7 +28,7 @@ pub(super) async fn lock(global: &Global, invocation: Invocation, streams: &Stre
 async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
     let ready = session.project()?;
     let selected = select_nodes(global, session, &ready)?;
-    let engine = session.project_engine(&ready.project).await?;
+    let engine = session.project_engine(&ready.project)?;
     // One that can't be read is written anew.
     let before = read_lock(session, &session.project_dir, &mut Vec::new());
     let known: BTreeSet<&str> = ready.project.nodes.keys().map(crate::manifest::NodeId::as_str).collect();

@@ -8,9 +8,9 @@ use super::args::{Global, SqlOptions, Switch};
 use super::output::{JsonShape, print_rows};
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Diagnostic, Event, FileId, Span};
+use crate::base::{Diagnostic, FileId, Span};
 use crate::engine::{Engine, EngineError, SqlError};
-use crate::sql::{split_statements, sql_error};
+use crate::sql::split_statements;
 
 pub(super) async fn sql(options: &SqlOptions, global: &Global, mut invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
@@ -46,20 +46,26 @@ async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams:
         }
     };
     let engine = session.engine(&target)?;
+    if ranges.is_empty() && options.output == super::args::RowsOutput::Json {
+        streams.print(NO_ROWS);
+    }
     for (at, range) in ranges.iter().enumerate() {
         let statement = text.get(range.clone()).unwrap_or_default();
         let last = at + 1 == ranges.len();
         if let Err(error) = one(options, engine.as_ref(), statement, last, streams).await {
-            match error {
-                EngineError::Sql(error) => session.diagnosed(&diagnostic(&error, file, range.start)),
-                EngineError::Diagnosed(diagnostic) => session.diagnosed(&diagnostic),
-                other => session.events.send(&Event::Failed { message: explained(&other) }),
-            }
+            let whole = Span::new(file, range.start, range.start + statement.trim_end().len());
+            session.diagnosed(&match &error {
+                EngineError::Sql(error) if error.range.is_some() => diagnostic(error, file, range.start),
+                error => error.diagnostic(&target.warehouse, Some((whole, "this statement"))),
+            });
             return Ok(Exit::Failed);
         }
     }
     Ok(Exit::Fine)
 }
+
+/// A result without columns, as JSON.
+const NO_ROWS: &str = "{\"columns\":[],\"rows\":[]}\n";
 
 /// Runs one statement; the rows of the last one are printed.
 async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: bool, streams: &Streams) -> Result<(), EngineError> {
@@ -68,22 +74,15 @@ async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: b
     match rows {
         Some(stream) => {
             let schema = stream.schema();
-            let batches: Vec<_> = stream.try_collect().await.map_err(|error| EngineError::Sql(Box::new(sql_error(&error, statement))))?;
+            let batches: Vec<_> = stream.try_collect().await.map_err(|error| engine.failure(error, statement))?;
             if last {
                 print_rows(&schema, &batches, options.output, JsonShape::Columns, streams).map_err(shown)?;
             }
         }
-        None if last && options.output == super::args::RowsOutput::Json => streams.print("{\"columns\":[],\"rows\":[]}\n"),
+        None if last && options.output == super::args::RowsOutput::Json => streams.print(NO_ROWS),
         None => {}
     }
     Ok(())
-}
-
-fn explained(error: &EngineError) -> String {
-    match error {
-        EngineError::Unsupported { message, help: Some(help) } => format!("{message}\n  help: {help}"),
-        other => other.to_string(),
-    }
 }
 
 pub(super) fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {

@@ -49,6 +49,12 @@ pub struct CompiledNode {
 }
 
 impl CompiledNode {
+    /// Where the node stands in the user's files.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
     /// The query without the CTEs of ephemeral parents.
     #[must_use]
     pub fn body(&self) -> &str {

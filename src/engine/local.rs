@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::config::ConfigNonZeroUsize;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -206,8 +207,12 @@ impl Engine for LocalEngine {
         Box::pin(self.state_of(name))
     }
 
-    fn bind(&self, binding: FilesBinding) -> BoxFuture<'_, Result<(), EngineError>> {
-        Box::pin(async { self.files.bind(binding) })
+    fn bind(&self, binding: FilesBinding) {
+        self.files.bind(binding);
+    }
+
+    fn failure(&self, error: DataFusionError, sql: &str) -> EngineError {
+        failure::query(error, sql)
     }
 
     fn seed_schema<'a>(&'a self, seed: &'a SeedInput) -> BoxFuture<'a, Result<SchemaRef, EngineError>> {

@@ -221,6 +221,8 @@ pub struct TableSettings {
     pub properties: IndexMap<String, String>,
     /// Only for a table that this write creates.
     pub change_feed: bool,
+    /// For a table that is there: on, off, or as it is.
+    pub switch_change_feed: Option<bool>,
     pub description: Option<String>,
     pub column_comments: IndexMap<String, String>,
 }
@@ -231,6 +233,8 @@ pub struct FilesWrite {
     pub relation: RelationName,
     pub sql: String,
     pub config: ExternalConfig,
+    /// Where the options stand, by name.
+    pub option_spans: std::collections::BTreeMap<String, crate::base::Span>,
     pub label: CommitLabel,
 }
 

@@ -33,7 +33,10 @@ pub fn audits(project: &Project, dag: &Dag, selected: &BTreeSet<NodeId>, named: 
 fn before_commit(project: &Project, test: &Node) -> bool {
     match test.config.test.audit {
         Some(audit) => audit == Audit::BeforeCommit,
-        None => project.parsed.root.project.dialect == ProjectDialect::Alluvium,
+        None => match project.parsed.root.project.audit {
+            Some(audit) => audit == Audit::BeforeCommit,
+            None => project.parsed.root.project.dialect == ProjectDialect::Alluvium,
+        },
     }
 }
 

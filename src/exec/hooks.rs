@@ -109,21 +109,15 @@ async fn run_script(shared: &Shared, script: ScriptText, place: &str) -> Result<
     comment::sent(shared, &NodeId::new(id), &sql).await;
     match run_text(shared.engine.as_ref(), &sql).await {
         Ok(_) => Ok(sql),
-        Err(error) => Err(vec![failed(&error, &sql, span, place)]),
+        Err(error) => Err(vec![failed(&error, &sql, &shared.compiled.project.target.warehouse, (span, place))]),
     }
 }
 
-fn failed(error: &EngineError, sql: &str, span: Span, place: &str) -> Diagnostic {
-    let code = match error {
-        EngineError::Sql(error) => error.code,
-        _ => Code::SqlInvalid,
-    };
+fn failed(error: &EngineError, sql: &str, warehouse: &str, (span, place): (Span, &str)) -> Diagnostic {
     let shown: String = sql.trim().chars().take(200).collect();
-    let diagnostic = Diagnostic::error(code, format!("a hook fails: {error}")).at(span, place).note(format!("the hook: {shown}"));
-    match error {
-        EngineError::Unsupported { help: Some(help), .. } => diagnostic.help(help.clone()),
-        _ => diagnostic,
-    }
+    let mut diagnostic = error.diagnostic(warehouse, Some((span, place))).note(format!("the hook: {shown}"));
+    diagnostic.message = format!("a hook fails: {}", diagnostic.message);
+    diagnostic
 }
 
 /// Runs the hooks at the start of a run. After one that fails the others are skipped; the nodes run, as in dbt.

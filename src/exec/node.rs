@@ -15,7 +15,7 @@ use super::keys;
 use super::run::Shared;
 use super::unit_test::difference;
 use super::verdict::{Verdict, judge};
-use crate::base::{Diagnostic, NodeOutcome};
+use crate::base::{Code, Diagnostic, Event, NodeOutcome, nearest};
 use crate::compile::{Compilation, CompiledNode, UnitQuery, render_materialization};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
@@ -23,7 +23,7 @@ use crate::engine::{
 use crate::jinja::MacroCall;
 use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
-use crate::sql::{sql_error, statement_text};
+use crate::sql::statement_text;
 
 /// How often a node that loses against other writers is tried before it is given up.
 const ATTEMPTS: u32 = 8;
@@ -107,6 +107,10 @@ pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
 async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     let at = shared.events.now();
     let audits = shared.order.audits.get(&node.id).cloned().unwrap_or_default();
+    for warning in unknown_column_types(node, compiled) {
+        let sources = Arc::clone(&shared.compiled.project.sources);
+        shared.events.send(&Event::Diagnosed { diagnostic: Box::new(warning), sources, node: Some(node.id.to_string()) });
+    }
     let query_schema = match (&node.config.materialization, &compiled.query_schema) {
         (Materialization::Snapshot, None) => shared.engine.query(&compiled.sql, &[]).await.ok().map(|rows| rows.schema()),
         _ => None,
@@ -140,6 +144,24 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     }
 }
 
+/// `column_types` of a seed for columns that its file does not have.
+fn unknown_column_types(node: &Node, compiled: &CompiledNode) -> Vec<Diagnostic> {
+    let Some(schema) = compiled.schema.as_ref().filter(|_| node.resource_type() == ResourceType::Seed) else { return Vec::new() };
+    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let unknown = node.config.column_types.keys().filter(|name| !columns.iter().any(|column| column.eq_ignore_ascii_case(name)));
+    let place = node.config.place("column_types").or(node.properties_span).unwrap_or(node.span);
+    unknown
+        .map(|name| {
+            Diagnostic::warning(
+                Code::UnknownColumn,
+                format!("`column_types` names the column `{name}`, which the seed `{}` does not have", node.name),
+            )
+            .at(place, "set here")
+            .help_nearest(nearest(name, columns.iter().copied()), format!("the columns are {}", columns.join(", ")))
+        })
+        .collect()
+}
+
 /// Builds a node by a macro, which runs its own statements and the node's hooks.
 async fn run_macro(shared: &Shared, node: &Node, compiled: &CompiledNode, call: MacroCall, at: DateTime<Utc>) -> Ended {
     let hooks = match hook_values(node) {
@@ -162,7 +184,7 @@ async fn build_steps(shared: &Shared, node: &Node, compiled: &CompiledNode, step
         match carry_out(shared, node, compiled, steps, &mut ended).await {
             Ok(()) => return ended,
             Err(Stopped::Engine(EngineError::Conflict { .. })) if attempt < ATTEMPTS => pause(attempt).await,
-            Err(Stopped::Engine(error)) => return Ended { audits: ended.audits, ..engine_failure(node, compiled, error, at) },
+            Err(Stopped::Engine(error)) => return Ended { audits: ended.audits, ..engine_failure(shared, node, compiled, &error, at) },
             Err(Stopped::Audit(message)) => return Ended { audits: ended.audits, ..Ended::new(NodeOutcome::Error, message, at) },
         }
     }
@@ -221,6 +243,22 @@ async fn carry_out_step(
         Outcome::Done { changed } => ended.message = if changed { "created".into() } else { "unchanged".into() },
     }
     Ok(())
+}
+
+/// A place in the query around a test as the place in the test; elsewhere it is one of the test's conditions.
+fn in_test(error: EngineError, outer: &str, compiled: &CompiledNode) -> EngineError {
+    let EngineError::Sql(mut inner) = error else { return error };
+    let body = compiled.sql.trim().trim_end_matches(';');
+    let lead = compiled.sql.len() - compiled.sql.trim_start().len();
+    let begin = outer.find(body).filter(|_| !body.is_empty());
+    if let (Some(range), Some(begin)) = (inner.range.take(), begin) {
+        inner.range = range.start.checked_sub(begin).filter(|start| *start < body.len()).map(|start| lead + start..lead + range.end - begin);
+        if inner.range.is_none() {
+            inner.notes.push("in `warn_if`, `error_if` or `fail_calc` of the test".into());
+            inner.help = Some("`warn_if` and `error_if` compare the number of failures, e.g. `> 10`; `fail_calc` is one aggregate".into());
+        }
+    }
+    EngineError::Sql(inner)
 }
 
 /// A place in SQL around a node's query as the place in the query.
@@ -286,7 +324,7 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
             let (outcome, message) = judge(verdict, &node.config.test);
             Ended { failures: Some(verdict.failures), ..Ended::new(outcome, message, at) }
         }
-        Err(error) => engine_failure(node, compiled, error, at),
+        Err(error) => engine_failure(shared, node, compiled, &error, at),
     }
 }
 
@@ -297,7 +335,7 @@ async fn run_unit_test(shared: &Shared, node: &Node, compiled: &CompiledNode) ->
     match difference(shared, query).await {
         Ok(None) => Ended { failures: Some(0), ..Ended::new(NodeOutcome::Pass, "", at) },
         Ok(Some(difference)) => Ended { failures: Some(1), ..Ended::new(NodeOutcome::Fail, difference, at) },
-        Err(error) => engine_failure(node, compiled, in_comparison(error, query, compiled), at),
+        Err(error) => engine_failure(shared, node, compiled, &in_comparison(error, query, compiled), at),
     }
 }
 
@@ -320,17 +358,19 @@ fn in_comparison(error: EngineError, query: &UnitQuery, compiled: &CompiledNode)
 async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
     let query = test_query(&compiled.sql, &node.config.test);
     let Some(relation) = node.relation.as_ref() else {
-        return one_verdict(shared, &query.verdict, overlays).await;
+        return one_verdict(shared, &query.verdict, overlays).await.map_err(|error| in_test(error, &query.verdict, compiled));
     };
+    let label = CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() };
     if node.config.test.failures_as_view {
-        let label = CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() };
+        // A view knows nothing of rows that are staged: it shows what is published whenever it is asked.
+        let found = one_verdict(shared, &query.verdict, overlays).await.map_err(|error| in_test(error, &query.verdict, compiled))?;
         let view = ViewWrite { relation: relation.clone(), sql: query.rows, proved: true, description: None, label };
         shared.engine.execute(&Step::PutView(view)).await?;
-        return one_verdict(shared, &query.verdict, overlays).await;
+        return Ok(found);
     }
     let write = TableWrite {
         relation: relation.clone(),
-        input: TableInput::Overlaid { sql: query.rows, overlays: overlays.to_vec() },
+        input: TableInput::Overlaid { sql: query.rows.clone(), overlays: overlays.to_vec() },
         mode: WriteMode::Overwrite,
         schema_change: SchemaChange::default(),
         dedupe: None,
@@ -338,16 +378,17 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
         checks: None,
         settings: TableSettings::default(),
         streams: Vec::new(),
-        label: CommitLabel { run_id: shared.options.run_id.clone(), node: node.id.to_string() },
+        label,
     };
-    if let Outcome::Staged { stage, .. } = shared.engine.execute(&Step::StageTable(write)).await? {
+    let staged = shared.engine.execute(&Step::StageTable(write)).await.map_err(|error| in_test(error, &query.rows, compiled))?;
+    if let Outcome::Staged { stage, .. } = staged {
         shared.engine.execute(&Step::Publish(stage)).await?;
     }
     one_verdict(shared, &verdict(&relation.to_string(), &node.config.test), &[]).await
 }
 
 async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
-    let failed = |error| EngineError::Sql(Box::new(sql_error(&error, sql)));
+    let failed = |error| shared.engine.failure(error, sql);
     let batches: Vec<_> = shared.engine.query(sql, overlays).await?.try_collect().await.map_err(failed)?;
     let found = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() == 3).and_then(|batch| {
         let failures = batch.column(0).as_primitive_opt::<Int64Type>()?.value(0);
@@ -360,15 +401,13 @@ async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result
     })
 }
 
-fn engine_failure(node: &Node, compiled: &CompiledNode, error: EngineError, at: DateTime<Utc>) -> Ended {
+fn engine_failure(shared: &Shared, node: &Node, compiled: &CompiledNode, error: &EngineError, at: DateTime<Utc>) -> Ended {
     let about = format!("this {}", node.resource_type().name().replace('_', " "));
     match error {
-        EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(&error, &about)], at),
-        EngineError::Diagnosed(diagnostic) => Ended::failed(vec![*diagnostic], at),
-        EngineError::Violated(violation) => Ended::failed(vec![keys::violated(node, &violation)], at),
+        EngineError::Violated(violation) => Ended::failed(vec![keys::violated(node, violation)], at),
         EngineError::Interrupted => Ended::new(NodeOutcome::Skipped, "the run was interrupted", at),
-        EngineError::Unsupported { message, help: Some(help) } => Ended::new(NodeOutcome::Error, format!("{message}\n  help: {help}"), at),
-        other => Ended::new(NodeOutcome::Error, other.to_string(), at),
+        EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(error, &about)], at),
+        error => Ended::failed(vec![error.diagnostic(&shared.compiled.project.target.warehouse, Some((node.span, &about)))], at),
     }
 }
 

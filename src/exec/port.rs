@@ -81,7 +81,7 @@ async fn rows(engine: &dyn Engine, sql: &str) -> Result<QueryTable, EngineError>
         columns: stream.schema().fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect(),
         rows: Vec::new(),
     };
-    while let Some(batch) = stream.try_next().await.map_err(|error| EngineError::Sql(Box::new(crate::sql::sql_error(&error, sql))))? {
+    while let Some(batch) = stream.try_next().await.map_err(|error| engine.failure(error, sql))? {
         let batch =
             json_rows(&batch).map_err(|error| EngineError::Storage { context: "a result can't be shown".into(), reason: error.to_string() })?;
         table.rows.extend(batch);

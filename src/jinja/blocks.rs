@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::error::advised;
 use super::scan::{ScanError, Tag, TagKind, Tags, Token, TokenKind};
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
 
@@ -97,7 +98,7 @@ pub fn snapshot_blocks(sources: &Arc<Sources>, file: FileId) -> Result<Vec<Snaps
 #[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]
 pub(super) fn syntax_error(file: FileId, error: &ScanError) -> Box<Diagnostic> {
     let span = Span::new(file, error.at.start, error.at.end);
-    Box::new(Diagnostic::error(Code::JinjaSyntax, error.message).at(span, "here"))
+    Box::new(advised(Diagnostic::error(Code::JinjaSyntax, error.message).at(span, "here")))
 }
 
 /// All top-level blocks of a text.

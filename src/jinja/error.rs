@@ -104,7 +104,7 @@ pub(super) fn failure(session: &Session, error: &Error) -> Box<RenderFailure> {
         return Box::new(RenderFailure::Deferred { reason: reason.clone() });
     }
     let (at, text) = place(session, inner).map_or((None, String::new()), |(span, text)| (Some(span), text));
-    let mut diagnostic = cause(session, inner, &text);
+    let mut diagnostic = advised(cause(session, inner, &text));
     calls.reverse();
     if diagnostic.labels.is_empty() {
         // A macro of ours is no place for the user to look at: then the innermost call of theirs is.
@@ -132,7 +132,7 @@ pub(super) fn failure(session: &Session, error: &Error) -> Box<RenderFailure> {
 
 /// A diagnostic for what the parser refuses.
 pub(super) fn parse_diagnostic(error: &Error, span: Option<Span>) -> Diagnostic {
-    Diagnostic::error(Code::JinjaSyntax, detail(error)).at_opt(span, "here")
+    advised(Diagnostic::error(Code::JinjaSyntax, detail(error)).at_opt(span, "here"))
 }
 
 fn detail(error: &Error) -> String {
@@ -179,14 +179,90 @@ fn cause(session: &Session, error: &Error, text: &str) -> Diagnostic {
     }
 }
 
+/// A diagnostic of a template with what to do about it, where it does not say so itself.
+pub(super) fn advised(diagnostic: Diagnostic) -> Diagnostic {
+    if diagnostic.help.is_some() {
+        return diagnostic;
+    }
+    let help = advice(diagnostic.code, &diagnostic.message);
+    match help {
+        Some(help) => diagnostic.help(help),
+        None => diagnostic,
+    }
+}
+
+fn advice(code: Code, message: &str) -> Option<String> {
+    let has = |text: &str| message.contains(text);
+    Some(match code {
+        Code::JinjaSyntax if has("tag has no end") => "close `{{` with `}}`, `{%` with `%}` and `{#` with `#}`".into(),
+        Code::JinjaSyntax if has("comment has no end") => "close the comment with `#}`".into(),
+        Code::JinjaSyntax if has("string has no end") => "close the string with the quote that opens it".into(),
+        Code::JinjaSyntax if has("end of block") || has("block has no end") => {
+            "close every block: `{% if %}` with `{% endif %}`, `{% for %}` with `{% endfor %}`, `{% macro %}` with `{% endmacro %}`".into()
+        }
+        Code::JinjaSyntax if has("unknown statement") => {
+            let word = message.rsplit(' ').next().unwrap_or_default();
+            match nearest(word, STATEMENTS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("a value is printed by `{{{{ {word} }}}}`; statements are {}", STATEMENTS.join(", ")),
+            }
+        }
+        Code::JinjaSyntax => {
+            "inside of `{{ }}` and `{% %}` stands one expression or statement of Jinja; take the part out that is too much, or add what lacks".into()
+        }
+        Code::MacroArguments if has("`ref`") => "write `ref('model')`, or `ref('package', 'model')`".into(),
+        Code::MacroArguments if has("`source`") => "write `source('source name', 'table name')`".into(),
+        Code::MacroArguments => "give the arguments that the macro names, in their order or by name".into(),
+        Code::RaisedByProject => "the project, or one of its packages, raises this itself: do what the message asks for, or change the macro".into(),
+        Code::JinjaRuntime if has("is undefined") || has("undefined value") => {
+            "set it before it is used (`{% set name = ... %}`), or test it: `{% if name is defined %}`".into()
+        }
+        Code::JinjaRuntime if has("filter") && has("unknown") => {
+            "use a filter of Jinja's, e.g. `upper`, `join`, `default`, `tojson`, or call a macro".into()
+        }
+        Code::JinjaRuntime if has("test") && has("unknown") => "use a test of Jinja's, e.g. `defined`, `none`, `string`, `number`".into(),
+        Code::JinjaRuntime if has("has no method") => "call a method that values of this kind have in Python, or use a filter".into(),
+        Code::JinjaRuntime if has("100 million steps") => "look for a loop that grows with every turn".into(),
+        Code::JinjaRuntime if has("64 MiB") => "split the model: one text of SQL can't be that long".into(),
+        Code::JinjaRuntime if has("nested too deeply") => "look for a macro that calls itself without an end".into(),
+        Code::JinjaRuntime => "look at the values that go into this expression: `{{ log(value, info=true) }}` shows one".into(),
+        _ => return None,
+    })
+}
+
+const STATEMENTS: [&str; 18] = [
+    "if",
+    "elif",
+    "else",
+    "endif",
+    "for",
+    "endfor",
+    "set",
+    "endset",
+    "macro",
+    "endmacro",
+    "call",
+    "endcall",
+    "filter",
+    "endfilter",
+    "do",
+    "raw",
+    "endraw",
+    "include",
+];
+
 fn undefined_macro(session: &Session, name: &str) -> Diagnostic {
     let diagnostic = Diagnostic::error(Code::UndefinedMacro, format!("`{name}` is undefined"));
     let known = session.known_names(name);
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => match name.split_once('.') {
-            Some((package, _)) if !session.has_package(package) => diagnostic.note(format!("no package `{package}` is installed")),
-            _ => diagnostic.note("neither a macro of the project and its packages nor a function of dbt's"),
+            Some((package, _)) if !session.has_package(package) => diagnostic
+                .note(format!("no package `{package}` is installed"))
+                .help(format!("add `{package}` to packages.yml and run `alluvium deps`, or correct the name")),
+            _ => diagnostic
+                .note("neither a macro of the project and its packages nor a function of dbt's")
+                .help(format!("define it (`{{% macro {name}() %}}` in a file below `macros/`), or install the package that has it")),
         },
     }
 }

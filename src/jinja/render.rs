@@ -11,7 +11,7 @@ use minijinja::{Environment, Error, State, Value};
 use serde_json::{Map, Value as Json};
 
 use super::blocks::syntax_error;
-use super::error::{RenderFailure, Signal, diagnosed, failure, line_range, parse_diagnostic, problem};
+use super::error::{RenderFailure, Signal, advised, diagnosed, failure, line_range, parse_diagnostic, problem};
 use super::host::TemplateHost;
 use super::library::{MacroId, MacroLibrary};
 use super::output::{SourceMap, Writer};
@@ -77,7 +77,7 @@ impl Template {
             Ok(rewritten) => Ok(Arc::clone(rewritten)),
             Err(error) => Err(match inner.origin {
                 Origin::File(file) => *syntax_error(file, error),
-                Origin::Place(span) => Diagnostic::error(Code::JinjaSyntax, error.message).at(span, "in this text"),
+                Origin::Place(span) => advised(Diagnostic::error(Code::JinjaSyntax, error.message).at(span, "in this text")),
             }),
         }
     }

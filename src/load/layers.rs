@@ -164,6 +164,8 @@ impl Pattern {
 
 impl LayersDecl {
     pub(super) fn read(yaml: &Yaml, out: &mut Diagnostics) -> Self {
+        let default = (yaml.as_str() == Some("default")).then(|| default_layers(yaml.span));
+        let yaml = default.as_ref().unwrap_or(yaml);
         let entries = items(yaml, "`layers`", out);
         let names: Vec<&str> = entries.iter().filter_map(|entry| entry.get("name")?.as_str()).collect();
         let mut layers: Vec<LayerDecl> = Vec::new();
@@ -193,8 +195,7 @@ impl LayerDecl {
         let may_read = reader.strings("may_read");
         let may_read = may_read.map(|list| list.into_iter().filter_map(|entry| readable(entry, names, reader.out)).collect());
         let materializations = reader.strings("materializations");
-        let materializations =
-            materializations.map(|list| list.into_iter().map(|name| Spanned::new(Materialization::from_name(&name.value), name.span)).collect());
+        let materializations = materializations.map(|list| list.into_iter().filter_map(|name| materialization(&name, reader.out)).collect());
         let require = reader.strings("require").unwrap_or_default();
         let require = require.into_iter().filter_map(|entry| requirement(&entry, reader.out)).collect();
         let name = name?;
@@ -245,6 +246,45 @@ fn unknown_layer(name: &Spanned<String>, known: &[&str]) -> Diagnostic {
     Diagnostic::error(Code::YamlType, format!("there is no layer `{}`", name.value))
         .at(name.span, "named here")
         .help_nearest(nearest(&name.value, known.iter().copied()), format!("expected one of {}", known.join(", ")))
+}
+
+/// What `layers: default` stands for. Every place in it is that of the word.
+fn default_layers(span: Span) -> Yaml {
+    const TEXT: &str = "\
+- {name: source, paths: [models/source, models/sources], may_read: [sources, seeds]}
+- {name: staging, paths: [models/staging], names: 'stg_.+', may_read: [sources, seeds, source]}
+- {name: snapshot, paths: [snapshots, models/snapshot, models/snapshots], may_read: [sources, seeds, source, staging]}
+- {name: intermediate, paths: [models/intermediate], names: 'int_.+', may_read: [seeds, staging, snapshots, snapshot, intermediate]}
+- {name: marts, paths: [models/marts, models/mart], may_read: [seeds, staging, snapshots, snapshot, intermediate, marts]}
+";
+    fn at(yaml: &Yaml, span: Span) -> Yaml {
+        let value = match &yaml.value {
+            YamlValue::Seq(items) => YamlValue::Seq(items.iter().map(|item| at(item, span)).collect()),
+            YamlValue::Map(entries) => {
+                YamlValue::Map(entries.iter().map(|(key, value)| (Spanned::new(key.value.clone(), span), at(value, span))).collect())
+            }
+            YamlValue::Null | YamlValue::Bool(_) | YamlValue::Int(_) | YamlValue::Float(_) | YamlValue::String(_) => yaml.value.clone(),
+        };
+        Yaml { span, value }
+    }
+    let sources = crate::base::Sources::new();
+    let file = sources.add("the default layers", TEXT);
+    let parsed = super::yaml::parse_yaml(&sources, file).ok();
+    parsed.map_or(Yaml { span, value: YamlValue::Null }, |yaml| at(&yaml, span))
+}
+
+/// A materialization by its name; one that no macro would have, because it is nearly one of ours, is misspelt.
+fn materialization(name: &Spanned<String>, out: &mut Diagnostics) -> Option<Spanned<Materialization>> {
+    const OURS: [&str; 7] = ["view", "table", "incremental", "ephemeral", "snapshot", "seed", "external"];
+    let found = Materialization::from_name(&name.value);
+    if let Materialization::Custom(custom) = &found
+        && let Some(near) = nearest(custom, OURS)
+    {
+        let message = format!("there is no materialization `{custom}`");
+        out.push(Diagnostic::error(Code::YamlType, message).at(name.span, "named here").help(format!("did you mean `{near}`?")));
+        return None;
+    }
+    Some(Spanned::new(found, name.span))
 }
 
 fn requirement(entry: &Spanned<String>, out: &mut Diagnostics) -> Option<Spanned<Requirement>> {

@@ -35,20 +35,35 @@ pub struct ParsedPackage {
 
 type Loaded = (ParsedPackage, Vec<ParsedPackage>, Target, PathBuf);
 
-pub(super) fn load_all(options: &LoadOptions, sources: &Sources, out: &mut Diagnostics) -> Option<Loaded> {
-    let folder = &options.project_dir;
-    let Some(path) = project::find(folder) else {
-        out.push(project::not_found(folder));
+/// The project file and the target, without the project's other files.
+pub(super) fn load_file(options: &LoadOptions, sources: &Sources, out: &mut Diagnostics) -> Option<(ProjectFile, Target)> {
+    let renderer = TextRenderer::new(options.vars.clone());
+    let project = read_file(options, &renderer, sources, out)?;
+    let target = choose(options, &Sections::of_project(&project), sources, out)?;
+    Some((project, target))
+}
+
+fn read_file(options: &LoadOptions, renderer: &TextRenderer, sources: &Sources, out: &mut Diagnostics) -> Option<ProjectFile> {
+    let Some(path) = project::find(&options.project_dir) else {
+        out.push(project::not_found(&options.project_dir));
         return None;
     };
-    let renderer = TextRenderer::new(options.vars.clone());
-    let mut project = ProjectFile::read(&path, "", &renderer, sources, out)?;
+    let mut project = ProjectFile::read(&path, "", renderer, sources, out)?;
     if let Some(target_path) = &options.target_path {
-        if project.clean_targets == [project.target_path.clone()] {
-            project.clean_targets = vec![target_path.clone()];
+        if let [only] = project.clean_targets.as_mut_slice()
+            && only.value == project.target_path
+        {
+            only.value.clone_from(target_path);
         }
         target_path.clone_into(&mut project.target_path);
     }
+    Some(project)
+}
+
+pub(super) fn load_all(options: &LoadOptions, sources: &Sources, out: &mut Diagnostics) -> Option<Loaded> {
+    let folder = &options.project_dir;
+    let renderer = TextRenderer::new(options.vars.clone());
+    let project = read_file(options, &renderer, sources, out)?;
     let target = choose(options, &Sections::of_project(&project), sources, out);
     let target_path = folder.join(&project.target_path);
     let packages = load_packages(folder, &project, &renderer, sources, out);

@@ -10,6 +10,7 @@ use super::severity::{SeverityRule, read_severity};
 use super::text::TextRenderer;
 use super::yaml::{Yaml, parse_noting};
 use crate::base::{Code, Diagnostic, Diagnostics, FileId, Sources, Span, Spanned, files};
+use crate::manifest::Audit;
 
 /// The names a project file may have; the first that is there is read.
 pub(super) const FILE_NAMES: [&str; 2] = ["project.yml", "dbt_project.yml"];
@@ -66,7 +67,10 @@ pub struct ProjectFile {
     pub profile: Option<Spanned<String>>,
     pub paths: ProjectPaths,
     pub target_path: String,
-    pub clean_targets: Vec<String>,
+    /// When tests run that do not say so themselves; `None` leaves it to the dialect.
+    pub audit: Option<Audit>,
+    /// What `clean` removes, each with its place; the target folder where the file names none.
+    pub clean_targets: Vec<Spanned<String>>,
     pub packages_install_path: String,
     pub require_dbt_version: Option<Yaml>,
     pub restrict_access: bool,
@@ -179,7 +183,7 @@ impl ProjectFile {
             version: reader.string("version").map(|version| version.value),
             profile: reader.string("profile"),
             target_path: text_or(&mut reader, "target-path", "target"),
-            clean_targets: values(reader.strings("clean-targets").unwrap_or_default()),
+            clean_targets: reader.strings("clean-targets").unwrap_or_default(),
             packages_install_path: text_or(&mut reader, "packages-install-path", "dbt_packages"),
             require_dbt_version: reader.take("require-dbt-version").cloned(),
             restrict_access: reader.bool("restrict-access").unwrap_or(false),
@@ -190,6 +194,7 @@ impl ProjectFile {
             quoting: quoting(&mut reader),
             vars: reader.map("vars").cloned(),
             trees: trees(&mut reader),
+            audit: None,
             layers: None,
             naming: NamingDecl::default(),
             severity: Vec::new(),
@@ -211,7 +216,7 @@ impl ProjectFile {
             }
         }
         if project.clean_targets.is_empty() {
-            project.clean_targets = vec![project.target_path.clone()];
+            project.clean_targets = vec![Spanned::new(project.target_path.clone(), Span::file_start(file))];
         }
         reader.finish();
         Some(project)
@@ -219,6 +224,7 @@ impl ProjectFile {
 
     fn own_sections(&mut self, reader: &mut MapReader<'_, '_>) {
         let (layers, naming) = (reader.take("layers"), reader.take("naming"));
+        self.audit = reader.string("audit").and_then(|word| read_audit(&word, reader.out));
         self.targets = reader.map("targets").cloned();
         self.layers = layers.filter(|yaml| !yaml.is_null()).map(|yaml| LayersDecl::read(yaml, reader.out));
         let names: Vec<&str> = self.layers.iter().flat_map(|decl| decl.layers.iter().map(|layer| layer.name.value.as_str())).collect();
@@ -227,6 +233,22 @@ impl ProjectFile {
         }
         if let Some(yaml) = naming {
             self.naming = NamingDecl::read(yaml, &names, reader.out);
+        }
+    }
+}
+
+fn read_audit(word: &Spanned<String>, out: &mut Diagnostics) -> Option<Audit> {
+    match word.value.as_str() {
+        "before_commit" => Some(Audit::BeforeCommit),
+        "after" => Some(Audit::After),
+        other => {
+            let message = format!("`audit`: expected `before_commit` or `after`, found `{other}`");
+            out.push(
+                Diagnostic::error(Code::YamlType, message)
+                    .at(word.span, "set here")
+                    .help("tests run between writing and publishing (`before_commit`), or behind it (`after`)"),
+            );
+            None
         }
     }
 }

@@ -276,7 +276,12 @@ fn of_output(output: &Output, origin: TargetOrigin, options: &LoadOptions, out: 
 fn read_threads(yaml: &Yaml, out: &mut Diagnostics) -> Option<usize> {
     let found = yaml.scalar_text().and_then(|text| text.parse().ok()).filter(|threads: &usize| *threads > 0);
     if found.is_none() {
-        out.push(wrong_type(yaml, "`threads`", "a whole number from 1"));
+        let found = yaml.scalar_text().map_or_else(|| yaml.kind().to_owned(), |text| format!("`{text}`"));
+        out.push(
+            Diagnostic::error(Code::YamlType, format!("`threads`: expected a whole number from 1, found {found}"))
+                .at(yaml.span, "set here")
+                .help("say how many nodes may run side by side, e.g. `threads: 4`"),
+        );
     }
     found
 }

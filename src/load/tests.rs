@@ -159,7 +159,7 @@ fn project_files_are_rendered_where_values_are_needed_at_once() {
     assert_eq!(project.on_run_end[0].value, "{{ grant() }}");
     assert_eq!(project.vars.as_ref().unwrap().to_json()["d"], "{{ x }}");
     assert_eq!(project.layers.as_ref().unwrap().layers[0].paths[0].value, "models/staging");
-    assert_eq!((project.naming.columns.len(), project.clean_targets.as_slice()), (1, ["target".to_owned()].as_slice()));
+    assert_eq!((project.naming.columns.len(), project.clean_targets[0].value.as_str()), (1, "target"));
     assert_eq!(project.dispatch[0].search_order[0].value, "shop");
     let found = load_files(&[("dbt_project.yml", "name: shop\nlayers: []\n")]).unwrap_err();
     assert_eq!(codes(&found), ["unknown-key"]);

@@ -38,7 +38,7 @@ impl TextRenderer {
         match render_text(text, span, library, &self.host).map_err(|failure| *failure) {
             Ok(value) => from_json(&value, span),
             Err(RenderFailure::Diagnostics(found)) => {
-                out.extend(found);
+                out.extend(found.into_iter().map(|found| if found.labels.is_empty() { found.at(span, "in this text") } else { found }));
                 YamlValue::Null
             }
             Err(RenderFailure::Deferred { reason }) => {

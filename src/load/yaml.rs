@@ -309,7 +309,8 @@ impl<'t> Composer<'t, '_> {
         let span = Span::new(self.file, offset, offset + width);
         let line_start = self.text.get(..offset).and_then(|head| head.rfind('\n')).map_or(0, |at| at + 1);
         let line = self.text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        Diagnostic::error(Code::YamlSyntax, format!("invalid YAML: {}", error.info())).at(span, "here").help(help_for(line))
+        let help = if error.info().contains("recursion") { "nest lists and mappings less deeply" } else { help_for(line) };
+        Diagnostic::error(Code::YamlSyntax, format!("invalid YAML: {}", error.info())).at(span, "here").help(help)
     }
 }
 

@@ -1,9 +1,12 @@
 //! What can be configured about a node, typed.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::Access;
+use crate::base::Span;
 
 /// How a node becomes a relation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -323,7 +326,8 @@ pub struct NodeConfig {
     pub contract_subset: bool,
     pub partition_by: PartitionBy,
     pub table_properties: IndexMap<String, String>,
-    pub change_feed: bool,
+    /// `None`: on for a table that is made, and left as it is for one that is there.
+    pub change_feed: Option<bool>,
     pub persist_docs_relation: bool,
     pub persist_docs_columns: bool,
     /// External models only.
@@ -339,4 +343,21 @@ pub struct NodeConfig {
     /// Data tests only.
     pub test: TestConfig,
     pub raw: serde_json::Map<String, Json>,
+    /// Where the keys of `raw` were set, as far as that is a place in a file.
+    pub spans: BTreeMap<String, Span>,
+}
+
+impl NodeConfig {
+    /// Where a key was set.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Option<Span> {
+        self.spans.get(key).copied()
+    }
+
+    /// Where the options of an external model were set, by name.
+    #[must_use]
+    pub fn option_places(&self) -> BTreeMap<String, Span> {
+        let named = |span| self.external.iter().flat_map(move |external| external.options.keys().map(move |name| (name.clone(), span)));
+        self.place("options").map(|span| named(span).collect()).unwrap_or_default()
+    }
 }

@@ -189,13 +189,18 @@ pub struct ColumnDecl {
     pub meta: serde_json::Map<String, Json>,
     pub quote: bool,
     pub span: Span,
+    /// Where its type stands.
+    pub type_span: Option<Span>,
 }
 
 /// Where a source's rows come from when it is not a Delta table of the warehouse.
 #[derive(Debug, Clone)]
 pub struct ExternalSource {
     pub config: ExternalConfig,
+    /// Where its location stands.
     pub span: Span,
+    /// Where its options stand, by name.
+    pub option_spans: std::collections::BTreeMap<String, Span>,
 }
 
 /// What only data tests have.

@@ -60,7 +60,8 @@ pub(super) fn files_write(
                 .help("add `location` to its config, e.g. location='exports/customers.csv'"),
         ));
     };
-    Ok(FilesWrite { relation: relation.clone(), sql: compiled.sql.clone(), config, label: label(node, options) })
+    let option_spans = node.config.option_places();
+    Ok(FilesWrite { relation: relation.clone(), sql: compiled.sql.clone(), config, option_spans, label: label(node, options) })
 }
 
 pub(super) fn view_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> ViewWrite {
@@ -82,7 +83,8 @@ fn settings(node: &Node) -> TableSettings {
     TableSettings {
         partition_by: node.config.partition_by.clone(),
         properties: node.config.table_properties.clone(),
-        change_feed: node.config.change_feed,
+        change_feed: node.config.change_feed.unwrap_or(true),
+        switch_change_feed: node.config.change_feed,
         description: (node.config.persist_docs_relation && !node.description.is_empty()).then(|| node.description.clone()),
         column_comments,
     }

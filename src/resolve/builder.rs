@@ -10,7 +10,7 @@ use super::host::Facts;
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions, TimeWindow};
 use super::{Layers, Variables, access, constraints, data_test, described, nodes, source, unit_test, unused};
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::{MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject};
 use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType};
@@ -105,6 +105,8 @@ impl Builder {
         self.check_layers();
         access::check(&mut self);
         self.check_snapshots();
+        self.check_locations();
+        self.check_materializations();
         self.check_types();
         let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
         self.found.extend(wrong);
@@ -165,7 +167,12 @@ impl Builder {
         if let Some(first) = self.nodes.get(&node.id) {
             let message = format!("two {}s are called `{}`", node.resource_type().name(), node.name);
             let diagnostic = Diagnostic::error(Code::DuplicateName, message).at(node.span, "the second").also(first.span, "the first");
-            self.found.push(diagnostic.help(format!("rename one of them: {} and {}", first.original_path, node.original_path)));
+            let files = if first.original_path == node.original_path {
+                format!("both are in {}", node.original_path)
+            } else {
+                format!("they are in {} and {}", first.original_path, node.original_path)
+            };
+            self.found.push(diagnostic.help(format!("rename one of them, or take it out: {files}")));
             return;
         }
         if let Some(body) = body {
@@ -233,7 +240,9 @@ impl Builder {
             let Some(first) = relations.insert(name.clone(), node.id.clone()).and_then(|id| self.nodes.get(&id)) else { continue };
             let both_read = [first, node].iter().all(|node| node.resource_type() == ResourceType::Source);
             let reads_model = [first, node].iter().any(|node| node.resource_type() == ResourceType::Source);
-            if both_read || reads_model {
+            // Two of one name are said to be so already.
+            let same_name = first.name == node.name && first.package == node.package;
+            if both_read || reads_model || same_name {
                 continue;
             }
             let message = format!("`{}` and `{}` are both written to `{}`", first.name, node.name, name.short());
@@ -245,6 +254,48 @@ impl Builder {
             );
         }
         relations
+    }
+
+    /// Two external models that write one file: the last one would win.
+    fn check_locations(&mut self) {
+        let mut first: HashMap<String, &Node> = HashMap::new();
+        let mut found = Vec::new();
+        for node in self.nodes.values() {
+            let Some(external) = node.config.external.as_ref().filter(|_| node.resource_type() == ResourceType::Model) else { continue };
+            let name = if external.location.ends_with('/') { format!("{}.{}", node.name, external.format.name()) } else { String::new() };
+            let location = format!("{}{name}", external.location.trim_start_matches("./"));
+            let Some(other) = first.insert(location.clone(), node) else { continue };
+            let place = |node: &Node| node.config.place("location").unwrap_or(node.span);
+            found.push(
+                Diagnostic::error(Code::DuplicateRelation, format!("`{}` and `{}` are both written to `{location}`", other.name, node.name))
+                    .at(place(node), "the second")
+                    .also(place(other), "the first")
+                    .help("give one of them another `location`"),
+            );
+        }
+        self.found.extend(found);
+    }
+
+    /// A materialization that nobody has, with a name near to one that is there: a slip of the pen.
+    fn check_materializations(&mut self) {
+        let mut found = Vec::new();
+        for node in self.nodes.values().filter(|node| node.resource_type() == ResourceType::Model) {
+            let crate::manifest::Materialization::Custom(name) = &node.config.materialization else { continue };
+            let Some(near) = nearest(name, ["view", "table", "incremental", "ephemeral", "external"]) else { continue };
+            let texts = self.parsed.all_packages().flat_map(|package| &package.macros);
+            let defined = texts.into_iter().any(|file| {
+                let text = self.parsed.sources.file(file.file);
+                text.text.contains("materialization") && text.text.contains(name.as_str())
+            });
+            if !defined {
+                found.push(
+                    Diagnostic::error(Code::ConfigType, format!("config `materialized`: there is no materialization `{name}`"))
+                        .at(node.config.place("materialized").unwrap_or(node.span), "set here")
+                        .help(format!("did you mean `{near}`?")),
+                );
+            }
+        }
+        self.found.extend(found);
     }
 
     /// A snapshot reads rows that are there: of an ephemeral model only the last ones of its own query would be.
@@ -272,8 +323,8 @@ impl Builder {
                 match column.data_type.as_deref().map(crate::sql::parse_type) {
                     Some(Err(why)) => found.push(
                         Diagnostic::error(Code::TypeUnknown, why)
-                            .at(column.span, format!("the type of this column of `{}`", node.name))
-                            .help("e.g. bigint, double, decimal(18, 2), varchar, boolean, date, timestamp"),
+                            .at(column.type_span.unwrap_or(column.span), format!("the type of a column of `{}`", node.name))
+                            .help(crate::sql::type_help(column.data_type.as_deref().unwrap_or_default())),
                     ),
                     None if node.config.contract_enforced => {
                         let message = format!("the column `{}` of `{}` has no `data_type`, which its contract needs", column.name, node.name);
@@ -294,8 +345,11 @@ impl Builder {
                 if let Err(why) = crate::sql::parse_type(data_type) {
                     found.push(
                         Diagnostic::error(Code::TypeUnknown, why)
-                            .at(node.properties_span.unwrap_or(node.span), format!("the type of the column `{column}`"))
-                            .help("e.g. bigint, double, decimal(18, 2), varchar, boolean, date, timestamp"),
+                            .at(
+                                node.config.place("column_types").or(node.properties_span).unwrap_or(node.span),
+                                format!("the type of the column `{column}`"),
+                            )
+                            .help(crate::sql::type_help(data_type)),
                     );
                 }
             }

@@ -4,6 +4,9 @@
 
 mod history;
 mod keys;
+mod properties;
+
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
@@ -45,6 +48,22 @@ impl ConfigValues {
         self.values.get(key).map(|(value, _)| value)
     }
 
+    /// With the keys that stand under `meta: {alluvium: ...}`, where a project for dbt keeps what only Alluvium knows;
+    /// a key that is set in the usual place wins. `None` where there are none.
+    fn with_own_keys(&self) -> Option<Self> {
+        let (meta, span) = self.values.get("meta")?;
+        let own = meta.get("alluvium")?.as_object()?;
+        let mut all = self.clone();
+        for (key, value) in own.iter().filter(|(key, _)| self.get(key).is_none()) {
+            all.set(key, value.clone(), *span);
+        }
+        Some(all)
+    }
+
+    fn spans(&self) -> BTreeMap<String, Span> {
+        self.values.iter().filter_map(|(key, (_, span))| Some((key.clone(), (*span)?))).collect()
+    }
+
     pub(super) fn raw(&self) -> Map<String, Json> {
         self.values.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
     }
@@ -60,6 +79,8 @@ fn list(value: Json) -> Vec<Json> {
 
 /// Types the merged values of a node of the given kind. What can't be read is reported and takes its default.
 pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, found: &mut Vec<Diagnostic>) -> NodeConfig {
+    let with_own = values.with_own_keys();
+    let values = with_own.as_ref().unwrap_or(values);
     keys::misspelt(values, found);
     let mut reader = Reader { values, fallback, found };
     let contract_enforced = match values.get("contract") {
@@ -69,6 +90,9 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
     };
     let persist = |what: &str| values.get("persist_docs").and_then(|value| value.get(what)) == Some(&Json::Bool(true));
     let materialization = materialization(&mut reader, kind);
+    let table_properties = reader.text_map("tblproperties");
+    let wrong = properties::check(&table_properties, reader.place("tblproperties"));
+    reader.found.extend(wrong);
     NodeConfig {
         enabled: reader.flag("enabled", true),
         alias: reader.text("alias"),
@@ -82,8 +106,8 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         contract_enforced,
         contract_subset: contract_subset(&mut reader),
         partition_by: reader.texts("partition_by"),
-        table_properties: reader.text_map("tblproperties"),
-        change_feed: reader.flag("change_feed", true),
+        table_properties,
+        change_feed: reader.present("change_feed").is_some().then(|| reader.flag("change_feed", true)),
         persist_docs_relation: persist("relation"),
         persist_docs_columns: persist("columns"),
         external: external(&mut reader, &materialization),
@@ -93,6 +117,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         snapshot: history::snapshot(&mut reader, &materialization),
         test: test_config(&mut reader),
         raw: values.raw(),
+        spans: values.spans(),
         materialization,
     }
 }
@@ -125,15 +150,35 @@ fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Optio
     if *materialization != Materialization::External {
         return None;
     }
-    let location = reader.text("location")?;
-    let format = match reader.text("format") {
-        Some(name) => FileFormat::from_name(&name),
-        None => FileFormat::from_location(&location),
-    };
-    let Some(format) = format else {
-        let expected = format!("one of {}", FileFormat::NAMES.join(", "));
-        reader.wrong("format", &expected, reader.values.get("format").cloned().unwrap_or_else(|| Json::from(location)));
+    let Some(location) = reader.text("location") else {
+        let missing = Diagnostic::error(Code::ConfigType, "an external model needs a `location`: where to write its rows");
+        let help = "add it to the config, e.g. location='exports/customers.csv'";
+        reader.found.push(missing.at(reader.place("materialized"), "this model is external").help(help));
         return None;
+    };
+    if location.contains(['*', '?', '[']) {
+        let wildcard = Diagnostic::error(Code::ConfigType, format!("`{location}` is not a file to write: it has a wildcard"));
+        reader
+            .found
+            .push(wildcard.at(reader.place("location"), "set here").help("give the location of one file, or of a folder with `/` at its end"));
+        return None;
+    }
+    let format = match reader.text("format") {
+        Some(name) => {
+            let found = FileFormat::from_name(&name);
+            if found.is_none() {
+                reader.wrong("format", &format!("one of {}", FileFormat::NAMES.join(", ")), Json::from(name));
+            }
+            found?
+        }
+        None => {
+            let Some(format) = FileFormat::from_location(&location) else {
+                let unclear = Diagnostic::error(Code::ConfigType, format!("the format of `{location}` can't be told from its name"));
+                reader.found.push(unclear.at(reader.place("location"), "set here").help("add `format` to the config: csv, json or parquet"));
+                return None;
+            };
+            format
+        }
     };
     Some(ExternalConfig { location, format, options: reader.text_map("options") })
 }
@@ -203,10 +248,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Where a key was set.
+    fn place(&self, key: &str) -> Span {
+        self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback)
+    }
+
     fn wrong(&mut self, key: &str, expected: &str, found: Json) {
-        let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
-        self.found
-            .push(Diagnostic::error(Code::ConfigType, format!("config `{key}`: expected {expected}, found {}", shown(&found))).at(span, "set here"));
+        let span = self.place(key);
+        let message = format!("config `{key}`: expected {expected}, found {}", shown(&found));
+        self.found.push(Diagnostic::error(Code::ConfigType, message).at(span, "set here").help(format!("set `{key}` to {expected}")));
     }
 
     fn present(&self, key: &str) -> Option<Json> {

@@ -71,14 +71,17 @@ impl Layers {
             MayRead::Snapshots => matches!(read.kind, NodeKind::Snapshot),
             MayRead::Layer(name) => read.layer.as_ref() == Some(name),
         });
-        let ruled = read.layer.is_some() || !matches!(read.kind, NodeKind::Model);
+        // Models of packages have layers of their own, or none; a model of this project that is in no layer is in none
+        // of those that may be read.
+        let ruled = read.layer.is_some() || !matches!(read.kind, NodeKind::Model) || read.package == reader.package;
         if permitted || !ruled {
             return None;
         }
-        let place = read.layer.as_ref().map_or_else(
-            || format!("the {} `{}`", read.resource_type().name(), read.name),
-            |layer| format!("`{}` of the layer `{layer}`", read.name),
-        );
+        let place = match (&read.layer, &read.kind) {
+            (Some(layer), _) => format!("`{}` of the layer `{layer}`", read.name),
+            (None, NodeKind::Model) => format!("`{}`, which is in no layer", read.name),
+            (None, _) => format!("the {} `{}`", read.resource_type().name(), read.name),
+        };
         let call = reader.refs.iter().find(|call| call.name == read.name).and_then(|call| call.span);
         let call = call.or_else(|| reader.sources.iter().find(|call| call.table == read.name).and_then(|call| call.span));
         let names: Vec<String> = allowed.iter().map(|entry| may_read_name(&entry.value)).collect();
@@ -87,7 +90,11 @@ impl Layers {
             Diagnostic::error(Code::LayerRead, format!("`{}` of the layer `{}` reads {place}", reader.name, layer.name.value))
                 .at(call.unwrap_or(reader.span), "read here")
                 .also(layer.span, format!("this layer may read {list}"))
-                .help("read it through a model of a layer in between, or change `may_read`"),
+                .help(if read.layer.is_none() && matches!(read.kind, NodeKind::Model) {
+                    "move it below the paths of a layer that may be read, or name its folder in `paths` of one"
+                } else {
+                    "read it through a model of a layer in between, or change `may_read`"
+                }),
         )
     }
 
@@ -104,7 +111,7 @@ impl Layers {
             let message = format!("the column `{name}` of `{}` is not named as `{}` demands", node.name, rule.pattern.text.value);
             found.push(
                 Diagnostic::error(Code::NamingColumn, message)
-                    .at(declared.unwrap_or(node.span), "this column is in the result")
+                    .at(declared.unwrap_or(node.span), if declared.is_some() { "this column" } else { "this model yields it" })
                     .also(rule.span, "the rule")
                     .help("give it another name with `as`"),
             );

@@ -275,7 +275,11 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         checksum: checksum(&draft.raw_code),
         raw_code: draft.raw_code,
         language: "sql",
-        description: builder.described(&draft.package.name, description.as_deref(), draft.span),
+        description: builder.described(
+            &draft.package.name,
+            description.as_deref(),
+            draft.decl.and_then(|decl| decl.description.as_ref()).map_or(draft.span, |text| text.span),
+        ),
         columns: draft.decl.map(|decl| columns(builder, &draft.package.name, &decl.columns)).unwrap_or_default(),
         constraints: draft.decl.map(|decl| decl.constraints.clone()).unwrap_or_default(),
         model: draft.details,
@@ -348,12 +352,17 @@ pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColum
         let column = ColumnDecl {
             name: decl.name.value.clone(),
             data_type: decl.data_type.as_ref().map(|data_type| rendered(builder, package, data_type)),
-            description: builder.described(package, decl.description.as_ref().map(|text| text.value.as_str()), decl.name.span),
+            description: builder.described(
+                package,
+                decl.description.as_ref().map(|text| text.value.as_str()),
+                decl.description.as_ref().map_or(decl.name.span, |text| text.span),
+            ),
             constraints: decl.constraints.clone(),
             tags: decl.tags.iter().map(|tag| tag.value.clone()).collect(),
             meta,
             quote: decl.quote.unwrap_or(false),
             span: decl.name.span,
+            type_span: decl.data_type.as_ref().map(|data_type| data_type.span),
         };
         columns.insert(decl.name.value.clone(), column);
     }

@@ -12,7 +12,7 @@ use super::data_test::Wanted;
 use super::host::ParseHost;
 use super::nodes::{checksum, columns};
 use super::trees::YamlRenderer;
-use crate::base::{Code, Diagnostic, Spanned};
+use crate::base::{Code, Diagnostic, Span, Spanned};
 use crate::jinja::{RenderFailure, TemplateHost};
 use crate::load::{ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, SourceDecl, SourceTableDecl};
 use crate::manifest::{ExternalConfig, ExternalSource, FileFormat, ModelDetails, Node, NodeId, NodeKind, RelationName, ResourceType};
@@ -60,7 +60,11 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         language: "sql",
         checksum: checksum(""),
         config,
-        description: builder.described(&package.name, table.description.as_ref().map(|text| text.value.as_str()), table.span),
+        description: builder.described(
+            &package.name,
+            table.description.as_ref().map(|text| text.value.as_str()),
+            table.description.as_ref().map_or(table.span, |text| text.span),
+        ),
         columns: columns(builder, &package.name, &table.columns),
         constraints: Vec::new(),
         model: ModelDetails::default(),
@@ -121,7 +125,18 @@ fn freshness(builder: &mut Builder, package: &ParsedPackage, (source, table): (&
 }
 
 fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) -> Option<ExternalSource> {
-    let location = rendered(builder, package, decl.location.as_ref()?);
+    let Some(location) = &decl.location else {
+        // What the dbt package for external tables describes may be a table of a warehouse; options of ours never are.
+        if decl.format.is_some() || !decl.options.is_empty() {
+            builder.found.push(
+                Diagnostic::error(Code::YamlType, "`external` lacks `location`")
+                    .at(decl.span, "this source")
+                    .help("add `location:` with a path, a folder, a glob or a URI"),
+            );
+        }
+        return None;
+    };
+    let location = rendered(builder, package, location);
     let format = decl.format.as_ref().map(|format| format.value).or_else(|| FileFormat::from_location(&location));
     let Some(format) = format else {
         builder.found.push(
@@ -135,6 +150,7 @@ fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) ->
     Some(ExternalSource {
         config: ExternalConfig { location, format, options },
         span: decl.location.as_ref().map_or(decl.span, |location| location.span),
+        option_spans: decl.options.iter().map(|(name, value)| (name.value.clone(), Span { end: value.span.end, ..name.span })).collect(),
     })
 }
 

@@ -69,7 +69,7 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
         found.range = Some(end.saturating_sub(1)..end);
     }
     found.help = found.help.or_else(|| suggestion(&raw));
-    found.message = lower_first(message.trim_end_matches('.').trim());
+    found.message = lower_first(&with_type_names(message.trim_end_matches('.').trim())).replace("found: EOF", "found the end of the text");
     found
 }
 
@@ -174,6 +174,49 @@ fn classify(message: &str, raw: &str) -> (Code, String) {
     (code, message)
 }
 
+/// A message with Arrow's names of types in the names that users know. What stands in backticks is the user's.
+fn with_type_names(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (at, part) in text.split('`').enumerate() {
+        if at > 0 {
+            shown.push('`');
+        }
+        if at % 2 == 1 {
+            shown.push_str(part);
+            continue;
+        }
+        let mut rest = part;
+        while let Some(start) = rest.find(|c: char| c.is_ascii_uppercase()) {
+            let (before, tail) = rest.split_at(start);
+            shown.push_str(before);
+            let inside_word = before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            let word = tail.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tail.len());
+            let whole = word + tail.get(word..).map_or(0, closing);
+            let named = |length: usize| {
+                let name = tail.get(..length).filter(|name| !inside_word && name.contains(|c: char| c.is_ascii_digit() || c == '('))?;
+                name.parse::<DataType>().ok().map(|found| (length, type_name(&found)))
+            };
+            let (length, name) = named(whole).or_else(|| named(word)).unwrap_or_else(|| (word, tail.get(..word).unwrap_or_default().to_owned()));
+            shown.push_str(&name);
+            rest = tail.get(length..).unwrap_or_default();
+        }
+        shown.push_str(rest);
+    }
+    shown
+}
+
+/// The length of the brackets that a text begins with.
+fn closing(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, letter) in text.char_indices() {
+        depth += i32::from(letter == '(') - i32::from(letter == ')');
+        if depth == 0 {
+            return if at == 0 { 0 } else { at + 1 };
+        }
+    }
+    0
+}
+
 /// "Did you mean 'x'?" and "Valid fields are ..." of DataFusion's texts, as a help line.
 fn suggestion(raw: &str) -> Option<String> {
     if let Some((_, tail)) = raw.split_once("Did you mean '") {
@@ -206,5 +249,22 @@ fn lower_first(text: &str) -> String {
     match (chars.next(), chars.clone().next()) {
         (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
         _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_type_names;
+
+    #[test]
+    fn types_have_the_names_that_users_know() {
+        for (text, expected) in [
+            ("has type Date32, expected Int64", "has type DATE, expected BIGINT"),
+            ("cast Decimal128(5, 2) to List(Int8)", "cast DECIMAL(5,2) to ARRAY<TINYINT>"),
+            ("column `Int64` of MyInt64", "column `Int64` of MyInt64"),
+            ("Null and Boolean values", "Null and Boolean values"),
+        ] {
+            assert_eq!(with_type_names(text), expected);
+        }
     }
 }

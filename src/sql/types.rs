@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
+use crate::base::nearest;
+
 /// The Arrow type of a type name, e.g. `decimal(10, 2)`, `character varying(20)`, `array<struct<a: int>>`, `bigint[]`.
 ///
 /// Lengths of text types are accepted and not enforced, as in Delta. `timestamp` has no zone and is Delta's
@@ -18,6 +20,40 @@ pub fn parse_type(name: &str) -> Result<DataType, String> {
         Ok(found)
     } else {
         Err(format!("`{}` is not a type: nothing is expected behind `{}`", name.trim(), name.trim().trim_end_matches(reader.rest).trim()))
+    }
+}
+
+/// What to write in the place of a name that [`parse_type`] does not know.
+#[must_use]
+pub fn type_help(name: &str) -> String {
+    const COMMON: [&str; 22] = [
+        "boolean",
+        "tinyint",
+        "smallint",
+        "int",
+        "integer",
+        "bigint",
+        "long",
+        "real",
+        "float",
+        "double",
+        "varchar",
+        "string",
+        "text",
+        "binary",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "timestamp_ntz",
+        "decimal",
+        "numeric",
+        "array",
+        "struct",
+    ];
+    let base = name.split(['(', '<', '[', ' ']).next().unwrap_or_default();
+    match nearest(base, COMMON) {
+        Some(near) if !near.eq_ignore_ascii_case(base) => format!("did you mean `{near}`?"),
+        _ => "types are e.g. bigint, double, decimal(18, 2), varchar, boolean, date, timestamp, array<bigint>".to_owned(),
     }
 }
 

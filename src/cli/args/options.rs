@@ -50,7 +50,7 @@ pub(crate) enum AddedFrom {
 #[derive(Debug, Args)]
 pub(crate) struct CompileOptions {
     /// Compile this SQL in the place of a model
-    #[arg(long, value_name = "SQL")]
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
     pub inline: Option<String>,
     #[arg(long, value_enum, ignore_case = true, default_value = "text")]
     pub output: CompileOutput,
@@ -100,7 +100,7 @@ pub(crate) enum ListOutput {
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
     /// Show this SQL in the place of a model
-    #[arg(long, value_name = "SQL", conflicts_with = "inline_direct")]
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true, conflicts_with = "inline_direct")]
     pub inline: Option<String>,
     /// Show the rows of this SQL as it stands, without templates and without reading the project
     #[arg(long, value_name = "SQL")]
@@ -115,7 +115,7 @@ pub(crate) struct ShowOptions {
 #[derive(Debug, Args)]
 pub(crate) struct SqlOptions {
     /// Statements, separated by semicolons
-    #[arg(required_unless_present = "stdin", conflicts_with = "stdin")]
+    #[arg(required_unless_present = "stdin", conflicts_with = "stdin", value_parser = statements, allow_hyphen_values = true)]
     pub statements: Option<String>,
     /// Read the statements from standard input
     #[arg(long)]
@@ -190,4 +190,12 @@ pub(crate) struct ServeOptions {
     pub browser: bool,
     #[arg(long, hide = true)]
     pub no_browser: bool,
+}
+
+/// Statements may begin with a comment; an option that is not there is no comment.
+fn statements(text: &str) -> Result<String, String> {
+    if text.starts_with('-') && !text.contains(char::is_whitespace) {
+        return Err("there is no such option; `alluvium sql --help` lists those that are there".to_owned());
+    }
+    Ok(text.to_owned())
 }

@@ -256,7 +256,10 @@ impl<'a> Resolver<'a> {
             (Some(near), _) => Some(format!("did you mean `{}.{near}`?", name.schema)),
             (None, Some(elsewhere)) => Some(format!("did you mean `{}`?", elsewhere.short())),
             (None, None) if reference.schema().is_none() => Some(format!("names without a schema are looked up in `{}`", name.schema)),
-            (None, None) => None,
+            (None, None) => Some(format!(
+                "nothing of that name has been built: build it first (`alluvium build --select {}`), or fill the table; a source of files is declared with `external:`",
+                name.identifier
+            )),
         };
         EngineError::Sql(Box::new(error))
     }

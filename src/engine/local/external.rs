@@ -2,6 +2,7 @@
 //!
 //! After publication the relation's name means the file, so that models downstream can read it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
@@ -52,9 +53,9 @@ pub(super) async fn stage(engine: &LocalEngine, write: &FilesWrite) -> Result<(S
     let location = engine.files.stores().locate(&config.location)?;
     if location.is_glob() {
         let message = format!("`{}` is not a file to write: it has a wildcard", config.location);
-        return Err(EngineError::Diagnosed(Box::new(Diagnostic::error(Code::ConfigType, message).help("give the location of one file"))));
+        return Err(EngineError::Diagnosed(Box::new(Diagnostic::error(Code::StorageUri, message).help("give the location of one file"))));
     }
-    let options = FileOptions::parse(&config)?;
+    let options = FileOptions::parse(&config, &write.option_spans)?;
     let bound = catalog::bind_session(engine, &write.sql, &[]).await?;
     let schema: SchemaRef = Arc::new(bound.plan.schema().as_arrow().clone());
     check_columns(&schema, &config)?;
@@ -68,7 +69,7 @@ pub(super) async fn stage(engine: &LocalEngine, write: &FilesWrite) -> Result<(S
             let _ = staged.dismiss().await;
             Err(match error {
                 Failed::Query(error) => failure::query(error, &write.sql),
-                Failed::Storage(reason) => EngineError::Storage { context: format!("writing `{}`", staged.config.location), reason },
+                Failed::Storage(reason) => unwritable(&staged.config.location, &reason),
             })
         }
     }
@@ -82,8 +83,15 @@ enum Failed {
 
 impl From<std::io::Error> for Failed {
     fn from(error: std::io::Error) -> Self {
-        Self::Storage(error.to_string())
+        // Object stores wrap the error of the file system in theirs.
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>()).map(failure::store_reason);
+        Self::Storage(inner.unwrap_or_else(|| failure::io_reason(&error)))
     }
+}
+
+fn unwritable(location: &str, reason: &str) -> EngineError {
+    let diagnostic = Diagnostic::error(Code::StorageAccess, format!("`{location}` can't be written: {reason}"));
+    EngineError::Diagnosed(Box::new(diagnostic.help("give another `location`, or make its folder writable")))
 }
 
 /// A hidden name in the same folder.
@@ -100,7 +108,7 @@ fn check_columns(schema: &SchemaRef, config: &ExternalConfig) -> Result<(), Engi
         (FileFormat::Csv, Some(field)) => {
             let message = format!("column `{}` is {} and can't be written as CSV", field.name(), type_name(field.data_type()));
             Err(EngineError::Diagnosed(Box::new(
-                Diagnostic::error(Code::StorageFeature, message).help("write JSON or Parquet, or make it text in the query"),
+                Diagnostic::error(Code::SqlInvalid, message).help("write JSON or Parquet, or make it text in the query"),
             )))
         }
         (FileFormat::Csv | FileFormat::Json | FileFormat::Parquet, _) => Ok(()),
@@ -162,8 +170,9 @@ impl StagedFiles {
     /// If it can't be renamed.
     pub(super) async fn publish(&self, engine: &LocalEngine) -> Result<(), EngineError> {
         let moved = self.location.store.rename(&self.aside, &self.location.path).await;
-        moved.map_err(|error| failure::storage(&error, &format!("writing `{}`", self.config.location)))?;
-        engine.files.bind(self.binding(self.config.clone()))
+        moved.map_err(|error| unwritable(&self.config.location, &failure::store_reason(&error)))?;
+        engine.files.bind(self.binding(self.config.clone()));
+        Ok(())
     }
 
     /// Deletes the file.
@@ -173,7 +182,7 @@ impl StagedFiles {
     pub(super) async fn dismiss(&self) -> Result<(), EngineError> {
         match self.location.store.delete(&self.aside).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failure::storage(&error, &format!("removing a file beside `{}`", self.config.location))),
+            Err(error) => Err(unwritable(&self.config.location, &failure::store_reason(&error))),
         }
     }
 
@@ -190,7 +199,7 @@ impl StagedFiles {
             let name = type_name(field.data_type());
             (field.name().clone(), parse_type(&name).is_ok().then_some(name))
         });
-        FilesBinding { name: self.relation.clone(), config, columns: columns.collect(), span: None }
+        FilesBinding { name: self.relation.clone(), config, columns: columns.collect(), span: None, option_spans: BTreeMap::new() }
     }
 }
 

@@ -7,6 +7,7 @@ use deltalake::kernel::transaction::{CommitConflictError, TransactionError};
 use deltalake::logstore::object_store::Error as StoreError;
 
 use super::super::EngineError;
+use crate::base::{Code, Diagnostic};
 use crate::manifest::RelationName;
 use crate::sql;
 
@@ -17,16 +18,34 @@ pub(super) fn reading(error: &DeltaTableError, relation: &RelationName) -> Engin
         DeltaTableError::ObjectStore { source } => storage(source, &format!("reading `{relation}`")),
         DeltaTableError::Io { source } => EngineError::Storage { context: format!("reading `{relation}`"), reason: io_reason(source) },
         DeltaTableError::Transaction { source: TransactionError::UnsupportedTableFeatures(features) } => {
-            EngineError::Damaged { relation, reason: format!("it uses {}, which Alluvium can't read", feature_names(features)) }
+            EngineError::Feature { relation, reason: format!("it uses {}, which Alluvium does not know", feature_names(features)), writing: false }
         }
         DeltaTableError::InvalidJsonLog { line, version, .. } => {
             EngineError::Damaged { relation, reason: format!("its log entry {version} is damaged: {}", lower_first(line)) }
         }
+        DeltaTableError::NotATable(_) => EngineError::Damaged { relation, reason: "its Delta log is not complete".into() },
         DeltaTableError::UnsupportedColumnMapping { .. } => {
-            EngineError::Damaged { relation, reason: "it uses column mapping in a way that Alluvium can't read".into() }
+            EngineError::Feature { relation, reason: "it uses column mapping in a way that Alluvium does not know".into(), writing: false }
         }
-        other => EngineError::Damaged { relation, reason: format!("its Delta log is damaged: {}", plain(&other.to_string())) },
+        other => {
+            let text = plain(&other.to_string());
+            match named_feature(&text) {
+                Some(feature) => EngineError::Feature {
+                    relation,
+                    reason: format!("it uses the table feature `{feature}`, which Alluvium does not know"),
+                    writing: false,
+                },
+                None => EngineError::Damaged { relation, reason: format!("its Delta log is damaged: {text}") },
+            }
+        }
     }
+}
+
+/// The feature in the kernel's text about one that it does not support.
+fn named_feature(text: &str) -> Option<&str> {
+    let (_, tail) = text.split_once("Feature '")?;
+    let (name, rest) = tail.split_once('\'')?;
+    rest.starts_with(" is not supported").then_some(name)
 }
 
 /// A failure of a write or commit.
@@ -38,7 +57,9 @@ pub(super) fn writing(error: DeltaTableError, relation: &RelationName) -> Engine
         DeltaTableError::VersionAlreadyExists(_) | DeltaTableError::VersionMismatch(..) => EngineError::Conflict { relation: name },
         DeltaTableError::Transaction { source } => transaction(source, name),
         DeltaTableError::InvalidJsonLog { .. } | DeltaTableError::NotATable(_) | DeltaTableError::MetadataError(_) => reading(&error, relation),
-        DeltaTableError::UnsupportedColumnMapping { .. } => EngineError::Unwritable { relation: name, reason: "it uses column mapping".into() },
+        DeltaTableError::UnsupportedColumnMapping { .. } => {
+            EngineError::Feature { relation: name, reason: "it uses column mapping, which Alluvium does not write".into(), writing: true }
+        }
         DeltaTableError::Arrow { source } => EngineError::Sql(Box::new(sql::sql_error(&DataFusionError::from(source), ""))),
         other => by_text(&other.to_string(), name),
     }
@@ -46,19 +67,23 @@ pub(super) fn writing(error: DeltaTableError, relation: &RelationName) -> Engine
 
 fn transaction(error: TransactionError, relation: String) -> EngineError {
     match error {
-        TransactionError::CommitConflict(CommitConflictError::UnsupportedWriterVersion(version)) => {
-            EngineError::Unwritable { relation, reason: format!("its log asks for writer version {version}, which Alluvium does not know") }
-        }
-        TransactionError::CommitConflict(CommitConflictError::UnsupportedReaderVersion(version)) => {
-            EngineError::Unwritable { relation, reason: format!("its log asks for reader version {version}, which Alluvium does not know") }
-        }
+        TransactionError::CommitConflict(CommitConflictError::UnsupportedWriterVersion(version)) => EngineError::Feature {
+            relation,
+            reason: format!("its log asks for writer version {version}, which Alluvium does not know"),
+            writing: true,
+        },
+        TransactionError::CommitConflict(CommitConflictError::UnsupportedReaderVersion(version)) => EngineError::Feature {
+            relation,
+            reason: format!("its log asks for reader version {version}, which Alluvium does not know"),
+            writing: true,
+        },
         TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) | TransactionError::CommitConflict(_) => {
             EngineError::Conflict { relation }
         }
         TransactionError::ObjectStore { source } => storage(&source, &format!("writing `{relation}`")),
         TransactionError::DeltaTableAppendOnly => EngineError::Unwritable { relation, reason: "it is append-only (`delta.appendOnly`)".into() },
         TransactionError::UnsupportedTableFeatures(features) => {
-            EngineError::Unwritable { relation, reason: format!("it uses {}, which Alluvium can't write", feature_names(&features)) }
+            EngineError::Feature { relation, reason: format!("it uses {}, which Alluvium does not write", feature_names(&features)), writing: true }
         }
         TransactionError::TableFeaturesRequired(feature) => EngineError::Unwritable {
             relation,
@@ -69,8 +94,8 @@ fn transaction(error: TransactionError, relation: String) -> EngineError {
 }
 
 /// Table features by the names that stand in the log.
-fn feature_names<T: AsRef<str>>(features: &[T]) -> String {
-    let mut names: Vec<_> = features.iter().map(|feature| format!("`{}`", feature.as_ref())).collect();
+fn feature_names<T: std::fmt::Display>(features: &[T]) -> String {
+    let mut names: Vec<_> = features.iter().map(|feature| format!("`{feature}`")).collect();
     names.sort();
     match names.as_slice() {
         [one] => format!("the table feature {one}"),
@@ -99,10 +124,7 @@ fn out_of_memory(text: &str) -> Option<EngineError> {
     let reason = text.strip_prefix("Resources exhausted: ").or_else(|| text.split_once("Resources exhausted: ").map(|(_, rest)| rest))?;
     let limit =
         reason.rsplit_once("greedy(").or_else(|| reason.rsplit_once("fair(")).and_then(|(_, rest)| rest.split(')').next()).unwrap_or("the engine");
-    Some(EngineError::Memory {
-        limit: limit.trim_start_matches("pool_size: ").to_owned(),
-        reason: format!("{} needs more; raise `memory_limit`, or lower `threads`", hungry(reason)),
-    })
+    Some(EngineError::Memory { limit: limit.trim_start_matches("pool_size: ").to_owned(), reason: format!("{} needs more", hungry(reason)) })
 }
 
 /// What asked for memory that was not there, from DataFusion's name of the consumer.
@@ -135,10 +157,42 @@ pub(super) fn query(error: DataFusionError, sql: &str) -> EngineError {
     if let Some(inner) = external(&error) {
         return inner;
     }
+    if let Some(missing) = missing_file(&error) {
+        return missing;
+    }
     if let DataFusionError::ResourcesExhausted(reason) = error.find_root() {
         return out_of_memory(&format!("Resources exhausted: {reason}")).unwrap_or(EngineError::Interrupted);
     }
     EngineError::Sql(Box::new(sql::sql_error(&error, sql)))
+}
+
+/// A file of a table that its log names and the storage does not have.
+fn missing_file(error: &DataFusionError) -> Option<EngineError> {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = at {
+        if let Some(StoreError::NotFound { path, .. }) = current.downcast_ref::<StoreError>() {
+            return Some(gone(path));
+        }
+        at = match current.downcast_ref::<DataFusionError>() {
+            Some(DataFusionError::ObjectStore(inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::ParquetError(inner)) => Some(inner.as_ref()),
+            Some(DataFusionError::ArrowError(inner, _)) => Some(inner.as_ref()),
+            _ => current.source(),
+        };
+    }
+    let text = error.to_string();
+    let (_, tail) = text.split_once("Object at location ")?;
+    let (path, _) = tail.split_once(" not found")?;
+    Some(gone(path))
+}
+
+fn gone(path: &str) -> EngineError {
+    let message = format!("a file of a table is gone: `{}`", absolute(path));
+    EngineError::Diagnosed(Box::new(
+        Diagnostic::error(Code::TableDamaged, message)
+            .note("the table's Delta log names the file, so something other than Alluvium has removed it")
+            .help("bring the file back from a copy, or build the table again (`--full-refresh` for one that is built bit by bit)"),
+    ))
 }
 
 /// An error of ours that went through DataFusion.
@@ -146,7 +200,7 @@ fn external(error: &DataFusionError) -> Option<EngineError> {
     let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = at {
         if let Some(found) = current.downcast_ref::<EngineError>() {
-            return Some(copy(found));
+            return Some(found.clone());
         }
         if let Some(DeltaTableError::ObjectStore { source }) = current.downcast_ref::<DeltaTableError>() {
             return Some(storage(source, "reading a table"));
@@ -166,29 +220,17 @@ fn external(error: &DataFusionError) -> Option<EngineError> {
     None
 }
 
-/// The same error once more; engine errors hold nothing that can't be copied.
-fn copy(error: &EngineError) -> EngineError {
-    match error {
-        EngineError::Sql(inner) => EngineError::Sql(inner.clone()),
-        EngineError::Diagnosed(inner) => EngineError::Diagnosed(inner.clone()),
-        EngineError::Conflict { relation } => EngineError::Conflict { relation: relation.clone() },
-        EngineError::Damaged { relation, reason } => EngineError::Damaged { relation: relation.clone(), reason: reason.clone() },
-        EngineError::Unwritable { relation, reason } => EngineError::Unwritable { relation: relation.clone(), reason: reason.clone() },
-        EngineError::Violated(inner) => EngineError::Violated(inner.clone()),
-        EngineError::Constraint { relation, reason } => EngineError::Constraint { relation: relation.clone(), reason: reason.clone() },
-        EngineError::Unsupported { message, help } => EngineError::Unsupported { message: message.clone(), help: help.clone() },
-        EngineError::Storage { context, reason } => EngineError::Storage { context: context.clone(), reason: reason.clone() },
-        EngineError::Memory { limit, reason } => EngineError::Memory { limit: limit.clone(), reason: reason.clone() },
-        EngineError::Interrupted => EngineError::Interrupted,
-    }
-}
-
 /// A failure of an object store.
 pub(super) fn storage(error: &StoreError, context: &str) -> EngineError {
-    let reason = match error {
-        StoreError::NotFound { path, .. } => format!("`{path}` is not there"),
-        StoreError::AlreadyExists { path, .. } => format!("`{path}` is there already"),
-        StoreError::PermissionDenied { path, .. } => format!("permission to `{path}` was denied"),
+    EngineError::Storage { context: context.to_owned(), reason: store_reason(error) }
+}
+
+/// Why an object store could not do what it was asked for.
+pub(super) fn store_reason(error: &StoreError) -> String {
+    match error {
+        StoreError::NotFound { path, .. } => format!("`{}` is not there", absolute(path)),
+        StoreError::AlreadyExists { path, .. } => format!("`{}` is there already", absolute(path)),
+        StoreError::PermissionDenied { path, .. } => format!("permission to `{}` was denied", absolute(path)),
         StoreError::Unauthenticated { path, .. } => format!("the credentials do not open `{path}`"),
         other => {
             let mut deepest: &dyn std::error::Error = other;
@@ -200,24 +242,33 @@ pub(super) fn storage(error: &StoreError, context: &str) -> EngineError {
                 None => plain(&deepest.to_string()),
             }
         }
-    };
-    EngineError::Storage { context: context.to_owned(), reason }
+    }
 }
 
-fn io_reason(error: &std::io::Error) -> String {
+/// Stores name files of the local disk with and without the slash in front.
+fn absolute(path: &str) -> String {
+    let with_slash = format!("/{path}");
+    let local = !path.starts_with('/') && std::path::Path::new(&with_slash).parent().is_some_and(crate::base::files::is_dir);
+    if local { with_slash } else { path.to_owned() }
+}
+
+pub(super) fn io_reason(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::PermissionDenied => "permission denied".into(),
         ErrorKind::StorageFull => "the disk is full".into(),
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
-        ErrorKind::NotADirectory => "a part of the path is not a folder".into(),
+        ErrorKind::NotADirectory => "a part of the path is a file and not a folder".into(),
+        ErrorKind::NotFound => "it is not there and can't be made".into(),
         _ => lower_first(&error.to_string()),
     }
 }
 
 /// Without the words that libraries put before every message.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
+    // What libraries add when the environment asks for backtraces.
     let text = text.split("\n\nbacktrace:").next().unwrap_or_default();
+    let text = text.split("\n   0: ").next().unwrap_or_default();
     let noise = [
         "Generic DeltaTable error: ",
         "Generic error: ",

@@ -9,7 +9,9 @@ mod json;
 mod location;
 mod options;
 mod parquet;
+mod quotes;
 mod read;
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -23,7 +25,7 @@ pub(crate) use location::{Location, Stores};
 pub(crate) use options::{FileOptions, compression};
 
 use super::super::{EngineError, FilesBinding, SeedInput};
-use crate::base::{Code, Diagnostic, Sources, Span};
+use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::{FileFormat, RelationName};
 use location::Listing;
 
@@ -49,7 +51,8 @@ fn placed(error: EngineError, span: Option<Span>) -> EngineError {
         (EngineError::Diagnosed(diagnostic), Some(span)) if diagnostic.labels.is_empty() => {
             EngineError::Diagnosed(Box::new(diagnostic.at(span, "named here")))
         }
-        (EngineError::Diagnosed(diagnostic), Some(span)) if diagnostic.labels.len() == 1 => {
+        // The start of a file is where a seed is: it needs no naming.
+        (EngineError::Diagnosed(diagnostic), Some(span)) if diagnostic.labels.len() == 1 && span.end > 0 => {
             EngineError::Diagnosed(Box::new(diagnostic.also(span, "the file is named here")))
         }
         (error, _) => error,
@@ -75,15 +78,9 @@ impl FileSources {
         &self.stores
     }
 
-    /// Makes files readable under a name. Nothing is read.
-    ///
-    /// # Errors
-    /// If the location can't be reached by this build, an option is not known or a declared type is not one.
-    pub(crate) fn bind(&self, binding: FilesBinding) -> Result<(), EngineError> {
-        self.stores.locate(&binding.config.location)?;
-        FileOptions::parse(&binding.config).and_then(|_| declared(&binding)).map_err(|error| placed(error, binding.span))?;
+    /// Makes files readable under a name. Nothing is looked at.
+    pub(crate) fn bind(&self, binding: FilesBinding) {
         self.bindings.write().unwrap_or_else(PoisonError::into_inner).insert(binding.name.clone(), binding);
-        Ok(())
     }
 
     pub(crate) fn get(&self, name: &RelationName) -> Option<FilesBinding> {
@@ -97,9 +94,13 @@ impl FileSources {
     /// The files of a binding as a table.
     ///
     /// # Errors
-    /// If no file is there, or one can't be read.
+    /// If the location can't be reached by this build, an option is not known, no file is there, or one can't be read.
     pub(crate) async fn provider(&self, session: &dyn Session, binding: &FilesBinding) -> Result<Arc<dyn TableProvider>, EngineError> {
-        self.provider_at(session, binding, self.stores.locate(&binding.config.location)?).await
+        self.provider_at(session, binding, self.located(binding)?).await
+    }
+
+    fn located(&self, binding: &FilesBinding) -> Result<Location, EngineError> {
+        self.stores.locate(&binding.config.location).map_err(|error| placed(error, binding.span))
     }
 
     /// As [`FileSources::provider`], with the files of another location.
@@ -126,7 +127,7 @@ impl FileSources {
         binding: &FilesBinding,
         wanted: &BTreeSet<String>,
     ) -> Result<Arc<dyn TableProvider>, EngineError> {
-        let (mut reading, schema, declared) = self.reading(session, binding, self.stores.locate(&binding.config.location)?).await?;
+        let (mut reading, schema, declared) = self.reading(session, binding, self.located(binding)?).await?;
         let mut listing = (*reading.listing).clone();
         listing.files.retain(|file| wanted.contains(&self.stores.name_of(&listing.store_url, &file.meta.location)));
         if listing.files.is_empty() {
@@ -141,7 +142,7 @@ impl FileSources {
     /// # Errors
     /// If no file is there, or the location can't be listed.
     pub(crate) async fn paths(&self, binding: &FilesBinding) -> Result<Vec<String>, EngineError> {
-        let listing = self.stores.locate(&binding.config.location)?.list(binding.config.format).await;
+        let listing = self.located(binding)?.list(binding.config.format).await;
         let listing = listing.map_err(|error| placed(error, binding.span))?;
         Ok(listing.files.iter().map(|file| self.stores.name_of(&listing.store_url, &file.meta.location)).collect())
     }
@@ -152,12 +153,15 @@ impl FileSources {
         binding: &FilesBinding,
         location: Location,
     ) -> Result<(Reading, SchemaRef, Vec<(String, DataType)>), EngineError> {
-        let mut declared = declared(binding)?;
-        let options = FileOptions::parse(&binding.config)?;
+        let mut declared = declared(binding).map_err(|error| placed(error, binding.span))?;
+        let options = FileOptions::parse(&binding.config, &binding.option_spans).map_err(|error| placed(error, binding.span))?;
         let mut listing = location.list(binding.config.format).await.map_err(|error| placed(error, binding.span))?;
         self.add_origin(binding, &mut listing, &mut declared);
         let (reading, schema) = self.open(session, (listing, binding.config.format), options, &declared, binding.span).await?;
-        Ok((reading, schema, declared))
+        match lacking(binding, &declared, &schema) {
+            None => Ok((reading, schema, declared)),
+            Some(diagnostic) => Err(placed(EngineError::Diagnosed(Box::new(diagnostic)), binding.span)),
+        }
     }
 
     /// The columns that tell where a row comes from and when it was read, where the source declares them.
@@ -236,6 +240,16 @@ fn table(reading: Reading, schema: SchemaRef, format: FileFormat, declared: &[(S
     }
 }
 
+/// A column that is declared with a type and stands in none of the files: its declaration would mean nothing.
+fn lacking(binding: &FilesBinding, declared: &[(String, DataType)], schema: &SchemaRef) -> Option<Diagnostic> {
+    let has = |name: &str| schema.fields().iter().any(|field| field.name().to_lowercase() == name.to_lowercase());
+    let (name, _) = declared.iter().find(|(name, _)| !has(name))?;
+    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let message = format!("`{}` has no column `{name}`, which is declared", binding.config.location);
+    let found = Diagnostic::error(Code::InputFile, message);
+    Some(found.help_nearest(nearest(name, columns.iter().copied()), format!("the columns are {}", columns.join(", "))))
+}
+
 /// The columns of the files, then those in the names of their folders.
 async fn infer_schema(
     session: &dyn Session,
@@ -261,7 +275,8 @@ fn declared(binding: &FilesBinding) -> Result<Vec<(String, DataType)>, EngineErr
 }
 
 fn parse_declared(column: &str, type_name: &str) -> Result<DataType, Diagnostic> {
-    crate::sql::parse_type(type_name).map_err(|reason| Diagnostic::error(Code::TypeUnknown, format!("column `{column}`: {reason}")))
+    let unknown = |reason| Diagnostic::error(Code::TypeUnknown, format!("column `{column}`: {reason}")).help(crate::sql::type_help(type_name));
+    crate::sql::parse_type(type_name).map_err(unknown)
 }
 
 /// The type that is declared for a column, whatever the case of its name.

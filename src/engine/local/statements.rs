@@ -171,7 +171,7 @@ fn schema_of(engine: &LocalEngine, name: &ObjectName) -> Result<(String, String)
     match parts.as_slice() {
         [schema] => Ok((engine.options.database.clone(), schema.clone())),
         [database, schema] => Ok((database.clone(), schema.clone())),
-        _ => Err(invalid(format!("`{name}` is not a schema's name"))),
+        _ => Err(invalid(format!("`{name}` is not a schema's name"), "write `schema` or `database.schema`")),
     }
 }
 
@@ -191,8 +191,8 @@ fn at(error: EngineError, place: &Piece) -> EngineError {
     }
 }
 
-fn invalid(message: String) -> EngineError {
-    EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message)))
+fn invalid(message: String, help: &str) -> EngineError {
+    EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).help(help)))
 }
 
 /// What stands under a name, without opening it.
@@ -220,11 +220,15 @@ async fn existing(engine: &LocalEngine, name: &RelationName) -> Result<RelationK
 
 async fn create_schema(engine: &LocalEngine, name: &ast::SchemaName, if_not_exists: bool) -> Result<(), EngineError> {
     let (ast::SchemaName::Simple(name) | ast::SchemaName::NamedAuthorization(name, _)) = name else {
-        return Err(invalid("a schema needs a name".into()));
+        return Err(invalid("a schema needs a name".into(), "write it behind `create schema`"));
     };
     let (database, schema) = schema_of(engine, name)?;
     let created = engine.warehouse.create_schema(&database, &schema).await?;
-    if created || if_not_exists { Ok(()) } else { Err(invalid(format!("the schema `{schema}` exists already"))) }
+    if created || if_not_exists {
+        Ok(())
+    } else {
+        Err(invalid(format!("the schema `{schema}` exists already"), "write `create schema if not exists` where that is fine"))
+    }
 }
 
 async fn drop_schema(engine: &LocalEngine, name: &ObjectName, if_exists: bool, cascade: bool) -> Result<(), EngineError> {
@@ -233,17 +237,18 @@ async fn drop_schema(engine: &LocalEngine, name: &ObjectName, if_exists: bool, c
     let tables = engine.warehouse.tables_of(&database, &schema).await?;
     let views: Vec<_> = engine.views.list().await?.into_iter().map(|(name, _)| name).filter(inside).collect();
     if !cascade && let Some(first) = tables.first().or(views.first()) {
-        let help = "write `cascade` behind the name to drop what it holds too".into();
-        return Err(EngineError::Unsupported {
-            message: format!("the schema `{schema}` is not empty: it holds `{}`", first.identifier),
-            help: Some(help),
-        });
+        let help = "write `cascade` behind the name to drop what it holds too";
+        return Err(invalid(format!("the schema `{schema}` is not empty: it holds `{}`", first.identifier), help));
     }
     for view in &views {
         engine.views.remove(view).await?;
     }
     let dropped = engine.warehouse.drop_schema(&database, &schema).await?;
-    if dropped || !views.is_empty() || if_exists { Ok(()) } else { Err(invalid(format!("there is no schema `{schema}`"))) }
+    if dropped || !views.is_empty() || if_exists {
+        Ok(())
+    } else {
+        Err(invalid(format!("there is no schema `{schema}`"), "write `drop schema if exists` where that is fine"))
+    }
 }
 
 async fn drop_relation(engine: &LocalEngine, name: &ObjectName, if_exists: bool, wanted: RelationKind) -> Result<(), EngineError> {
@@ -257,7 +262,10 @@ async fn drop_relation(engine: &LocalEngine, name: &ObjectName, if_exists: bool,
         None if if_exists => Ok(()),
         None => existing(engine, &name).await.map(|_| ()),
         Some(kind) if kind == wanted => engine.execute(&Step::Drop(name)).await.map(|_| ()),
-        Some(kind) => Err(invalid(format!("`{}` is a {}, not a {}", name.short(), word(kind), word(wanted)))),
+        Some(kind) => Err(invalid(
+            format!("`{}` is a {}, not a {}", name.short(), word(kind), word(wanted)),
+            &format!("drop it with `drop {}`", if kind == RelationKind::View { "view" } else { "table" }),
+        )),
     }
 }
 
@@ -267,7 +275,9 @@ async fn create_view(engine: &LocalEngine, create: &ast::CreateView, text: &str)
         Some(_) if create.if_not_exists => return Ok(()),
         Some(RelationKind::View) if create.or_replace => {}
         None => {}
-        Some(_) => return Err(invalid(format!("`{}` exists already", relation.short()))),
+        Some(_) => {
+            return Err(invalid(format!("`{}` exists already", relation.short()), "write `create or replace view`, or drop it first"));
+        }
     }
     proved(engine, &create.query, text).await?;
     let query = qualified(engine, &create.query)?;

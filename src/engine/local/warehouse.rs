@@ -27,8 +27,6 @@ struct Root {
     url: Url,
     path: Path,
     store: ObjectStoreRef,
-    /// As the user wrote it.
-    written: String,
 }
 
 /// A table's folder.
@@ -105,7 +103,10 @@ impl Warehouse {
             return Ok(None);
         }
         let mut table = folder.builder(name)?.build().map_err(|error| failure::reading(&error, name))?;
-        table.load().await.map_err(|error| failure::reading(&error, name))?;
+        if let Err(error) = table.load().await {
+            let error = failure::reading(&error, name);
+            return Err(folder.explained(error).await);
+        }
         self.remember(name, &table).await;
         Ok(Some(table))
     }
@@ -250,7 +251,7 @@ impl Warehouse {
     /// If either fails.
     pub(super) async fn probe(&self) -> Result<(), EngineError> {
         let path = self.main.path.clone().join(format!(".probe-{}", uuid::Uuid::new_v4()));
-        let context = format!("warehouse `{}`", self.main.written);
+        let context = "the warehouse can't be written".to_owned();
         self.main.store.put(&path, "probe".into()).await.map_err(|error| failure::storage(&error, &context))?;
         self.main.store.delete(&path).await.map_err(|error| failure::storage(&error, &context))
     }
@@ -311,6 +312,35 @@ impl Folder {
             Some(Ok(_)) => Ok(true),
             Some(Err(error)) => Err(failure::storage(&error, &format!("reading `{}`", name.short()))),
         }
+    }
+
+    /// The error about a log with the entry that is broken or lacks, where there is one: what reads the log does not say.
+    async fn explained(&self, error: EngineError) -> EngineError {
+        let EngineError::Damaged { relation, reason } = error else { return error };
+        let reason = self.broken_entry().await.unwrap_or(reason);
+        EngineError::Damaged { relation, reason }
+    }
+
+    async fn broken_entry(&self) -> Option<String> {
+        let found: Vec<ObjectMeta> = self.store.list(Some(&self.path.clone().join(LOG))).try_collect().await.ok()?;
+        let mut names: Vec<String> = found.iter().filter_map(|meta| meta.location.filename().map(str::to_owned)).collect();
+        names.sort();
+        let entries: Vec<&String> = names.iter().filter(|name| name.strip_suffix(".json").is_some_and(|version| version.len() == 20)).collect();
+        for name in &entries {
+            let bytes = self.store.get(&self.path.clone().join(LOG).join(name.as_str())).await.ok()?.bytes().await.ok()?;
+            let text = String::from_utf8_lossy(&bytes);
+            let wrong = text
+                .lines()
+                .position(|line| !line.trim().is_empty() && serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).is_err());
+            if let Some(line) = wrong {
+                return Some(format!("its log entry `{name}` is broken in line {}", line + 1));
+            }
+        }
+        let has_checkpoint = names.iter().any(|name| name.contains(".checkpoint"));
+        let versions: Vec<u64> = entries.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
+        let first = versions.first().filter(|first| **first > 0 && !has_checkpoint).map(|_| 0);
+        let gap = versions.windows(2).find_map(|pair| if let [one, next] = pair { (*next > one + 1).then_some(one + 1) } else { None });
+        first.or(gap).map(|version| format!("its log entry `{version:020}.json` is missing"))
     }
 
     /// The names of the folders in this one.
@@ -399,5 +429,5 @@ fn root(written: &str, options: &EngineOptions, runtime: &RuntimeEnv) -> Result<
         runtime.register_object_store(&url, Arc::clone(&store));
     }
     let path = Path::from_url_path(url.path()).map_err(|error| invalid(error.to_string()))?;
-    Ok(Root { url, path, store, written: written.to_owned() })
+    Ok(Root { url, path, store })
 }

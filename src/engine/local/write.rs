@@ -302,7 +302,8 @@ async fn create(
     create.await.map_err(|error| failure::writing(error, relation))
 }
 
-/// The settings of a table that is there stay unless this write names them; the change feed is for new tables.
+/// The settings of a table that is there stay unless this write names them; the change feed is on by itself in new
+/// tables only.
 fn configuration(
     write: &TableWrite,
     base: Option<&DeltaTable>,
@@ -312,7 +313,13 @@ fn configuration(
     const CHANGE_FEED: &str = "delta.enableChangeDataFeed";
     let mut configuration: HashMap<String, String> = HashMap::new();
     match base.and_then(|table| table.snapshot().ok()) {
-        Some(snapshot) => configuration.extend(snapshot.metadata().configuration().clone()),
+        Some(snapshot) => {
+            configuration.extend(snapshot.metadata().configuration().clone());
+            let is_on = configuration.get(CHANGE_FEED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            if let Some(wanted) = write.settings.switch_change_feed.filter(|wanted| *wanted != is_on) {
+                configuration.insert(CHANGE_FEED.into(), wanted.to_string());
+            }
+        }
         None if write.settings.change_feed => drop(configuration.insert(CHANGE_FEED.into(), "true".into())),
         None => {}
     }

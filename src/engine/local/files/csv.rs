@@ -2,24 +2,25 @@
 //! and lack some; a row that does not fit is reported with its file, line and column.
 
 use std::collections::HashSet;
-use std::io::Read as _;
 use std::sync::Arc;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
-use deltalake::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StringBuilder};
-use deltalake::arrow::compute::{CastOptions, can_cast_types, cast_with_options};
+use deltalake::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StringBuilder};
+use deltalake::arrow::compute::can_cast_types;
 use deltalake::arrow::datatypes::{DataType, Field, SchemaRef};
 
 use super::super::super::EngineError;
 use super::infer::Guess;
 use super::location::FileEntry;
 use super::options::FileOptions;
-use super::read::{BATCH_ROWS, Sent, each_file, open};
+use super::quotes::Quotes;
+use super::read::{BATCH_ROWS, Sent, each_file, line_at, open, quoted, text_of_line};
+use super::texts::{cast_texts, misfit};
 use super::{Reading, declared_type};
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::{Code, Diagnostic};
 use crate::sql::type_name;
 
-type Input = Reader<std::io::BufReader<super::read::Bytewise>>;
+type Input = Reader<Quotes<std::io::BufReader<super::read::Bytewise>>>;
 
 /// The columns of all files, in the order in which they first appear; undeclared types are those that fit all values.
 ///
@@ -34,6 +35,9 @@ pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) ->
             Some((_, known)) => known.merge(guess),
             None => columns.push((name, guess)),
         }
+    }
+    if columns.is_empty() {
+        return Err(empty(&reading.listing.files));
     }
     Ok(columns
         .into_iter()
@@ -55,7 +59,7 @@ fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) 
     }
     let mut record = header.first_row.unwrap_or_default();
     let mut pending = !record.is_empty();
-    while pending || next(file, &mut input, &mut record)? {
+    while pending || next(reading, file, &mut input, &mut record)? {
         pending = false;
         check_width(reading, file, &record, header.names.len())?;
         for at in &open_types {
@@ -80,7 +84,7 @@ pub(super) fn decode(reading: &Reading, file: &FileEntry, schema: &SchemaRef, se
     let mut chunk = Chunk::new(reading, file, schema, places);
     let mut record = header.first_row.unwrap_or_default();
     let mut pending = !record.is_empty();
-    while pending || next(file, &mut input, &mut record)? {
+    while pending || next(reading, file, &mut input, &mut record)? {
         pending = false;
         check_width(reading, file, &record, header.names.len())?;
         chunk.push(&record)?;
@@ -152,14 +156,11 @@ impl<'a> Chunk<'a> {
                 Diagnostic::error(Code::InputFile, message).help("declare it as varchar and convert it in a model"),
             )));
         }
-        let typed = cast_with_options(texts, field.data_type(), &CastOptions { safe: true, ..Default::default() })
-            .map_err(|error| super::read::unreadable(self.file, &error))?;
-        let wrong =
-            (typed.null_count() > texts.null_count()).then(|| (0..texts.len()).find(|row| texts.is_valid(*row) && typed.is_null(*row))).flatten();
+        let (typed, wrong) = cast_texts(texts, field.data_type()).map_err(|error| super::read::unreadable(self.file, &error))?;
         match wrong.and_then(|row| Some((row, self.starts.get(row)?))) {
             None => Ok(typed),
             Some((row, start)) => {
-                let message = format!("column `{}`: `{}` is not a {}", field.name(), texts.value(row), type_name(field.data_type()).to_lowercase());
+                let message = format!("column `{}`: {}", field.name(), misfit(texts.value(row), field.data_type()));
                 let record = record_at(self.reading, self.file, *start)?;
                 Err(at_line(self.reading, self.file, &record, Some(place), &message, "correct the value, or declare another type for the column"))
             }
@@ -175,7 +176,7 @@ fn start_of(record: &ByteRecord) -> u64 {
 fn record_at(reading: &Reading, file: &FileEntry, start: u64) -> Result<ByteRecord, EngineError> {
     let mut input = reader(reading, file)?;
     let mut record = ByteRecord::new();
-    while next(file, &mut input, &mut record)? && start_of(&record) < start {}
+    while next(reading, file, &mut input, &mut record)? && start_of(&record) < start {}
     Ok(record)
 }
 
@@ -195,13 +196,13 @@ fn reader(reading: &Reading, file: &FileEntry) -> Result<Input, EngineError> {
         .quote(*quote)
         .escape(*escape)
         .double_quote(escape.is_none())
-        .from_reader(input))
+        .from_reader(Quotes::new(input, &reading.options)))
 }
 
 /// `None` for an empty file.
 fn header(reading: &Reading, file: &FileEntry, input: &mut Input, declared: &[(String, DataType)]) -> Result<Option<Header>, EngineError> {
     let mut record = ByteRecord::new();
-    if !next(file, input, &mut record)? {
+    if !next(reading, file, input, &mut record)? {
         return Ok(None);
     }
     if !reading.options.header {
@@ -230,8 +231,37 @@ fn header(reading: &Reading, file: &FileEntry, input: &mut Input, declared: &[(S
     Ok(Some(Header { names, first_row: None }))
 }
 
-fn next(file: &FileEntry, input: &mut Input, record: &mut ByteRecord) -> Result<bool, EngineError> {
-    input.read_byte_record(record).map_err(|error| super::read::unreadable(file, &error))
+fn next(reading: &Reading, file: &FileEntry, input: &mut Input, record: &mut ByteRecord) -> Result<bool, EngineError> {
+    let found = input.read_byte_record(record).map_err(|error| super::read::unreadable(file, &error))?;
+    match input.get_ref().unclosed() {
+        None => Ok(found),
+        Some(start) => Err(unclosed(reading, file, start)),
+    }
+}
+
+fn empty(files: &[FileEntry]) -> EngineError {
+    let message = match files {
+        [one] => format!("`{}` is empty", one.shown),
+        files => format!("all {} files are empty, `{}` the first", files.len(), files.first().map_or("", |file| file.shown.as_str())),
+    };
+    EngineError::Diagnosed(Box::new(Diagnostic::error(Code::InputFile, message).help("a CSV file has at least a line with the names of its columns")))
+}
+
+/// A quote that is open when the file ends: the rest of the file is no value that anybody meant.
+fn unclosed(reading: &Reading, file: &FileEntry, start: u64) -> EngineError {
+    let line = match line_at(reading, file, start, &[]) {
+        Ok(line) => line,
+        Err(error) => return error,
+    };
+    let row = text_of_line(reading, file, line);
+    let quote = char::from(reading.options.quote);
+    let message = format!("`{}` line {line}, a quote is not closed", file.shown);
+    let help = match reading.options.escape {
+        None => format!("close it before the next delimiter; a `{quote}` that belongs to a value is doubled, and the value stands in quotes"),
+        Some(escape) => format!("close it before the next delimiter; a `{quote}` that belongs to a value has a `{}` in front", char::from(escape)),
+    };
+    let span = quoted(reading, file, line, &row, 0..row.len());
+    EngineError::Diagnosed(Box::new(Diagnostic::error(Code::InputFile, message).at(span, "in this row").help(help)))
 }
 
 fn check_width(reading: &Reading, file: &FileEntry, record: &ByteRecord, expected: usize) -> Result<(), EngineError> {
@@ -257,33 +287,15 @@ fn text<'a>(reading: &Reading, file: &FileEntry, record: &'a ByteRecord, at: usi
 /// A message about a row, with the row as it stands in the file.
 #[expect(clippy::too_many_arguments, reason = "a place in a file and the two texts about it")]
 fn at_line(reading: &Reading, file: &FileEntry, record: &ByteRecord, place: Option<usize>, message: &str, help: &str) -> EngineError {
-    let line = match line_of(reading, file, record) {
+    // The parser's own count is behind after empty lines and where lines end in CR LF.
+    let line = match line_at(reading, file, start_of(record), b"\r\n") {
         Ok(line) => line,
         Err(error) => return error,
     };
     let (row, range) = written(record, place, reading.options.delimiter);
-    // So many empty lines in front that the place has the number of its line; not for lines far down in huge files.
-    let padding = line - 1;
-    let padding = if padding <= 1_000_000 { padding } else { 0 };
-    let id = reading.sources.add(&file.shown, format!("{}{row}", "\n".repeat(padding)));
+    let span = quoted(reading, file, line, &row, range);
     let diagnostic = Diagnostic::error(Code::InputFile, format!("`{}` line {line}, {message}", file.shown));
-    EngineError::Diagnosed(Box::new(diagnostic.at(Span::new(id, padding + range.start, padding + range.end), "in this row").help(help)))
-}
-
-/// The line in which a row begins. The parser's own count is behind after empty lines and where lines end in CR LF, so
-/// the file is read again up to the row.
-fn line_of(reading: &Reading, file: &FileEntry, record: &ByteRecord) -> Result<usize, EngineError> {
-    let start = start_of(record);
-    let mut line = 1;
-    for (at, byte) in (0..).zip(open(reading, file)?.bytes()) {
-        match byte.map_err(|error| super::read::unreadable(file, &error))? {
-            b'\n' => line += 1,
-            b'\r' => {}
-            _ if at >= start => break,
-            _ => {}
-        }
-    }
-    Ok(line)
+    EngineError::Diagnosed(Box::new(diagnostic.at(span, "in this row").help(help)))
 }
 
 /// The row as a writer of CSV would write it, and the range of one field in it.

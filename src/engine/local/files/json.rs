@@ -12,9 +12,10 @@ use serde_json::Value as Json;
 
 use super::super::super::EngineError;
 use super::location::FileEntry;
-use super::read::{BATCH_ROWS, Sent, each_file, open};
+use super::read::{BATCH_ROWS, Sent, each_file, line_at, open, quoted, text_of_line};
 use super::{Reading, declared_type};
 use crate::base::{Code, Diagnostic};
+use crate::sql::type_name;
 
 /// The fields of all objects of all files, declared types in front of found ones.
 ///
@@ -31,7 +32,14 @@ pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) ->
             Some(known) => *known = Field::new(known.name(), wider(known.data_type(), field.data_type()), true),
         }
     }
-    Ok(fields.into_iter().map(|field| named_type(&field, declared)).collect())
+    let mut fields: Vec<Field> = fields.into_iter().map(|field| named_type(&field, declared)).collect();
+    // Objects leave out what they have no value for, so a declared field may be in none of them.
+    for (name, data_type) in declared {
+        if !fields.iter().any(|field| field.name().to_lowercase() == name.to_lowercase()) {
+            fields.push(Field::new(name, data_type.clone(), true));
+        }
+    }
+    Ok(fields)
 }
 
 fn named_type(field: &Field, declared: &[(String, DataType)]) -> Field {
@@ -54,9 +62,13 @@ fn wider(one: &DataType, other: &DataType) -> DataType {
 
 fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) -> Result<Vec<Field>, EngineError> {
     let mut names: Vec<String> = Vec::new();
-    let mut broken = None;
-    let objects = serde_json::Deserializer::from_reader(BufReader::new(Objects::new(open(reading, file)?))).into_iter::<Json>();
-    let values = objects.map_while(|object| match object {
+    let mut wrong = None;
+    let mut objects = serde_json::Deserializer::from_reader(BufReader::new(Objects::new(open(reading, file)?))).into_iter::<Json>();
+    let mut next = || {
+        let start = objects.byte_offset();
+        objects.next().map(|object| (start, object))
+    };
+    let values = std::iter::from_fn(&mut next).map_while(|(start, object)| match object {
         Ok(Json::Object(mut fields)) => {
             for name in fields.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>() {
                 names.push(name);
@@ -66,18 +78,16 @@ fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) 
             Some(Ok(Json::Object(fields)))
         }
         Ok(_) => {
-            broken = Some(malformed(file, None, "expected an object, found another value"));
+            wrong = Some(at_object(reading, file, start, None, "expected an object, found another value", FORM));
             None
         }
         Err(error) => {
-            let text = error.to_string();
-            let reason = text.split(" at line ").next().unwrap_or_default();
-            broken = Some(malformed(file, Some(error.line()), reason));
+            wrong = Some(broken(reading, file, start, &error));
             None
         }
     });
-    let schema = infer_json_schema_from_iterator(values).map_err(|error| malformed(file, None, &arrow_reason(&error)));
-    if let Some(error) = broken {
+    let schema = infer_json_schema_from_iterator(values).map_err(|error| malformed(file, &arrow_reason(&error)));
+    if let Some(error) = wrong {
         return Err(error);
     }
     let schema = schema?;
@@ -91,7 +101,7 @@ fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) 
 pub(super) fn decode(reading: &Reading, file: &FileEntry, schema: &SchemaRef, send: &mut dyn FnMut(RecordBatch) -> Sent) -> Result<(), EngineError> {
     let input = BufReader::new(Objects::new(open(reading, file)?));
     let reader = ReaderBuilder::new(Arc::clone(schema)).with_batch_size(BATCH_ROWS).with_coerce_primitive(true).build(input);
-    for batch in reader.map_err(|error| malformed(file, None, &arrow_reason(&error)))? {
+    for batch in reader.map_err(|error| malformed(file, &arrow_reason(&error)))? {
         match batch {
             Ok(batch) => {
                 if send(batch) == Sent::Enough {
@@ -106,39 +116,82 @@ pub(super) fn decode(reading: &Reading, file: &FileEntry, schema: &SchemaRef, se
 
 /// Reads the file again, object by object, to say which one is wrong.
 fn diagnose(reading: &Reading, file: &FileEntry, schema: &SchemaRef, error: &ArrowError) -> EngineError {
-    let reason = arrow_reason(error);
     let input = match open(reading, file) {
         Ok(input) => input,
         Err(error) => return error,
     };
-    let objects = serde_json::Deserializer::from_reader(BufReader::new(Objects::new(input))).into_iter::<Json>();
-    for (at, object) in objects.enumerate() {
-        let object = match object {
-            Ok(object) => object,
-            Err(error) => return malformed(file, Some(error.line()), error.to_string().split(" at line ").next().unwrap_or_default()),
+    let mut objects = serde_json::Deserializer::from_reader(BufReader::new(Objects::new(input))).into_iter::<Json>();
+    loop {
+        let start = objects.byte_offset();
+        let object = match objects.next() {
+            None => break,
+            Some(Ok(object)) => object,
+            Some(Err(error)) => return broken(reading, file, start, &error),
         };
         let Ok(mut decoder) = ReaderBuilder::new(Arc::clone(schema)).with_coerce_primitive(true).build_decoder() else { break };
+        let text = object.to_string();
         if let Err(error) = decoder.serialize(&[object]).and_then(|()| decoder.flush().map(|_| ())) {
-            return malformed(file, None, &format!("object {}: {}", at + 1, arrow_reason(&error)));
+            return at_object(reading, file, start, Some(text), &wrong_value(&error), "correct the value, or declare another type for the column");
         }
     }
-    malformed(file, None, &reason)
+    malformed(file, &arrow_reason(error))
+}
+
+/// An object that is no JSON.
+fn broken(reading: &Reading, file: &FileEntry, start: usize, error: &serde_json::Error) -> EngineError {
+    let text = error.to_string();
+    let reason = text.split(" at line ").next().unwrap_or_default();
+    let reason = if error.is_eof() { "the file ends within an object" } else { reason };
+    at_object(reading, file, start, None, reason, FORM)
+}
+
+const FORM: &str = "expected one JSON object a line, or one array of objects";
+
+/// A message about the object that was read from the byte `start` on.
+#[expect(clippy::too_many_arguments, reason = "a place in a file and the two texts about it")]
+fn at_object(reading: &Reading, file: &FileEntry, start: usize, object: Option<String>, reason: &str, help: &str) -> EngineError {
+    let line = match line_at(reading, file, start as u64, b" \t\r\n,") {
+        Ok(line) => line,
+        Err(error) => return error,
+    };
+    let shown: String = object.unwrap_or_else(|| text_of_line(reading, file, line)).chars().take(500).collect();
+    let span = quoted(reading, file, line, &shown, 0..shown.len());
+    let diagnostic = Diagnostic::error(Code::InputFile, format!("`{}` line {line}, {reason}", file.shown));
+    EngineError::Diagnosed(Box::new(diagnostic.at(span, "in this object").help(help)))
+}
+
+/// What Arrow says of a value that does not fit its type, in the names of types that users know.
+fn wrong_value(error: &ArrowError) -> String {
+    let text = arrow_reason(error);
+    let mut fields = Vec::new();
+    let mut rest = text.as_str();
+    while let Some((field, tail)) = rest.strip_prefix("whilst decoding field '").and_then(|tail| tail.split_once("': ")) {
+        fields.push(field);
+        rest = arrow_prefix(tail);
+    }
+    let named = |arrow: &str| arrow.trim().parse::<DataType>().map_or_else(|_| arrow.to_owned(), |found| type_name(&found).to_lowercase());
+    let reason = match rest.strip_prefix("failed to parse ").and_then(|tail| tail.rsplit_once(" as ")) {
+        Some((value, arrow)) => format!("`{}` is not a {}", value.trim_matches('"'), named(arrow)),
+        None => rest.replace(" got ", ", found "),
+    };
+    match fields.as_slice() {
+        [] => reason,
+        fields => format!("column `{}`: {reason}", fields.join(".")),
+    }
 }
 
 fn arrow_reason(error: &ArrowError) -> String {
-    let text = error.to_string();
-    let text = text.split_once(" error: ").map_or(text.as_str(), |(_, reason)| reason);
-    text.to_owned()
+    arrow_prefix(&error.to_string()).to_owned()
 }
 
-fn malformed(file: &FileEntry, line: Option<usize>, reason: &str) -> EngineError {
-    let place = line.map_or_else(String::new, |line| format!(" line {line}"));
-    EngineError::Diagnosed(Box::new(
-        Diagnostic::error(Code::InputFile, format!("`{}`{place}: {reason}", file.shown))
-            .help("expected one JSON object a line, or one array of objects"),
-    ))
+/// Without `Json error: ` and its like.
+fn arrow_prefix(text: &str) -> &str {
+    text.split_once(" error: ").map_or(text, |(_, reason)| reason)
 }
 
+fn malformed(file: &FileEntry, reason: &str) -> EngineError {
+    EngineError::Diagnosed(Box::new(Diagnostic::error(Code::InputFile, format!("`{}`: {reason}", file.shown)).help(FORM)))
+}
 /// Makes an array of objects into objects one after the other, by blanking its brackets and commas. Bytes keep their
 /// places, and so do lines.
 struct Objects<R> {

@@ -14,6 +14,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use url::Url;
 
 use super::super::super::EngineError;
+use super::super::failure::store_reason;
 use super::declared_type;
 use super::infer::Guess;
 use crate::base::{Code, Diagnostic};
@@ -85,7 +86,7 @@ impl Stores {
     pub(crate) fn locate_file(&self, path: &FsPath) -> Result<Location, EngineError> {
         let absolute = normalised(&self.project_dir.join(path));
         let written = absolute.strip_prefix(&self.project_dir).unwrap_or(&absolute).display().to_string();
-        let invalid = |reason: String| EngineError::Storage { context: format!("location `{written}`"), reason };
+        let invalid = |reason: String| invalid(&written, &reason);
         let place = Path::from_absolute_path(&absolute).map_err(|error| invalid(error.to_string()))?;
         let url = Url::parse("file:///").map_err(|error| invalid(error.to_string()))?;
         let store = self.store(&url, "file://").map_err(|error| invalid(error.to_string()))?;
@@ -93,7 +94,7 @@ impl Stores {
     }
 
     fn local(&self, written: &str, path: &FsPath) -> Result<Location, EngineError> {
-        let invalid = |reason: String| EngineError::Storage { context: format!("location `{written}`"), reason };
+        let invalid = |reason: String| invalid(written, &reason);
         let normal = normalised(path);
         let looked = normal.display().to_string();
         let (base, pattern) = split_glob(&looked);
@@ -105,13 +106,12 @@ impl Stores {
 
     fn remote(&self, written: &str) -> Result<Location, EngineError> {
         let (base, pattern) = split_glob(written);
-        let url = Url::parse(base).map_err(|error| EngineError::Storage { context: format!("location `{written}`"), reason: error.to_string() })?;
+        let url = Url::parse(base).map_err(|error| invalid(written, &error.to_string()))?;
         let root = format!("{}://{}", url.scheme(), url.authority());
         let store = self.store(&url, &root).map_err(|_| unreachable_scheme(written, url.scheme()))?;
-        let path = Path::from_url_path(url.path())
-            .map_err(|error| EngineError::Storage { context: format!("location `{written}`"), reason: error.to_string() })?;
+        let path = Path::from_url_path(url.path()).map_err(|error| invalid(written, &error.to_string()))?;
         let store_url = ObjectStoreUrl::parse(if url.authority().is_empty() { format!("{}://", url.scheme()) } else { root })
-            .map_err(|error| EngineError::Storage { context: format!("location `{written}`"), reason: error.strip_backtrace() })?;
+            .map_err(|error| invalid(written, &error.strip_backtrace()))?;
         Self::location(written, written.to_owned(), (store, store_url), path, pattern)
     }
 
@@ -139,10 +139,7 @@ impl Stores {
             None => None,
             Some(pattern) => {
                 let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-                Some(
-                    glob.map_err(|error| EngineError::Storage { context: format!("location `{written}`"), reason: error.to_string() })?
-                        .compile_matcher(),
-                )
+                Some(glob.map_err(|error| invalid(written, &error.to_string()))?.compile_matcher())
             }
         };
         Ok(Location { store, store_url, path, pattern, written: written.to_owned(), looked })
@@ -169,11 +166,16 @@ fn unreachable_scheme(written: &str, scheme: &str) -> EngineError {
         "gs" | "gcs" => Some("gcs"),
         _ => None,
     };
-    let help = match feature {
-        Some(feature) => format!("build with `--features {feature}`"),
-        None => "use a path, or a URI of `file`, `s3`, `az`, `abfss` or `gs`".to_owned(),
-    };
-    EngineError::Unsupported { message: format!("location `{written}`: this build does not reach `{scheme}://`"), help: Some(help) }
+    let message = format!("location `{written}`: this build does not reach `{scheme}://`");
+    EngineError::Diagnosed(Box::new(match feature {
+        Some(feature) => Diagnostic::error(Code::StorageFeature, message).help(format!("build with `cargo build --release --features {feature}`")),
+        None => Diagnostic::error(Code::StorageUri, message).help("use a path, or a URI of `file`, `s3`, `az`, `abfss` or `gs`"),
+    }))
+}
+
+fn invalid(written: &str, reason: &str) -> EngineError {
+    let diagnostic = Diagnostic::error(Code::StorageUri, format!("location `{written}`: {}", reason.trim()));
+    EngineError::Diagnosed(Box::new(diagnostic.help("use a path relative to the project, or a URI of `file`, `s3`, `az`, `abfss` or `gs`")))
 }
 
 /// The path without `.` and `..`, which object stores don't know.
@@ -299,7 +301,8 @@ impl Location {
     }
 
     fn unreadable(&self, error: &StoreError) -> EngineError {
-        EngineError::Storage { context: format!("location `{}`", self.written), reason: error.to_string() }
+        let message = format!("the location `{}` can't be read: {}", self.written, store_reason(error));
+        EngineError::Diagnosed(Box::new(Diagnostic::error(Code::InputFile, message).help("check that it is there and may be read")))
     }
 }
 

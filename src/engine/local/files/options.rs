@@ -1,9 +1,11 @@
 //! The options of a location: how its files are written down.
 
+use std::collections::BTreeMap;
+
 use deltalake::datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 
 use super::super::super::EngineError;
-use crate::base::{Code, Diagnostic, nearest};
+use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::manifest::{ExternalConfig, FileFormat};
 
 /// How CSV files are written down; the other formats need no options.
@@ -33,15 +35,18 @@ impl FileOptions {
 
     /// # Errors
     /// A diagnostic for an option that is not known or has a value that is not allowed.
-    pub(crate) fn parse(config: &ExternalConfig) -> Result<Self, EngineError> {
+    pub(crate) fn parse(config: &ExternalConfig, places: &BTreeMap<String, Span>) -> Result<Self, EngineError> {
         let mut options = Self::plain();
         for (name, value) in &config.options {
-            options
-                .set(name, value)
-                .map_err(|diagnostic| EngineError::Diagnosed(Box::new(diagnostic.note(format!("the location is `{}`", config.location)))))?;
+            options.set(name, value).map_err(|diagnostic| {
+                let diagnostic = diagnostic.at_opt(places.get(name).copied(), "set here");
+                EngineError::Diagnosed(Box::new(diagnostic.note(format!("the location is `{}`", config.location))))
+            })?;
         }
         if config.format == FileFormat::Csv && options.delimiter == options.quote {
-            let same = Diagnostic::error(Code::ConfigType, "the options `delimiter` and `quote` are the same character");
+            let same = Diagnostic::error(Code::ConfigType, "the options `delimiter` and `quote` are the same character")
+                .at_opt(places.get("quote").or_else(|| places.get("delimiter")).copied(), "set here")
+                .help("give them different characters");
             return Err(EngineError::Diagnosed(Box::new(same)));
         }
         Ok(options)
@@ -82,7 +87,7 @@ fn parse_byte(name: &str, value: &str) -> Result<u8, Diagnostic> {
 }
 
 fn wrong(name: &str, expected: &str, found: &str) -> Diagnostic {
-    Diagnostic::error(Code::ConfigType, format!("option `{name}`: expected {expected}, found `{found}`"))
+    Diagnostic::error(Code::ConfigType, format!("option `{name}`: expected {expected}, found `{found}`")).help(format!("give `{name}` {expected}"))
 }
 
 /// The compression that a file name tells by its ending.

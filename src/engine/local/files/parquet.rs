@@ -18,7 +18,9 @@ use deltalake::logstore::object_store::ObjectMeta;
 use futures::future::BoxFuture;
 
 use super::super::super::EngineError;
+use super::super::failure::{self, plain};
 use super::{Reading, declared_type};
+use crate::base::{Code, Diagnostic};
 
 /// The columns of all files, merged by name.
 ///
@@ -28,8 +30,16 @@ pub(super) async fn infer(session: &dyn Session, reading: &Reading) -> Result<Ve
     let metas: Vec<ObjectMeta> = reading.listing.files.iter().map(|file| file.meta.clone()).collect();
     let schema =
         ParquetFormat::default().with_force_view_types(false).infer_schema(session, &reading.listing.store, &metas).await.map_err(|error| {
-            let shown = reading.listing.files.first().map(|file| file.shown.clone()).unwrap_or_default();
-            EngineError::Storage { context: format!("reading `{shown}`"), reason: error.strip_backtrace() }
+            let files: Vec<&str> = reading.listing.files.iter().map(|file| file.shown.as_str()).collect();
+            let shown = match files.as_slice() {
+                [one] => format!("`{one}`"),
+                [first, ..] => format!("one of the files `{first}`, ..."),
+                [] => "a file".to_owned(),
+            };
+            let message = format!("{shown} can't be read as Parquet: {}", plain(&error.strip_backtrace()));
+            EngineError::Diagnosed(Box::new(
+                Diagnostic::error(Code::InputFile, message).help("check that the file is whole, and that `format` is right"),
+            ))
         })?;
     Ok(schema.fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect())
 }
@@ -53,7 +63,7 @@ pub(super) fn table(reading: &Reading, schema: &SchemaRef, declared: &[(String, 
     });
     let plan =
         LogicalPlanBuilder::scan("files", provider_as_source(table), None).and_then(|scan| scan.project(columns)).and_then(LogicalPlanBuilder::build);
-    let plan = plan.map_err(|error| EngineError::Storage { context: "reading Parquet files".into(), reason: error.strip_backtrace() })?;
+    let plan = plan.map_err(|error| failure::query(error, ""))?;
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 

@@ -2,7 +2,7 @@
 //! side, and only the columns that a query uses are made.
 
 use std::fmt;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,9 +24,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 
 use super::super::super::EngineError;
+use super::super::failure::store_reason;
 use super::Reading;
 use super::location::FileEntry;
 use super::options::compression;
+use crate::base::{Code, Diagnostic, Span};
 
 /// Rows of one batch.
 pub(super) const BATCH_ROWS: usize = 8192;
@@ -156,14 +158,47 @@ fn with_partitions(batch: &RecordBatch, schema: &SchemaRef, file: &FileEntry, pa
 /// If the file can't be opened.
 pub(super) fn open(reading: &Reading, file: &FileEntry) -> Result<BufReader<Bytewise>, EngineError> {
     let handle = Handle::current();
-    let got = handle.block_on(reading.listing.store.get(&file.meta.location)).map_err(|error| unreadable(file, &error))?;
+    let got = handle.block_on(reading.listing.store.get(&file.meta.location)).map_err(|error| unreadable(file, &store_reason(&error)))?;
     let chunks = got.into_stream().map(|chunk| chunk.map_err(|error| DataFusionError::ObjectStore(Box::new(error)))).boxed();
     let chunks = compression(&file.shown).convert_stream(chunks).map_err(|error| unreadable(file, &error))?;
     Ok(BufReader::with_capacity(1 << 16, Bytewise { handle, chunks, chunk: Bytes::new() }))
 }
 
 pub(super) fn unreadable(file: &FileEntry, error: &dyn fmt::Display) -> EngineError {
-    EngineError::Storage { context: format!("reading `{}`", file.shown), reason: error.to_string() }
+    let diagnostic = Diagnostic::error(Code::InputFile, format!("`{}` can't be read: {error}", file.shown));
+    EngineError::Diagnosed(Box::new(diagnostic.help("check that the file may be read, is whole, and is what its name says")))
+}
+
+/// The line, from 1, in which the first byte from `start` on stands that is none of `between`: what begins there was
+/// read from `start`.
+///
+/// # Errors
+/// If the file can't be read.
+pub(super) fn line_at(reading: &Reading, file: &FileEntry, start: u64, between: &[u8]) -> Result<usize, EngineError> {
+    let mut line = 1;
+    for (at, byte) in (0..).zip(open(reading, file)?.bytes()) {
+        match byte.map_err(|error| unreadable(file, &error))? {
+            b'\n' => line += 1,
+            byte if at >= start && !between.contains(&byte) => break,
+            _ => {}
+        }
+    }
+    Ok(line)
+}
+
+/// A line of the file as it stands there, as far as a message can show it.
+pub(super) fn text_of_line(reading: &Reading, file: &FileEntry, line: usize) -> String {
+    let found = open(reading, file).ok().and_then(|input| input.split(b'\n').nth(line - 1)?.ok());
+    String::from_utf8_lossy(&found.unwrap_or_default()).trim_end_matches('\r').chars().take(500).collect()
+}
+
+/// A text of the user's file in the line that it has there, as a place for messages.
+pub(super) fn quoted(reading: &Reading, file: &FileEntry, line: usize, text: &str, range: std::ops::Range<usize>) -> Span {
+    // So many empty lines in front that the place has the number of its line; not for lines far down in huge files.
+    let padding = line - 1;
+    let padding = if padding <= 1_000_000 { padding } else { 0 };
+    let id = reading.sources.add(&file.shown, format!("{}{text}", "\n".repeat(padding)));
+    Span::new(id, padding + range.start, padding + range.end)
 }
 
 /// A stream of chunks as a reader.
@@ -201,7 +236,10 @@ pub(super) async fn each_file<T: Send + 'static>(
         async move {
             let name = file.shown.clone();
             let done = tokio::task::spawn_blocking(move || work(&reading, &file)).await;
-            done.map_err(|error| EngineError::Storage { context: format!("reading `{name}`"), reason: error.to_string() })?
+            done.map_err(|error| {
+                let message = format!("`{name}` can't be read: {error}");
+                EngineError::Diagnosed(Box::new(Diagnostic::error(Code::InputFile, message).help("check that the file is what its name says")))
+            })?
         }
     });
     let results: Vec<Result<T, EngineError>> = futures::stream::iter(tasks).buffered(4).collect().await;

@@ -41,6 +41,7 @@ fn binding(location: &str, options: &[(&str, &str)], columns: &[(&str, &str)]) -
         },
         columns: columns.iter().map(|(name, data_type)| ((*name).to_owned(), Some((*data_type).to_owned()))).collect(),
         span: None,
+        option_spans: std::collections::BTreeMap::new(),
     }
 }
 
@@ -115,7 +116,7 @@ async fn options_say_how_a_csv_file_is_written() {
     let room = room(&[("a.csv", "1;'a;b';-\n2;c;3\n")]);
     let read = room.read(&binding("a.csv", &[("header", "false"), ("delimiter", ";"), ("quote", "'"), ("null_value", "-")], &[])).await;
     assert_eq!(read.unwrap(), "column_1 BIGINT, column_2 VARCHAR, column_3 BIGINT\n1,a;b,\n2,c,3");
-    let wrong = room.files.bind(binding("a.csv", &[("delimeter", ";")], &[])).unwrap_err();
+    let wrong = room.files.provider(&room.context.state(), &binding("a.csv", &[("delimeter", ";")], &[])).await.unwrap_err();
     assert_eq!(room.show(&wrong), "unknown-key: unknown option `delimeter` of a file location");
 }
 
@@ -139,7 +140,7 @@ async fn what_is_not_there_is_named() {
         assert_eq!(room.read(&binding(location, &[], &[])).await.unwrap_err(), format!("input-file: {expected}"));
     }
     let s3 = room.read(&binding("s3://bucket/a.csv", &[], &[])).await.unwrap_err();
-    assert!(cfg!(feature = "s3") || s3 == "location `s3://bucket/a.csv`: this build does not reach `s3://`", "{s3}");
+    assert!(cfg!(feature = "s3") || s3 == "storage-feature: location `s3://bucket/a.csv`: this build does not reach `s3://`", "{s3}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +155,7 @@ async fn json_is_read_by_line_and_as_an_array() {
     let array = room.read(&binding("b.json", &[], &[("id", "int")])).await;
     assert_eq!(array.unwrap(), "id INTEGER, t VARCHAR, n ARRAY<BIGINT>\n1,a, [b] \" c,\n2,,[1, 2]");
     let broken = room.read(&binding("c.json", &[], &[])).await;
-    assert_eq!(broken.unwrap_err(), "input-file: `c.json` line 2: expected value");
+    assert_eq!(broken.unwrap_err(), "input-file: `c.json` line 2, expected value @ 2:1 `{\"id\": }`");
 }
 
 #[tokio::test(flavor = "multi_thread")]

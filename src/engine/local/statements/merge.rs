@@ -54,7 +54,7 @@ pub(super) async fn run(engine: &LocalEngine, merge: &Merge, statement: &str) ->
     let Some(table) = engine.warehouse.open_table(&merging.relation).await? else {
         return super::existing(engine, &merging.relation).await.map(|_| ());
     };
-    let Some(on) = on.pop() else { return Err(super::invalid("a merge needs a condition".into())) };
+    let Some(on) = on.pop() else { return Err(super::invalid("a merge needs a condition".into(), "write `on` and a condition behind the source")) };
     let session = delta_session(&engine.session());
     let builder = table.merge(source, on).with_source_alias(alias).with_target_alias(merging.target_alias()).with_session_state(session);
     let wrong = |error| failure::without_place(failure::writing(error, &merging.relation));

@@ -254,7 +254,7 @@ impl Replace {
             [] => Some(ast::Expr::Value(ast::Value::Null.into())),
             [one] => Some(one.clone()),
             [_, ..] => {
-                self.error = Some(super::invalid(format!("the subquery `{query}` yields more than one row")));
+                self.error = Some(super::invalid(format!("the subquery `{query}` yields more than one row"), "aggregate it, or add `limit 1`"));
                 None
             }
         }

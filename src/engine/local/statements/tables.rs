@@ -11,7 +11,7 @@ use super::super::failure::without_place;
 use super::{existing, invalid, kind_of, proved, relation_name, unknown};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
-use crate::sql::{SqlError, parse_type, quote_ident, type_name};
+use crate::sql::{SqlError, parse_type, quote_ident, type_help, type_name};
 
 /// What commits of statements say of where they came from.
 pub(super) fn label() -> CommitLabel {
@@ -28,12 +28,20 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
         Some(_) if create.if_not_exists => return Ok(()),
         Some(RelationKind::Table) if create.or_replace => {}
         None => {}
-        Some(_) => return Err(invalid(format!("`{}` exists already", relation.short()))),
+        Some(_) => {
+            let help = "write `create or replace table` or `create table if not exists`, or drop it first";
+            return Err(invalid(format!("`{}` exists already", relation.short()), help));
+        }
     }
     let columns = declared(create)?;
     let sql = match &create.query {
         Some(query) => proved(engine, query, text).await?.0,
-        None if columns.is_empty() => return Err(invalid(format!("the table `{}` has no columns", relation.short()))),
+        None if columns.is_empty() => {
+            return Err(invalid(
+                format!("the table `{}` has no columns", relation.short()),
+                "name its columns and their types, or write `as select ...`",
+            ));
+        }
         None => empty_rows(&columns),
     };
     write(
@@ -72,15 +80,19 @@ fn declared(create: &ast::CreateTable) -> Result<Vec<TableColumn>, EngineError> 
         .map(|column| {
             let name = column.name.value.clone();
             let data_type = column.data_type.to_string();
-            parse_type(&data_type)
-                .map_err(|reason| EngineError::Sql(Box::new(SqlError::new(Code::TypeUnknown, format!("column `{name}`: {reason}")))))?;
+            parse_type(&data_type).map_err(|reason| {
+                EngineError::Sql(Box::new(SqlError::new(Code::TypeUnknown, format!("column `{name}`: {reason}")).help(type_help(&data_type))))
+            })?;
             let mut nullable = !keys.contains(&name.to_lowercase());
             for option in &column.options {
                 match &option.option {
                     ColumnOption::NotNull | ColumnOption::PrimaryKey(_) => nullable = false,
                     ColumnOption::Null | ColumnOption::Comment(_) | ColumnOption::Unique(_) => {}
                     other => {
-                        return Err(EngineError::Unsupported { message: format!("column `{name}`: `{other}` is not available yet"), help: None });
+                        return Err(EngineError::Unsupported {
+                            message: format!("column `{name}`: `{other}` is not available yet"),
+                            help: Some("leave it out".into()),
+                        });
                     }
                 }
             }
@@ -108,7 +120,8 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
     let (source, width) = proved(engine, source, text).await?;
     let expected = targets.len();
     if named.is_empty() && width > expected || !named.is_empty() && width != expected {
-        return Err(invalid(format!("`{}`: expected {expected} values, found {width}", relation.short())));
+        let help = "give a value for every column, or name the columns that the values are for";
+        return Err(invalid(format!("`{}`: expected {expected} values, found {width}", relation.short()), help));
     }
     let sql = insert_query(&schema, targets.get(..width).unwrap_or(&targets), &source);
     let mode = if insert.overwrite { WriteMode::Overwrite } else { WriteMode::Append };
@@ -135,10 +148,13 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
 pub(super) async fn table_schema(engine: &LocalEngine, relation: &RelationName) -> Result<SchemaRef, EngineError> {
     match (existing(engine, relation).await?, engine.relation(relation).await?) {
         (RelationKind::Table, Some(state)) => Ok(state.schema),
-        (RelationKind::View, _) => Err(invalid(format!("`{}` is a view: its rows can't be changed", relation.short()))),
-        (RelationKind::Files | RelationKind::Table, _) => {
-            Err(invalid(format!("the rows of `{}` can't be changed: they are in files", relation.short())))
+        (RelationKind::View, _) => {
+            Err(invalid(format!("`{}` is a view: its rows can't be changed", relation.short()), "change the tables that the view reads"))
         }
+        (RelationKind::Files | RelationKind::Table, _) => Err(invalid(
+            format!("the rows of `{}` can't be changed: they are in files", relation.short()),
+            "build a table from them, and change that",
+        )),
     }
 }
 
@@ -159,7 +175,7 @@ fn targets(schema: &SchemaRef, named: &[String], relation: &RelationName) -> Res
     for name in named {
         let at = position(schema, name, relation)?;
         if found.contains(&at) {
-            return Err(invalid(format!("the column `{name}` is named twice")));
+            return Err(invalid(format!("the column `{name}` is named twice"), "name every column once"));
         }
         found.push(at);
     }

@@ -17,14 +17,17 @@ use crate::sql::quote_ident;
 /// The one part of a temporary name.
 fn bare(name: &ObjectName) -> Result<&str, EngineError> {
     match name.0.as_slice() {
-        [part] => part.as_ident().map(|ident| ident.value.as_str()).ok_or_else(|| invalid(format!("`{name}` is not a name"))),
-        _ => Err(invalid(format!("`{name}` is temporary, and so has no schema"))),
+        [part] => part
+            .as_ident()
+            .map(|ident| ident.value.as_str())
+            .ok_or_else(|| invalid(format!("`{name}` is not a name"), "write it in letters and digits, or in double quotes")),
+        _ => Err(invalid(format!("`{name}` is temporary, and so has no schema"), "write its name alone")),
     }
 }
 
 fn free(engine: &LocalEngine, name: &str, or_replace: bool) -> Result<(), EngineError> {
     match engine.temporary.get(name) {
-        Some(_) if !or_replace => Err(invalid(format!("`{name}` exists already"))),
+        Some(_) if !or_replace => Err(invalid(format!("`{name}` exists already"), "write `create or replace`, or use another name")),
         Some(_) | None => Ok(()),
     }
 }

@@ -92,7 +92,10 @@ async fn tables_are_made_filled_changed_and_dropped() {
         assert_eq!(room.rows("select * from \"alluvium\".\"main\".\"t\"").await, "[2,\"B\",\"9.00\"]");
         assert!(!room.refused("insert into t (name) values ('x')").await.is_empty());
         assert_eq!(room.rows("select count(*) from t").await, "[1]");
-        assert_eq!(room.refused("create table t (a int)").await, "sql-invalid: `main.t` exists already @ t");
+        assert_eq!(
+            room.refused("create table t (a int)").await,
+            "sql-invalid: `main.t` exists already @ t [write `create or replace table` or `create table if not exists`, or drop it first]"
+        );
         room.rows("create table if not exists t (a int); create or replace table t as select 1 as a, 'x' as b").await;
         assert_eq!(room.run("select * from t").await.unwrap(), "a BIGINT, b VARCHAR\n[1,\"x\"]");
         room.rows("drop table t; drop table if exists t").await;
@@ -110,7 +113,10 @@ async fn schemas_are_seen_before_they_hold_a_table() {
         room.rows("create schema One; create schema if not exists one").await;
         assert_eq!(room.rows("select schema_name from information_schema.schemata where schema_name = 'One'").await, "[\"One\"]");
         room.rows("create table one.t as select 1 as id; create view one.v as select * from one.t").await;
-        assert_eq!(room.refused("drop schema one").await, "the schema `one` is not empty: it holds `t`");
+        assert_eq!(
+            room.refused("drop schema one").await,
+            "sql-invalid: the schema `one` is not empty: it holds `t` [write `cascade` behind the name to drop what it holds too]"
+        );
         assert_eq!(
             room.rows("SELECT TABLE_NAME, Table_Type from INFORMATION_SCHEMA.tables where lower(table_schema) = 'one'").await,
             "[\"t\",\"BASE TABLE\"] [\"v\",\"VIEW\"]"
@@ -124,7 +130,10 @@ async fn schemas_are_seen_before_they_hold_a_table() {
         );
         room.rows("drop schema one cascade; drop schema if exists one").await;
         assert_eq!(room.rows("select count(*) from information_schema.tables where lower(table_schema) = 'one'").await, "[0]");
-        assert_eq!(room.refused("drop schema one").await, "sql-invalid: there is no schema `one` @ one");
+        assert_eq!(
+            room.refused("drop schema one").await,
+            "sql-invalid: there is no schema `one` @ one [write `drop schema if exists` where that is fine]"
+        );
     }
 }
 
@@ -140,7 +149,7 @@ async fn names_resolve_whatever_their_case_and_views_are_inlined() {
     room.rows("drop table orders").await;
     assert_eq!(
         room.refused("select * from big").await,
-        "unknown-table: there is no table `alluvium.main.ORDERS` (in the query of the view `main.big`)"
+        "unknown-table: there is no table `alluvium.main.ORDERS` (in the query of the view `main.big`) [nothing of that name has been built: build it first (`alluvium build --select ORDERS`), or fill the table; a source of files is declared with `external:`]"
     );
     room.rows("create or replace view big as select 1 as a; create view other as select * from big").await;
     room.rows("create or replace view big as select * from other").await;
@@ -158,7 +167,7 @@ async fn what_is_not_known_is_refused_by_its_name() {
     for (statement, expected) in [
         ("alter table t add column x int", "unknown-table: there is no table `main.t` @ t"),
         ("grant select on t to u", "not-available: `grant` is not available yet @ grant [docs/sql.md lists the statements that there are]"),
-        ("create table t (a strin)", "type-unknown: column `a`: `strin` is not a type @ strin"),
+        ("create table t (a strin)", "type-unknown: column `a`: `strin` is not a type @ strin [did you mean `string`?]"),
         ("insert into nowhere values (1)", "unknown-table: there is no table `main.nowhere` @ nowhere"),
     ] {
         assert_eq!(room.refused(statement).await, expected, "{statement}");
@@ -185,6 +194,7 @@ async fn files_for_consumers_are_written_aside_and_stay_queryable() {
                 "select 1 as id, 'a,\"b' as text, cast(1.5 as decimal(5,2)) as amount, date '2024-01-02' as day union all select 2, null, null, null"
                     .into(),
             config: ExternalConfig { location: location.into(), format, options: indexmap::IndexMap::new() },
+            option_spans: std::collections::BTreeMap::default(),
             label: CommitLabel::default(),
         };
         let Outcome::Staged { stage, rows } = room.engine.execute(&Step::StageFiles(write.clone())).await.unwrap() else { panic!() };
@@ -222,8 +232,9 @@ async fn bound_files_are_relations() {
         config: ExternalConfig { location: "c.csv".into(), format: FileFormat::Csv, options: indexmap::IndexMap::new() },
         columns: vec![("balance".into(), Some("double".into()))],
         span: None,
+        option_spans: std::collections::BTreeMap::default(),
     };
-    room.engine.bind(binding.clone()).await.unwrap();
+    room.engine.bind(binding.clone());
     let state = room.engine.relation(&binding.name).await.unwrap().unwrap();
     assert_eq!((state.kind, state.schema.fields().len()), (RelationKind::Files, 2));
     assert_eq!(room.rows("select count(ID) from RAW.C").await, "[2]");

@@ -169,6 +169,7 @@ async fn a_new_table_is_one_commit_with_its_settings_and_where_it_came_from() {
         partition_by: vec!["KIND".into()],
         properties: [("delta.logRetentionDuration".to_owned(), "interval 7 days".to_owned()), ("owner".into(), "me".into())].into_iter().collect(),
         change_feed: true,
+        switch_change_feed: None,
         description: Some("all orders".into()),
         column_comments: [("id".to_owned(), "the \"key\"".to_owned())].into_iter().collect(),
     };
@@ -410,7 +411,7 @@ async fn damaged_and_unwritable_tables_are_told_apart() {
     let before = room.files();
     for write in [overwrite("t", "select 2 as id"), append("t", "select 2 as id")] {
         let error = stage(&room.engine, write).await.unwrap_err();
-        assert!(matches!(&error, EngineError::Unwritable { reason, .. } if reason.contains("rowTracking")), "{error}");
+        assert!(matches!(&error, EngineError::Feature { reason, writing: true, .. } if reason.contains("rowTracking")), "{error}");
     }
     assert_eq!(room.files(), before);
     assert_eq!(rows(&room.engine, "select id from main.t").await, "[1]");

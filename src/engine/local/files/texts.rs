@@ -1,0 +1,83 @@
+//! Texts of files as values of a type, without losing any of their digits.
+
+use deltalake::arrow::array::{Array, ArrayRef, StringArray};
+use deltalake::arrow::compute::{CastOptions, cast_with_options};
+use deltalake::arrow::datatypes::DataType;
+use deltalake::arrow::error::ArrowError;
+
+use crate::sql::type_name;
+
+/// The texts as values, and the first row whose text is no value of the type.
+///
+/// # Errors
+/// If the type is none that texts can become.
+pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType) -> Result<(ArrayRef, Option<usize>), ArrowError> {
+    let typed = cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })?;
+    let unreadable = typed.null_count() > texts.null_count();
+    let mut wrong = unreadable.then(|| (0..texts.len()).find(|row| texts.is_valid(*row) && typed.is_null(*row))).flatten();
+    if let Some(scale) = scale(data_type) {
+        let rounded = (0..wrong.unwrap_or(texts.len())).find(|row| texts.is_valid(*row) && decimals(texts.value(*row)) > scale);
+        wrong = rounded.or(wrong);
+    }
+    Ok((typed, wrong))
+}
+
+/// What is wrong with a text that [`cast_texts`] refuses.
+pub(super) fn misfit(text: &str, data_type: &DataType) -> String {
+    let name = type_name(data_type).to_lowercase();
+    match scale(data_type) {
+        Some(scale) if decimals(text) > scale && text.trim().parse::<f64>().is_ok() => {
+            format!("`{text}` has more digits behind the point than {name} keeps")
+        }
+        _ => format!("`{text}` is not a {name}"),
+    }
+}
+
+fn scale(data_type: &DataType) -> Option<i64> {
+    match data_type {
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => {
+            Some(i64::from(*scale))
+        }
+        _ => None,
+    }
+}
+
+/// How many digits behind the point a number in decimal notation needs: 2 for `1.250`, 3 for `12.5e-2`.
+fn decimals(text: &str) -> i64 {
+    let text = text.trim();
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().unwrap_or(0)),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let length = i64::try_from(fraction.len()).unwrap_or(i64::MAX);
+    // Zeros at the end of a whole number are no digits that a negative exponent would bring behind the point.
+    let spare = if fraction.is_empty() { i64::try_from(whole.len() - whole.trim_end_matches('0').len()).unwrap_or(0) } else { 0 };
+    let nothing = !mantissa.contains(|c: char| ('1'..='9').contains(&c));
+    if nothing { 0 } else { (length - spare - exponent).max(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimals;
+
+    #[test]
+    fn digits_behind_the_point() {
+        for (text, expected) in [
+            ("1", 0),
+            ("1.0", 0),
+            ("1.005", 3),
+            ("-1.250", 2),
+            (".5", 1),
+            ("12.5e-2", 3),
+            ("1.5e3", 0),
+            ("100e-2", 0),
+            ("0e-9", 0),
+            ("1e-3", 3),
+            ("", 0),
+        ] {
+            assert_eq!(decimals(text), expected, "{text}");
+        }
+    }
+}
