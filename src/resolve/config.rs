@@ -163,22 +163,19 @@ fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Optio
             .push(wildcard.at(reader.place("location"), "set here").help("give the location of one file, or of a folder with `/` at its end"));
         return None;
     }
-    let format = match reader.text("format") {
-        Some(name) => {
-            let found = FileFormat::from_name(&name);
-            if found.is_none() {
-                reader.wrong("format", &format!("one of {}", FileFormat::NAMES.join(", ")), Json::from(name));
-            }
-            found?
+    let format = if let Some(name) = reader.text("format") {
+        let found = FileFormat::from_name(&name);
+        if found.is_none() {
+            reader.wrong("format", &format!("one of {}", FileFormat::NAMES.join(", ")), Json::from(name));
         }
-        None => {
-            let Some(format) = FileFormat::from_location(&location) else {
-                let unclear = Diagnostic::error(Code::ConfigType, format!("the format of `{location}` can't be told from its name"));
-                reader.found.push(unclear.at(reader.place("location"), "set here").help("add `format` to the config: csv, json or parquet"));
-                return None;
-            };
-            format
-        }
+        found?
+    } else {
+        let Some(format) = FileFormat::from_location(&location) else {
+            let unclear = Diagnostic::error(Code::ConfigType, format!("the format of `{location}` can't be told from its name"));
+            reader.found.push(unclear.at(reader.place("location"), "set here").help("add `format` to the config: csv, json or parquet"));
+            return None;
+        };
+        format
     };
     Some(ExternalConfig { location, format, options: reader.text_map("options") })
 }
