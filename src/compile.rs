@@ -16,6 +16,7 @@ mod node;
 mod planner;
 mod proved;
 mod script;
+mod unit_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,12 +24,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
+use ephemeral::ephemeral_cte;
+
 pub use ephemeral::cte_name;
 pub use facts::{ColumnFacts, ColumnInput, FlowKind, NodeFacts, NullMaker, Nulls, UniqueKey};
 pub use node::{CompiledNode, compile_node};
 pub use planner::Planner;
 pub use proved::proved_test;
 pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};
+pub use unit_test::UnitQuery;
 
 use crate::base::Diagnostic;
 use crate::graph::Dag;
@@ -121,6 +125,10 @@ pub async fn compile(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<Node
 
 /// Sources, exposures and analyses have nothing that can break a child; tests have no children that read them.
 fn broken_parent(done: &CompiledProject, node: &Node) -> Option<NodeId> {
+    // A unit test reads fixtures; what is wrong with its model it finds itself.
+    if node.unit_test().is_some() {
+        return None;
+    }
     node.depends_on.iter().find_map(|parent| match done.nodes.get(parent)? {
         Compilation::Failed(_) => Some(parent.clone()),
         Compilation::Skipped { because } => Some(because.clone()),
@@ -144,7 +152,9 @@ fn with_ephemeral_parents(project: &Project, dag: &Dag, selected: &BTreeSet<Node
 
 fn is_compiled(project: &Project, id: &NodeId) -> bool {
     project.nodes.get(id).is_some_and(|node| match node.resource_type() {
-        ResourceType::Model | ResourceType::Test | ResourceType::Analysis | ResourceType::Seed | ResourceType::Snapshot => true,
-        ResourceType::Source | ResourceType::Exposure => false,
+        ResourceType::Model | ResourceType::Test | ResourceType::Analysis | ResourceType::Seed | ResourceType::Snapshot | ResourceType::UnitTest => {
+            true
+        }
+        ResourceType::Exposure | ResourceType::Metric | ResourceType::SavedQuery | ResourceType::SemanticModel | ResourceType::Source => false,
     })
 }

@@ -13,6 +13,7 @@ mod port;
 mod queue;
 mod run;
 mod staged;
+mod unit_test;
 mod verdict;
 
 pub use audit::audits;

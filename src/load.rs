@@ -16,10 +16,13 @@ mod project;
 mod properties;
 mod reader;
 mod scalar;
+mod semantic;
 mod severity;
 mod sources;
 mod target;
 mod text;
+mod unit_tests;
+mod versions;
 mod yaml;
 
 use std::path::PathBuf;
@@ -28,13 +31,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use decl::{
-    ColumnDecl, ExposureDecl, ExternalDecl, Freshness, FreshnessDecl, FreshnessRule, GroupDecl, MacroArgumentDecl, MacroDecl, NodeDecl, NodeDeclKind,
-    Origin, Period, Properties, Quoting, RawDecl, RawKind, SingularTestDecl, SourceDecl, SourceTableDecl, TestDecl,
+    ColumnDecl, ExposureDecl, ExternalDecl, FixtureDecl, FixtureSource, Freshness, FreshnessDecl, FreshnessRule, GroupDecl, MacroArgumentDecl,
+    MacroDecl, MeasureDecl, NodeDecl, NodeDeclKind, Origin, OverridesDecl, Period, Properties, Quoting, SemanticDecl, SingularTestDecl, SourceDecl,
+    SourceTableDecl, TestDecl, UnitInputDecl, UnitTestDecl, VersionDecl,
 };
 pub use dependencies::{
     Dependencies, GitSource, LOCK_FILE, Lock, PACKAGE_FILES, PackageDecl, PackageSlots, PackageSource, load_dependencies, load_lock, package_slots,
 };
-pub use files::{DocFile, SeedFile, SqlFile};
+pub use files::{DocFile, FixtureFile, SeedFile, SqlFile};
 pub use layers::{LayerDecl, LayersDecl, MayRead, NamePattern, NamingDecl, Pattern, Requirement};
 pub use packages::ParsedPackage;
 pub use project::{ConfigTrees, DispatchDecl, ProjectDialect, ProjectFile, ProjectPaths};

@@ -6,6 +6,7 @@ mod config;
 mod node;
 mod previous;
 mod relation;
+mod resources;
 mod result;
 
 pub use config::{
@@ -17,6 +18,9 @@ pub use node::{
 };
 pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState};
 pub use relation::RelationName;
+pub use resources::{
+    Access, Described, DescribedKind, Fixture, FixtureFormat, FixtureRows, Group, ModelDetails, Overrides, UnitInput, UnitTest, Version,
+};
 pub use result::{FreshnessOutcome, FreshnessResult, FreshnessStatus, NodeResult, TimeSpan};
 
 /// The version of dbt whose artifacts, log lines and `dbt_version` variable this program speaks.

@@ -4,10 +4,12 @@
 //! Templates are rendered here in parse mode, without a warehouse, to learn what they refer to. Reading files is left
 //! to `load`, cycles and selection to `graph`.
 
+mod access;
 mod builder;
 mod config;
 mod constraints;
 mod data_test;
+mod described;
 mod hooks;
 mod host;
 mod layers;
@@ -19,7 +21,10 @@ mod relation;
 mod source;
 mod streams;
 mod trees;
+mod unit_test;
+mod unused;
 mod variables;
+mod versions;
 
 pub use layers::Layers;
 pub use project::{Body, Project, ResolveOptions, TimeWindow, resolve};

@@ -1,30 +1,26 @@
--- The marts' totals, computed once more straight from the delivered lines.
-with delivered as (
-    select AccountId, Balance, {{ parsed_date('UpdatedOn') }} as updated_date
-    from {{ source('bank', 'account') }}
-    where AccountId is not null and AccountId <> ''
-),
-
-latest as (
-    select * from delivered
-    qualify row_number() over (partition by AccountId order by updated_date desc, Balance) = 1
+-- Accounts, customers and balances of each type, computed once more from the delivered lines.
+with account as (
+    {{ delivered_accounts() }}
 ),
 
 expected as (
-    select count(*) as account_count, cast(sum(Balance) as decimal(18, 2)) as balance_amount from latest
+    select
+        spelling.account_type,
+        count(*) as account_count,
+        count(distinct customer.customer_id) as customer_count,
+        count(case when account.balance_amount < 0 then 1 end) as overdrawn_account_count,
+        cast(sum(account.balance_amount) as decimal(18, 2)) as balance_amount
+    from account
+    inner join {{ ref('account_type_spelling') }} as spelling on account.delivered_type = spelling.delivered_type
+    left join ({{ delivered_customers() }}) as customer on account.customer_id = customer.customer_id
+    group by spelling.account_type
 ),
 
 found as (
-    select
-        cast(sum(account_count) as bigint) as account_count,
-        cast(sum(balance_amount) as decimal(18, 2)) as balance_amount
+    select account_type, account_count, customer_count, overdrawn_account_count, balance_amount
     from {{ ref('account_summary') }}
 )
 
-select
-    expected.account_count as expected_account_count, found.account_count,
-    expected.balance_amount as expected_balance_amount, found.balance_amount
-from expected
-cross join found
-where (expected.account_count is distinct from found.account_count)
-   or (expected.balance_amount is distinct from found.balance_amount)
+(select 'expected' as side, * from (select * from expected except select * from found))
+union all
+(select 'found' as side, * from (select * from found except select * from expected))

@@ -1,26 +1,23 @@
--- The balances of known customers, summed from the delivered lines and from the profiles.
-with delivered as (
-    select AccountId, CustomerId, Balance, {{ parsed_date('UpdatedOn') }} as updated_date
-    from {{ source('bank', 'account') }}
-    where AccountId is not null and AccountId <> ''
-),
-
-latest as (
-    select * from delivered
-    qualify row_number() over (partition by AccountId order by updated_date desc, Balance) = 1
+-- The balance of every known customer, summed from the delivered lines and as the profile has it.
+with account as (
+    {{ delivered_accounts() }}
 ),
 
 expected as (
-    select cast(sum(Balance) as decimal(18, 2)) as balance_amount
-    from latest
-    where CustomerId in (select CustomerId from {{ source('bank', 'customer') }} where CustomerId is not null)
-),
-
-found as (
-    select cast(sum(balance_amount) as decimal(18, 2)) as balance_amount from {{ ref('customer_profile') }}
+    select
+        customer.customer_id,
+        count(account.account_id) as account_count,
+        cast(coalesce(sum(account.balance_amount), 0) as decimal(18, 2)) as balance_amount
+    from ({{ delivered_customers() }}) as customer
+    left join account on customer.customer_id = account.customer_id
+    group by customer.customer_id
 )
 
-select expected.balance_amount as expected_balance_amount, found.balance_amount
+select
+    coalesce(expected.customer_id, found.customer_id) as customer_id,
+    expected.account_count as expected_account_count, found.account_count,
+    expected.balance_amount as expected_balance_amount, found.balance_amount
 from expected
-cross join found
-where expected.balance_amount is distinct from found.balance_amount
+full join {{ ref('customer_profile') }} as found on expected.customer_id = found.customer_id
+where (expected.account_count is distinct from found.account_count)
+   or (expected.balance_amount is distinct from found.balance_amount)

@@ -1,8 +1,6 @@
--- Every delivered customer key has a profile, once, and no profile has another key.
+-- Every customer of the newest delivery has a profile, once, and no profile has another key.
 with expected as (
-    select distinct CustomerId as customer_id
-    from {{ source('bank', 'customer') }}
-    where CustomerId is not null and CustomerId <> ''
+    {{ delivered_customers() }}
 ),
 
 found as (

@@ -1,20 +1,13 @@
--- Savings of known customers, summed from the delivered lines and from the profiles.
-with delivered as (
-    select AccountId, CustomerId, lower(trim(AccountType)) as delivered_type, Balance, {{ parsed_date('UpdatedOn') }} as updated_date
-    from {{ source('bank', 'account') }}
-    where AccountId is not null and AccountId <> ''
-),
-
-latest as (
-    select * from delivered
-    qualify row_number() over (partition by AccountId order by updated_date desc, Balance) = 1
+-- Savings of known customers in all, summed from the delivered lines and from the profiles.
+with account as (
+    {{ delivered_accounts() }}
 ),
 
 expected as (
-    select cast(sum(Balance) as decimal(18, 2)) as savings_amount
-    from latest
+    select cast(sum(balance_amount) as decimal(18, 2)) as savings_amount
+    from account
     where delivered_type in (select delivered_type from {{ ref('account_type_spelling') }} where account_type = 'savings')
-      and CustomerId in (select CustomerId from {{ source('bank', 'customer') }} where CustomerId is not null)
+      and customer_id in ({{ delivered_customers() }})
 ),
 
 found as (

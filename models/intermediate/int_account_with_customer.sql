@@ -1,3 +1,4 @@
+{{ config(unique_key='account_id') }}
 select
     account.account_id,
     account.account_type,
@@ -8,5 +9,7 @@ select
     customer.customer_name,
     customer.city_name,
     customer.has_loan_flag
-from {{ ref('stg_account') }} as account
-left join {{ ref('stg_customer') }} as customer on account.customer_id = customer.customer_id
+from {{ ref('snap_account') }} as account
+left join {{ ref('snap_customer') }} as customer
+    on account.customer_id = customer.customer_id and customer.dbt_valid_to is null
+where account.dbt_valid_to is null

@@ -1,3 +1,9 @@
-select account_id, customer_id, customer_name, balance_amount, opened_date
-from {{ ref('int_account_with_customer') }}
-where account_type = 'savings'
+{{ config(unique_key='account_id') }}
+select
+    account_id,
+    customer_id,
+    balance_amount,
+    opened_date,
+    cast(dbt_valid_from as date) as valid_from_date
+from {{ ref('snap_account') }}
+where dbt_valid_to is null and account_type = 'savings'

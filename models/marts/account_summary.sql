@@ -1,3 +1,4 @@
+{{ config(unique_key='account_type') }}
 select
     account_type,
     count(*) as account_count,

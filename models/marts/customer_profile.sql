@@ -1,3 +1,4 @@
+{{ config(unique_key='customer_id') }}
 with account as (
     select
         customer_id,
@@ -24,6 +25,7 @@ select
     coalesce(account.account_count, 0) as account_count,
     cast(coalesce(account.balance_amount, 0) as decimal(18, 2)) as balance_amount,
     cast(coalesce(savings.savings_amount, 0) as decimal(18, 2)) as savings_amount
-from {{ ref('stg_customer') }} as customer
+from {{ ref('snap_customer') }} as customer
 left join account on customer.customer_id = account.customer_id
 left join savings on customer.customer_id = savings.customer_id
+where customer.dbt_valid_to is null

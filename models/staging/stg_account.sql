@@ -1,4 +1,4 @@
-{#- One row per account: the latest line of each key, with one spelling of its type. -#}
+{#- One row per account of the newest delivery: the latest line of each key, with one spelling of its type. -#}
 with cleaned as (
     select
         trim(AccountId) as account_id,
@@ -9,6 +9,7 @@ with cleaned as (
         {{ parsed_date('UpdatedOn') }} as updated_date
     from {{ ref('src_account') }}
     where AccountId is not null and trim(AccountId) <> ''
+      and delivery_date = (select max(delivery_date) from {{ ref('src_account') }})
 ),
 
 latest as (

@@ -1,4 +1,4 @@
-{#- One row per customer: the latest line of each key, trimmed, typed and renamed. -#}
+{#- One row per customer of the newest delivery: the latest line of each key, trimmed, typed and renamed. -#}
 with cleaned as (
     select
         trim(CustomerId) as customer_id,
@@ -10,6 +10,7 @@ with cleaned as (
         {{ parsed_date('UpdatedOn') }} as updated_date
     from {{ ref('src_customer') }}
     where CustomerId is not null and trim(CustomerId) <> ''
+      and delivery_date = (select max(delivery_date) from {{ ref('src_customer') }})
 )
 
 select customer_id, customer_name, city_name, has_loan_flag, birth_date, joined_date, updated_date

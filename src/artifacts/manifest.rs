@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 
 use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
-use crate::manifest::{Node, NodeId, ResourceType};
+use crate::manifest::{Group, Node, NodeId, ResourceType};
 
 /// What `manifest.json` is made from.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct ManifestInput<'a> {
     pub target_path: &'a str,
     /// Every enabled node, sources and exposures too.
     pub nodes: &'a [&'a Node],
+    pub groups: &'a [Group],
     pub disabled: &'a [&'a Node],
     /// The SQL of the nodes that were compiled.
     pub compiled: &'a BTreeMap<NodeId, String>,
@@ -83,11 +84,24 @@ pub fn serialize_manifest<S: Serializer>(input: &ManifestInput<'_>, serializer: 
     let (parent_map, child_map) = edges(&shown);
     let manifest = Manifest {
         metadata: metadata(input),
-        nodes: of_kind(|kind| !matches!(kind, ResourceType::Source | ResourceType::Exposure)),
+        nodes: of_kind(|kind| match kind {
+            ResourceType::Analysis | ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
+            ResourceType::Exposure
+            | ResourceType::Metric
+            | ResourceType::SavedQuery
+            | ResourceType::SemanticModel
+            | ResourceType::Source
+            | ResourceType::UnitTest => false,
+        }),
         sources: of_kind(|kind| kind == ResourceType::Source),
         macros: input.macros.iter().map(|entry| (entry.id.as_str(), macro_json(entry, input))).collect(),
         docs: input.docs.iter().map(|entry| (doc_id(entry), doc_json(entry))).collect(),
         exposures: of_kind(|kind| kind == ResourceType::Exposure),
+        metrics: of_kind(|kind| kind == ResourceType::Metric),
+        semantic_models: of_kind(|kind| kind == ResourceType::SemanticModel),
+        saved_queries: of_kind(|kind| kind == ResourceType::SavedQuery),
+        unit_tests: of_kind(|kind| kind == ResourceType::UnitTest),
+        groups: input.groups.iter().map(|group| (group.id.as_str(), group_json(group))).collect(),
         selectors: input.selectors.iter().collect(),
         disabled,
         parent_map,
@@ -106,16 +120,16 @@ struct Manifest<'a, 'c> {
     macros: BTreeMap<&'a str, Json>,
     docs: BTreeMap<String, Json>,
     exposures: BTreeMap<&'a str, Entry<'a, 'c>>,
-    metrics: BTreeMap<&'a str, Json>,
+    metrics: BTreeMap<&'a str, Entry<'a, 'c>>,
     groups: BTreeMap<&'a str, Json>,
     selectors: BTreeMap<&'a String, &'a Json>,
     disabled: BTreeMap<&'a str, Vec<Entry<'a, 'c>>>,
     parent_map: BTreeMap<&'a str, BTreeSet<&'a str>>,
     child_map: BTreeMap<&'a str, BTreeSet<&'a str>>,
     group_map: BTreeMap<&'a str, BTreeSet<&'a str>>,
-    saved_queries: BTreeMap<&'a str, Json>,
-    semantic_models: BTreeMap<&'a str, Json>,
-    unit_tests: BTreeMap<&'a str, Json>,
+    saved_queries: BTreeMap<&'a str, Entry<'a, 'c>>,
+    semantic_models: BTreeMap<&'a str, Entry<'a, 'c>>,
+    unit_tests: BTreeMap<&'a str, Entry<'a, 'c>>,
     functions: BTreeMap<&'a str, Json>,
 }
 
@@ -160,6 +174,14 @@ fn edges<'a>(nodes: &BTreeMap<&'a str, &'a Node>) -> (Edges<'a>, Edges<'a>) {
         }
     }
     (parents, children)
+}
+
+fn group_json(group: &Group) -> Json {
+    json!({
+        "name": group.name, "resource_type": "group", "package_name": group.package, "path": group.path,
+        "original_file_path": group.original_path, "unique_id": group.id, "owner": group.owner, "description": group.description,
+        "config": {"meta": group.meta},
+    })
 }
 
 fn group_map<'a>(nodes: &BTreeMap<&'a str, &'a Node>) -> Edges<'a> {

@@ -15,6 +15,11 @@ pub fn run_path(node: &Node) -> String {
 }
 
 fn sql_path(folder: &str, node: &Node) -> String {
+    if let Some(unit) = node.unit_test() {
+        let version = unit.version.as_ref().map(|version| format!("_v{version}")).unwrap_or_default();
+        let path: Vec<String> = [folder, &node.package].into_iter().chain(node.original_path.split('/')).chain(["models"]).map(component).collect();
+        return format!("{}/{}.sql", path.join("/"), component(&format!("{}{version}", node.name)));
+    }
     let file_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     let own_file = file_name(&node.path) == file_name(&node.original_path);
     let parts = node.original_path.split(['/', '\\']).chain((!own_file).then_some(node.path.split(['/', '\\'])).into_iter().flatten());

@@ -6,8 +6,8 @@ use serde_json::{Map, Value as Json, json};
 use super::*;
 use crate::base::{NodeOutcome, Sources, Span};
 use crate::manifest::{
-    ColumnDecl, ConstraintDecl, ConstraintKind, ExternalConfig, ExternalSource, FileFormat, GenericTest, Materialization, NodeConfig, NodeId,
-    NodeKind, NodeRef, NodeResult, RelationName, SourceRef, TestConfig, TestDetails, TimeSpan,
+    ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalConfig, ExternalSource, FileFormat, GenericTest, Materialization,
+    NodeConfig, NodeId, NodeKind, NodeRef, NodeResult, RelationName, SourceRef, TestConfig, TestDetails, TimeSpan,
 };
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -33,6 +33,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         tags: vec!["daily".into()],
         meta: Map::new(),
         group: None,
+        access: crate::manifest::Access::Public,
         full_refresh: None,
         contract_enforced: false,
         contract_subset: false,
@@ -76,6 +77,7 @@ fn node(kind: NodeKind, materialization: Materialization, name: &str, path: &str
         description: "what it is".into(),
         columns: IndexMap::new(),
         constraints: Vec::new(),
+        model: crate::manifest::ModelDetails::default(),
         relation: Some(RelationName::new("alluvium", "main", name)),
         refs: Vec::new(),
         sources: Vec::new(),
@@ -153,8 +155,9 @@ fn source() -> Node {
 }
 
 fn exposure() -> Node {
-    let mut exposure = node(NodeKind::Exposure, Materialization::View, "board", "models/schema.yml");
-    exposure.config.raw = json!({"type": "dashboard", "owner": {"email": "a@example.org"}, "maturity": "high"}).as_object().unwrap().clone();
+    let fields = json!({"type": "dashboard", "owner": {"email": "a@example.org"}, "maturity": "high"}).as_object().unwrap().clone();
+    let described = Described { kind: DescribedKind::Exposure, fields };
+    let mut exposure = node(NodeKind::Described(Box::new(described)), Materialization::View, "board", "models/schema.yml");
     exposure.depends_on = vec![NodeId::new("model.bank.stg_customer")];
     exposure
 }
@@ -205,6 +208,7 @@ fn manifest(nodes: &[Node]) -> Json {
         schema: "main",
         target_path: "target",
         nodes: &nodes,
+        groups: &[],
         disabled: &[&off],
         compiled: &BTreeMap::from([(NodeId::new("model.bank.stg_customer"), "select 1 as id".to_owned())]),
         macros: &macros,

@@ -117,8 +117,8 @@ impl ProjectState {
 
 fn has_columns(node: &Node) -> bool {
     match node.kind {
-        NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) | NodeKind::Exposure => true,
-        NodeKind::Analysis => false,
+        NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) => true,
+        NodeKind::Analysis | NodeKind::Described(_) | NodeKind::UnitTest(_) => false,
     }
 }
 
@@ -159,9 +159,13 @@ fn node_state(node: &Node, compiled: &CompiledProject, inputs: &super::Offline) 
 fn title(node: &Node) -> String {
     match &node.kind {
         NodeKind::Source { source_name, .. } => format!("{source_name}.{}", node.name),
-        NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Test(_) => {
-            node.name.clone()
-        }
+        NodeKind::Model
+        | NodeKind::Seed { .. }
+        | NodeKind::Snapshot
+        | NodeKind::Analysis
+        | NodeKind::Described(_)
+        | NodeKind::Test(_)
+        | NodeKind::UnitTest(_) => node.name.clone(),
     }
 }
 

@@ -74,8 +74,10 @@ impl Checked {
 
 fn is_checked(node: &Node) -> bool {
     match node.resource_type() {
-        ResourceType::Model | ResourceType::Test | ResourceType::Analysis | ResourceType::Seed | ResourceType::Snapshot => true,
-        ResourceType::Source | ResourceType::Exposure => false,
+        ResourceType::Model | ResourceType::Test | ResourceType::UnitTest | ResourceType::Analysis | ResourceType::Seed | ResourceType::Snapshot => {
+            true
+        }
+        ResourceType::Source | ResourceType::Exposure | ResourceType::Metric | ResourceType::SavedQuery | ResourceType::SemanticModel => false,
     }
 }
 

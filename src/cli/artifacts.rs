@@ -97,6 +97,7 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
         schema: &project.target.schema,
         target_path: &target_path,
         nodes: &nodes,
+        groups: &project.groups,
         disabled: &disabled,
         compiled,
         macros: &macros(project),

@@ -46,8 +46,17 @@ impl Kind {
             Self::Seed => node.resource_type() == ResourceType::Seed,
             Self::Snapshot => node.resource_type() == ResourceType::Snapshot,
             Self::Run => node.resource_type() == ResourceType::Model,
-            Self::Test { .. } => node.resource_type() == ResourceType::Test,
-            Self::Build => matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test),
+            Self::Test { .. } => matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest),
+            Self::Build => match node.resource_type() {
+                ResourceType::Exposure
+                | ResourceType::Model
+                | ResourceType::SavedQuery
+                | ResourceType::Seed
+                | ResourceType::Snapshot
+                | ResourceType::Test
+                | ResourceType::UnitTest => true,
+                ResourceType::Analysis | ResourceType::Metric | ResourceType::SemanticModel | ResourceType::Source => false,
+            },
         }
     }
 }

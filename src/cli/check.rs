@@ -196,7 +196,7 @@ async fn offline_in(
                     None
                 }
             },
-            NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Snapshot | NodeKind::Test(_) => None,
+            NodeKind::Model | NodeKind::Analysis | NodeKind::Described(_) | NodeKind::Snapshot | NodeKind::Test(_) | NodeKind::UnitTest(_) => None,
         };
         inputs.extend(schema.map(|schema| (node.id.clone(), schema)));
     }

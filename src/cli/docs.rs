@@ -84,7 +84,13 @@ async fn tables(session: &Session, ready: &Ready, wanted: &BTreeSet<NodeId>, eng
 fn is_cataloged(node: &Node) -> bool {
     match node.resource_type() {
         ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Source => true,
-        ResourceType::Test | ResourceType::Analysis | ResourceType::Exposure => false,
+        ResourceType::Analysis
+        | ResourceType::Exposure
+        | ResourceType::Metric
+        | ResourceType::SavedQuery
+        | ResourceType::SemanticModel
+        | ResourceType::Test
+        | ResourceType::UnitTest => false,
     }
 }
 

@@ -78,12 +78,18 @@ fn line(project: &crate::resolve::Project, node: &Node, output: ListOutput, keys
         ListOutput::Json => format!("{}\n", listed(project.node_json(node), keys)),
         ListOutput::Selector => match &node.kind {
             NodeKind::Source { source_name, .. } => format!("source:{}.{source_name}.{}\n", node.package, node.name),
-            NodeKind::Exposure => format!("exposure:{}.{}\n", node.package, node.name),
+            NodeKind::Described(_) | NodeKind::UnitTest(_) => format!("{}:{}\n", node.resource_type().name(), selector_name(node)),
             NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => {
                 format!("{}\n", node.fqn.join("."))
             }
         },
     }
+}
+
+/// Package and name, with the version of the model that a unit test is for.
+fn selector_name(node: &Node) -> String {
+    let version = node.unit_test().and_then(|unit| unit.version.as_ref()).map(|version| format!("_v{version}")).unwrap_or_default();
+    format!("{}.{}{version}", node.package, node.name)
 }
 
 /// The fields that were asked for; a key may name one within others, as `config.materialized`.

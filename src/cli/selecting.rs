@@ -72,7 +72,7 @@ impl Types {
 }
 
 /// Types of dbt of which there are never nodes here.
-const FOREIGN: [&str; 7] = ["metric", "saved_query", "semantic_model", "unit_test", "function", "operation", "group"];
+const FOREIGN: [&str; 3] = ["function", "operation", "group"];
 
 fn types(arguments: &[String]) -> Result<(Vec<ResourceType>, bool), Diagnostic> {
     let (mut found, mut foreign) = (Vec::new(), false);

@@ -330,10 +330,11 @@ fn files_binding(node: &Node) -> Option<FilesBinding> {
         NodeKind::Model => Some(FilesBinding { name, config: node.config.external.clone()?, columns: Vec::new(), span: Some(node.span) }),
         NodeKind::Source { external: None, .. }
         | NodeKind::Analysis
-        | NodeKind::Exposure
+        | NodeKind::Described(_)
         | NodeKind::Seed { .. }
         | NodeKind::Snapshot
-        | NodeKind::Test(_) => None,
+        | NodeKind::Test(_)
+        | NodeKind::UnitTest(_) => None,
     }
 }
 

@@ -81,10 +81,11 @@ async fn entry(engine: &dyn Engine, node: &Node) -> Result<Option<LockedRelation
         NodeKind::Source { external: None, .. }
         | NodeKind::Model
         | NodeKind::Analysis
-        | NodeKind::Exposure
+        | NodeKind::Described(_)
         | NodeKind::Seed { .. }
         | NodeKind::Snapshot
-        | NodeKind::Test(_) => relation.short(),
+        | NodeKind::Test(_)
+        | NodeKind::UnitTest(_) => relation.short(),
     };
     Ok(Some(locked(location, state)))
 }

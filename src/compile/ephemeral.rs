@@ -1,11 +1,18 @@
 //! Ephemeral models appear in the SQL of those that read them as CTEs, named as dbt names them.
 
+use crate::manifest::Node;
 use crate::sql::behind_with;
 
 /// The name of the CTE that stands for an ephemeral model.
 #[must_use]
 pub fn cte_name(model: &str) -> String {
     format!("__dbt__cte__{model}")
+}
+
+/// The name of the CTE of an ephemeral model, whose versions have one each.
+pub(super) fn ephemeral_cte(node: &Node) -> String {
+    let version = node.model.version.as_ref().map(|version| format!("_v{version}")).unwrap_or_default();
+    cte_name(&format!("{}{version}", node.name))
 }
 
 /// Text put into a rendered query.

@@ -1,13 +1,14 @@
 //! What the template of a node may ask for once the project is resolved.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
 use super::Surroundings;
-use crate::base::Span;
+use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
-use crate::manifest::{Node, NodeId, RelationName};
+use crate::manifest::{Node, NodeId, Overrides, RelationName};
 use crate::resolve::Project;
 
 /// Answers for one node.
@@ -19,6 +20,18 @@ pub(super) struct NodeHost {
     pub incremental: bool,
     /// Ephemeral models that were asked for, in that order.
     pub ephemeral: Mutex<Vec<NodeId>>,
+    /// Where the node is rendered for a unit test.
+    pub unit: Option<UnitGround>,
+}
+
+/// What a unit test puts in the place of what its model would see.
+pub(super) struct UnitGround {
+    pub test: NodeId,
+    /// For messages.
+    pub name: String,
+    /// The CTEs that stand for nodes.
+    pub inputs: BTreeMap<NodeId, String>,
+    pub overrides: Overrides,
 }
 
 impl NodeHost {
@@ -30,6 +43,17 @@ impl NodeHost {
         self.node().map_or(self.project.name.as_str(), |node| node.package.as_str())
     }
 
+    /// What stands for a node; in a unit test only what has rows there.
+    fn found(&self, id: &NodeId) -> Result<RelationName, HostError> {
+        let Some(unit) = &self.unit else { return Ok(self.relation_of(id)) };
+        if let Some(cte) = unit.inputs.get(id) {
+            return Ok(RelationName::new("", "", cte));
+        }
+        let label = self.project.nodes.get(id).map_or_else(|| id.to_string(), Node::label);
+        let message = format!("the unit test `{}` has no rows for `{label}`", unit.name);
+        Err(Diagnostic::error(Code::UnitTestInput, message).help("add it to `given`, with `rows: []` for an empty table").into())
+    }
+
     fn relation_of(&self, id: &NodeId) -> RelationName {
         let Some(node) = self.project.nodes.get(id) else { return RelationName::new("", "", "") };
         node.relation.clone().unwrap_or_else(|| {
@@ -37,7 +61,7 @@ impl NodeHost {
             if !asked.contains(id) {
                 asked.push(id.clone());
             }
-            RelationName::new("", "", super::cte_name(&node.name))
+            RelationName::new("", "", super::ephemeral_cte(node))
         })
     }
 }
@@ -49,15 +73,19 @@ impl TemplateHost for NodeHost {
 
     fn reference(&self, call: &RefCall) -> Result<RelationName, HostError> {
         let id = self.project.find_ref(self.package(), call).map_err(HostError::from)?;
-        Ok(self.relation_of(&id))
+        self.found(&id)
     }
 
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError> {
         let id = self.project.find_source(self.package(), call).map_err(HostError::from)?;
-        Ok(self.relation_of(&id))
+        self.found(&id)
     }
 
     fn restriction(&self, name: &RelationName) -> Option<Restriction> {
+        // Fixtures are small and meant.
+        if self.unit.is_some() {
+            return None;
+        }
         if self.project.is_flag("EMPTY") {
             return Some(Restriction::Nothing);
         }
@@ -83,12 +111,18 @@ impl TemplateHost for NodeHost {
     }
 
     fn var(&self, name: &str) -> Option<Json> {
+        if let Some(value) = self.unit.as_ref().and_then(|unit| unit.overrides.vars.get(name)) {
+            return Some(value.clone());
+        }
         self.project.variables.get(self.package(), name)
     }
 
     /// As in dbt, what builds nothing still has a name.
     fn this(&self) -> Option<RelationName> {
         let node = self.node()?;
+        if let Some(cte) = self.unit.as_ref().and_then(|unit| unit.inputs.get(&self.node)) {
+            return Some(RelationName::new("", "", cte));
+        }
         let target = &self.project.target;
         let named = || RelationName::new(target.database.as_str(), target.schema.as_str(), node.config.alias.as_deref().unwrap_or(&node.name));
         Some(node.relation.clone().unwrap_or_else(named))
@@ -115,7 +149,18 @@ impl TemplateHost for NodeHost {
     }
 
     fn is_incremental(&self) -> bool {
-        self.incremental
+        let said = self.unit.as_ref().and_then(|unit| unit.overrides.macros.get("is_incremental"));
+        said.and_then(Json::as_bool).unwrap_or(self.incremental)
+    }
+
+    fn macro_override(&self, name: &str) -> Option<Json> {
+        let macros = &self.unit.as_ref()?.overrides.macros;
+        macros.get(name).or_else(|| macros.get(name.strip_prefix("dbt.")?)).cloned()
+    }
+
+    fn env_override(&self, name: &str) -> Option<String> {
+        let value = self.unit.as_ref()?.overrides.env_vars.get(name)?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {
@@ -139,10 +184,10 @@ impl TemplateHost for NodeHost {
     }
 
     fn log(&self, message: &str, info: bool) {
-        self.surroundings.log(message, info, &self.node);
+        self.surroundings.log(message, info, self.unit.as_ref().map_or(&self.node, |unit| &unit.test));
     }
 
-    fn dispatch_order(&self) -> std::collections::BTreeMap<String, Vec<String>> {
+    fn dispatch_order(&self) -> BTreeMap<String, Vec<String>> {
         self.project.dispatch.clone()
     }
 }

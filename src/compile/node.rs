@@ -9,6 +9,7 @@ use super::ephemeral::{Insertion, insertion};
 use super::facts::{NodeFacts, leaf_facts};
 use super::host::NodeHost;
 use super::planner::{KnownTable, NamedTable, Planned, Planner};
+use super::unit_test::{UnitQuery, compile_unit_test};
 use super::{Compilation, Surroundings, contract};
 use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
@@ -36,6 +37,8 @@ pub struct CompiledNode {
     pub warnings: Vec<Diagnostic>,
     /// Macros that were reached, as unique ids.
     pub macros: Vec<String>,
+    /// Unit tests only: the comparison with what is expected. `sql` is the tested query over its fixtures.
+    pub unit: Option<UnitQuery>,
     /// The query without the CTEs of ephemeral parents.
     body: String,
     /// Those CTEs, theirs first.
@@ -112,8 +115,19 @@ pub async fn compile_node(
         let schema = surroundings.schema(node).await.filter(|_| !alters(node));
         return Compilation::Ready(Arc::new(seed(node, schema)));
     }
+    if let NodeKind::UnitTest(unit) = &node.kind {
+        return compile_unit_test(project, planner, node, unit, done, surroundings).await;
+    }
     let history = super::history::history(project, node, surroundings).await;
-    let (rendered, ephemeral) = match render(project, node, surroundings, history.is_some()).await {
+    let host = NodeHost {
+        project: Arc::clone(project),
+        node: node.id.clone(),
+        surroundings: Arc::clone(surroundings),
+        incremental: history.is_some() && node.config.materialization == Materialization::Incremental,
+        ephemeral: Mutex::default(),
+        unit: None,
+    };
+    let (rendered, ephemeral) = match render(project, &node.id, host).await {
         Ok(found) => found,
         Err(RenderFailure::Deferred { reason }) => return Compilation::Deferred { reason },
         Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
@@ -150,6 +164,7 @@ fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
         facts: None,
         warnings: Vec::new(),
         macros: Vec::new(),
+        unit: None,
         body: String::new(),
         ctes: Vec::new(),
         map: SourceMap::default(),
@@ -159,32 +174,23 @@ fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
 }
 
 /// Templates may block on queries, so they render on a thread of their own.
-async fn render(
-    project: &Arc<Project>,
-    node: &Node,
-    surroundings: &Arc<dyn Surroundings>,
-    incremental: bool,
-) -> Result<(Rendered, Vec<NodeId>), RenderFailure> {
-    let host = Arc::new(NodeHost {
-        project: Arc::clone(project),
-        node: node.id.clone(),
-        surroundings: Arc::clone(surroundings),
-        incremental: incremental && node.config.materialization == Materialization::Incremental,
-        ephemeral: Mutex::default(),
-    });
+pub(super) async fn render(project: &Arc<Project>, id: &NodeId, host: NodeHost) -> Result<(Rendered, Vec<NodeId>), RenderFailure> {
+    let host = Arc::new(host);
     let asked = Arc::clone(&host);
-    let project = Arc::clone(project);
-    let id = node.id.clone();
+    let rendering = Arc::clone(project);
+    let of = id.clone();
     let rendered = tokio::task::spawn_blocking(move || {
         let host: Arc<dyn TemplateHost> = host;
-        match project.nodes.get(&id) {
-            Some(node) => project.render(node, &host),
+        match rendering.nodes.get(&of) {
+            Some(node) => rendering.render(node, &host),
             None => Err(RenderFailure::Diagnostics(Vec::new())),
         }
     })
     .await
     .unwrap_or_else(|_| {
-        Err(RenderFailure::Diagnostics(vec![Diagnostic::error(Code::JinjaRuntime, "rendering ended unexpectedly").at(node.span, "this node")]))
+        let diagnostic = Diagnostic::error(Code::JinjaRuntime, "rendering ended unexpectedly");
+        let span = project.nodes.get(id).map(|node| node.span);
+        Err(RenderFailure::Diagnostics(vec![diagnostic.at_opt(span, "this node")]))
     })?;
     let ephemeral = asked.ephemeral.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok((rendered, ephemeral))
@@ -195,7 +201,7 @@ fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[Nod
     let mut ctes: Vec<(String, String)> = Vec::new();
     for id in ephemeral {
         if let (Some(parent), Some(Compilation::Ready(compiled))) = (project.nodes.get(id), done.get(id)) {
-            let own = (super::cte_name(&parent.name), compiled.body.clone());
+            let own = (super::ephemeral_cte(parent), compiled.body.clone());
             for cte in compiled.ctes.iter().chain(std::iter::once(&own)) {
                 if !ctes.contains(cte) {
                     ctes.push(cte.clone());
@@ -203,11 +209,16 @@ fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[Nod
             }
         }
     }
+    with_ctes(project, node, rendered, ctes)
+}
+
+/// The rendered text with CTEs, each a name and a query, in front of it.
+pub(super) fn with_ctes(project: &Project, node: &Node, rendered: Rendered, ctes: Vec<(String, String)>) -> CompiledNode {
     let insertion = insertion(&rendered.text, &ctes);
     let body = rendered.text;
     let mut sql = body.clone();
     sql.insert_str(insertion.at, &insertion.text);
-    let file = project.sources.add(&format!("compiled SQL of {}", node.name), sql.as_str());
+    let file = project.sources.add(&format!("compiled SQL of {}", node.label()), sql.as_str());
     CompiledNode {
         id: node.id.clone(),
         sql,
@@ -218,6 +229,7 @@ fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[Nod
         facts: None,
         warnings: Vec::new(),
         macros: rendered.macros.iter().map(|id| id.as_str().to_owned()).collect(),
+        unit: None,
         body,
         ctes,
         map: rendered.map,
@@ -282,7 +294,7 @@ fn unknown_relation(node: &Node, compiled: &CompiledNode, name: &RelationName) -
 }
 
 /// The tables a query names, with what is known of them; `None` if one of them is not known before a run.
-async fn schemas<'p>(
+pub(super) async fn schemas<'p>(
     project: &'p Arc<Project>,
     planner: &Planner,
     named: Vec<NamedTable>,

@@ -46,6 +46,13 @@ fn can_be_audited(project: &Project, id: &NodeId) -> bool {
             Materialization::Table | Materialization::View | Materialization::External | Materialization::Incremental
         ),
         ResourceType::Seed | ResourceType::Snapshot => true,
-        ResourceType::Analysis | ResourceType::Exposure | ResourceType::Source | ResourceType::Test => false,
+        ResourceType::Analysis
+        | ResourceType::Exposure
+        | ResourceType::Metric
+        | ResourceType::SavedQuery
+        | ResourceType::SemanticModel
+        | ResourceType::Source
+        | ResourceType::Test
+        | ResourceType::UnitTest => false,
     })
 }

@@ -13,9 +13,10 @@ use super::comment;
 use super::hooks::{When, hook_values, run_node_hooks};
 use super::keys;
 use super::run::Shared;
+use super::unit_test::difference;
 use super::verdict::{Verdict, judge};
 use crate::base::{Diagnostic, NodeOutcome};
-use crate::compile::{Compilation, CompiledNode, render_materialization};
+use crate::compile::{Compilation, CompiledNode, UnitQuery, render_materialization};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
@@ -55,6 +56,11 @@ impl Ended {
         }
     }
 
+    /// Of what is described and never run.
+    pub(super) fn no_op(at: DateTime<Utc>) -> Self {
+        Self::new(NodeOutcome::NoOp, "", at)
+    }
+
     pub(super) fn skipped(message: &str, at: DateTime<Utc>) -> Self {
         Self::new(NodeOutcome::Skipped, message, at)
     }
@@ -90,6 +96,7 @@ pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
     };
     let mut ended = match node.resource_type() {
         ResourceType::Test => run_test(shared, node, &compiled, &[]).await,
+        ResourceType::UnitTest => run_unit_test(shared, node, &compiled).await,
         _ => build(shared, node, &compiled).await,
     };
     ended.compiled_at = at;
@@ -283,6 +290,33 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
     }
 }
 
+async fn run_unit_test(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
+    let at = shared.events.now();
+    let Some(query) = &compiled.unit else { return Ended::skipped("it has no query", at) };
+    comment::sent(shared, &node.id, &query.sql).await;
+    match difference(shared, query).await {
+        Ok(None) => Ended { failures: Some(0), ..Ended::new(NodeOutcome::Pass, "", at) },
+        Ok(Some(difference)) => Ended { failures: Some(1), ..Ended::new(NodeOutcome::Fail, difference, at) },
+        Err(error) => engine_failure(node, compiled, in_comparison(error, query, compiled), at),
+    }
+}
+
+/// A place in the comparison as the place in the tested query.
+fn in_comparison(error: EngineError, query: &UnitQuery, compiled: &CompiledNode) -> EngineError {
+    match error {
+        EngineError::Sql(mut inner) => {
+            let tested = compiled.sql.trim().trim_end_matches(';');
+            let begin = query.sql.find(tested).zip(compiled.sql.find(tested));
+            inner.range = inner.range.zip(begin).and_then(|(range, (begin, skipped))| {
+                let (start, end) = (range.start.checked_sub(begin)?, range.end.checked_sub(begin)?);
+                (end <= tested.len()).then_some(start + skipped..end + skipped)
+            });
+            EngineError::Sql(inner)
+        }
+        other => other,
+    }
+}
+
 async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
     let query = test_query(&compiled.sql, &node.config.test);
     let Some(relation) = node.relation.as_ref() else {
@@ -327,7 +361,7 @@ async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result
 }
 
 fn engine_failure(node: &Node, compiled: &CompiledNode, error: EngineError, at: DateTime<Utc>) -> Ended {
-    let about = format!("this {}", node.resource_type().name());
+    let about = format!("this {}", node.resource_type().name().replace('_', " "));
     match error {
         EngineError::Sql(error) => Ended::failed(vec![compiled.diagnose(&error, &about)], at),
         EngineError::Diagnosed(diagnostic) => Ended::failed(vec![*diagnostic], at),

@@ -41,20 +41,47 @@ pub fn run_order(project: &Project, dag: &Dag, selected: &BTreeSet<NodeId>, test
     }
     let mut waits_for: HashMap<NodeId, BTreeSet<NodeId>> =
         nodes.iter().map(|id| (id.clone(), nearest.get(id).cloned().unwrap_or_default())).collect();
+    let nodes = with_unit_tests(project, nodes, &nearest, &mut waits_for);
     if tests_gate {
         add_test_gates(project, dag, &nodes, &mut waits_for);
     }
     RunOrder { nodes, waits_for, audits: audits.clone() }
 }
 
+/// A unit test runs before its model, as soon as what the model waits for is done, and the model waits for it.
+fn with_unit_tests(
+    project: &Project,
+    nodes: Vec<NodeId>,
+    nearest: &HashMap<NodeId, BTreeSet<NodeId>>,
+    waits_for: &mut HashMap<NodeId, BTreeSet<NodeId>>,
+) -> Vec<NodeId> {
+    let tested = |id: &NodeId| project.nodes.get(id)?.unit_test().map(|unit| unit.tested.clone());
+    let running: HashSet<NodeId> = nodes.iter().cloned().collect();
+    let (units, mut others): (Vec<NodeId>, Vec<NodeId>) = nodes.into_iter().partition(|id| tested(id).is_some());
+    let mut before: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+    for unit in units {
+        let Some(model) = tested(&unit) else { continue };
+        waits_for.insert(unit.clone(), nearest.get(&model).cloned().unwrap_or_default());
+        if running.contains(&model) {
+            waits_for.entry(model.clone()).or_default().insert(unit.clone());
+            before.entry(model).or_default().push(unit);
+        } else {
+            others.push(unit);
+        }
+    }
+    others.into_iter().flat_map(|id| before.remove(&id).into_iter().flatten().chain([id])).collect()
+}
+
 /// A child of a tested node waits for the test, unless the test itself needs something beside or below that child.
 fn add_test_gates(project: &Project, dag: &Dag, nodes: &[NodeId], waits_for: &mut HashMap<NodeId, BTreeSet<NodeId>>) {
     let is_test = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::Test);
+    let is_unit_test = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::UnitTest);
     let running: HashSet<&NodeId> = nodes.iter().collect();
     let mut ancestors: HashMap<&NodeId, HashSet<NodeId>> = HashMap::new();
     for test in nodes.iter().filter(|id| is_test(id)) {
         let parents: Vec<&NodeId> = dag.parents(test);
-        let children: BTreeSet<&NodeId> = parents.iter().flat_map(|parent| dag.children(parent)).filter(|id| !is_test(id)).collect();
+        let children: BTreeSet<&NodeId> =
+            parents.iter().flat_map(|parent| dag.children(parent)).filter(|id| !is_test(id) && !is_unit_test(id)).collect();
         for child in children.into_iter().filter(|id| running.contains(*id)) {
             let above = ancestors.entry(child).or_insert_with(|| dag.ancestors(child, None));
             if parents.iter().all(|parent| above.contains(*parent)) {
@@ -67,7 +94,13 @@ fn add_test_gates(project: &Project, dag: &Dag, nodes: &[NodeId], waits_for: &mu
 fn is_run(project: &Project, id: &NodeId) -> bool {
     project.nodes.get(id).is_some_and(|node| match node.resource_type() {
         ResourceType::Model => node.config.materialization != Materialization::Ephemeral,
-        ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
-        ResourceType::Analysis | ResourceType::Source | ResourceType::Exposure => false,
+        // Exposures and saved queries stand in the results of a build without anything being done.
+        ResourceType::Exposure
+        | ResourceType::SavedQuery
+        | ResourceType::Seed
+        | ResourceType::Snapshot
+        | ResourceType::Test
+        | ResourceType::UnitTest => true,
+        ResourceType::Analysis | ResourceType::Metric | ResourceType::SemanticModel | ResourceType::Source => false,
     })
 }

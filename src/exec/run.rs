@@ -16,7 +16,7 @@ use super::{EnginePort, RunOrder};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_node};
 use crate::engine::Engine;
-use crate::manifest::{Node, NodeId, NodeResult, ResourceType};
+use crate::manifest::{Node, NodeId, NodeKind, NodeResult, ResourceType};
 
 /// How to run.
 #[derive(Clone)]
@@ -233,6 +233,12 @@ impl Queue {
             self.skip(&id, start, &message);
             return;
         }
+        if shared.compiled.project.nodes.get(&id).is_some_and(|node| matches!(node.kind, NodeKind::Described(_))) {
+            let ended = Ended::no_op(start.at);
+            self.report(&id, start, &ended, "main");
+            self.release(&id, None);
+            return;
+        }
         self.free.remove(&slot);
         self.running.insert(id.clone(), start.clone());
         shared.events.send(&Event::NodeStarted(start.clone()));
@@ -296,7 +302,7 @@ impl Queue {
         }
         self.totals.count(ended.outcome);
         let result = result(node, ended, start.at, finished_at, thread);
-        let rows = if node.resource_type() == ResourceType::Test { ended.failures } else { ended.rows };
+        let rows = if matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest) { ended.failures } else { ended.rows };
         let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
         let compiled_path = ended.compiled.as_ref().filter(|_| ended.outcome.is_failure()).map(|_| (shared.options.compiled_path)(node));
         let done = NodeDone { start, outcome: ended.outcome, message: ended.message.clone(), rows, elapsed_seconds, finished_at, compiled_path };
@@ -340,7 +346,7 @@ fn node_start(shared: &Shared, id: &NodeId, (index, total): (usize, usize), thre
         index,
         total,
         id: id.to_string(),
-        name: shared.name(id),
+        name: node.map_or_else(|| id.to_string(), shown_name),
         resource_type: node.map_or("", |node| node.resource_type().name()).to_owned(),
         materialization: node.map_or("", |node| node.config.materialization.name()).to_owned(),
         relation: node.and_then(|node| node.relation.as_ref()).map(Into::into),
@@ -348,6 +354,17 @@ fn node_start(shared: &Shared, id: &NodeId, (index, total): (usize, usize), thre
         thread: thread.to_owned(),
         at,
     }
+}
+
+/// The name that log lines have; of a unit test with its model, as dbt's.
+fn shown_name(node: &Node) -> String {
+    node.unit_test().map_or_else(
+        || node.name.clone(),
+        |unit| {
+            let version = unit.version.as_ref().map(|version| format!("_v{version}")).unwrap_or_default();
+            format!("{}::{}{version}", unit.model, node.name)
+        },
+    )
 }
 
 fn unknown(shared: &Shared) -> Ended {

@@ -89,7 +89,8 @@ fn modified(node: &Node, old: &PreviousNode, macros: &HashSet<String>) -> bool {
 fn body(node: &Node, old: &PreviousNode) -> bool {
     match &node.kind {
         NodeKind::Seed { .. } => old.checksum.name == "sha256" && old.checksum.checksum != node.checksum,
-        NodeKind::Exposure => exposure(node, old),
+        NodeKind::Described(described) => description(node, &described.fields, old),
+        NodeKind::UnitTest(_) => old.checksum.checksum != node.checksum,
         NodeKind::Source { external, .. } => {
             let raw = |key: &str| node.config.raw.get(key).cloned().unwrap_or(Json::Null);
             let location = external.as_ref().map(|external| json!(external.config.location));
@@ -106,8 +107,9 @@ fn body(node: &Node, old: &PreviousNode) -> bool {
     }
 }
 
-fn exposure(node: &Node, old: &PreviousNode) -> bool {
-    let raw = |key: &str| essence(&node.config.raw.get(key).cloned().unwrap_or(Json::Null));
+/// What is described and never run: of an exposure what it says of itself, of all what they depend on.
+fn description(node: &Node, fields: &Map<String, Json>, old: &PreviousNode) -> bool {
+    let raw = |key: &str| essence(&fields.get(key).cloned().unwrap_or(Json::Null));
     let parents: Vec<&str> = node.depends_on.iter().map(crate::manifest::NodeId::as_str).collect();
     let mut before: Vec<&str> = old.depends_on.nodes.iter().map(String::as_str).collect();
     before.sort_unstable();

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::Dag;
 use super::compare::{Comparison, changed, changed_macros};
 use crate::base::{Code, Diagnostic, nearest};
-use crate::manifest::{Node, NodeKind, PreviousState, ResourceType};
+use crate::manifest::{Access, Node, NodeKind, PreviousState, ResourceType};
 use crate::resolve::Project;
 
 /// What criteria are asked about.
@@ -35,13 +35,24 @@ pub(super) enum Method {
     TestName(Pattern),
     TestType(TestType),
     Group(Pattern),
-    Exposure(Pattern),
-    Access(Pattern),
+    /// `exposure:`, `metric:` and their kin: a name, or package and name.
+    Named(ResourceType, Vec<Pattern>),
+    Access(Access),
+    Version(VersionKind),
     State(Comparison),
     /// A status in the results of the run before.
     Result(String),
     /// `source_status:fresher`
     Fresher,
+}
+
+/// `version:`
+#[derive(Clone, Copy)]
+pub(super) enum VersionKind {
+    Latest,
+    Prerelease,
+    Old,
+    None,
 }
 
 /// `test_type:`
@@ -50,7 +61,7 @@ pub(super) enum TestType {
     Generic,
     Singular,
     Any,
-    None,
+    Unit,
 }
 
 /// A value with the wildcards of `fnmatch`: `*`, `?`, `[abc]`.
@@ -59,26 +70,30 @@ pub(super) struct Pattern {
     glob: Option<GlobMatcher>,
 }
 
-const METHODS: [&str; 17] = [
+const METHODS: [&str; 22] = [
     "access",
     "config.",
     "exposure",
     "file",
     "fqn",
     "group",
+    "metric",
     "package",
     "path",
     "resource_type",
     "result",
+    "saved_query",
     "selector",
+    "semantic_model",
     "source",
     "source_status",
     "state",
     "tag",
     "test_name",
     "test_type",
+    "unit_test",
+    "version",
 ];
-const LATER: [&str; 5] = ["metric", "saved_query", "semantic_model", "unit_test", "version"];
 
 impl Pattern {
     fn new(text: &str) -> Result<Self, Diagnostic> {
@@ -123,8 +138,11 @@ impl Method {
             "source" => Self::Source(value.split('.').map(Pattern::new).collect::<Result<_, _>>()?),
             "test_name" => Self::TestName(Pattern::new(value)?),
             "group" => Self::Group(Pattern::new(value)?),
-            "exposure" => Self::Exposure(Pattern::new(value)?),
-            "access" => Self::Access(Pattern::new(value)?),
+            "exposure" | "metric" | "saved_query" | "semantic_model" | "unit_test" => {
+                Self::Named(resource_type(method)?, value.split('.').map(Pattern::new).collect::<Result<_, _>>()?)
+            }
+            "access" => Self::Access(access(value)?),
+            "version" => Self::Version(version_kind(value)?),
             "state" => Self::State(comparison(value)?),
             "result" => Self::Result(value.to_lowercase()),
             "source_status" => source_status(value)?,
@@ -141,10 +159,6 @@ fn path_pattern(text: &str) -> Result<Pattern, Diagnostic> {
 }
 
 fn unknown_method(method: &str) -> Diagnostic {
-    if LATER.contains(&method) {
-        return Diagnostic::error(Code::NotAvailable, format!("selection by `{method}:` is not available yet"))
-            .help(format!("available are {}", METHODS.join(", ")));
-    }
     Diagnostic::error(Code::InvalidSelector, format!("there is no selection method `{method}`"))
         .help_nearest(nearest(method, METHODS), format!("the methods are {}", METHODS.join(", ")))
 }
@@ -157,12 +171,30 @@ fn resource_type(value: &str) -> Result<ResourceType, Diagnostic> {
     })
 }
 
+fn access(value: &str) -> Result<Access, Diagnostic> {
+    Access::from_name(value).ok_or_else(|| {
+        Diagnostic::error(Code::InvalidSelector, format!("there is no access `{value}`"))
+            .help_nearest(nearest(value, Access::NAMES), format!("it is one of {}", Access::NAMES.join(", ")))
+    })
+}
+
+fn version_kind(value: &str) -> Result<VersionKind, Diagnostic> {
+    match value {
+        "latest" => Ok(VersionKind::Latest),
+        "prerelease" => Ok(VersionKind::Prerelease),
+        "old" => Ok(VersionKind::Old),
+        "none" => Ok(VersionKind::None),
+        other => Err(Diagnostic::error(Code::InvalidSelector, format!("`version:` knows no `{other}`"))
+            .help_nearest(nearest(other, ["latest", "prerelease", "old", "none"]), "expected latest, prerelease, old or none")),
+    }
+}
+
 fn test_type(value: &str) -> Result<TestType, Diagnostic> {
     match value {
-        "generic" => Ok(TestType::Generic),
+        "generic" | "schema" => Ok(TestType::Generic),
         "singular" => Ok(TestType::Singular),
         "data" => Ok(TestType::Any),
-        "unit" => Ok(TestType::None),
+        "unit" => Ok(TestType::Unit),
         other => {
             Err(Diagnostic::error(Code::InvalidSelector, format!("there is no test type `{other}`"))
                 .help("the types are generic, singular, data, unit"))
@@ -221,7 +253,6 @@ pub(super) fn matches(node: &Node, method: &Method, asked: &Asked<'_>) -> Result
                 (_, _) => false,
             }
         }
-        Method::Access(pattern) => node.resource_type() == ResourceType::Model && pattern.matches(access(node)),
         Method::Fqn(_)
         | Method::Path(_)
         | Method::File(_)
@@ -233,18 +264,16 @@ pub(super) fn matches(node: &Node, method: &Method, asked: &Asked<'_>) -> Result
         | Method::TestName(_)
         | Method::TestType(_)
         | Method::Group(_)
-        | Method::Exposure(_) => matches_alone(node, method, asked.project),
+        | Method::Named(..)
+        | Method::Access(_)
+        | Method::Version(_) => matches_alone(node, method, asked.project),
     })
-}
-
-fn access(node: &Node) -> &str {
-    node.config.raw.get("access").and_then(Json::as_str).unwrap_or("protected")
 }
 
 /// The methods that look at the project and nothing else.
 fn matches_alone(node: &Node, method: &Method, project: &Project) -> bool {
     match method {
-        Method::State(_) | Method::Result(_) | Method::Fresher | Method::Access(_) => false,
+        Method::State(_) | Method::Result(_) | Method::Fresher => false,
         Method::Fqn(pattern) => matches_fqn(node, pattern),
         Method::Path(pattern) => matches_path(node, pattern),
         Method::File(pattern) => {
@@ -256,32 +285,60 @@ fn matches_alone(node: &Node, method: &Method, project: &Project) -> bool {
         Method::ResourceType(kind) => node.resource_type() == *kind,
         Method::Source(parts) => matches_source(node, parts),
         Method::Package(pattern) => pattern.matches(&node.package) || pattern.text == "this" && node.package == project.name,
-        Method::TestName(pattern) => node
-            .test()
-            .is_some_and(|test| test.generic.as_ref().map_or_else(|| pattern.matches(&node.name), |generic| pattern.matches(&generic.name))),
-        Method::TestType(kind) => node.test().is_some_and(|test| match kind {
-            TestType::Generic => test.generic.is_some(),
-            TestType::Singular => test.generic.is_none(),
-            TestType::Any => true,
-            TestType::None => false,
-        }),
+        Method::TestName(pattern) => match node.test() {
+            Some(test) => test.generic.as_ref().map_or_else(|| pattern.matches(&node.name), |generic| pattern.matches(&generic.name)),
+            None => node.unit_test().is_some() && pattern.matches(&node.name),
+        },
+        Method::TestType(kind) => match kind {
+            TestType::Generic => node.test().is_some_and(|test| test.generic.is_some()),
+            TestType::Singular => node.test().is_some_and(|test| test.generic.is_none()),
+            TestType::Any => node.test().is_some(),
+            TestType::Unit => node.unit_test().is_some(),
+        },
         Method::Group(pattern) => node.config.group.as_deref().is_some_and(|group| pattern.matches(group)),
-        Method::Exposure(pattern) => node.resource_type() == ResourceType::Exposure && pattern.matches(&node.name),
+        Method::Named(kind, parts) => {
+            node.resource_type() == *kind
+                && match parts.as_slice() {
+                    [name] => name.matches(&node.name),
+                    [package, name] => package.matches(&node.package) && name.matches(&node.name),
+                    _ => false,
+                }
+        }
+        Method::Access(access) => node.resource_type() == ResourceType::Model && node.config.access == *access,
+        Method::Version(kind) => node.resource_type() == ResourceType::Model && matches_version(node, *kind),
     }
 }
 
 /// A name alone, or a prefix of the fully qualified name with or without its package.
 fn matches_fqn(node: &Node, pattern: &Pattern) -> bool {
-    if matches!(node.kind, NodeKind::Source { .. } | NodeKind::Exposure) {
+    if matches!(node.kind, NodeKind::Source { .. }) {
         return false;
     }
-    if pattern.matches(&node.name) || node.fqn.last().is_some_and(|last| pattern.matches(last)) {
+    let versioned = node.model.version.is_some();
+    let leaf = if versioned { Some(&node.name) } else { node.fqn.last() };
+    if pattern.matches(&node.name) || leaf.is_some_and(|last| pattern.matches(last)) {
+        return true;
+    }
+    // `orders.v2` and `orders_v2` both name a version.
+    if versioned
+        && (pattern.matches(&node.label()) || node.model.version.as_ref().is_some_and(|version| pattern.text == format!("{}_v{version}", node.name)))
+    {
         return true;
     }
     let whole = node.fqn.join(".");
     let bare = node.fqn.get(1..).unwrap_or_default().join(".");
     let prefix = |name: &str| name == pattern.text || name.strip_prefix(pattern.text.as_str()).is_some_and(|rest| rest.starts_with('.'));
     if pattern.glob.is_some() { pattern.matches(&whole) || pattern.matches(&bare) } else { prefix(&whole) || prefix(&bare) }
+}
+
+fn matches_version(node: &Node, kind: VersionKind) -> bool {
+    let (version, latest) = (&node.model.version, &node.model.latest);
+    match kind {
+        VersionKind::Latest => version.is_some() && version == latest,
+        VersionKind::Prerelease => version > latest,
+        VersionKind::Old => version < latest,
+        VersionKind::None => version.is_none(),
+    }
 }
 
 /// The file itself or a folder above it.

@@ -248,5 +248,5 @@ impl Evaluation<'_> {
 }
 
 fn is_test(kind: ResourceType) -> bool {
-    kind == ResourceType::Test
+    matches!(kind, ResourceType::Test | ResourceType::UnitTest)
 }

@@ -185,6 +185,9 @@ pub(super) fn env_var(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Val
         let diagnostic = Diagnostic::error(Code::UndefinedEnvVar, message);
         return Err(diagnosed(diagnostic.note(format!("variables that start with `{SECRET_PREFIX}` are for profiles and package files"))));
     }
+    if let Some(value) = session.host.env_override(&name) {
+        return Ok(Value::from(value));
+    }
     match std::env::var(&name) {
         Ok(value) => Ok(Value::from(value)),
         Err(_) => default.filter(|value| !value.is_undefined()).ok_or_else(|| {

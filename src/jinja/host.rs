@@ -128,6 +128,16 @@ pub trait TemplateHost: Send + Sync {
 
     fn is_incremental(&self) -> bool;
 
+    /// A constant in the place of a macro, called `name` or `package.name`.
+    fn macro_override(&self, _name: &str) -> Option<Json> {
+        None
+    }
+
+    /// A value in the place of one of the environment's variables.
+    fn env_override(&self, _name: &str) -> Option<String> {
+        None
+    }
+
     /// Runs a query; blocks.
     ///
     /// # Errors

@@ -165,6 +165,9 @@ impl PackageObject {
 impl Object for PackageObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
+        if let Some(value) = super::names::overridden(&self.session, &format!("{}.{name}", self.package)) {
+            return Some(value);
+        }
         let found = self.session.shared.in_package(&self.package, name);
         match found.and_then(|id| self.session.shared.value(id)) {
             Some(value) => Some(value),

@@ -1,9 +1,11 @@
 //! What properties files declare: plain types, filled by `properties`, `sources` and `data_tests`. Strings may hold
 //! Jinja, which is left for `resolve`.
 
+use serde_json::{Map, Value as Json};
+
 use super::yaml::Yaml;
 use crate::base::{FileId, Span, Spanned};
-use crate::manifest::{ConstraintDecl, FileFormat};
+use crate::manifest::{ConstraintDecl, DescribedKind, FileFormat, FixtureFormat, Version};
 
 /// The properties file a declaration stands in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +31,11 @@ pub struct Properties {
     pub exposures: Vec<ExposureDecl>,
     pub macros: Vec<MacroDecl>,
     pub groups: Vec<GroupDecl>,
-    /// Sections that are accepted and not read further yet.
-    pub later: Vec<RawDecl>,
+    pub unit_tests: Vec<UnitTestDecl>,
+    /// Metrics, semantic models and saved queries.
+    pub semantics: Vec<SemanticDecl>,
+    /// Names of `functions`, which nothing builds yet.
+    pub functions: Vec<Spanned<String>>,
 }
 
 /// Which section a [`NodeDecl`] stands in.
@@ -58,8 +63,8 @@ pub struct NodeDecl {
     pub constraints: Vec<ConstraintDecl>,
     pub tests: Vec<TestDecl>,
     /// Models only.
-    pub versions: Option<Yaml>,
-    pub latest_version: Option<Yaml>,
+    pub versions: Vec<VersionDecl>,
+    pub latest_version: Option<Spanned<Version>>,
     pub deprecation_date: Option<Spanned<String>>,
     pub time_spine: Option<Yaml>,
     /// Snapshots only: `ref(..)` or `source(..)` as text.
@@ -223,9 +228,8 @@ pub struct ExposureDecl {
     pub description: Option<Spanned<String>>,
     pub maturity: Option<Spanned<String>>,
     pub url: Option<Spanned<String>>,
-    pub owner_name: Option<Spanned<String>>,
-    /// One or more.
-    pub owner_email: Vec<Spanned<String>>,
+    /// A map: name, email and what else the user keeps there.
+    pub owner: Option<Yaml>,
     /// `ref(..)`, `source(..)`, `metric(..)` as text.
     pub depends_on: Vec<Spanned<String>>,
     pub config: Option<Yaml>,
@@ -260,20 +264,105 @@ pub struct MacroArgumentDecl {
     pub description: Option<Spanned<String>>,
 }
 
-/// A section that is accepted and kept for later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RawKind {
-    UnitTest,
-    Metric,
-    SemanticModel,
-    SavedQuery,
-    Function,
+/// An entry of a model's `versions`.
+#[derive(Debug, Clone)]
+pub struct VersionDecl {
+    pub span: Span,
+    pub version: Spanned<Version>,
+    /// The name of the file, if it is not `<model>_v<version>`.
+    pub defined_in: Option<Spanned<String>>,
+    pub description: Option<Spanned<String>>,
+    pub config: Option<Yaml>,
+    /// The model's columns that this version has; `None` for all.
+    pub include: Option<Vec<Spanned<String>>>,
+    pub exclude: Vec<Spanned<String>>,
+    /// Columns of this version, which win over the model's of the same name.
+    pub columns: Vec<ColumnDecl>,
+    /// In the place of the model's, where they are given.
+    pub tests: Option<Vec<TestDecl>>,
+    pub constraints: Option<Vec<ConstraintDecl>>,
+    pub deprecation_date: Option<Spanned<String>>,
+}
+
+/// An entry of `unit_tests`.
+#[derive(Debug, Clone)]
+pub struct UnitTestDecl {
+    pub origin: Origin,
+    pub span: Span,
+    pub name: Spanned<String>,
+    pub model: Spanned<String>,
+    pub description: Option<Spanned<String>>,
+    pub given: Vec<UnitInputDecl>,
+    pub expect: FixtureDecl,
+    pub overrides: Option<OverridesDecl>,
+    pub config: Option<Yaml>,
+    /// A map with `include` or `exclude`.
+    pub versions: Option<Yaml>,
 }
 
 #[derive(Debug, Clone)]
-pub struct RawDecl {
-    pub kind: RawKind,
+pub struct UnitInputDecl {
+    /// `ref(..)`, `source(..)` or `this`.
+    pub input: Spanned<String>,
+    pub fixture: FixtureDecl,
+}
+
+#[derive(Debug, Clone)]
+pub struct FixtureDecl {
+    pub span: Span,
+    pub format: FixtureFormat,
+    pub source: FixtureSource,
+}
+
+/// The values of one row of a fixture, by column.
+pub type FixtureRow = Vec<(Spanned<String>, Yaml)>;
+
+/// Where the rows of a fixture stand.
+#[derive(Debug, Clone)]
+pub enum FixtureSource {
+    Rows(Vec<FixtureRow>),
+    /// CSV or SQL.
+    Text(Spanned<String>),
+    /// The name of a fixture file, without its ending.
+    File(Spanned<String>),
+    /// The input is a seed, whose file is meant.
+    Seed,
+}
+
+#[derive(Debug, Clone)]
+pub struct OverridesDecl {
+    pub macros: Option<Yaml>,
+    pub vars: Option<Yaml>,
+    pub env_vars: Option<Yaml>,
+}
+
+/// An entry of `metrics`, `semantic_models` or `saved_queries`.
+#[derive(Debug, Clone)]
+pub struct SemanticDecl {
+    pub kind: DescribedKind,
     pub origin: Origin,
+    pub span: Span,
     pub name: Spanned<String>,
-    pub yaml: Yaml,
+    pub description: Option<Spanned<String>>,
+    pub config: Option<Yaml>,
+    /// Semantic models only: `ref(..)` as text.
+    pub model: Option<Spanned<String>>,
+    /// Semantic models only.
+    pub measures: Vec<MeasureDecl>,
+    /// Metrics only: names of measures, and how the metric uses them in the manifest's shape.
+    pub uses_measures: Vec<(Spanned<String>, Json)>,
+    /// Names of metrics that a metric or a saved query is made of.
+    pub uses_metrics: Vec<Spanned<String>>,
+    /// What only this kind of resource has, in the manifest's shape.
+    pub fields: Map<String, Json>,
+}
+
+/// A measure of a semantic model, as far as others refer to it.
+#[derive(Debug, Clone)]
+pub struct MeasureDecl {
+    pub name: Spanned<String>,
+    pub label: Option<String>,
+    pub expr: Json,
+    /// Whether a metric of that name comes with it.
+    pub create_metric: bool,
 }

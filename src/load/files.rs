@@ -38,6 +38,15 @@ pub struct DocFile {
     pub path: String,
 }
 
+/// Rows of unit tests: a CSV or SQL file below `fixtures/` of the test paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixtureFile {
+    pub file: FileId,
+    /// The file's name without its ending.
+    pub name: String,
+    pub is_csv: bool,
+}
+
 /// A properties file, found and not read yet.
 #[derive(Debug)]
 pub(super) struct PropertiesFile {
@@ -55,6 +64,7 @@ pub(super) struct PackageFiles {
     pub analyses: Vec<SqlFile>,
     pub seeds: Vec<SeedFile>,
     pub docs: Vec<DocFile>,
+    pub fixtures: Vec<FixtureFile>,
     pub properties: Vec<PropertiesFile>,
 }
 
@@ -97,6 +107,7 @@ pub(super) fn collect(ground: &Ground<'_>, out: &mut Diagnostics) -> PackageFile
         analyses: reading.sql(below(&paths.analyses)),
         seeds: below(&paths.seeds).into_iter().filter(|found| has_ending(found, &["csv"])).map(|found| seed(ground, found)).collect(),
         docs: reading.docs(below(&paths.docs)),
+        fixtures: reading.fixtures(below(&paths.tests).into_iter().filter(|found| found.below.starts_with("fixtures/")).collect()),
         properties: Vec::new(),
     };
     reading.refuse_python(&below(&paths.models));
@@ -210,6 +221,15 @@ impl Reading<'_, '_> {
         for found in found.into_iter().filter(|found| has_ending(found, &["md"])) {
             let Some(file) = self.register(found) else { continue };
             result.push(DocFile { file, path: found.path.clone() });
+        }
+        result
+    }
+
+    fn fixtures(&mut self, found: Vec<&Found>) -> Vec<FixtureFile> {
+        let mut result = Vec::new();
+        for found in found.into_iter().filter(|found| has_ending(found, &["csv", "sql"])) {
+            let Some(file) = self.register(found) else { continue };
+            result.push(FixtureFile { file, name: stem(found), is_csv: has_ending(found, &["csv"]) });
         }
         result
     }

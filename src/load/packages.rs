@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::LoadOptions;
 use super::decl::{Origin, Properties};
 use super::dependencies::{PackageDecl, PackageSource, read_list};
-use super::files::{DocFile, Ground, PackageFiles, PropertiesFile, SeedFile, SqlFile, collect};
+use super::files::{DocFile, FixtureFile, Ground, PackageFiles, PropertiesFile, SeedFile, SqlFile, collect};
 use super::project::{self, ProjectFile, read_yaml, unreadable};
 use super::target::{Sections, Target, choose};
 use super::text::TextRenderer;
@@ -29,6 +29,7 @@ pub struct ParsedPackage {
     pub analyses: Vec<SqlFile>,
     pub seeds: Vec<SeedFile>,
     pub docs: Vec<DocFile>,
+    pub fixtures: Vec<FixtureFile>,
     pub properties: Properties,
 }
 
@@ -62,9 +63,9 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
     for file in &found.properties {
         read_properties(file, &ground, &mut properties, out);
     }
-    let PackageFiles { models, snapshots, singular_tests, macros, analyses, seeds, docs, properties: _ } = found;
+    let PackageFiles { models, snapshots, singular_tests, macros, analyses, seeds, docs, fixtures, properties: _ } = found;
     let (name, root_dir) = (project.name.value.clone(), root.to_owned());
-    ParsedPackage { name, root_dir, prefix, project, models, snapshots, singular_tests, macros, analyses, seeds, docs, properties }
+    ParsedPackage { name, root_dir, prefix, project, models, snapshots, singular_tests, macros, analyses, seeds, docs, fixtures, properties }
 }
 
 fn read_properties(file: &PropertiesFile, ground: &Ground<'_>, properties: &mut Properties, out: &mut Diagnostics) {

@@ -44,6 +44,9 @@ pub struct ConfigTrees {
     pub data_tests: Option<Yaml>,
     pub unit_tests: Option<Yaml>,
     pub exposures: Option<Yaml>,
+    pub metrics: Option<Yaml>,
+    pub semantic_models: Option<Yaml>,
+    pub saved_queries: Option<Yaml>,
 }
 
 /// An entry of `dispatch`.
@@ -86,7 +89,7 @@ pub struct ProjectFile {
 }
 
 /// Keys whose strings are templates of a later stage, or of which only a part is used.
-const KEPT: [&str; 20] = [
+const KEPT: [&str; 22] = [
     "vars",
     "targets",
     "on-run-start",
@@ -105,6 +108,8 @@ const KEPT: [&str; 20] = [
     "metrics",
     "semantic-models",
     "saved-queries",
+    "semantic_models",
+    "saved_queries",
     "require-dbt-version",
     "flags",
 ];
@@ -192,7 +197,7 @@ impl ProjectFile {
             paths,
             flags,
         };
-        for key in ["config-version", "dbt-cloud", "anchors", "analyses", "functions", "metrics", "semantic-models", "saved-queries"] {
+        for key in ["config-version", "dbt-cloud", "anchors", "analyses", "functions"] {
             reader.take(key);
         }
         match dialect {
@@ -317,5 +322,8 @@ fn trees(reader: &mut MapReader<'_, '_>) -> ConfigTrees {
         },
         unit_tests: tree("unit_tests"),
         exposures: tree("exposures"),
+        metrics: tree("metrics"),
+        semantic_models: tree("semantic-models").or_else(|| tree("semantic_models")),
+        saved_queries: tree("saved-queries").or_else(|| tree("saved_queries")),
     }
 }

@@ -2,9 +2,12 @@
 //! are kept for later. Sources and generic tests have files of their own.
 
 use super::data_tests::{read_singular, read_tests};
-use super::decl::{ColumnDecl, ExposureDecl, GroupDecl, MacroArgumentDecl, MacroDecl, NodeDecl, NodeDeclKind, Origin, Properties, RawDecl, RawKind};
+use super::decl::{ColumnDecl, ExposureDecl, GroupDecl, MacroArgumentDecl, MacroDecl, NodeDecl, NodeDeclKind, Origin, Properties};
 use super::reader::{MapReader, items, unknown_key, wrong_type};
+use super::semantic::{read_metric, read_saved_query, read_semantic_model};
 use super::sources::read_source;
+use super::unit_tests::read_unit_test;
+use super::versions::{read_version, read_versions};
 use super::yaml::{Yaml, YamlValue};
 use crate::base::{Code, Diagnostic, Diagnostics, Span, Spanned, nearest};
 use crate::manifest::{ConstraintDecl, ConstraintKind};
@@ -51,11 +54,6 @@ impl Properties {
     }
 
     fn read_entry(&mut self, section: &str, entry: &Yaml, origin: &Origin, out: &mut Diagnostics) {
-        let mut raw = |kind: RawKind| {
-            let name = entry.get("name").and_then(|name| Some(Spanned::new(name.as_str()?.to_owned(), name.span)));
-            let name = name.unwrap_or_else(|| Spanned::new(String::new(), entry.span));
-            self.later.push(RawDecl { kind, origin: origin.clone(), name, yaml: entry.clone() });
-        };
         match section {
             "models" => self.models.extend(read_node(NodeDeclKind::Model, entry, origin, out)),
             "seeds" => self.seeds.extend(read_node(NodeDeclKind::Seed, entry, origin, out)),
@@ -66,11 +64,11 @@ impl Properties {
             "exposures" => self.exposures.extend(read_exposure(entry, origin, out)),
             "macros" => self.macros.extend(read_macro(entry, origin, out)),
             "groups" => self.groups.extend(read_group(entry, origin, out)),
-            "unit_tests" => raw(RawKind::UnitTest),
-            "metrics" => raw(RawKind::Metric),
-            "semantic_models" => raw(RawKind::SemanticModel),
-            "saved_queries" => raw(RawKind::SavedQuery),
-            _ => raw(RawKind::Function),
+            "unit_tests" => self.unit_tests.extend(read_unit_test(entry, origin, out)),
+            "metrics" => self.semantics.extend(read_metric(entry, origin, out)),
+            "semantic_models" => self.semantics.extend(read_semantic_model(entry, origin, out)),
+            "saved_queries" => self.semantics.extend(read_saved_query(entry, origin, out)),
+            _ => self.functions.extend(entry.get("name").and_then(|name| Some(Spanned::new(name.as_str()?.to_owned(), name.span)))),
         }
     }
 }
@@ -125,10 +123,14 @@ fn read_node(kind: NodeDeclKind, entry: &Yaml, origin: &Origin, out: &mut Diagno
     let tests = read_tests(&mut reader);
     let is_model = kind == NodeDeclKind::Model;
     let mut for_models = |key: &'static str| if is_model { reader.take(key).cloned() } else { None };
-    let (versions, latest_version, time_spine) = (for_models("versions"), for_models("latest_version"), for_models("time_spine"));
-    for_models("derived_semantics");
+    let (latest_version, time_spine) = (for_models("latest_version"), for_models("time_spine"));
     for_models("primary_key");
+    let versions = if is_model { read_versions(&mut reader) } else { Vec::new() };
+    let latest_version = latest_version.and_then(|yaml| read_version(&yaml, "`latest_version`", reader.out));
     let deprecation_date = if is_model { reader.string("deprecation_date") } else { None };
+    if is_model {
+        semantics_of_model(&mut reader);
+    }
     let relation = if kind == NodeDeclKind::Snapshot { reader.string("relation") } else { None };
     if let Some((key, _)) = reader.take_entry("expectations").filter(|_| is_model) {
         reader.out.push(
@@ -157,6 +159,19 @@ fn read_node(kind: NodeDeclKind, entry: &Yaml, origin: &Origin, out: &mut Diagno
     })
 }
 
+/// Semantic models written as part of a model, which newer tools read.
+fn semantics_of_model(reader: &mut MapReader<'_, '_>) {
+    for key in ["semantic_model", "metrics", "derived_semantics", "agg_time_dimension", "primary_entity"] {
+        if let Some((key, _)) = reader.take_entry(key) {
+            reader.out.push(
+                Diagnostic::warning(Code::NotAvailable, format!("`{}` of a model has no effect yet", key.value))
+                    .at(key.span, "left out")
+                    .help("describe it under `semantic_models:` and `metrics:`"),
+            );
+        }
+    }
+}
+
 pub(super) fn read_columns(reader: &mut MapReader<'_, '_>) -> Vec<ColumnDecl> {
     let mut columns: Vec<ColumnDecl> = Vec::new();
     for item in reader.items("columns") {
@@ -175,7 +190,7 @@ pub(super) fn read_columns(reader: &mut MapReader<'_, '_>) -> Vec<ColumnDecl> {
     columns
 }
 
-fn read_column(item: &Yaml, out: &mut Diagnostics) -> Option<ColumnDecl> {
+pub(super) fn read_column(item: &Yaml, out: &mut Diagnostics) -> Option<ColumnDecl> {
     let mut reader = MapReader::new(item, title("column", item), out);
     let name = reader.required("name");
     let data_type = reader.string("data_type");
@@ -196,7 +211,7 @@ fn read_column(item: &Yaml, out: &mut Diagnostics) -> Option<ColumnDecl> {
     Some(ColumnDecl { span: item.span, name, data_type, description, constraints, tests, quote, tags, meta, config, raw_policies })
 }
 
-fn read_constraints(reader: &mut MapReader<'_, '_>) -> Vec<ConstraintDecl> {
+pub(super) fn read_constraints(reader: &mut MapReader<'_, '_>) -> Vec<ConstraintDecl> {
     let items = reader.items("constraints");
     let mut found = Vec::new();
     for item in items {
@@ -253,24 +268,38 @@ fn read_constraint(item: &Yaml, what: &str, out: &mut Diagnostics) -> Option<Con
     })
 }
 
+const EXPOSURES: [&str; 5] = ["dashboard", "notebook", "analysis", "ml", "application"];
+const MATURITIES: [&str; 3] = ["low", "medium", "high"];
+
 fn read_exposure(entry: &Yaml, origin: &Origin, out: &mut Diagnostics) -> Option<ExposureDecl> {
     let mut reader = MapReader::new(entry, title("exposure", entry), out);
     let name = reader.required("name");
-    let (kind, label, description) = (reader.string("type"), reader.string("label"), reader.string("description"));
+    let (kind, label, description) = (reader.required("type"), reader.string("label"), reader.string("description"));
     let (maturity, url) = (reader.string("maturity"), reader.string("url"));
     let depends_on = reader.strings("depends_on").unwrap_or_default();
-    let (mut owner_name, mut owner_email) = (None, Vec::new());
-    if let Some(owner) = reader.map("owner") {
-        // An owner may have keys of the user's own.
-        let mut owner = MapReader::new(owner, "the owner of an exposure", reader.out);
-        owner_name = owner.string("name");
-        owner_email = owner.strings("email").unwrap_or_default();
-        owner.rest();
+    let owner = reader.map("owner").cloned();
+    match &owner {
+        None => reader.lacks("owner", "a mapping with `name` or `email`"),
+        Some(owner) if owner.get("name").is_none() && owner.get("email").is_none() => {
+            let diagnostic = Diagnostic::error(Code::YamlType, format!("the owner of {} has neither a name nor an email", reader.what()));
+            reader.out.push(diagnostic.at(owner.span, "this owner").help("add `name:` or `email:`"));
+        }
+        Some(_) => {}
+    }
+    if let Some(kind) = &kind
+        && !EXPOSURES.contains(&kind.value.as_str())
+    {
+        let diagnostic = Diagnostic::error(Code::YamlType, format!("`{}` is no type of exposure", kind.value)).at(kind.span, "this type");
+        reader.out.push(diagnostic.help_nearest(nearest(&kind.value, EXPOSURES), format!("expected one of {}", EXPOSURES.join(", "))));
+    }
+    if let Some(maturity) = maturity.as_ref().filter(|maturity| !MATURITIES.contains(&maturity.value.as_str())) {
+        let diagnostic = Diagnostic::error(Code::YamlType, format!("`{}` is no maturity", maturity.value)).at(maturity.span, "this maturity");
+        reader.out.push(diagnostic.help_nearest(nearest(&maturity.value, MATURITIES), format!("expected one of {}", MATURITIES.join(", "))));
     }
     let config = take_config(&mut reader, &["tags", "meta", "enabled"]);
     reader.finish();
     let origin = origin.clone();
-    Some(ExposureDecl { origin, span: entry.span, name: name?, kind, label, description, maturity, url, owner_name, owner_email, depends_on, config })
+    Some(ExposureDecl { origin, span: entry.span, name: name?, kind, label, description, maturity, url, owner, depends_on, config })
 }
 
 fn read_group(entry: &Yaml, origin: &Origin, out: &mut Diagnostics) -> Option<GroupDecl> {

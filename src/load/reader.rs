@@ -123,6 +123,12 @@ impl<'y, 'd> MapReader<'y, 'd> {
         value
     }
 
+    /// Reports that a key is not there.
+    pub fn lacks(&mut self, key: &str, expected: &str) {
+        let diagnostic = Diagnostic::error(Code::YamlType, format!("{} lacks `{key}`", self.what));
+        self.out.push(diagnostic.at(first_line(self.span), "this entry").help(format!("add `{key}:` with {expected}")));
+    }
+
     pub fn bool(&mut self, key: &'static str) -> Option<bool> {
         let value = self.take_value(key)?;
         if value.as_bool().is_none() {

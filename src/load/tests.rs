@@ -122,7 +122,7 @@ data_tests: [{name: agrees, config: {severity: warn}}]
     assert_eq!((external.format.as_ref().unwrap().value, external.options[0].1.value.as_str()), (crate::manifest::FileFormat::Csv, "true"));
     assert_eq!(properties.exposures[0].depends_on[0].value, "ref('a')");
     assert_eq!((properties.groups.len(), properties.macros[0].arguments.len(), properties.singular_tests.len()), (1, 1, 1));
-    assert_eq!((properties.later[0].kind, properties.later[0].name.value.as_str()), (RawKind::UnitTest, "u"));
+    assert_eq!((properties.unit_tests[0].name.value.as_str(), properties.unit_tests[0].model.value.as_str()), ("u", "a"));
 }
 
 #[test]

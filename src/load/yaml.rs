@@ -51,6 +51,15 @@ impl Yaml {
         }
     }
 
+    /// The items of a list; `None` for anything else.
+    #[must_use]
+    pub fn items(&self) -> Option<&[Self]> {
+        match &self.value {
+            YamlValue::Seq(items) => Some(items),
+            YamlValue::Null | YamlValue::Bool(_) | YamlValue::Int(_) | YamlValue::Float(_) | YamlValue::String(_) | YamlValue::Map(_) => None,
+        }
+    }
+
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         if let YamlValue::String(text) = &self.value { Some(text) } else { None }

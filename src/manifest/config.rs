@@ -3,6 +3,8 @@
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use super::Access;
+
 /// How a node becomes a relation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Materialization {
@@ -314,6 +316,7 @@ pub struct NodeConfig {
     pub tags: Vec<String>,
     pub meta: serde_json::Map<String, Json>,
     pub group: Option<String>,
+    pub access: Access,
     pub full_refresh: Option<bool>,
     pub contract_enforced: bool,
     /// Whether the query may yield more columns than the contract lists: `contract: {enforced: true, columns: subset}`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::{ExternalConfig, NodeConfig, RelationName};
+use super::{Described, ExternalConfig, ModelDetails, NodeConfig, RelationName, UnitTest};
 use crate::base::{FileId, Span, Spanned};
 
 /// dbt's unique id: `model.package.name`, `source.package.source.table`, `test.package.name.hash`.
@@ -35,26 +35,46 @@ impl fmt::Display for NodeId {
 pub enum ResourceType {
     Analysis,
     Exposure,
+    Metric,
     Model,
+    SavedQuery,
     Seed,
+    SemanticModel,
     Snapshot,
     Source,
     Test,
+    UnitTest,
 }
 
 impl ResourceType {
-    pub const ALL: [Self; 7] = [Self::Analysis, Self::Exposure, Self::Model, Self::Seed, Self::Snapshot, Self::Source, Self::Test];
+    pub const ALL: [Self; 11] = [
+        Self::Analysis,
+        Self::Exposure,
+        Self::Metric,
+        Self::Model,
+        Self::SavedQuery,
+        Self::Seed,
+        Self::SemanticModel,
+        Self::Snapshot,
+        Self::Source,
+        Self::Test,
+        Self::UnitTest,
+    ];
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Analysis => "analysis",
             Self::Exposure => "exposure",
+            Self::Metric => "metric",
             Self::Model => "model",
+            Self::SavedQuery => "saved_query",
             Self::Seed => "seed",
+            Self::SemanticModel => "semantic_model",
             Self::Snapshot => "snapshot",
             Self::Source => "source",
             Self::Test => "test",
+            Self::UnitTest => "unit_test",
         }
     }
 
@@ -202,11 +222,28 @@ pub struct GenericTest {
 pub enum NodeKind {
     Model,
     Analysis,
-    Exposure,
+    Described(Box<Described>),
     Seed { path: std::path::PathBuf },
     Snapshot,
     Source { source_name: String, loader: String, external: Option<ExternalSource> },
     Test(Box<TestDetails>),
+    UnitTest(Box<UnitTest>),
+}
+
+impl NodeKind {
+    #[must_use]
+    pub fn resource_type(&self) -> ResourceType {
+        match self {
+            Self::Model => ResourceType::Model,
+            Self::Analysis => ResourceType::Analysis,
+            Self::Described(described) => described.kind.resource_type(),
+            Self::Seed { .. } => ResourceType::Seed,
+            Self::Snapshot => ResourceType::Snapshot,
+            Self::Source { .. } => ResourceType::Source,
+            Self::Test(_) => ResourceType::Test,
+            Self::UnitTest(_) => ResourceType::UnitTest,
+        }
+    }
 }
 
 /// One node of the project.
@@ -237,6 +274,7 @@ pub struct Node {
     pub description: String,
     pub columns: IndexMap<String, ColumnDecl>,
     pub constraints: Vec<ConstraintDecl>,
+    pub model: ModelDetails,
     /// `None` for what has no relation of its own: tests, analyses, exposures, ephemeral models.
     pub relation: Option<RelationName>,
     pub refs: Vec<NodeRef>,
@@ -250,15 +288,13 @@ pub struct Node {
 impl Node {
     #[must_use]
     pub fn resource_type(&self) -> ResourceType {
-        match &self.kind {
-            NodeKind::Model => ResourceType::Model,
-            NodeKind::Analysis => ResourceType::Analysis,
-            NodeKind::Exposure => ResourceType::Exposure,
-            NodeKind::Seed { .. } => ResourceType::Seed,
-            NodeKind::Snapshot => ResourceType::Snapshot,
-            NodeKind::Source { .. } => ResourceType::Source,
-            NodeKind::Test(_) => ResourceType::Test,
-        }
+        self.kind.resource_type()
+    }
+
+    /// The name with the version, as messages and selection have it: `orders.v2`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.model.version.as_ref().map_or_else(|| self.name.clone(), |version| format!("{}.v{version}", self.name))
     }
 
     /// The constraints of the node and of its columns, those of a column with its name.
@@ -271,7 +307,27 @@ impl Node {
     pub fn test(&self) -> Option<&TestDetails> {
         match &self.kind {
             NodeKind::Test(details) => Some(details),
-            NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } => None,
+            NodeKind::Model
+            | NodeKind::Analysis
+            | NodeKind::Described(_)
+            | NodeKind::Seed { .. }
+            | NodeKind::Snapshot
+            | NodeKind::Source { .. }
+            | NodeKind::UnitTest(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn unit_test(&self) -> Option<&UnitTest> {
+        match &self.kind {
+            NodeKind::UnitTest(details) => Some(details),
+            NodeKind::Model
+            | NodeKind::Analysis
+            | NodeKind::Described(_)
+            | NodeKind::Seed { .. }
+            | NodeKind::Snapshot
+            | NodeKind::Source { .. }
+            | NodeKind::Test(_) => None,
         }
     }
 }

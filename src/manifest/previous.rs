@@ -79,11 +79,22 @@ pub struct PreviousNode {
     pub url: Json,
 }
 
+/// Of a unit test the checksum is a text, of every other node a map with the method's name.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(from = "Json")]
 pub struct PreviousChecksum {
     pub name: String,
     pub checksum: String,
+}
+
+impl From<Json> for PreviousChecksum {
+    fn from(value: Json) -> Self {
+        let text = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
+        match &value {
+            Json::String(checksum) => Self { name: "sha256".to_owned(), checksum: checksum.clone() },
+            other => Self { name: text(other.get("name")), checksum: text(other.get("checksum")) },
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -9,11 +9,11 @@ use serde_json::{Map, Value as Json, json};
 use super::host::Facts;
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions, TimeWindow};
-use super::{Layers, Variables, constraints, data_test, nodes, source};
+use super::{Layers, Variables, access, constraints, data_test, described, nodes, source, unit_test, unused};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroFile, MacroLibrary};
-use crate::load::{ParsedPackage, ParsedProject, RawKind};
-use crate::manifest::{Node, NodeConfig, NodeId, RelationName, ResourceType};
+use crate::load::{ParsedPackage, ParsedProject};
+use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType};
 
 /// The state of one resolution.
 pub(super) struct Builder {
@@ -29,6 +29,11 @@ pub(super) struct Builder {
     disabled: Vec<Node>,
     /// Tests wait until all nodes have their relations.
     pub tests: Vec<data_test::Wanted>,
+    pub groups: Vec<Group>,
+    /// What metrics and their kin refer to by name.
+    pub uses: Vec<described::Uses>,
+    /// Measures with their semantic models.
+    pub measures: Vec<(String, NodeId, Span)>,
 }
 
 impl Builder {
@@ -69,6 +74,9 @@ impl Builder {
             bodies: HashMap::new(),
             disabled: Vec::new(),
             tests: Vec::new(),
+            groups: Vec::new(),
+            uses: Vec::new(),
+            measures: Vec::new(),
         }
     }
 
@@ -81,36 +89,46 @@ impl Builder {
             nodes::add_snapshots(&mut self, package);
             nodes::add_analyses(&mut self, package);
             source::add_sources(&mut self, package);
-            source::add_exposures(&mut self, package);
+            described::add_groups(&mut self, package);
+            described::add_exposures(&mut self, package);
+            described::add_semantics(&mut self, package);
             nodes::add_singular_tests(&mut self, package);
         }
         let lookup = Lookup::new(self.nodes.values(), self.disabled.iter());
         data_test::add_generic_tests(&mut self);
+        unit_test::add_unit_tests(&mut self, &lookup);
         self.connect(&lookup);
         constraints::connect(&mut self, &lookup);
+        described::connect(&mut self);
+        described::relations_of_semantic_models(&mut self);
         let relations = self.relations();
         self.check_layers();
-        self.check_access();
+        access::check(&mut self);
         self.check_snapshots();
         self.check_types();
         let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
         self.found.extend(wrong);
+        unused::check(&mut self);
         self.finish(lookup, relations)
     }
 
     /// What is declared and has no effect yet is said, once for each kind.
     fn later(&mut self, root: &ParsedPackage) {
-        let unit_tests: Vec<_> = root.properties.later.iter().filter(|decl| decl.kind == RawKind::UnitTest).collect();
-        if let Some(first) = unit_tests.first() {
-            let message = format!("unit tests are not available yet: {} of them will not run", unit_tests.len());
-            self.found.push(Diagnostic::warning(Code::NotAvailable, message).at(first.name.span, "the first"));
+        if let Some(first) = root.properties.functions.first() {
+            let message = format!("functions are not available yet: {} of them will not be created", root.properties.functions.len());
+            self.found.push(Diagnostic::warning(Code::NotAvailable, message).at(first.span, "the first").help("write it as a macro for now"));
         }
     }
 
+    pub(super) fn disabled(&self) -> impl Iterator<Item = &Node> {
+        self.disabled.iter()
+    }
+
     fn finish(mut self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Result<Project, Vec<Diagnostic>> {
+        // What stands in a tree of the project file is read for every node below it.
+        let mut seen = HashSet::new();
+        self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
         if self.found.iter().any(Diagnostic::is_error) {
-            let mut seen = HashSet::new();
-            self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
             return Err(self.found);
         }
         let Facts { project_name, variables, invocation, dispatch, .. } = (*self.facts).clone();
@@ -119,6 +137,7 @@ impl Builder {
             name: project_name,
             target: self.parsed.target.clone(),
             nodes: self.nodes,
+            groups: self.groups,
             disabled: self.disabled,
             library: self.library,
             variables,
@@ -169,7 +188,8 @@ impl Builder {
             let mut parents: BTreeSet<NodeId> = node.depends_on.iter().cloned().collect();
             let unresolved = |span: Option<Span>, node: &Node| span.or(Some(node.properties_span.unwrap_or(node.span)));
             for call in &node.refs {
-                match lookup.find_ref(&node.package, &root, call.package.as_deref(), &call.name, unresolved(call.span, node)) {
+                let asked = NodeRef { span: unresolved(call.span, node), ..call.clone() };
+                match lookup.find_ref(&node.package, &root, &asked) {
                     Ok(id) => drop(parents.insert(id)),
                     Err(diagnostic) => found.push(diagnostic),
                 }
@@ -192,7 +212,9 @@ impl Builder {
         let referable =
             self.nodes.values().filter(|node| matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot));
         for node in referable {
-            if let Some(other) = first.insert((&node.package, &node.name), node) {
+            if let Some(other) = first.insert((&node.package, &node.name), node)
+                && (other.model.version.is_none() || node.model.version.is_none())
+            {
                 let message = format!("a {} and a {} are both called `{}`", other.resource_type().name(), node.resource_type().name(), node.name);
                 self.found.push(
                     Diagnostic::error(Code::DuplicateName, message)
@@ -238,38 +260,6 @@ impl Builder {
                     .help("make the model a view or a table")
             })
             .collect();
-        self.found.extend(found);
-    }
-
-    /// Who may refer to whom: private models are for their group, protected ones for their package.
-    fn check_access(&mut self) {
-        let access = |node: &Node| node.config.raw.get("access").and_then(Json::as_str).unwrap_or("protected").to_owned();
-        let mut found = Vec::new();
-        for reader in self.nodes.values() {
-            for read in reader.depends_on.iter().filter_map(|id| self.nodes.get(id)).filter(|node| node.resource_type() == ResourceType::Model) {
-                let of_test = reader.resource_type() == ResourceType::Test;
-                let why = match access(read).as_str() {
-                    "private" if reader.config.group != read.config.group && !of_test => match &read.config.group {
-                        Some(group) => format!("private to the group `{group}`"),
-                        None => "private".to_owned(),
-                    },
-                    "protected"
-                        if reader.package != read.package
-                            && self.parsed.all_packages().any(|package| package.name == read.package && package.project.restrict_access) =>
-                    {
-                        format!("protected in the package `{}`", read.package)
-                    }
-                    _ => continue,
-                };
-                let call = reader.refs.iter().find(|call| call.name == read.name).and_then(|call| call.span);
-                found.push(
-                    Diagnostic::error(Code::AccessDenied, format!("`{}` refers to `{}`, which is {why}", reader.name, read.name))
-                        .at(call.unwrap_or(reader.span), "referred to here")
-                        .also(read.properties_span.unwrap_or(read.span), "this model")
-                        .help("put both into one group, or widen the model's `access`"),
-                );
-            }
-        }
         self.found.extend(found);
     }
 

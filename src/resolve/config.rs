@@ -3,12 +3,13 @@
 //! The nearest wins; tags and hooks add up, `meta`, `tblproperties` and `column_types` merge by key, as in dbt.
 
 mod history;
+mod keys;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use crate::base::{Code, Diagnostic, Span};
-use crate::manifest::{Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig};
+use crate::manifest::{Access, Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig};
 
 /// Config keys with their values and where they stand.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +60,7 @@ fn list(value: Json) -> Vec<Json> {
 
 /// Types the merged values of a node of the given kind. What can't be read is reported and takes its default.
 pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, found: &mut Vec<Diagnostic>) -> NodeConfig {
+    keys::misspelt(values, found);
     let mut reader = Reader { values, fallback, found };
     let contract_enforced = match values.get("contract") {
         Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),
@@ -75,6 +77,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         tags: reader.texts("tags"),
         meta: reader.map("meta"),
         group: reader.text("group"),
+        access: access(&mut reader, kind),
         full_refresh: reader.present("full_refresh").map(|_| reader.flag("full_refresh", false)),
         contract_enforced,
         contract_subset: contract_subset(&mut reader),
@@ -98,10 +101,24 @@ fn materialization(reader: &mut Reader<'_>, kind: ResourceType) -> Materializati
     match kind {
         ResourceType::Seed => Materialization::Seed,
         ResourceType::Snapshot => Materialization::Snapshot,
-        ResourceType::Test => Materialization::Test,
+        ResourceType::Test | ResourceType::UnitTest => Materialization::Test,
         ResourceType::Model => reader.text("materialized").map_or(Materialization::View, |name| Materialization::from_name(&name)),
-        ResourceType::Analysis | ResourceType::Source | ResourceType::Exposure => Materialization::Ephemeral,
+        ResourceType::Analysis
+        | ResourceType::Exposure
+        | ResourceType::Metric
+        | ResourceType::SavedQuery
+        | ResourceType::SemanticModel
+        | ResourceType::Source => Materialization::Ephemeral,
     }
+}
+
+fn access(reader: &mut Reader<'_>, kind: ResourceType) -> Access {
+    let Some(name) = (if kind == ResourceType::Model { reader.text("access") } else { None }) else { return Access::default() };
+    let found = Access::from_name(&name);
+    if found.is_none() {
+        reader.wrong("access", "`private`, `protected` or `public`", Json::from(name));
+    }
+    found.unwrap_or_default()
 }
 
 fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Option<ExternalConfig> {

@@ -77,7 +77,10 @@ pub(super) fn connect(builder: &mut Builder, lookup: &Lookup) {
             // What can't be read was said when the node was taken in.
             let target = target(builder, node, to).ok()?;
             let found = match &target {
-                Target::Ref(call) => lookup.find_ref(&node.package, &root, call.package.as_deref(), &call.name, Some(to.span)),
+                Target::Ref(call) => {
+                    let call = NodeRef { package: call.package.clone(), name: call.name.clone(), version: call.version.clone(), span: Some(to.span) };
+                    lookup.find_ref(&node.package, &root, &call)
+                }
                 Target::Source(call) => lookup.find_source(&node.package, &root, &call.source, &call.table, Some(to.span)),
             };
             let relation = relations.get(&found.ok()?)?.clone();

@@ -18,7 +18,7 @@ use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, FileId, nearest};
 use crate::jinja::{MacroCall, MacroInfo, RenderFailure, Scope, TemplateHost, render_call};
 use crate::load::{NodeDecl, SourceDecl, SourceTableDecl, TestDecl};
-use crate::manifest::{GenericTest, Node, NodeId, NodeKind, ResourceType, TestDetails};
+use crate::manifest::{GenericTest, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
 
 /// The generic tests that one node has.
 pub(super) struct Wanted {
@@ -29,6 +29,8 @@ pub(super) struct Wanted {
     model: String,
     /// Stands in the tests' names: the model, or `source_table`.
     label: String,
+    /// The group of the model, to which its tests belong.
+    group: Option<String>,
     is_source: bool,
     origin_path: String,
     folders: Vec<String>,
@@ -43,8 +45,13 @@ impl Wanted {
             attached: node.id.clone(),
             package: node.package.clone(),
             enabled: node.config.enabled,
-            model: format!("ref('{}')", node.name),
-            label: node.name.clone(),
+            model: node
+                .model
+                .version
+                .as_ref()
+                .map_or_else(|| format!("ref('{}')", node.name), |version| format!("ref('{}', version='{version}')", node.name)),
+            label: node.model.version.as_ref().map_or_else(|| node.name.clone(), |version| format!("{}_v{version}", node.name)),
+            group: node.config.group.clone(),
             is_source: false,
             origin_path: decl.origin.path.clone(),
             folders: decl.origin.folders.clone(),
@@ -61,6 +68,7 @@ impl Wanted {
             enabled: node.config.enabled,
             model: format!("source('{}', '{}')", source.name.value, table.name.value),
             label: format!("{}_{}", source.name.value, table.name.value),
+            group: None,
             is_source: true,
             origin_path: source.origin.path.clone(),
             folders: source.origin.folders.clone(),
@@ -132,6 +140,7 @@ fn add_test(
         config = typed(&noted.config, ResourceType::Test, test.span, &mut builder.found);
     }
     config.test.store_failures |= builder.stores_failures(&config);
+    config.group.clone_from(&wanted.group);
     if config.alias.is_none() && short != full && test.name.is_none() {
         config.alias = Some(short.clone());
     }
@@ -161,6 +170,7 @@ fn add_test(
         description: test.description.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
         columns: IndexMap::new(),
         constraints: Vec::new(),
+        model: ModelDetails::default(),
         relation: None,
         refs: noted.refs,
         sources: noted.sources,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::project::Project;
-use crate::manifest::{ColumnDecl, ConstraintDecl, ConstraintKind, Node, NodeId, NodeKind, TestDetails};
+use crate::manifest::{ColumnDecl, ConstraintDecl, ConstraintKind, DescribedKind, Node, NodeId, NodeKind, TestDetails, Version};
 
 impl Project {
     /// `model` as templates see it.
@@ -21,8 +21,8 @@ impl Project {
                 }
                 map.extend(source(node, source_name, loader));
             }
-            NodeKind::Exposure => map.extend(exposure(node)),
-            NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot => {}
+            NodeKind::Described(described) => map.extend(described.fields.clone()),
+            NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::UnitTest(_) => {}
         }
         Json::Object(map)
     }
@@ -31,16 +31,29 @@ impl Project {
     #[must_use]
     pub fn graph_json(&self) -> Json {
         let (mut nodes, mut sources, mut exposures) = (Map::new(), Map::new(), Map::new());
+        let (mut metrics, mut models, mut queries, mut unit_tests) = (Map::new(), Map::new(), Map::new(), Map::new());
         for (id, node) in &self.nodes {
-            let map = match node.kind {
+            let map = match &node.kind {
                 NodeKind::Source { .. } => &mut sources,
-                NodeKind::Exposure => &mut exposures,
+                NodeKind::Described(described) => match described.kind {
+                    DescribedKind::Exposure => &mut exposures,
+                    DescribedKind::Metric => &mut metrics,
+                    DescribedKind::SemanticModel => &mut models,
+                    DescribedKind::SavedQuery => &mut queries,
+                },
+                NodeKind::UnitTest(_) => &mut unit_tests,
                 NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => &mut nodes,
             };
             map.insert(id.to_string(), self.node_json(node));
         }
+        let groups: Map<String, Json> = self
+            .groups
+            .iter()
+            .map(|group| (group.id.clone(), json!({"name": group.name, "package_name": group.package, "owner": group.owner, "unique_id": group.id})))
+            .collect();
         json!({
-            "nodes": nodes, "sources": sources, "exposures": exposures, "metrics": {}, "groups": {}, "semantic_models": {}, "saved_queries": {},
+            "nodes": nodes, "sources": sources, "exposures": exposures, "metrics": metrics, "groups": groups, "semantic_models": models,
+            "saved_queries": queries, "unit_tests": unit_tests,
         })
     }
 }
@@ -127,12 +140,12 @@ fn raw(node: &Node, key: &str, absent: Json) -> Json {
 
 fn model(node: &Node) -> Map<String, Json> {
     entries(json!({
-        "access": raw(node, "access", json!("protected")),
+        "access": node.config.access.name(),
         "contract": contract(node),
         "constraints": node.constraints.iter().map(constraint).collect::<Vec<_>>(),
-        "version": null,
-        "latest_version": null,
-        "deprecation_date": null,
+        "version": node.model.version.as_ref().map(Version::json),
+        "latest_version": node.model.latest.as_ref().map(Version::json),
+        "deprecation_date": node.model.deprecation_date.map(|date| date.to_rfc3339()),
     }))
 }
 
@@ -162,16 +175,5 @@ fn source(node: &Node, source_name: &str, loader: &str) -> Map<String, Json> {
         "freshness": raw(node, "freshness", Json::Null),
         "external": null,
         "quoting": {"database": null, "schema": null, "identifier": null, "column": null},
-    }))
-}
-
-/// Exposures keep what only they have among their config's raw keys.
-fn exposure(node: &Node) -> Map<String, Json> {
-    entries(json!({
-        "type": raw(node, "type", json!("application")),
-        "owner": raw(node, "owner", json!({"name": null, "email": null})),
-        "label": raw(node, "label", Json::Null),
-        "maturity": raw(node, "maturity", Json::Null),
-        "url": raw(node, "url", Json::Null),
     }))
 }

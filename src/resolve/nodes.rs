@@ -16,10 +16,11 @@ use super::project::{Body, Project};
 use super::relation::{Named, node_json, relation_name};
 use super::source::rendered;
 use super::trees::YamlRenderer;
+use super::versions;
 use crate::base::{Code, Diagnostic, FileId, Span, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
 use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
-use crate::manifest::{ColumnDecl, Materialization, Node, NodeId, NodeKind, ResourceType, TestDetails};
+use crate::manifest::{ColumnDecl, Materialization, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
 
 /// Where a node comes from, before it is parsed.
 pub(super) struct Draft<'a> {
@@ -34,22 +35,23 @@ pub(super) struct Draft<'a> {
     pub file: FileId,
     pub span: Span,
     pub decl: Option<&'a NodeDecl>,
+    pub details: ModelDetails,
     pub template: Option<Template>,
     pub tree: Option<&'a Yaml>,
     pub raw_code: String,
 }
 
 pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
-    let decls = by_name(&package.properties.models);
+    let described = versions::by_file(builder, package);
     for file in &package.models {
-        let draft = sql_draft(
-            builder,
-            package,
-            file,
-            (NodeKind::Model, ResourceType::Model),
-            decls.get(file.name.as_str()).copied(),
-            package.project.trees.models.as_ref(),
-        );
+        let properties = described.get(&file.name);
+        let decl = properties.map(|properties| &properties.decl);
+        let kind = (NodeKind::Model, ResourceType::Model);
+        let mut draft = sql_draft(builder, package, file, kind, decl, package.project.trees.models.as_ref());
+        if let Some(properties) = properties {
+            draft.name.clone_from(&properties.decl.name.value);
+            draft.details = properties.details.clone();
+        }
         add_draft(builder, draft);
     }
     // As in dbt, an entry counts wherever its name is found.
@@ -61,7 +63,8 @@ pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
         let message = format!("`{}` is a seed, and described under `models:`", decl.name.value);
         builder.found.push(Diagnostic::warning(Code::OrphanProperties, message).at(decl.name.span, "described here").help("move it to `seeds:`"));
     }
-    orphans(builder, own.into_iter(), models.into_iter(), "model");
+    let versioned = package.properties.models.iter().filter(|decl| !decl.versions.is_empty()).map(|decl| decl.name.value.as_str());
+    orphans(builder, own.into_iter(), models.into_iter().chain(versioned), "model");
 }
 
 pub(super) fn add_analyses(builder: &mut Builder, package: &ParsedPackage) {
@@ -135,15 +138,23 @@ fn yaml_snapshot<'a>(package: &'a ParsedPackage, decl: &'a NodeDecl) -> Draft<'a
         resource_type: ResourceType::Snapshot,
         name: decl.name.value.clone(),
         package,
-        path: decl.origin.path.clone(),
+        path: yaml_snapshot_path(decl),
         original_path: decl.origin.path.clone(),
         file: decl.origin.file,
         span: decl.name.span,
         decl: Some(decl),
+        details: ModelDetails::default(),
         template: Some(Template::string(code.as_str(), decl.relation.as_ref().map_or(decl.span, |relation| relation.span))),
         tree: package.project.trees.snapshots.as_ref(),
         raw_code: code,
     }
+}
+
+/// As dbt has it, `folder/snapshots.yml/name.sql`: several snapshots and their tests share the properties file.
+fn yaml_snapshot_path(decl: &NodeDecl) -> String {
+    let file = decl.origin.path.rsplit('/').next().unwrap_or_default();
+    let sql = format!("{}.sql", decl.name.value);
+    decl.origin.folders.iter().map(String::as_str).chain([file, &sql]).collect::<Vec<_>>().join("/")
 }
 
 pub(super) fn add_seeds(builder: &mut Builder, package: &ParsedPackage) {
@@ -161,6 +172,7 @@ pub(super) fn add_seeds(builder: &mut Builder, package: &ParsedPackage) {
             file: seed.file,
             span,
             decl: decls.get(seed.name.as_str()).or_else(|| misplaced.get(seed.name.as_str())).copied(),
+            details: ModelDetails::default(),
             template: None,
             tree: package.project.trees.seeds.as_ref(),
             raw_code: String::new(),
@@ -190,6 +202,7 @@ fn sql_draft<'a>(
         file: file.file,
         span: Span::file_start(file.file),
         decl,
+        details: ModelDetails::default(),
         template: Some(Template::file(sources, file.file)),
         tree,
         raw_code: sources.file(file.file).text.trim().to_owned(),
@@ -229,14 +242,6 @@ fn add_draft(builder: &mut Builder, draft: Draft<'_>) {
 }
 
 fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>, description: Option<String>) {
-    if let Some(versions) = draft.decl.and_then(|decl| decl.versions.as_ref()) {
-        builder.found.push(
-            Diagnostic::error(Code::NotAvailable, "model versions are not available yet")
-                .at(versions.span, "declared here")
-                .help("keep one version of the model, without `versions`"),
-        );
-        return;
-    }
     let fqn = fqn(&draft);
     let mut values = builder.tree_values(draft.package, draft.tree, &fqn);
     let renderer = YamlRenderer::new(&builder.library, &builder.facts, &draft.package.name);
@@ -252,7 +257,8 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     parsed.noted.sources.extend(sources);
     let mut config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
     config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
-    let id = NodeId::new(format!("{}.{}.{}", draft.resource_type.name(), draft.package.name, draft.name));
+    let version = draft.details.version.as_ref().map(|version| format!(".v{version}")).unwrap_or_default();
+    let id = NodeId::new(format!("{}.{}.{}{version}", draft.resource_type.name(), draft.package.name, draft.name));
     let mut node = Node {
         id,
         relation: None,
@@ -272,6 +278,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         description: builder.described(&draft.package.name, description.as_deref(), draft.span),
         columns: draft.decl.map(|decl| columns(builder, &draft.package.name, &decl.columns)).unwrap_or_default(),
         constraints: draft.decl.map(|decl| decl.constraints.clone()).unwrap_or_default(),
+        model: draft.details,
         refs: parsed.noted.refs,
         sources: parsed.noted.sources,
         depends_on: Vec::new(),
@@ -288,9 +295,15 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
 }
 
 fn fqn(draft: &Draft<'_>) -> Vec<String> {
-    let folders = draft.path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let folders = folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned);
-    std::iter::once(draft.package.name.clone()).chain(folders).chain(std::iter::once(draft.name.clone())).collect()
+    let whole = draft.decl.filter(|decl| decl.relation.is_some() && decl.origin.path == draft.original_path);
+    let folders: Vec<String> = if let Some(decl) = whole {
+        decl.origin.folders.clone()
+    } else {
+        let folders = draft.path.rsplit_once('/').map_or("", |(folders, _)| folders);
+        folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned).collect()
+    };
+    let version = draft.details.version.as_ref().map(|version| format!("v{version}"));
+    std::iter::once(draft.package.name.clone()).chain(folders).chain([draft.name.clone()]).chain(version).collect()
 }
 
 struct Parsed {
@@ -360,6 +373,10 @@ impl Builder {
             ResourceType::Test => &trees.data_tests,
             ResourceType::Source => &trees.sources,
             ResourceType::Exposure => &trees.exposures,
+            ResourceType::Metric => &trees.metrics,
+            ResourceType::SemanticModel => &trees.semantic_models,
+            ResourceType::SavedQuery => &trees.saved_queries,
+            ResourceType::UnitTest => &trees.unit_tests,
             ResourceType::Analysis => &None,
         };
         if package.name == parsed.root.name { ConfigValues::default() } else { self.tree_values(&parsed.root, tree.as_ref(), fqn) }
@@ -405,8 +422,9 @@ impl Builder {
         }
         let facts = Arc::clone(&self.facts);
         let library = Arc::clone(&self.library);
-        let json = node_json(&node.name, &node.package, node.resource_type().name(), &node.fqn, &node.path, &config);
-        let named = Named { name: &node.name, package: &node.package, config: &config, node: json, span: node.span };
+        let json = node_json(node, &config);
+        let named =
+            Named { name: &node.name, package: &node.package, version: node.model.version.as_ref(), config: &config, node: json, span: node.span };
         Some(relation_name(&facts, &library, &named, &mut self.found))
     }
 }
@@ -427,7 +445,7 @@ pub(super) fn inline(mut project: Project, name: &str, sql: &str) -> Result<(Pro
     let id = NodeId::new(format!("sql_operation.{}.{name}", project.name));
     let mut parents = std::collections::BTreeSet::new();
     for call in &noted.refs {
-        match project.lookup.find_ref(&project.name, &project.name, call.package.as_deref(), &call.name, call.span) {
+        match project.lookup.find_ref(&project.name, &project.name, call) {
             Ok(id) => drop(parents.insert(id)),
             Err(diagnostic) => found.push(diagnostic),
         }
@@ -448,6 +466,7 @@ pub(super) fn inline(mut project: Project, name: &str, sql: &str) -> Result<(Pro
         package: project.name.clone(),
         path: format!("{name}.sql"),
         original_path: format!("{name}.sql"),
+        model: ModelDetails::default(),
         fqn: vec![project.name.clone(), name.to_owned()],
         span: Span::new(file, 0, sql.len()),
         file,

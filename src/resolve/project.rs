@@ -14,7 +14,7 @@ use crate::jinja::{
     Invocation, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render, render_call,
 };
 use crate::load::{ParsedProject, Target};
-use crate::manifest::{IncrementalStrategy, Materialization, Node, NodeId, RelationName};
+use crate::manifest::{Group, IncrementalStrategy, Materialization, Node, NodeId, NodeRef, RelationName};
 
 /// Macros of dbt's whose text makes a table, a view, a seed or a snapshot. A project that has its own means its text.
 const TABLE_MACROS: [&str; 2] = ["get_create_table_as_sql", "create_table_as"];
@@ -64,6 +64,7 @@ pub struct Project {
     pub target: Target,
     /// Enabled nodes by id.
     pub nodes: BTreeMap<NodeId, Node>,
+    pub groups: Vec<Group>,
     pub disabled: Vec<Node>,
     pub library: Arc<MacroLibrary>,
     pub variables: Variables,
@@ -124,7 +125,8 @@ impl Project {
     /// # Errors
     /// If nothing has that name, or several have.
     pub fn find_ref(&self, from: &str, call: &RefCall) -> Result<NodeId, Diagnostic> {
-        self.lookup.find_ref(from, &self.name, call.package.as_deref(), &call.name, call.span)
+        let asked = NodeRef { package: call.package.clone(), name: call.name.clone(), version: call.version.clone(), span: call.span };
+        self.lookup.find_ref(from, &self.name, &asked)
     }
 
     /// What `source` means in a package.

@@ -9,7 +9,7 @@ use super::config::ConfigValues;
 use super::host::{Facts, ParseHost};
 use crate::base::{Diagnostic, Span};
 use crate::jinja::{MacroCall, MacroLibrary, RenderFailure, Scope, TemplateHost, render_call};
-use crate::manifest::{NodeConfig, RelationName};
+use crate::manifest::{Node, NodeConfig, RelationName, Version};
 
 /// The package of the program's own macros.
 const OWN: &str = "dbt";
@@ -18,6 +18,7 @@ const OWN: &str = "dbt";
 pub(super) struct Named<'a> {
     pub name: &'a str,
     pub package: &'a str,
+    pub version: Option<&'a Version>,
     pub config: &'a NodeConfig,
     /// The node as macros see it.
     pub node: Json,
@@ -45,8 +46,14 @@ pub(super) fn relation_name(facts: &Arc<Facts>, library: &MacroLibrary, named: &
     RelationName {
         database: ask("generate_database_name", "custom_database_name", database, database.unwrap_or(&facts.database).to_owned()),
         schema: ask("generate_schema_name", "custom_schema_name", custom_schema, schema),
-        identifier: ask("generate_alias_name", "custom_alias_name", alias, alias.unwrap_or(named.name).to_owned()),
+        identifier: ask("generate_alias_name", "custom_alias_name", alias, alias.map_or_else(|| plain_alias(named), str::to_owned)),
     }
+}
+
+/// The name, with its version behind it.
+fn plain_alias(named: &Named<'_>) -> String {
+    let version = named.version.map(|version| format!("_v{}", version.to_string().replace('.', "_"))).unwrap_or_default();
+    format!("{}{version}", named.name)
 }
 
 /// What the project's own macro says; `None` where it has none.
@@ -80,18 +87,17 @@ fn overridden(
 }
 
 /// The `node` argument of the macros.
-#[expect(clippy::too_many_arguments, reason = "one for each key of the JSON")]
-pub(super) fn node_json(name: &str, package: &str, resource_type: &str, fqn: &[String], path: &str, config: &NodeConfig) -> Json {
+pub(super) fn node_json(node: &Node, config: &NodeConfig) -> Json {
     json!({
-        "name": name,
-        "package_name": package,
-        "resource_type": resource_type,
-        "fqn": fqn,
-        "path": path,
-        "original_file_path": path,
+        "name": node.name,
+        "package_name": node.package,
+        "resource_type": node.resource_type().name(),
+        "fqn": node.fqn,
+        "path": node.path,
+        "original_file_path": node.original_path,
         "tags": config.tags,
         "config": config.raw,
         "alias": config.alias,
-        "version": Json::Null,
+        "version": node.model.version.as_ref().map(Version::json),
     })
 }

@@ -1,4 +1,4 @@
-//! Sources and exposures become nodes.
+//! Sources become nodes.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use super::host::ParseHost;
 use super::nodes::{checksum, columns};
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, Spanned};
-use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
-use crate::load::{ExposureDecl, ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, SourceDecl, SourceTableDecl};
-use crate::manifest::{ExternalConfig, ExternalSource, FileFormat, Node, NodeId, NodeKind, RelationName, ResourceType};
+use crate::jinja::{RenderFailure, TemplateHost};
+use crate::load::{ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, SourceDecl, SourceTableDecl};
+use crate::manifest::{ExternalConfig, ExternalSource, FileFormat, ModelDetails, Node, NodeId, NodeKind, RelationName, ResourceType};
 
 pub(super) fn add_sources(builder: &mut Builder, package: &ParsedPackage) {
     for decl in &package.properties.sources {
@@ -63,6 +63,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         description: builder.described(&package.name, table.description.as_ref().map(|text| text.value.as_str()), table.span),
         columns: columns(builder, &package.name, &table.columns),
         constraints: Vec::new(),
+        model: ModelDetails::default(),
         relation: Some(RelationName::new(database, schema, identifier)),
         refs: Vec::new(),
         sources: Vec::new(),
@@ -151,59 +152,4 @@ pub(super) fn rendered(builder: &mut Builder, package: &str, text: &Spanned<Stri
         }
         Err(RenderFailure::Deferred { .. }) => text.value.clone(),
     }
-}
-
-pub(super) fn add_exposures(builder: &mut Builder, package: &ParsedPackage) {
-    for decl in &package.properties.exposures {
-        add_exposure(builder, package, decl);
-    }
-}
-
-fn add_exposure(builder: &mut Builder, package: &ParsedPackage, decl: &ExposureDecl) {
-    let name = decl.name.value.clone();
-    let fqn: Vec<String> = std::iter::once(package.name.clone()).chain(decl.origin.folders.iter().cloned()).chain([name.clone()]).collect();
-    let mut values = builder.tree_values(package, package.project.trees.exposures.as_ref(), &fqn);
-    if let Some(config) = &decl.config {
-        let renderer = YamlRenderer::new(&builder.library, &builder.facts, &package.name);
-        values.extend(&renderer.config(config, &mut builder.found));
-    }
-    let host = ParseHost::new(&builder.facts, &package.name, &name, ConfigValues::default());
-    for dependency in &decl.depends_on {
-        let asked: Arc<dyn TemplateHost> = host.clone();
-        let template = Template::string(format!("{{{{ {} }}}}", dependency.value), dependency.span);
-        if let Err(RenderFailure::Diagnostics(diagnostics)) =
-            render(&template, &Scope { package: package.name.clone() }, &builder.library, &asked).map_err(|failure| *failure)
-        {
-            builder.found.extend(diagnostics);
-        }
-    }
-    let noted = host.noted();
-    let config = typed(&values, ResourceType::Exposure, decl.span, &mut builder.found);
-    let node = Node {
-        id: NodeId::new(format!("exposure.{}.{name}", package.name)),
-        kind: NodeKind::Exposure,
-        name,
-        package: package.name.clone(),
-        path: decl.origin.path.clone(),
-        original_path: decl.origin.path.clone(),
-        fqn,
-        span: decl.name.span,
-        file: decl.origin.file,
-        properties_span: Some(decl.name.span),
-        properties_path: Some(decl.origin.path.clone()),
-        raw_code: String::new(),
-        language: "sql",
-        checksum: checksum(""),
-        config,
-        description: builder.described(&package.name, decl.description.as_ref().map(|text| text.value.as_str()), decl.span),
-        columns: IndexMap::new(),
-        constraints: Vec::new(),
-        relation: None,
-        refs: noted.refs,
-        sources: noted.sources,
-        depends_on: Vec::new(),
-        depends_on_macros: Vec::new(),
-        layer: None,
-    };
-    builder.add(node, None);
 }

@@ -41,9 +41,13 @@ impl Project {
                 ResourceType::Model
                 | ResourceType::Analysis
                 | ResourceType::Exposure
+                | ResourceType::Metric
+                | ResourceType::SavedQuery
+                | ResourceType::SemanticModel
                 | ResourceType::Seed
                 | ResourceType::Snapshot
-                | ResourceType::Test => {}
+                | ResourceType::Test
+                | ResourceType::UnitTest => {}
             }
         }
         found.sort_by(|a, b| a.id.cmp(&b.id));
@@ -72,7 +76,13 @@ fn stream(node: &Node, sources: &[&Node], (name, kind): (&str, StreamKind)) -> R
 fn fits(source: &Node, kind: StreamKind) -> bool {
     match &source.kind {
         NodeKind::Source { external, .. } => external.is_some() == (kind == StreamKind::NewFiles),
-        NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => false,
+        NodeKind::Model
+        | NodeKind::Analysis
+        | NodeKind::Described(_)
+        | NodeKind::Seed { .. }
+        | NodeKind::Snapshot
+        | NodeKind::Test(_)
+        | NodeKind::UnitTest(_) => false,
     }
 }
 

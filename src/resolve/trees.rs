@@ -74,7 +74,7 @@ impl<'a> YamlRenderer<'a> {
             let is_map = matches!(value.value, YamlValue::Map(_));
             if fqn.first() == Some(&key.value) && is_map {
                 below = Some(value);
-            } else if key.value.starts_with('+') || !is_map || MAPS.contains(&key.value.as_str()) {
+            } else if !is_path(&key.value, value) {
                 values.set(&key.value, self.config_value(&key.value, value, found), Some(value.span));
             }
         }
@@ -83,6 +83,11 @@ impl<'a> YamlRenderer<'a> {
         }
         values
     }
+}
+
+/// Whether a key of a tree is a name of a package, folder or resource, and no config.
+pub(super) fn is_path(key: &str, value: &Yaml) -> bool {
+    value.is_map() && !key.starts_with('+') && !MAPS.contains(&key)
 }
 
 const MAPS: [&str; 13] = [

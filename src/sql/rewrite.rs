@@ -4,6 +4,7 @@
 mod aliases;
 mod calls;
 mod dates;
+mod distinct;
 mod expand;
 mod formats;
 mod generators;
@@ -38,7 +39,10 @@ pub(crate) use rules::RULES;
 pub(super) fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>> {
     let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new() };
     let flow = match statement {
-        Statement::Statement(inner) => inner.visit(&mut rewriter),
+        Statement::Statement(inner) => {
+            distinct::regroup(inner);
+            inner.visit(&mut rewriter)
+        }
         Statement::Explain(explain) => return rewrite(&mut explain.statement, sql),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Ok(()),
     };
@@ -108,7 +112,6 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-        rebind_distinct(expr);
         if let Expr::Function(function) = expr {
             match lambdas::rewrite(function, self) {
                 // All hold where none breaks it.
@@ -165,25 +168,4 @@ fn json_operator(expr: &mut Expr) {
     if let Some(call) = expand::expand(reader, &[(**left).clone(), (**right).clone()], span) {
         *expr = call;
     }
-}
-
-/// `a is distinct from b and c`: the parser takes all that follows for the right side, which binds tighter than `and`.
-fn rebind_distinct(expr: &mut Expr) {
-    let (left, right, same) = match &*expr {
-        Expr::IsDistinctFrom(left, right) => (left, right, false),
-        Expr::IsNotDistinctFrom(left, right) => (left, right, true),
-        _ => return,
-    };
-    let joins = |expr: &Expr| matches!(expr, Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. });
-    if !joins(right) {
-        return;
-    }
-    let (left, mut whole) = (left.clone(), (**right).clone());
-    let mut first = &mut whole;
-    while let Expr::BinaryOp { left: inner, op: BinaryOperator::And | BinaryOperator::Or, .. } = first {
-        first = inner;
-    }
-    let compared = Box::new(first.clone());
-    *first = if same { Expr::IsNotDistinctFrom(left, compared) } else { Expr::IsDistinctFrom(left, compared) };
-    *expr = whole;
 }

@@ -4,7 +4,7 @@
 build
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
-cp -r "$root"/{project.yml,models,macros,seeds,data} "$scratch"
+cp -r "$root"/{project.yml,models,snapshots,macros,seeds,data} "$scratch"
 mkdir "$scratch/tests" && cp -r "$root"/tests/generic "$root"/tests/*.sql "$scratch/tests"
 cd "$scratch"
 figure="$(measure 1 "$bin" build)"

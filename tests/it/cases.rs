@@ -123,6 +123,23 @@ fn run_case(case: &Case) -> Run {
     run
 }
 
+/// Runs all steps of a document one after the other in one folder, as its reader does. `UPDATE=1` rewrites what it expects.
+pub fn follow(path: &Path, folder: &Path) {
+    let mut document = Document::read(path);
+    let mut run = Run::default();
+    for step in document.cases.iter().flat_map(|case| &case.steps) {
+        match step {
+            Step::File { path, text } => write(folder, path, text),
+            Step::Commands { lines, exit, line } => run_commands(&mut run, folder, lines, Some(exit.unwrap_or(0)), *line),
+            Step::Expect(expectation) => compare(&mut run, folder, expectation),
+        }
+    }
+    if !run.changes.is_empty() {
+        document.rewrite(run.changes);
+    }
+    assert!(run.problems.is_empty(), "{}: {}", path.display(), run.problems.join("\n"));
+}
+
 fn write(folder: &Path, path: &str, text: &str) {
     let path = folder.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -149,7 +166,7 @@ fn run_commands(run: &mut Run, folder: &Path, lines: &[String], exit: Option<u8>
 }
 
 /// `alluvium ...` in this process, with `NAME=value` before it and `< file` behind it; and the few commands that look at
-/// files or change them: `cat`, `ls`, `rm`.
+/// files or change them: `cat`, `ls`, `rm`, `cp`.
 fn run_command(folder: &Path, command: &str) -> (u8, String, String) {
     let mut words = words(command);
     let mut env = Vec::new();
@@ -183,12 +200,30 @@ fn run_command(folder: &Path, command: &str) -> (u8, String, String) {
         ),
         "ls" => (0, words.iter().map(|path| listing(&folder.join(path))).collect(), String::new()),
         "rm" => {
-            for path in words.iter().map(|path| folder.join(path)) {
+            for path in words.iter().filter(|word| !word.starts_with('-')).map(|path| folder.join(path)) {
                 if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
             }
             (0, String::new(), String::new())
         }
+        "cp" => {
+            let paths: Vec<PathBuf> = words.iter().filter(|word| !word.starts_with('-')).map(|path| folder.join(path)).collect();
+            copy(&paths[0], &paths[1]);
+            (0, String::new(), String::new())
+        }
         other => (127, String::new(), format!("cases have no command `{other}`\n")),
+    }
+}
+
+/// A file or a folder with all that is in it, as `cp -r` copies it; into `to` where that is a folder.
+fn copy(from: &Path, to: &Path) {
+    let to = if to.is_dir() { to.join(from.file_name().unwrap()) } else { to.to_owned() };
+    for entry in walkdir::WalkDir::new(from).into_iter().map(Result::unwrap) {
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        if entry.file_type().is_dir() {
+            std::fs::create_dir_all(target).unwrap();
+        } else {
+            std::fs::copy(entry.path(), if entry.path() == from { &to } else { &target }).unwrap();
+        }
     }
 }
 

@@ -139,7 +139,13 @@ pub(super) fn config_json(node: &Node) -> Json {
     match node.resource_type() {
         ResourceType::Test => test_config(node),
         ResourceType::Source => source_config(node),
-        ResourceType::Exposure => json!({"enabled": node.config.enabled, "tags": node.config.tags, "meta": node.config.meta}),
+        ResourceType::Exposure | ResourceType::UnitTest => {
+            json!({"enabled": node.config.enabled, "tags": node.config.tags, "meta": node.config.meta})
+        }
+        ResourceType::Metric | ResourceType::SemanticModel => {
+            json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta})
+        }
+        ResourceType::SavedQuery => saved_query_config(node),
         ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis => node_config(node),
     }
 }
@@ -195,7 +201,7 @@ fn node_extra<'a>(node: &'a Node, raw: &Raw<'a>) -> BTreeMap<&'a str, Json> {
             extra.entry("quote_columns").or_insert(Json::Null);
         }
         ResourceType::Model => {
-            extra.insert("access", raw.or("access", json!("protected")));
+            extra.insert("access", json!(node.config.access.name()));
             extra.insert("freshness", raw.or("freshness", Json::Null));
         }
         ResourceType::Snapshot => {
@@ -204,7 +210,14 @@ fn node_extra<'a>(node: &'a Node, raw: &Raw<'a>) -> BTreeMap<&'a str, Json> {
             }
             extra.insert("snapshot_meta_column_names", raw.or("snapshot_meta_column_names", json!({})));
         }
-        ResourceType::Analysis | ResourceType::Exposure | ResourceType::Source | ResourceType::Test => {}
+        ResourceType::Analysis
+        | ResourceType::Exposure
+        | ResourceType::Metric
+        | ResourceType::SavedQuery
+        | ResourceType::SemanticModel
+        | ResourceType::Source
+        | ResourceType::Test
+        | ResourceType::UnitTest => {}
     }
     extra
 }
@@ -227,6 +240,14 @@ fn test_config(node: &Node) -> Json {
         warn_if: &test.warn_if,
         error_if: &test.error_if,
         extra: raw.others(&TEST_KEYS),
+    })
+}
+
+fn saved_query_config(node: &Node) -> Json {
+    let raw = Raw(&node.config.raw);
+    json!({
+        "enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta, "export_as": raw.or("export_as", Json::Null),
+        "schema": node.config.schema, "cache": {"enabled": raw.inside("cache", "enabled", json!(false))},
     })
 }
 

@@ -10,7 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::super::{hex, paths::compiled_path};
 use super::ManifestInput;
 use super::config::{Raw, config_json, docs_json};
-use crate::manifest::{ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeKind, NodeRef, ResourceType, TestDetails};
+use crate::manifest::{
+    ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalSource, Fixture, FixtureRows, GenericTest, Node, NodeKind, NodeRef,
+    ResourceType, TestDetails, UnitTest,
+};
 
 /// What a node's entry needs of the other nodes.
 pub(super) struct Context<'a> {
@@ -61,7 +64,8 @@ impl Serialize for Entry<'_, '_> {
             NodeKind::Source { source_name, loader, external } => {
                 source_json(node, source_name, loader, external.as_ref(), context).serialize(serializer)
             }
-            NodeKind::Exposure => exposure_json(node, context).serialize(serializer),
+            NodeKind::Described(described) => described_json(node, described, context).serialize(serializer),
+            NodeKind::UnitTest(unit) => unit_test_json(node, unit, context).serialize(serializer),
         }
     }
 }
@@ -118,12 +122,12 @@ struct Code<'a> {
 struct ModelFields {
     access: Json,
     constraints: Vec<Json>,
-    version: Option<()>,
-    latest_version: Option<()>,
-    deprecation_date: Option<()>,
+    version: Option<Json>,
+    latest_version: Option<Json>,
+    deprecation_date: Option<String>,
     defer_relation: Option<()>,
     primary_key: Vec<String>,
-    time_spine: Option<()>,
+    time_spine: Option<Json>,
 }
 
 #[derive(Debug, Serialize)]
@@ -229,7 +233,7 @@ fn checksum(node: &Node) -> Json {
 }
 
 fn patch_path(node: &Node) -> Option<String> {
-    let described = !matches!(node.resource_type(), ResourceType::Test | ResourceType::Source | ResourceType::Exposure);
+    let described = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis);
     node.properties_path.as_ref().filter(|_| described).map(|path| format!("{}://{path}", node.package))
 }
 
@@ -315,14 +319,14 @@ fn constraint_json(constraint: &ConstraintDecl, of_model: bool) -> Json {
 
 fn model_fields(node: &Node, context: &Context<'_>) -> ModelFields {
     ModelFields {
-        access: Raw(&node.config.raw).or("access", json!("protected")),
+        access: json!(node.config.access.name()),
         constraints: node.constraints.iter().map(|constraint| constraint_json(constraint, true)).collect(),
-        version: None,
-        latest_version: None,
-        deprecation_date: None,
+        version: node.model.version.as_ref().map(|version| version.json().clone()),
+        latest_version: node.model.latest.as_ref().map(|version| version.json().clone()),
+        deprecation_date: node.model.deprecation_date.map(|date| date.to_rfc3339()),
         defer_relation: None,
         primary_key: primary_key(node, context),
-        time_spine: None,
+        time_spine: node.model.time_spine.clone(),
     }
 }
 
@@ -366,11 +370,10 @@ fn generic_fields<'a>(node: &Node, details: &'a TestDetails, generic: &'a Generi
 }
 
 fn call_of(node: &Node) -> String {
-    match &node.kind {
-        NodeKind::Source { source_name, .. } => format!("source('{source_name}', '{}')", node.name),
-        NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => {
-            format!("ref('{}')", node.name)
-        }
+    match (&node.kind, &node.model.version) {
+        (NodeKind::Source { source_name, .. }, _) => format!("source('{source_name}', '{}')", node.name),
+        (_, Some(version)) => format!("ref('{}', version='{version}')", node.name),
+        (_, None) => format!("ref('{}')", node.name),
     }
 }
 
@@ -379,19 +382,20 @@ fn properties_key(node: &Node) -> &'static str {
     match node.resource_type() {
         ResourceType::Analysis => "analyses",
         ResourceType::Exposure => "exposures",
+        ResourceType::Metric => "metrics",
         ResourceType::Model => "models",
+        ResourceType::SavedQuery => "saved_queries",
         ResourceType::Seed => "seeds",
+        ResourceType::SemanticModel => "semantic_models",
         ResourceType::Snapshot => "snapshots",
         ResourceType::Source => "sources",
         ResourceType::Test => "data_tests",
+        ResourceType::UnitTest => "unit_tests",
     }
 }
 
 fn file_name(node: &Node) -> &str {
-    match &node.kind {
-        NodeKind::Source { source_name, .. } => source_name,
-        NodeKind::Model | NodeKind::Analysis | NodeKind::Exposure | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => &node.name,
-    }
+    if let NodeKind::Source { source_name, .. } = &node.kind { source_name } else { &node.name }
 }
 
 fn source_json(node: &Node, source_name: &str, loader: &str, external: Option<&ExternalSource>, context: &Context<'_>) -> Json {
@@ -417,16 +421,51 @@ fn source_json(node: &Node, source_name: &str, loader: &str, external: Option<&E
     })
 }
 
-/// Exposures keep what only they have among their config's raw keys.
-fn exposure_json(node: &Node, context: &Context<'_>) -> Json {
-    let raw = Raw(&node.config.raw);
-    json!({
-        "name": node.name, "resource_type": "exposure", "package_name": node.package, "path": node.path,
-        "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn,
-        "type": raw.or("type", json!("application")), "owner": raw.or("owner", json!({})), "description": node.description,
-        "label": raw.or("label", Json::Null), "maturity": raw.or("maturity", Json::Null), "meta": node.config.meta,
-        "tags": node.config.tags, "config": config_json(node), "unrendered_config": {}, "url": raw.or("url", Json::Null),
-        "depends_on": depends_on(node), "refs": refs(node), "sources": sources(node), "metrics": [],
+/// An exposure, metric, semantic model or saved query.
+fn described_json(node: &Node, described: &Described, context: &Context<'_>) -> Json {
+    let mut json = json!({
+        "name": node.name, "resource_type": node.resource_type().name(), "package_name": node.package, "path": node.path,
+        "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn, "description": node.description,
+        "config": config_json(node), "unrendered_config": unrendered(node), "depends_on": depends_on(node), "refs": refs(node),
         "created_at": created_at(context.input),
+    });
+    let more = match described.kind {
+        DescribedKind::Exposure => json!({"meta": node.config.meta, "tags": node.config.tags, "sources": sources(node)}),
+        DescribedKind::Metric => json!({
+            "meta": node.config.meta, "tags": node.config.tags, "sources": sources(node), "metrics": [], "group": node.config.group,
+        }),
+        DescribedKind::SavedQuery => json!({"tags": node.config.tags, "group": node.config.group}),
+        DescribedKind::SemanticModel => json!({"group": node.config.group}),
+    };
+    for (key, value) in described.fields.iter().chain(more.as_object().into_iter().flatten()) {
+        json[key] = value.clone();
+    }
+    json
+}
+
+fn unit_test_json(node: &Node, unit: &UnitTest, context: &Context<'_>) -> Json {
+    let rows = |fixture: &Fixture| match &fixture.rows {
+        FixtureRows::Rows(rows) => json!(rows),
+        FixtureRows::Sql(sql) => json!(sql),
+    };
+    let fixture = |fixture: &Fixture| json!({"rows": rows(fixture), "format": fixture.format.name(), "fixture": fixture.file});
+    let given: Vec<Json> = unit
+        .given
+        .iter()
+        .map(|given| {
+            let mut json = fixture(&given.fixture);
+            json["input"] = json!(given.input);
+            json
+        })
+        .collect();
+    let overrides =
+        unit.overrides.as_ref().map(|overrides| json!({"macros": overrides.macros, "vars": overrides.vars, "env_vars": overrides.env_vars}));
+    json!({
+        "model": unit.model, "given": given, "expect": fixture(&unit.expect), "name": node.name, "resource_type": "unit_test",
+        "package_name": node.package, "path": node.path, "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn,
+        "description": node.description, "overrides": overrides, "depends_on": depends_on(node), "config": config_json(node),
+        "checksum": node.checksum, "schema": context.input.schema, "created_at": created_at(context.input),
+        "versions": unit.versions.as_ref().map(|versions| json!({"include": versions.get("include"), "exclude": versions.get("exclude")})),
+        "version": unit.version.as_ref().map(crate::manifest::Version::json),
     })
 }

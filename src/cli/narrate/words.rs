@@ -27,6 +27,7 @@ pub(super) fn description(start: &NodeStart) -> String {
         "snapshot" => format!("snapshot {relation}"),
         "model" => format!("sql {} model {relation}", start.materialization),
         "operation" => format!("hook: {}", start.name),
+        "saved_query" => format!("saved query {}", start.name),
         "source" => format!("freshness of {}", start.name),
         "clone" => format!("clone {relation}"),
         other => format!("{other} {}", start.name),
@@ -40,7 +41,7 @@ pub(super) fn relation_words(start: &NodeStart) -> String {
 /// What stands in front of the dots, and the status behind them.
 pub(super) fn result_words(done: &NodeDone) -> (String, Text) {
     let start = &done.start;
-    let is_test = start.resource_type == "test";
+    let is_test = matches!(start.resource_type.as_str(), "test" | "unit_test");
     let rows = failing_rows(done).unwrap_or(0);
     let status = |paint, text: &str| Text::painted(paint, &visible_line(text));
     match done.outcome {
@@ -83,7 +84,7 @@ fn verbs(start: &NodeStart) -> (&'static str, &'static str) {
 }
 
 pub(super) fn failing_rows(done: &NodeDone) -> Option<u64> {
-    (done.start.resource_type == "test").then_some(done.rows).flatten()
+    matches!(done.start.resource_type.as_str(), "test" | "unit_test").then_some(done.rows).flatten()
 }
 
 /// Singular and plural of what was found.
@@ -92,7 +93,8 @@ pub(super) fn kind_words(kind: &str) -> (String, String) {
         "test" => words("data test"),
         "unit_test" => words("unit test"),
         "analysis" => ("analysis".to_owned(), "analyses".to_owned()),
-        other => words(&visible_line(other)),
+        "saved_query" => ("saved query".to_owned(), "saved queries".to_owned()),
+        other => words(&visible_line(other).replace('_', " ")),
     }
 }
 

@@ -237,10 +237,11 @@ fn actions(staged: &StagedTable) -> Result<Vec<Action>, EngineError> {
             Action::Protocol(_) if last_protocol != Some(at) => {}
             Action::Protocol(wanted) => actions.extend(widened(state.protocol(), wanted).map(Action::Protocol)),
             Action::Metadata(wanted) => actions.extend(changed(state.metadata(), wanted).map(Action::Metadata)),
+            Action::Add(_) if staged.same => {}
             other => actions.push(other.clone()),
         }
     }
-    if staged.mode == WriteMode::Overwrite {
+    if staged.mode == WriteMode::Overwrite && !staged.same {
         actions.extend(state.log_data().iter().map(|file| Action::Remove(file.remove_action(true))));
     }
     Ok(actions)

@@ -24,6 +24,7 @@ use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::Value as Json;
 
+use self::same::same_rows;
 use super::super::{CommitLabel, Dedupe, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
 use super::catalog::Bound;
 use super::schema::{project, table_schema};
@@ -54,6 +55,8 @@ pub(super) struct StagedTable {
     /// Information for the commit: where it came from, and the write's metrics.
     pub(super) metadata: HashMap<String, Json>,
     pub(super) rows: u64,
+    /// The table has these very rows already, so they need not be published.
+    pub(super) same: bool,
     marker: Path,
     /// What was read of sources that are streams.
     pub(super) streams: Streams,
@@ -100,15 +103,20 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
     let marker = begun.map_err(|error| failure::storage(&error, &format!("writing `{}`", write.relation.short())))?;
     engine.stages.begin(&store);
     let outcome = async {
-        match &base {
-            Some(base) if !overwrites => Box::pin(change::stage(engine, rows, write, base, (&folder, &store))).await,
-            _ => overwrite(engine, rows, write, base.as_ref(), (&folder, &store)).await,
-        }
+        let filled = match &base {
+            Some(base) if !overwrites => Box::pin(change::stage(engine, rows, write, base, (&folder, &store))).await?,
+            _ => overwrite(engine, rows, write, base.as_ref(), (&folder, &store)).await?,
+        };
+        let same = match (&base, &write.input) {
+            (Some(base), TableInput::Seed(_)) => same_rows(engine, [base, &filled.table], &write.relation).await?,
+            (_, TableInput::Seed(_) | TableInput::Query(_) | TableInput::Overlaid { .. }) => false,
+        };
+        Ok((filled, same))
     };
     let outcome = outcome.await;
     engine.stages.end(&store);
     match outcome {
-        Ok(Filled { table, rows, mut metadata, mut actions }) => {
+        Ok((Filled { table, rows, mut metadata, mut actions }, same)) => {
             actions.extend(streams.actions());
             metadata.extend(streams.information());
             Ok(StagedTable {
@@ -121,6 +129,7 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
                 actions,
                 metadata,
                 rows,
+                same,
                 marker,
                 streams,
                 run_id: write.label.run_id.clone(),
@@ -430,6 +439,9 @@ impl StagedTable {
 
     /// Removes what only staging needed, once the rows are published.
     pub(super) async fn tidy(&self) {
+        if self.same {
+            let _ = self.store.discard().await;
+        }
         let _ = self.folder.store.delete(&self.marker).await;
     }
 
@@ -442,5 +454,6 @@ impl StagedTable {
     }
 }
 
+mod same;
 #[cfg(test)]
 mod tests;

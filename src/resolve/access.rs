@@ -1,0 +1,110 @@
+//! Who may refer to whom: private models are for their group, protected ones for their package where that says so. And
+//! references to models that are deprecated.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::builder::Builder;
+use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::manifest::{Access, Materialization, Node, ResourceType};
+
+pub(super) fn check(builder: &mut Builder) {
+    let mut found = groups(builder);
+    let now = builder.facts.invocation.run_started_at;
+    for reader in builder.nodes.values() {
+        found.extend(own_access(reader));
+        if reader.resource_type() == ResourceType::UnitTest {
+            continue;
+        }
+        for read in reader.depends_on.iter().filter_map(|id| builder.nodes.get(id)).filter(|node| node.resource_type() == ResourceType::Model) {
+            found.extend(denied(builder, reader, read));
+            // The tests of a deprecated model are part of it.
+            if reader.test().is_none() {
+                found.extend(deprecated_ref(reader, read, now));
+            }
+        }
+        found.extend(deprecated(reader, now));
+    }
+    builder.found.extend(found);
+}
+
+/// Where a node refers to another one.
+fn place(reader: &Node, read: &Node) -> Span {
+    let version = read.model.version.as_ref();
+    let is_it = |version_asked: Option<&str>| match (version, version_asked) {
+        (Some(version), Some(asked)) => version.is(asked),
+        (Some(_), None) => read.model.version == read.model.latest,
+        (None, _) => true,
+    };
+    let call = reader.refs.iter().find(|call| call.name == read.name && is_it(call.version.as_deref())).and_then(|call| call.span);
+    call.unwrap_or(reader.span)
+}
+
+fn denied(builder: &Builder, reader: &Node, read: &Node) -> Option<Diagnostic> {
+    let restricted = reader.package != read.package
+        && builder.parsed.all_packages().any(|package| package.name == read.package && package.project.restrict_access);
+    let why = match read.config.access {
+        Access::Private if reader.config.group != read.config.group || restricted => match &read.config.group {
+            Some(group) => format!("private to the group `{group}`"),
+            None => "private".to_owned(),
+        },
+        Access::Protected if restricted => format!("protected in the package `{}`", read.package),
+        Access::Private | Access::Protected | Access::Public => return None,
+    };
+    Some(
+        Diagnostic::error(Code::AccessDenied, format!("`{}` refers to `{}`, which is {why}", reader.label(), read.label()))
+            .at(place(reader, read), "referred to here")
+            .also(read.properties_span.unwrap_or(read.span), "this model")
+            .help("put both into one group, or widen the model's `access`"),
+    )
+}
+
+/// Groups that nobody declared.
+fn groups(builder: &Builder) -> Vec<Diagnostic> {
+    let known: BTreeSet<&str> = builder.groups.iter().map(|group| group.name.as_str()).collect();
+    let unknown = |node: &&Node| node.test().is_none() && node.config.group.as_deref().is_some_and(|group| !known.contains(group));
+    builder
+        .nodes
+        .values()
+        .filter(unknown)
+        .map(|node| {
+            let group = node.config.group.as_deref().unwrap_or_default();
+            Diagnostic::error(Code::UnknownGroup, format!("there is no group `{group}`, to which `{}` is to belong", node.label()))
+                .at(node.properties_span.unwrap_or(node.span), format!("this {}", node.resource_type().name()))
+                .help_nearest(nearest(group, known.iter().copied()), "declare it under `groups:` in a properties file, with an owner")
+        })
+        .collect()
+}
+
+fn own_access(node: &Node) -> Option<Diagnostic> {
+    (node.config.access == Access::Public && node.config.materialization == Materialization::Ephemeral && node.resource_type() == ResourceType::Model)
+        .then(|| {
+            Diagnostic::error(Code::ConfigType, format!("the ephemeral model `{}` can't be public", node.label()))
+                .at(node.properties_span.unwrap_or(node.span), "this model")
+                .help("others can't read it without its SQL; make it a view or a table")
+        })
+}
+
+fn deprecated(node: &Node, now: DateTime<Utc>) -> Option<Diagnostic> {
+    let date = node.model.deprecation_date.filter(|date| *date <= now)?;
+    let message = format!("the model `{}` has passed its deprecation date, {}", node.label(), shown(date));
+    let place = node.properties_span.unwrap_or(node.span);
+    Some(Diagnostic::warning(Code::DeprecatedModel, message).at(place, "this model").help("disable or remove it, or move the date"))
+}
+
+fn deprecated_ref(reader: &Node, read: &Node, now: DateTime<Utc>) -> Option<Diagnostic> {
+    let date = read.model.deprecation_date?;
+    let when = if date <= now { "was deprecated on" } else { "is to be deprecated on" };
+    let message = format!("`{}` refers to `{}`, which {when} {}", reader.label(), read.label(), shown(date));
+    let newer = match (&read.model.version, &read.model.latest) {
+        (Some(version), Some(latest)) if latest > version => Some(format!("refer to the newer version: ref('{}', v={})", read.name, latest.json())),
+        _ => None,
+    };
+    let help = newer.unwrap_or_else(|| "read another model, or talk to its owner".to_owned());
+    Some(Diagnostic::warning(Code::DeprecatedModel, message).at(place(reader, read), "referred to here").help(help))
+}
+
+fn shown(date: DateTime<Utc>) -> String {
+    date.format("%Y-%m-%d").to_string()
+}

@@ -1,0 +1,152 @@
+//! Versions of models: which file is which version, and what of the model's properties each version has.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+
+use super::builder::Builder;
+use crate::base::{Code, Diagnostic, Spanned, nearest};
+use crate::load::{NodeDecl, ParsedPackage, VersionDecl, Yaml, YamlValue};
+use crate::manifest::{ModelDetails, Version};
+
+/// The properties of one file of models.
+pub(super) struct ModelProperties {
+    pub decl: NodeDecl,
+    pub details: ModelDetails,
+}
+
+/// The properties of every model of a package, by the name of its file.
+pub(super) fn by_file(builder: &mut Builder, package: &ParsedPackage) -> HashMap<String, ModelProperties> {
+    let files: HashSet<&str> = package.models.iter().map(|file| file.name.as_str()).collect();
+    let mut found = HashMap::new();
+    for decl in &package.properties.models {
+        let time_spine = decl.time_spine.as_ref().map(time_spine);
+        if decl.versions.is_empty() {
+            let details = ModelDetails {
+                deprecation_date: decl.deprecation_date.as_ref().and_then(|text| date(text, &mut builder.found)),
+                time_spine,
+                ..ModelDetails::default()
+            };
+            found.insert(decl.name.value.clone(), ModelProperties { decl: decl.clone(), details });
+            continue;
+        }
+        let latest = latest(decl, &mut builder.found);
+        for version in &decl.versions {
+            let Some(file) = file_of(builder, decl, version, &latest, &files) else { continue };
+            let deprecated = version.deprecation_date.as_ref().and_then(|text| date(text, &mut builder.found));
+            let details = ModelDetails {
+                version: Some(version.version.value.clone()),
+                latest: Some(latest.clone()),
+                deprecation_date: deprecated,
+                time_spine: time_spine.clone(),
+            };
+            found.insert(file, ModelProperties { decl: of_version(builder, decl, version), details });
+        }
+    }
+    found
+}
+
+/// The version that `ref` without one means: the one the user named, else the highest.
+fn latest(decl: &NodeDecl, found: &mut Vec<Diagnostic>) -> Version {
+    let versions = || decl.versions.iter().map(|version| &version.version.value);
+    let highest = versions().max().cloned();
+    let Some(named) = &decl.latest_version else { return highest.unwrap_or_default() };
+    if let Some(version) = versions().find(|version| **version == named.value) {
+        return version.clone();
+    }
+    let known: Vec<String> = versions().map(ToString::to_string).collect();
+    let message = format!("the latest version of `{}` is to be {}, which it does not have", decl.name.value, named.value);
+    found.push(Diagnostic::error(Code::YamlType, message).at(named.span, "this version").help(format!("the versions are {}", known.join(", "))));
+    named.value.clone()
+}
+
+/// The file of a version: the one it names, else `<model>_v<version>`; of the latest version also `<model>`.
+fn file_of(builder: &mut Builder, decl: &NodeDecl, version: &VersionDecl, latest: &Version, files: &HashSet<&str>) -> Option<String> {
+    let name = &decl.name.value;
+    let named = version.defined_in.as_ref().map(|file| file.value.trim_end_matches(".sql").to_owned());
+    let wanted = named.unwrap_or_else(|| format!("{name}_v{}", version.version.value));
+    if files.contains(wanted.as_str()) {
+        return Some(wanted);
+    }
+    if version.version.value == *latest && files.contains(name.as_str()) {
+        return Some(name.clone());
+    }
+    let span = version.defined_in.as_ref().map_or(version.version.span, |file| file.span);
+    let message = format!("version {} of the model `{name}` has no file `{wanted}.sql`", version.version.value);
+    let diagnostic = Diagnostic::warning(Code::OrphanProperties, message).at(span, "this entry has no effect");
+    builder.found.push(diagnostic.help_nearest(nearest(&wanted, files.iter().copied()), "add the file, or name it with `defined_in:`"));
+    None
+}
+
+/// The model's properties as one version has them.
+fn of_version(builder: &mut Builder, decl: &NodeDecl, version: &VersionDecl) -> NodeDecl {
+    let mut own = decl.clone();
+    own.versions = Vec::new();
+    own.description = version.description.clone().or_else(|| decl.description.clone());
+    own.config = overlaid(decl.config.as_ref(), version.config.as_ref());
+    for name in version.include.iter().flatten().chain(&version.exclude) {
+        if !decl.columns.iter().any(|column| column.name.value == name.value) {
+            let message = format!("the model `{}` describes no column `{}`", decl.name.value, name.value);
+            let near = nearest(&name.value, decl.columns.iter().map(|column| column.name.value.as_str()));
+            builder.found.push(
+                Diagnostic::warning(Code::UnknownColumn, message)
+                    .at(name.span, "this column")
+                    .help_nearest(near, "describe it among the model's `columns`"),
+            );
+        }
+    }
+    let names = |list: &[Spanned<String>], name: &str| list.iter().any(|other| other.value == name);
+    own.columns.retain(|column| {
+        let name = &column.name.value;
+        version.include.as_ref().is_none_or(|include| names(include, name)) && !names(&version.exclude, name)
+    });
+    for column in &version.columns {
+        match own.columns.iter_mut().find(|other| other.name.value == column.name.value) {
+            Some(other) => *other = column.clone(),
+            None => own.columns.push(column.clone()),
+        }
+    }
+    if let Some(tests) = &version.tests {
+        own.tests.clone_from(tests);
+    }
+    if let Some(constraints) = &version.constraints {
+        own.constraints.clone_from(constraints);
+    }
+    own
+}
+
+/// A config with the keys of another one, which win.
+fn overlaid(config: Option<&Yaml>, over: Option<&Yaml>) -> Option<Yaml> {
+    let (Some(config), Some(over)) = (config, over) else { return over.or(config).cloned() };
+    let mut entries = config.entries().to_vec();
+    for (key, value) in over.entries() {
+        entries.retain(|(other, _)| other.value != key.value);
+        entries.push((key.clone(), value.clone()));
+    }
+    Some(Yaml { span: over.span, value: YamlValue::Map(entries) })
+}
+
+fn time_spine(yaml: &Yaml) -> serde_json::Value {
+    let mut found = yaml.to_json();
+    if let Some(map) = found.as_object_mut() {
+        map.entry("custom_granularities").or_insert_with(|| serde_json::json!([]));
+    }
+    found
+}
+
+/// A date or a moment; without an offset it is UTC.
+fn date(text: &Spanned<String>, found: &mut Vec<Diagnostic>) -> Option<DateTime<Utc>> {
+    let trimmed = text.value.trim();
+    let moment = DateTime::parse_from_rfc3339(&trimmed.replacen(' ', "T", 1)).map(|moment| moment.with_timezone(&Utc)).ok();
+    let moment = moment.or_else(|| DateTime::parse_from_str(trimmed, "%Y-%m-%d %H:%M:%S%.f%z").map(|moment| moment.with_timezone(&Utc)).ok());
+    let naive = || {
+        let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"];
+        let time = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(trimmed, format).ok());
+        time.or_else(|| NaiveDate::parse_from_str(trimmed, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0)).map(|time| time.and_utc())
+    };
+    let date = moment.or_else(naive);
+    if date.is_none() {
+        found.push(Diagnostic::error(Code::YamlType, format!("`{trimmed}` is no date")).at(text.span, "expected a date").help("e.g. 2026-03-31"));
+    }
+    date
+}
