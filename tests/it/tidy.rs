@@ -44,7 +44,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("reqwest", &["deps"]),
     ("tar", &["deps"]),
     ("flate2", &["deps"]),
-    ("std::process::Command", &["deps"]),
+    ("std::process::Command", &["deps", "cli"]),
     ("tokio::task", &["compile", "engine::local", "exec"]),
     ("tokio::spawn", &[]),
     ("clap", &["cli"]),
