@@ -115,7 +115,7 @@ async fn schemas_are_seen_before_they_hold_a_table() {
         room.rows("create table one.t as select 1 as id; create view one.v as select * from one.t").await;
         assert_eq!(
             room.refused("drop schema one").await,
-            "sql-invalid: the schema `one` is not empty: it holds `t` [write `cascade` behind the name to drop what it holds too]"
+            "sql-invalid: the schema `one` is not empty: it holds `t` @ one [write `cascade` behind the name to drop what it holds too]"
         );
         assert_eq!(
             room.rows("SELECT TABLE_NAME, Table_Type from INFORMATION_SCHEMA.tables where lower(table_schema) = 'one'").await,
