@@ -117,8 +117,8 @@ impl ProjectState {
 
 fn has_columns(node: &Node) -> bool {
     match node.kind {
-        NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) => true,
-        NodeKind::Analysis | NodeKind::Described(_) | NodeKind::UnitTest(_) => false,
+        NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) | NodeKind::Described(_) => true,
+        NodeKind::Analysis | NodeKind::UnitTest(_) => false,
     }
 }
 
