@@ -25,6 +25,24 @@ use crate::resolve::{Project, ResolveOptions, resolve};
 /// A command that ends before its work is done, everything having been said.
 pub(super) struct Stop(pub Exit);
 
+/// Runs a command in a session of its own, from its first line to its last.
+pub(super) async fn command(
+    name: &'static str,
+    global: &Global,
+    invocation: &Invocation,
+    streams: &Streams,
+    carry_out: impl AsyncFnOnce(&Session) -> Result<Exit, Stop>,
+) -> Exit {
+    let session = match Session::start(name, global, invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    match carry_out(&session).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
 /// One command's surroundings.
 pub(super) struct Session {
     pub events: Events,
