@@ -54,6 +54,8 @@ pub(super) struct Session {
     /// Whether JSON artifacts are written.
     pub write_json: bool,
     warnings: Warnings,
+    /// Where notes go that a command without a log on its screen has all the same, as `ls` and `check`.
+    hushed: Option<Streams>,
     options: LoadOptions,
     resolve: ResolveOptions,
 }
@@ -107,6 +109,7 @@ impl Session {
             },
             write_json: global.is_on(Switch::WriteJson),
             warnings,
+            hushed: global.is_on(Switch::Quiet).then(|| streams.clone()),
             events,
             project_dir,
             id,
@@ -115,6 +118,13 @@ impl Session {
         };
         session.options.vars = session.vars(global)?;
         Ok(session)
+    }
+
+    /// A note for who looks at the screen, though the command's log is not shown there. Says nothing where it is.
+    pub(super) fn note_aside(&self, text: &str) {
+        if let Some(streams) = &self.hushed {
+            streams.complain(&format!("{text}\n"));
+        }
     }
 
     /// An argument that only this command has, for templates and artifacts.
