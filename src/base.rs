@@ -1,5 +1,5 @@
 //! What every room stands on: sources and spans, diagnostics and their codes, events, and the seams to the
-//! file system and the clock. Knows nothing of dbt, SQL or Delta.
+//! file system and the clock, results kept between commands. Knows nothing of dbt, SQL or Delta.
 
 mod clock;
 mod code;
@@ -7,17 +7,26 @@ mod diagnostic;
 mod escape;
 mod event;
 pub mod files;
+mod fingerprint;
 mod journal;
+mod memo;
 mod nearest;
+mod parallel;
 mod print;
 mod source;
+mod stored;
 
 pub use clock::{Clock, SystemClock, moment};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 pub use escape::{visible, visible_line};
 pub use event::{Event, EventSink, Events, NodeDone, NodeOutcome, NodeStart, RelationParts, Totals};
+pub use files::FileError;
+pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use journal::{Abandoned, Journal};
+pub use memo::{Memo, read_record, record_of};
 pub use nearest::nearest;
+pub use parallel::in_parallel;
 pub use print::{PrintStyle, render_diagnostic};
 pub use source::{FileId, Position, SourceFile, Sources, Span, Spanned};
+pub use stored::StoredDiagnostics;

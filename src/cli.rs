@@ -31,6 +31,7 @@ mod sources;
 mod sql;
 mod state;
 mod warnings;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write};

@@ -11,11 +11,13 @@ mod ephemeral;
 mod facts;
 mod history;
 mod host;
+mod kept;
 mod literals;
 mod node;
 mod planner;
 mod proved;
 mod script;
+mod sessions;
 mod unit_test;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +30,7 @@ use ephemeral::ephemeral_cte;
 
 pub use ephemeral::cte_name;
 pub use facts::{ColumnFacts, ColumnInput, FlowKind, NodeFacts, NullMaker, Nulls, UniqueKey};
+pub use kept::{KeptNode, kept_schema, restored_schema};
 pub use node::{CompiledNode, compile_node};
 pub use planner::Planner;
 pub use proved::proved_test;
@@ -63,6 +66,26 @@ pub trait Surroundings: Send + Sync {
 
     /// What a template logs.
     fn log(&self, message: &str, info: bool, node: &NodeId);
+
+    /// Whether an answer may take its time, so that nothing else should wait for it.
+    fn may_block(&self) -> bool {
+        true
+    }
+
+    /// Told of everything that a node takes from elsewhere than itself, the project's macros and settings, and the nodes that
+    /// it depends on.
+    fn note(&self, _asked: Asked) {}
+}
+
+/// What a node took from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// A variable of the environment.
+    Environment(String),
+    /// The flags of the command.
+    Flags,
+    /// Something that can't be told from another time: the whole graph, the invocation, the selection, docs, other nodes.
+    Beyond,
 }
 
 /// What became of a node.

@@ -64,6 +64,8 @@ pub struct LoadOptions {
     pub vars: Map<String, Json>,
     pub threads: Option<usize>,
     pub target_path: Option<String>,
+    /// Whether anything is read or written there: a foreign adapter's warehouse is none of ours.
+    pub needs_warehouse: bool,
 }
 
 /// A project as its files declare it.

@@ -3,6 +3,7 @@
 //! Leaves reading them from files to `load`, and making them from declarations to `resolve`.
 
 mod config;
+mod fingerprint;
 mod node;
 mod previous;
 mod relation;

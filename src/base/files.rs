@@ -38,6 +38,13 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(failed("read", path))
 }
 
+/// What tells one state of a file from another: its length and the time of its last change; `None` where it is not there.
+#[must_use]
+pub fn stamp(path: &Path) -> Option<(u64, std::time::SystemTime)> {
+    let data = std::fs::metadata(path).ok()?;
+    Some((data.len(), data.modified().ok()?))
+}
+
 #[must_use]
 pub fn is_file(path: &Path) -> bool {
     path.is_file()

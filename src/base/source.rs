@@ -1,6 +1,7 @@
 //! Texts that diagnostics can point into: the user's files, and SQL that was rendered from them.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// A text registered with [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,23 +12,32 @@ pub struct FileId(u32);
 pub struct SourceFile {
     pub path: String,
     pub text: Arc<str>,
-    line_starts: Vec<u32>,
+    /// Whether a stage made it from the user's files, as rendered SQL.
+    pub is_made: bool,
+    /// Reckoned when the first position is asked for: few files have one that is shown.
+    line_starts: OnceLock<Vec<u32>>,
 }
 
 impl SourceFile {
     #[must_use]
     pub fn new(path: &str, text: Arc<str>) -> Self {
-        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| to_u32(at + 1))).collect();
-        Self { path: path.to_owned(), text, line_starts }
+        Self { path: path.to_owned(), text, is_made: false, line_starts: OnceLock::new() }
+    }
+
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let newlines = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            std::iter::once(0).chain(newlines.map(|(at, _)| to_u32(at + 1))).collect()
+        })
     }
 
     /// Line and column of a byte offset; an offset past the end is the end.
     #[must_use]
     pub fn position(&self, offset: u32) -> Position {
         let offset = offset.min(to_u32(self.text.len()));
-        let line = self.line_starts.partition_point(|start| *start <= offset).saturating_sub(1);
-        let start = self.line_starts.get(line).copied().unwrap_or(0) as usize;
+        let starts = self.line_starts();
+        let line = starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        let start = starts.get(line).copied().unwrap_or(0) as usize;
         let column = self.text.get(start..offset as usize).map_or(0, |head| head.chars().count());
         Position { line: to_u32(line + 1), column: to_u32(column + 1) }
     }
@@ -35,7 +45,7 @@ impl SourceFile {
     /// Byte offset of a 1-based line and column (columns in characters); clamped to the text.
     #[must_use]
     pub fn offset(&self, line: u32, column: u32) -> u32 {
-        let Some(start) = self.line_starts.get(line.saturating_sub(1) as usize).copied() else {
+        let Some(start) = self.line_starts().get(line.saturating_sub(1) as usize).copied() else {
             return to_u32(self.text.len());
         };
         let rest = self.text.get(start as usize..).unwrap_or_default();
@@ -90,6 +100,8 @@ impl<T> Spanned<T> {
 #[derive(Debug, Default)]
 pub struct Sources {
     files: RwLock<Vec<Arc<SourceFile>>>,
+    /// Ids by path, of as many files as were there when somebody last asked by a path.
+    named: Mutex<(usize, HashMap<String, FileId>)>,
 }
 
 impl Sources {
@@ -99,7 +111,16 @@ impl Sources {
     }
 
     pub fn add(&self, path: &str, text: impl Into<Arc<str>>) -> FileId {
-        let file = Arc::new(SourceFile::new(path, text.into()));
+        self.push(SourceFile::new(path, text.into()))
+    }
+
+    /// Adds a text that a stage made; `path` says what it is.
+    pub fn add_made(&self, path: &str, text: impl Into<Arc<str>>) -> FileId {
+        self.push(SourceFile { is_made: true, ..SourceFile::new(path, text.into()) })
+    }
+
+    fn push(&self, file: SourceFile) -> FileId {
+        let file = Arc::new(file);
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         files.push(file);
         FileId(to_u32(files.len() - 1))
@@ -112,6 +133,22 @@ impl Sources {
     pub fn file(&self, id: FileId) -> Arc<SourceFile> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         files.get(id.0 as usize).cloned().unwrap_or_else(|| Arc::new(SourceFile::new("", Arc::from(""))))
+    }
+
+    /// The text of a path; of several the first.
+    #[must_use]
+    pub fn named(&self, path: &str) -> Option<FileId> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let (seen, ids) = &mut *named;
+        for (at, file) in files.iter().enumerate().skip(*seen) {
+            if file.is_made {
+                continue;
+            }
+            ids.entry(file.path.clone()).or_insert(FileId(to_u32(at)));
+        }
+        *seen = files.len();
+        ids.get(path).copied()
     }
 
     #[must_use]

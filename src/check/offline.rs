@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
+use super::kept::Standing;
 use super::record::Finding;
 use crate::base::{Code, Diagnostic, Event, Events};
 use crate::compile::Surroundings;
@@ -23,6 +24,8 @@ pub struct Offline {
     /// Of the own tables of incremental models and snapshots.
     tables: BTreeMap<NodeId, SchemaRef>,
     learned: RwLock<HashMap<RelationName, SchemaRef>>,
+    /// What earlier commands kept of nodes, not read yet.
+    kept: RwLock<HashMap<NodeId, Standing>>,
     events: Events,
 }
 
@@ -32,7 +35,7 @@ impl Offline {
     pub fn new(project: &Project, inputs: BTreeMap<NodeId, SchemaRef>, tables: BTreeMap<NodeId, SchemaRef>, events: Events) -> Self {
         let named = |(id, schema): (&NodeId, &SchemaRef)| Some((project.nodes.get(id)?.relation.clone()?, Arc::clone(schema)));
         let learned = inputs.iter().filter_map(named).collect();
-        Self { inputs, tables, learned: RwLock::new(learned), events }
+        Self { inputs, tables, learned: RwLock::new(learned), kept: RwLock::default(), events }
     }
 
     /// The schema of a source or a seed.
@@ -51,6 +54,21 @@ impl Offline {
     /// Notes what the relation of a compiled node has.
     pub(super) fn learn(&self, relation: &RelationName, schema: &SchemaRef) {
         self.learned.write().unwrap_or_else(PoisonError::into_inner).insert(relation.clone(), Arc::clone(schema));
+    }
+
+    /// Takes what an earlier command kept of a node.
+    pub(super) fn keep(&self, id: &NodeId, standing: Standing) {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), standing);
+    }
+
+    pub(super) fn take_kept(&self, id: &NodeId) -> Option<Standing> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    /// What is known of a relation whose node was not looked at any more.
+    pub(super) fn kept_relation(&self, id: &NodeId) -> Option<RelationFacts> {
+        let schema = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(id)?.schema()?;
+        Some(relation_facts(&schema))
     }
 
     /// That the columns of a source are not known.
@@ -88,13 +106,21 @@ impl Surroundings for Offline {
         let Some(schema) = learned.get(name) else {
             return Err(HostError::Deferred { reason: format!("it looks up the relation {name}") });
         };
-        let columns = schema.fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect();
-        Ok(Some(RelationFacts { kind: RelationKind::Table, columns }))
+        Ok(Some(relation_facts(schema)))
+    }
+
+    fn may_block(&self) -> bool {
+        false
     }
 
     fn log(&self, message: &str, info: bool, node: &NodeId) {
         self.events.send(&Event::Message { text: message.to_owned(), info, node: Some(node.to_string()) });
     }
+}
+
+fn relation_facts(schema: &SchemaRef) -> RelationFacts {
+    let columns = schema.fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect();
+    RelationFacts { kind: RelationKind::Table, columns }
 }
 
 /// The same, with a table of its own for one node.
@@ -125,4 +151,8 @@ impl Surroundings for Grown {
 
     /// The first form has said it already.
     fn log(&self, _message: &str, _info: bool, _node: &NodeId) {}
+
+    fn may_block(&self) -> bool {
+        false
+    }
 }

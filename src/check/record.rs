@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::against::Change;
 use super::allow::weigh;
-use super::walk::Proof;
+use super::visit::Proof;
 use crate::base::{Diagnostic, Severity, Sources, Span};
 use crate::load::SeverityRule;
 use crate::manifest::NodeId;

@@ -4,11 +4,12 @@
 //! The format is described in `docs/checking.md`; a field may be added without a new number.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compile::{ColumnInput, CompiledProject, NodeFacts, Nulls};
-use crate::manifest::{ConstraintKind, Node, NodeKind};
+use crate::compile::{ColumnInput, CompiledNode, NodeFacts, Nulls};
+use crate::manifest::{ConstraintKind, Node, NodeId, NodeKind};
 use crate::sql::type_name;
 
 const FORMAT: u32 = 1;
@@ -90,14 +91,6 @@ pub struct ContractColumn {
 }
 
 impl ProjectState {
-    /// The state of everything that was compiled, and of the sources. `inputs` has the schemas of those.
-    #[must_use]
-    pub fn of(compiled: &CompiledProject, inputs: &super::Offline) -> Self {
-        let nodes = compiled.project.nodes.values().filter(|node| has_columns(node));
-        let state = |node: &Node| (node.id.to_string(), node_state(node, compiled, inputs));
-        Self { format: FORMAT, nodes: nodes.map(state).collect() }
-    }
-
     /// Reads the text of a file.
     ///
     /// # Errors
@@ -106,24 +99,31 @@ impl ProjectState {
         let state: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if state.format == FORMAT { Ok(state) } else { Err(format!("its format is {}, this version reads {FORMAT}", state.format)) }
     }
-
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        text
-    }
 }
 
-fn has_columns(node: &Node) -> bool {
-    match node.kind {
+/// The text of the file, made of those of its nodes.
+#[must_use]
+pub fn state_text(nodes: &BTreeMap<NodeId, String>) -> String {
+    let mut out = String::with_capacity(nodes.values().map(|text| text.len() + 80).sum::<usize>() + 64);
+    let _ = write!(out, "{{\n  \"format\": {FORMAT},\n  \"nodes\": {{");
+    for (at, (id, text)) in nodes.iter().enumerate() {
+        let _ = write!(out, "{}\n    {}: {text}", if at == 0 { "" } else { "," }, serde_json::Value::from(id.as_str()));
+    }
+    out.push_str(if nodes.is_empty() { "}\n}\n" } else { "\n  }\n}\n" });
+    out
+}
+
+/// The text of a node in the file; `None` for what has no rows that others could read.
+pub(super) fn node_text(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline) -> Option<String> {
+    let has_columns = match node.kind {
         NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) | NodeKind::Described(_) => true,
         NodeKind::Analysis | NodeKind::UnitTest(_) => false,
-    }
+    };
+    let text = || serde_json::to_string_pretty(&node_state(node, ready, inputs)).unwrap_or_default().replace('\n', "\n    ");
+    has_columns.then(text)
 }
 
-fn node_state(node: &Node, compiled: &CompiledProject, inputs: &super::Offline) -> NodeState {
-    let ready = compiled.ready(&node.id);
+fn node_state(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline) -> NodeState {
     let schema = ready.and_then(|ready| ready.schema.clone()).or_else(|| inputs.input(&node.id));
     let empty = NodeFacts::default();
     let facts = ready.and_then(|ready| ready.facts.as_deref());

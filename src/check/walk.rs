@@ -1,63 +1,63 @@
-//! Walks the graph: each node is compiled against the schemas of its parents, an incremental model in both its forms.
+//! Walks the graph, level by level: what an earlier command found of a node is taken over where all that it depends on is
+//! as it was; other nodes are compiled, those of one level side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::SchemaRef;
-
-use super::lock::declared_schema;
-use super::offline::{Grown, Offline};
+use super::kept::{self, Outcome, Standing};
+use super::offline::Offline;
 use super::record::Finding;
-use crate::base::{Code, Diagnostic};
-use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_node};
+use super::state::node_text;
+use super::visit::{Before, Ground, Proof, Visited};
+use crate::base::{Fingerprint, Fingerprinter, Memo, in_parallel};
+use crate::compile::{Compilation, CompiledProject, Planner};
 use crate::graph::Dag;
-use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
+use crate::manifest::{Node, NodeId, NodeKind, ResourceType};
 use crate::resolve::Project;
 
-/// What is known of a node after a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
-    /// It was planned against schemas that are known.
-    Proved,
-    /// It has an error.
-    Wrong,
-    /// Not all that it reads is known.
-    Unknown { because: String },
-}
+/// As many nodes are sooner compiled than threads are started.
+const FEW: usize = 16;
 
 /// The outcome of a check.
 #[derive(Debug)]
 pub struct Checked {
+    /// What was compiled; nodes of which all was known from an earlier command are not among it.
     pub compiled: CompiledProject,
     /// Of the selected nodes and the sources they read.
     pub findings: Vec<Finding>,
     /// Of the selected nodes that have SQL.
     pub proofs: BTreeMap<NodeId, Proof>,
+    /// The entries of `lineage.json`, as text.
+    pub states: BTreeMap<NodeId, String>,
+    /// Tests that can't fail, with the proof.
+    pub proved_tests: BTreeMap<String, String>,
 }
 
-/// Compiles the selected nodes and everything they read; reports on the selected ones.
-pub async fn check(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId>, offline: &Arc<Offline>) -> Checked {
+/// Compiles the selected nodes and everything they read; reports on the selected ones. Results of earlier commands are
+/// taken from `memo`, and new ones kept there.
+pub async fn check(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId>, offline: &Arc<Offline>, memo: &Memo) -> Checked {
     let planner = Planner::new(project);
-    let mut walk = Walk { project, planner: &planner, offline, done: BTreeMap::new(), held: BTreeMap::new(), findings: Vec::new() };
     let mut wanted = selected.clone();
     wanted.extend(selected.iter().flat_map(|id| dag.ancestors(id, None)));
-    let mut proofs = BTreeMap::new();
-    for node in dag.order().iter().filter(|id| wanted.contains(*id)).filter_map(|id| project.nodes.get(id)) {
-        if let NodeKind::Source { .. } = node.kind {
-            walk.findings.extend(offline.unknown_source(project, node));
-        }
-        if !is_checked(node) {
-            continue;
-        }
-        let reported = selected.contains(&node.id);
-        let proof = walk.visit(node, reported).await;
-        if reported && node.resource_type() != ResourceType::Seed {
-            proofs.insert(node.id.clone(), proof);
-        }
+    let mut walk = Walk {
+        ground: Ground { project, planner: &planner, offline },
+        memo,
+        common: if memo.keeps() { kept::ground(project) } else { Fingerprint::default() },
+        before: Before::default(),
+        readers: HashMap::new(),
+        checked: Checked {
+            compiled: CompiledProject { project: Arc::clone(project), nodes: BTreeMap::new() },
+            findings: Vec::new(),
+            proofs: BTreeMap::new(),
+            states: BTreeMap::new(),
+            proved_tests: BTreeMap::new(),
+        },
+    };
+    for level in levels(project, dag, &wanted) {
+        walk.level(&level, selected).await;
     }
-    let (findings, mut nodes) = (walk.findings, walk.done);
-    nodes.extend(walk.held);
-    Checked { compiled: CompiledProject { project: Arc::clone(project), nodes }, findings, proofs }
+    walk.checked.compiled.nodes = walk.before.done;
+    walk.checked
 }
 
 impl Checked {
@@ -69,10 +69,28 @@ impl Checked {
         let kept = |id: &NodeId| selected.contains(id) || is_source(id) && read.contains(id);
         self.findings.retain(|finding| finding.node.as_ref().is_none_or(kept));
         self.proofs.retain(|id, _| selected.contains(id));
+        self.proved_tests.retain(|id, _| selected.contains(&NodeId::new(id.as_str())));
     }
 }
 
-fn is_checked(node: &Node) -> bool {
+/// The wanted nodes, each level reading only those before it.
+fn levels<'p>(project: &'p Project, dag: &Dag, wanted: &BTreeSet<NodeId>) -> Vec<Vec<&'p Node>> {
+    let mut level_of: HashMap<&NodeId, usize> = HashMap::with_capacity(wanted.len());
+    let mut levels: Vec<Vec<&Node>> = Vec::new();
+    for node in dag.order().iter().filter(|id| wanted.contains(*id)).filter_map(|id| project.nodes.get(id)) {
+        let level = node.depends_on.iter().filter_map(|id| level_of.get(id)).max().map_or(0, |above| above + 1);
+        level_of.insert(&node.id, level);
+        if levels.len() <= level {
+            levels.resize_with(level + 1, Vec::new);
+        }
+        if let Some(nodes) = levels.get_mut(level) {
+            nodes.push(node);
+        }
+    }
+    levels
+}
+
+fn is_compiled(node: &Node) -> bool {
     match node.resource_type() {
         ResourceType::Model | ResourceType::Test | ResourceType::UnitTest | ResourceType::Analysis | ResourceType::Seed | ResourceType::Snapshot => {
             true
@@ -82,125 +100,146 @@ fn is_checked(node: &Node) -> bool {
 }
 
 struct Walk<'a> {
-    project: &'a Arc<Project>,
-    planner: &'a Planner,
-    offline: &'a Arc<Offline>,
-    done: BTreeMap<NodeId, Compilation>,
-    /// Nodes that are not proved and whose contract says what they yield: their readers go by that.
-    held: BTreeMap<NodeId, Compilation>,
-    findings: Vec<Finding>,
+    ground: Ground<'a>,
+    memo: &'a Memo,
+    /// What all keys have in common.
+    common: Fingerprint,
+    before: Before,
+    /// What readers of a node go by.
+    readers: HashMap<NodeId, Fingerprint>,
+    checked: Checked,
 }
 
 impl Walk<'_> {
-    async fn visit(&mut self, node: &Node, reported: bool) -> Proof {
-        if let Some(parent) = self.missing_text(node) {
-            let because = format!("of `{parent}`");
-            self.done.insert(node.id.clone(), Compilation::Skipped { because: parent });
-            return Proof::Unknown { because };
+    async fn level(&mut self, nodes: &[&Node], selected: &BTreeSet<NodeId>) {
+        let (compiled, given): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| is_compiled(node));
+        for node in given {
+            self.given(node);
         }
-        let surroundings: Arc<dyn Surroundings> = Arc::<Offline>::clone(self.offline);
-        let mut compilation = compile_node(self.project, self.planner, node, &self.done, &surroundings).await;
-        let mut found = diagnostics(&compilation);
-        if let Some(base) = self.grows(node, &compilation) {
-            let grown: Arc<dyn Surroundings> = Arc::new(Grown { offline: Arc::clone(self.offline), id: node.id.clone(), schema: base });
-            let second = compile_node(self.project, self.planner, node, &self.done, &grown).await;
-            for diagnostic in diagnostics(&second) {
-                if !found.contains(&diagnostic) {
-                    found.push(diagnostic.note("this is the form of the model that adds to its table"));
+        let known: Vec<(Fingerprint, Option<Outcome>)> = if self.memo.keeps() {
+            in_parallel(&compiled, |node| self.recall(node))
+        } else {
+            compiled.iter().map(|_| (Fingerprint::default(), None)).collect()
+        };
+        let mut open: Vec<(&Node, Fingerprint)> = Vec::new();
+        for (node, (key, outcome)) in compiled.into_iter().zip(known) {
+            match outcome {
+                Some(mut outcome) => {
+                    let standing = std::mem::replace(&mut outcome.standing, Standing::Unknown);
+                    self.ground.offline.keep(&node.id, standing);
+                    self.take(node, outcome, selected.contains(&node.id));
                 }
-            }
-            // Readers see the table that is there, with what this build adds to it.
-            if matches!(compilation, Compilation::Ready(_)) && self.offline.locked_table(&node.id).is_some() {
-                compilation = second;
+                None => open.push((node, key)),
             }
         }
-        if let (Compilation::Ready(ready), Some(relation)) = (&compilation, &node.relation)
-            && let Some(schema) = &ready.schema
-        {
-            self.offline.learn(relation, schema);
+        for (node, _) in &open {
+            Box::pin(self.restore_what_it_reads(node)).await;
         }
-        let proof = self.proof(node, &compilation, &found);
-        if let (Compilation::Deferred { reason }, true) = (&compilation, reported) {
-            found.push(not_proved(node, reason));
-        }
-        if reported {
-            self.findings.extend(found.into_iter().map(|diagnostic| Finding { node: Some(node.id.clone()), diagnostic }));
-        }
-        match Self::promised(node, &compilation) {
-            Some((relation, schema)) => {
-                self.offline.learn(relation, &schema);
-                self.held.insert(node.id.clone(), compilation);
+        let visited = self.visit_all(&open).await;
+        for ((node, key), visited) in open.into_iter().zip(visited) {
+            if !matches!(node.kind, NodeKind::Seed { .. }) {
+                kept::keep(self.memo, key, &visited.outcome, &visited.notes, self.ground.project);
             }
-            None => drop(self.done.insert(node.id.clone(), compilation)),
+            let Visited { compilation, promised, outcome, .. } = visited;
+            self.learn(node, compilation, promised);
+            self.take(node, outcome, selected.contains(&node.id));
         }
-        proof
     }
 
-    /// What the contract of a node that is not proved promises to its readers.
-    fn promised<'n>(node: &'n Node, compilation: &Compilation) -> Option<(&'n RelationName, SchemaRef)> {
-        let known = matches!(compilation, Compilation::Ready(ready) if ready.schema.is_some());
-        if known || !node.config.contract_enforced || node.config.contract_subset {
-            return None;
+    /// Sources and what has no SQL.
+    fn given(&mut self, node: &Node) {
+        let offline = self.ground.offline;
+        self.checked.findings.extend(offline.unknown_source(self.ground.project, node));
+        let schema = offline.input(&node.id);
+        let mut of = Fingerprinter::new("given");
+        of.add(&schema.as_deref());
+        self.readers.insert(node.id.clone(), kept::for_readers(node, self.ground.planner, &of.finish()));
+        if let Some(text) = node_text(node, None, offline) {
+            self.checked.states.insert(node.id.clone(), text);
         }
-        Some((node.relation.as_ref()?, declared_schema(node)?))
     }
 
-    /// An ephemeral parent that did not compile leaves a hole in the text.
-    fn missing_text(&self, node: &Node) -> Option<NodeId> {
-        let ephemeral = |id: &&NodeId| {
-            self.project.nodes.get(*id).is_some_and(|parent| parent.resource_type() == ResourceType::Model && parent.relation.is_none())
+    fn recall(&self, node: &Node) -> (Fingerprint, Option<Outcome>) {
+        let project = self.ground.project;
+        if matches!(node.kind, NodeKind::Seed { .. }) {
+            return (Fingerprint::default(), None);
+        }
+        let key = kept::key(&self.common, project, node, &self.readers, self.ground.offline);
+        (key, kept::recall(self.memo, &key, project, &project.sources))
+    }
+
+    async fn visit_all(&self, open: &[(&Node, Fingerprint)]) -> Vec<Visited> {
+        if open.len() < FEW {
+            let mut visited = Vec::with_capacity(open.len());
+            for (node, _) in open {
+                visited.push(self.ground.visit(node, &self.before).await);
+            }
+            return visited;
+        }
+        // Planning is reckoning alone: threads of our own serve it better than tasks, which are for waiting.
+        in_parallel(open, |(node, _)| futures::executor::block_on(self.ground.visit(node, &self.before)))
+    }
+
+    /// Notes what a node came to.
+    fn take(&mut self, node: &Node, outcome: Outcome, reported: bool) {
+        let Outcome { seen, proof, found, state, proved, standing: _ } = outcome;
+        self.readers.insert(node.id.clone(), kept::for_readers(node, self.ground.planner, &seen));
+        if let Some(state) = state {
+            self.checked.states.insert(node.id.clone(), state);
+        }
+        if !reported {
+            return;
+        }
+        self.checked.findings.extend(found.into_iter().map(|diagnostic| Finding { node: Some(node.id.clone()), diagnostic }));
+        self.checked.proved_tests.extend(proved.map(|proved| (node.id.to_string(), proved)));
+        if node.resource_type() != ResourceType::Seed {
+            self.checked.proofs.insert(node.id.clone(), proof);
+        }
+    }
+
+    /// Makes a node known to those who read it.
+    fn learn(&mut self, node: &Node, compilation: Compilation, promised: Option<deltalake::arrow::datatypes::SchemaRef>) {
+        let schema = match (&compilation, promised) {
+            (Compilation::Ready(ready), None) => ready.schema.clone(),
+            (_, Some(schema)) => {
+                self.before.held.insert(node.id.clone());
+                Some(schema)
+            }
+            (Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }, None) => None,
         };
-        node.depends_on.iter().filter(ephemeral).find(|id| !matches!(self.done.get(*id), Some(Compilation::Ready(_)))).cloned()
-    }
-
-    /// The table that an incremental model would add to: as it is locked, or as a first build makes it.
-    fn grows(&self, node: &Node, first: &Compilation) -> Option<SchemaRef> {
-        if !matches!(node.config.materialization, Materialization::Incremental | Materialization::Snapshot) || self.project.full_refresh(node) {
-            return None;
+        if let (Some(relation), Some(schema)) = (&node.relation, &schema) {
+            self.ground.offline.learn(relation, schema);
         }
-        let built = match first {
-            Compilation::Ready(ready) => ready.schema.clone(),
-            Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. } => None,
-        };
-        self.offline.locked_table(&node.id).or(built)
-    }
-
-    fn proof(&self, node: &Node, compilation: &Compilation, found: &[Diagnostic]) -> Proof {
-        if found.iter().any(Diagnostic::is_error) {
-            return Proof::Wrong;
-        }
-        match compilation {
-            Compilation::Ready(ready) if ready.query_schema.is_some() || node.resource_type() == ResourceType::Analysis => Proof::Proved,
-            Compilation::Ready(_) => Proof::Unknown { because: self.unknown_parent(node) },
-            Compilation::Deferred { reason } => Proof::Unknown { because: reason.clone() },
-            Compilation::Skipped { because } => Proof::Unknown { because: format!("of `{because}`") },
-            Compilation::Failed(_) => Proof::Wrong,
+        if !self.before.held.contains(&node.id) {
+            self.before.done.insert(node.id.clone(), compilation);
         }
     }
 
-    fn unknown_parent(&self, node: &Node) -> String {
-        let known = |id: &NodeId| match self.done.get(id) {
-            Some(Compilation::Ready(parent)) => parent.schema.is_some(),
-            Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => false,
-            None => self.held.contains_key(id) || self.offline.knows(id),
-        };
-        node.depends_on
-            .iter()
-            .find(|id| !known(id))
-            .map_or_else(|| "it reads what is no node of the project".to_owned(), |id| format!("the columns of `{id}` are not known"))
+    /// Brings back what an earlier command kept of the nodes that a node reads.
+    async fn restore_what_it_reads(&mut self, node: &Node) {
+        let project = self.ground.project;
+        let mut read: Vec<&NodeId> = node.depends_on.iter().collect();
+        if let NodeKind::UnitTest(unit) = &node.kind {
+            read.extend(project.nodes.get(&unit.tested).iter().flat_map(|tested| &tested.depends_on));
+            read.extend(unit.given.iter().map(|given| &given.node));
+        }
+        for parent in read.into_iter().filter_map(|id| project.nodes.get(id)) {
+            let Some(standing) = self.ground.offline.take_kept(&parent.id) else { continue };
+            let unknown = || Compilation::Failed(Vec::new());
+            let compilation = match standing {
+                Standing::Ready(kept) => kept.restored(parent).map_or_else(unknown, |ready| Compilation::Ready(Arc::new(ready))),
+                Standing::Ephemeral => {
+                    Box::pin(self.restore_what_it_reads(parent)).await;
+                    self.ground.visit(parent, &self.before).await.compilation
+                }
+                Standing::Promised(_) => {
+                    let schema = standing.schema();
+                    self.learn(parent, unknown(), schema);
+                    continue;
+                }
+                Standing::Unknown => unknown(),
+            };
+            self.learn(parent, compilation, None);
+        }
     }
-}
-
-fn diagnostics(compilation: &Compilation) -> Vec<Diagnostic> {
-    match compilation {
-        Compilation::Ready(ready) => ready.warnings.clone(),
-        Compilation::Failed(found) => found.clone(),
-        Compilation::Deferred { .. } | Compilation::Skipped { .. } => Vec::new(),
-    }
-}
-
-fn not_proved(node: &Node, reason: &str) -> Diagnostic {
-    Diagnostic::warning(Code::NotProved, format!("`{}` can't be proved before a run: {reason}", node.name))
-        .at(node.span, format!("this {}", node.resource_type().name()))
-        .help("what reads it is checked without its columns; a contract on it would make them known")
 }

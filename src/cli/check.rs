@@ -9,21 +9,29 @@ use deltalake::arrow::datatypes::SchemaRef;
 use super::args::{CheckOptions, FailOn, Global, ReportFormat, Switch};
 use super::revision::checkout;
 use super::selecting::selected as select_nodes;
-use super::session::{Ready, Session, Stop, command};
+use super::session::{Ready, Session, Stop, command, project_dir};
+use super::watch::watch;
 use super::{Exit, Invocation, Streams};
-use crate::base::{Code, Diagnostic, Event, Span, files};
+use crate::base::{Code, Diagnostic, Event, Memo, Span, files};
 use crate::check::{
     Change, CheckFormat, Finding, LINEAGE_FILE, LOCK_FILE, Offline, ProjectState, Report, SourcesLock, changes, check as prove, declared_schema,
-    findings_of_changes, locked_schemas, render_findings, report,
+    findings_of_changes, locked_schemas, render_findings, report, state_text,
 };
-use crate::compile::{CompiledProject, proved_test};
 use crate::engine::{Engine, EngineError};
+use crate::load::target_folder;
 use crate::manifest::{Node, NodeId, NodeKind};
 
 pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
     quiet.switches.set(Switch::Quiet, true);
-    command("check", &quiet, &invocation, streams, async |session| carry_out(options, global, session, streams).await).await
+    let round = async || command("check", &quiet, &invocation, streams, async |session| carry_out(options, global, session, streams).await).await;
+    if !options.watch {
+        return round().await;
+    }
+    let folder = project_dir(global, &invocation.current_dir);
+    let target = global.target_path.as_ref().map_or_else(|| target_folder(&folder), |path| path.to_string_lossy().into_owned());
+    let logs = global.log_path.clone().unwrap_or_else(|| "logs".into());
+    watch(&folder, &[folder.join(target), folder.join(logs)], streams, round).await
 }
 
 async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
@@ -40,8 +48,9 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     let selected = select_nodes(global, session, &ready)?;
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     let project = &ready.project;
+    let memo = session.check_memo(&ready);
     let before = match &options.against {
-        Some(against) => Some(earlier(session, &ready, against).await?),
+        Some(against) => Some(earlier(session, &ready, against, &memo).await?),
         None => None,
     };
     let mut findings: Vec<Finding> = project.parsed.warnings.iter().chain(&project.warnings).cloned().map(of_project).collect();
@@ -49,14 +58,15 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     // What is compared and drawn is the whole project; what is reported is selected.
     let all: BTreeSet<NodeId> = project.nodes.keys().cloned().collect();
     let walked = if before.is_some() || global.select.is_empty() && global.exclude.is_empty() { &all } else { &selected };
-    let mut checked = prove(project, &ready.dag, walked, &offline).await;
+    let mut checked = prove(project, &ready.dag, walked, &offline, &memo).await;
     checked.keep(&selected);
     findings.extend(checked.findings);
     let mut list = None;
     if walked.len() == all.len() {
-        let state = ProjectState::of(&checked.compiled, &offline);
-        write_state(session, &ready, &state)?;
+        let text = state_text(&checked.states);
+        write_state(session, &ready, &text)?;
         if let Some(before) = before {
+            let state = ProjectState::parse(&text).map_err(|reason| session.fail(&reason))?;
             let mut found = changes(&before, &state);
             found.retain(|change| selected.contains(&NodeId::new(change.node.as_str())) || !state.nodes.contains_key(&change.node));
             findings.extend(findings_of_changes(&found, project));
@@ -65,7 +75,8 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     }
     let mut report = report(findings, checked.proofs, Some(project), &session.sources, &project.parsed.root.project.severity);
     report.changes = list;
-    report.proved_tests = proved_tests(&checked.compiled, &selected);
+    report.proved_tests = checked.proved_tests;
+    session.save(&memo)?;
     streams.print(&render_findings(&report, &session.sources, &format));
     Ok(if report.summary.errors > 0 || fails(options.fail_on, &report) { Exit::Failed } else { Exit::Fine })
 }
@@ -80,31 +91,28 @@ fn fails(level: Option<FailOn>, report: &Report) -> bool {
     }
 }
 
-fn proved_tests(compiled: &CompiledProject, selected: &BTreeSet<NodeId>) -> BTreeMap<String, String> {
-    let tests = selected.iter().filter_map(|id| compiled.project.nodes.get(id));
-    tests.filter_map(|test| Some((test.id.to_string(), proved_test(compiled, test)?))).collect()
-}
-
 /// The tests of a selection that can't fail, with the proof, by id.
 pub(super) async fn proved_among(session: &Session, ready: &Ready, selected: &BTreeSet<NodeId>) -> Result<BTreeMap<String, String>, Stop> {
     let offline = offline(session, ready, selected, &mut Vec::new()).await?;
-    let checked = prove(&ready.project, &ready.dag, selected, &offline).await;
-    Ok(proved_tests(&checked.compiled, selected))
+    let memo = session.check_memo(ready);
+    let checked = prove(&ready.project, &ready.dag, selected, &offline, &memo).await;
+    session.save(&memo)?;
+    Ok(checked.proved_tests)
 }
 
 /// Writes `lineage.json`.
-pub(super) fn write_state(session: &Session, ready: &Ready, state: &ProjectState) -> Result<(), Stop> {
+pub(super) fn write_state(session: &Session, ready: &Ready, text: &str) -> Result<(), Stop> {
     if !session.write_json {
         return Ok(());
     }
     let path = ready.project.parsed.target_path.join(LINEAGE_FILE);
-    files::write_text(&path, &state.text()).map_err(|error| session.fail(&error.to_string()))?;
+    files::write_text(&path, text).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "lineage", path: path.to_string_lossy().into_owned() });
     Ok(())
 }
 
 /// The state to compare with: a folder that has a state's file, or a revision that is loaded and proved like this one.
-async fn earlier(session: &Session, ready: &Ready, against: &str) -> Result<ProjectState, Stop> {
+async fn earlier(session: &Session, ready: &Ready, against: &str, memo: &Memo) -> Result<ProjectState, Stop> {
     let given = session.working_dir().join(against);
     if files::is_dir(&given) {
         let path = given.join(LINEAGE_FILE);
@@ -124,8 +132,8 @@ async fn earlier(session: &Session, ready: &Ready, against: &str) -> Result<Proj
     })?;
     let all: BTreeSet<NodeId> = old.project.nodes.keys().cloned().collect();
     let known = offline_in(session, &old, &all, &mut Vec::new(), &found.project).await?;
-    let checked = prove(&old.project, &old.dag, &all, &known).await;
-    Ok(ProjectState::of(&checked.compiled, &known))
+    let checked = prove(&old.project, &old.dag, &all, &known, memo).await;
+    ProjectState::parse(&state_text(&checked.states)).map_err(|reason| session.fail(&reason))
 }
 
 fn of_project(diagnostic: Diagnostic) -> Finding {

@@ -7,7 +7,7 @@ use super::args::{Global, Switch};
 use super::check::offline;
 use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Diagnostic, nearest};
+use crate::base::{Diagnostic, Memo, nearest};
 use crate::check::check as prove;
 use crate::compile::{Compilation, CompiledNode, Nulls};
 use crate::manifest::{Node, NodeId, ResourceType};
@@ -29,7 +29,7 @@ async fn carry_out(model: &str, session: &Session, streams: &Streams) -> Result<
     };
     let selected: BTreeSet<NodeId> = [node.id.clone()].into();
     let offline = offline(session, &ready, &selected, &mut Vec::new()).await?;
-    let checked = prove(&ready.project, &ready.dag, &selected, &offline).await;
+    let checked = prove(&ready.project, &ready.dag, &selected, &offline, &Memo::off()).await;
     match checked.compiled.nodes.get(&node.id) {
         Some(Compilation::Ready(compiled)) if compiled.query_schema.is_some() => {
             streams.print(&contract(node, compiled));

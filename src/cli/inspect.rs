@@ -24,6 +24,8 @@ pub(super) fn parse(global: &Global, invocation: Invocation, streams: &Streams) 
         let ready = session.project()?;
         session.events.send(&Event::Found { counts: counts(&ready) });
         artifacts::manifest(&session, &ready.project)?;
+        // The program ends here, and the system takes a large project back sooner than we do.
+        std::mem::forget(ready);
         Ok(session.complete(Exit::Fine))
     });
     parsed.unwrap_or_else(|Stop(exit)| exit)

@@ -7,7 +7,7 @@ use super::check::{offline, write_state};
 use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams};
 use crate::base::Event;
-use crate::check::{Direction, LineageFormat, ProjectState, check as prove, lineage as draw};
+use crate::check::{Direction, LineageFormat, ProjectState, check as prove, lineage as draw, state_text};
 use crate::manifest::NodeId;
 
 pub(super) async fn lineage(options: &LineageOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -20,9 +20,12 @@ async fn carry_out(options: &LineageOptions, session: &Session, streams: &Stream
     let ready = session.project()?;
     let all: BTreeSet<NodeId> = ready.project.nodes.keys().cloned().collect();
     let offline = offline(session, &ready, &all, &mut Vec::new()).await?;
-    let checked = prove(&ready.project, &ready.dag, &all, &offline).await;
-    let state = ProjectState::of(&checked.compiled, &offline);
-    write_state(session, &ready, &state)?;
+    let memo = session.check_memo(&ready);
+    let checked = prove(&ready.project, &ready.dag, &all, &offline, &memo).await;
+    session.save(&memo)?;
+    let text = state_text(&checked.states);
+    write_state(session, &ready, &text)?;
+    let state = ProjectState::parse(&text).map_err(|reason| session.fail(&reason))?;
     let directions: &[Direction] = match (options.up, options.down) {
         (true, true) => &[Direction::Up, Direction::Down],
         (false, true) => &[Direction::Down],

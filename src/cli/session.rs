@@ -13,7 +13,7 @@ use super::logfile::LogFile;
 use super::record::{Level, LogFormat, LogIdentity};
 use super::warnings::{Verdict, Warnings};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Sources, files};
+use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Memo, Sources, files};
 use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
@@ -21,6 +21,9 @@ use crate::jinja::Invocation as TemplateInvocation;
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target};
 use crate::manifest::{Node, NodeKind};
 use crate::resolve::{Project, ResolveOptions, resolve};
+
+/// The file below the target folder with what checks keep.
+const CHECK_MEMO: &str = "check.memo";
 
 /// A command that ends before its work is done, everything having been said.
 pub(super) struct Stop(pub Exit);
@@ -53,6 +56,8 @@ pub(super) struct Session {
     started: chrono::DateTime<chrono::Utc>,
     /// Whether JSON artifacts are written.
     pub write_json: bool,
+    /// Whether results of earlier commands are looked at.
+    partial_parse: bool,
     warnings: Warnings,
     /// Where notes go that a command without a log on its screen has all the same, as `ls` and `check`.
     hushed: Option<Streams>,
@@ -95,6 +100,7 @@ impl Session {
                 warehouse: global.warehouse.as_ref().map(|uri| absolute_uri(uri, &invocation.current_dir)),
                 vars: Map::new(),
                 threads: global.threads.map(usize::from),
+                needs_warehouse: !matches!(command, "check" | "lineage" | "contract infer"),
                 target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },
             resolve: ResolveOptions {
@@ -108,6 +114,7 @@ impl Session {
                 sample,
             },
             write_json: global.is_on(Switch::WriteJson),
+            partial_parse: global.is_on(Switch::PartialParse),
             warnings,
             hushed: global.is_on(Switch::Quiet).then(|| streams.clone()),
             events,
@@ -303,6 +310,16 @@ impl Session {
             engine.bind(binding);
         }
         Ok(engine)
+    }
+
+    /// What earlier checks kept.
+    pub(super) fn check_memo(&self, ready: &Ready) -> Memo {
+        let path = ready.project.parsed.target_path.join(CHECK_MEMO);
+        if self.partial_parse { Memo::open(&path) } else { Memo::anew(&path) }
+    }
+
+    pub(super) fn save(&self, memo: &Memo) -> Result<(), Stop> {
+        memo.save().map_err(|error| self.fail(&error.to_string()))
     }
 
     /// Shows what is wrong with the project; the command ends with 2.

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub(super) use plan::{Leaf, derive};
@@ -22,7 +23,7 @@ pub(super) use relation::{LeafFacts, leaf_facts};
 use crate::manifest::NodeId;
 
 /// How a column takes part in another, or in all rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FlowKind {
     /// The same values.
     Copied,
@@ -53,7 +54,7 @@ impl FlowKind {
 }
 
 /// A column of another node, and what it is here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ColumnInput {
     pub node: NodeId,
     pub column: String,
@@ -61,7 +62,7 @@ pub struct ColumnInput {
 }
 
 /// Whether a column can be NULL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Nulls {
     Never,
     /// Nobody said.
@@ -71,7 +72,7 @@ pub enum Nulls {
 }
 
 /// What makes a NULL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NullMaker {
     /// It is the side of an outer join that may be missing.
     OuterJoin,
@@ -96,7 +97,7 @@ impl NullMaker {
 }
 
 /// Columns whose values no two rows share.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UniqueKey {
     /// Sorted; none for a result of one row at most.
     pub columns: Vec<String>,
@@ -107,7 +108,7 @@ pub struct UniqueKey {
 }
 
 /// What is known of a column of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnFacts {
     pub name: String,
     pub nulls: Nulls,
@@ -116,7 +117,7 @@ pub struct ColumnFacts {
 }
 
 /// What is known of the query of a node beside its schema.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NodeFacts {
     /// In the order of the query.
     pub columns: Vec<ColumnFacts>,

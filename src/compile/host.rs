@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
-use super::Surroundings;
+use super::{Asked, Surroundings};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
 use crate::manifest::{Node, NodeId, Overrides, RelationName};
@@ -54,6 +54,13 @@ impl NodeHost {
         Err(Diagnostic::error(Code::UnitTestInput, message).help("add it to `given`, with `rows: []` for an empty table").into())
     }
 
+    /// A node that says only while it is compiled what it reads.
+    fn note_reading(&self, id: &NodeId) {
+        if !self.node().is_some_and(|node| node.depends_on.contains(id)) {
+            self.surroundings.note(Asked::Beyond);
+        }
+    }
+
     fn relation_of(&self, id: &NodeId) -> RelationName {
         let Some(node) = self.project.nodes.get(id) else { return RelationName::new("", "", "") };
         node.relation.clone().unwrap_or_else(|| {
@@ -73,11 +80,13 @@ impl TemplateHost for NodeHost {
 
     fn reference(&self, call: &RefCall) -> Result<RelationName, HostError> {
         let id = self.project.find_ref(self.package(), call).map_err(HostError::from)?;
+        self.note_reading(&id);
         self.found(&id)
     }
 
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError> {
         let id = self.project.find_source(self.package(), call).map_err(HostError::from)?;
+        self.note_reading(&id);
         self.found(&id)
     }
 
@@ -137,6 +146,7 @@ impl TemplateHost for NodeHost {
     }
 
     fn graph(&self) -> Json {
+        self.surroundings.note(Asked::Beyond);
         self.project.graph_json()
     }
 
@@ -145,7 +155,17 @@ impl TemplateHost for NodeHost {
     }
 
     fn invocation(&self) -> Invocation {
+        self.surroundings.note(Asked::Beyond);
         self.project.invocation.clone()
+    }
+
+    fn flags(&self) -> Json {
+        self.surroundings.note(Asked::Flags);
+        self.project.invocation.flags.clone()
+    }
+
+    fn note_environment(&self, name: &str) {
+        self.surroundings.note(Asked::Environment(name.to_owned()));
     }
 
     fn is_incremental(&self) -> bool {
@@ -172,6 +192,7 @@ impl TemplateHost for NodeHost {
     }
 
     fn doc(&self, package: Option<&str>, name: &str) -> Result<String, HostError> {
+        self.surroundings.note(Asked::Beyond);
         self.project.find_doc(package.unwrap_or(self.package()), name).map_err(HostError::from)
     }
 
@@ -180,6 +201,7 @@ impl TemplateHost for NodeHost {
     }
 
     fn selected_resources(&self) -> Vec<String> {
+        self.surroundings.note(Asked::Beyond);
         self.project.selected.get().cloned().unwrap_or_default()
     }
 

@@ -10,7 +10,7 @@ use super::facts::{NodeFacts, leaf_facts};
 use super::host::NodeHost;
 use super::planner::{KnownTable, NamedTable, Planned, Planner};
 use super::unit_test::{UnitQuery, compile_unit_test};
-use super::{Compilation, Surroundings, contract};
+use super::{Asked, Compilation, Surroundings, contract};
 use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
@@ -40,9 +40,9 @@ pub struct CompiledNode {
     /// Unit tests only: the comparison with what is expected. `sql` is the tested query over its fixtures.
     pub unit: Option<UnitQuery>,
     /// The query without the CTEs of ephemeral parents.
-    body: String,
+    pub(super) body: String,
     /// Those CTEs, theirs first.
-    ctes: Vec<(String, String)>,
+    pub(super) ctes: Vec<(String, String)>,
     map: SourceMap,
     insertion: Insertion,
     span: Span,
@@ -119,7 +119,7 @@ pub async fn compile_node(
 ) -> Compilation {
     if matches!(node.kind, NodeKind::Seed { .. }) {
         let schema = surroundings.schema(node).await.filter(|_| !alters(node));
-        return Compilation::Ready(Arc::new(seed(node, schema)));
+        return Compilation::Ready(Arc::new(without_sql(node, schema)));
     }
     if let NodeKind::UnitTest(unit) = &node.kind {
         return compile_unit_test(project, planner, node, unit, done, surroundings).await;
@@ -159,7 +159,8 @@ fn alters(node: &Node) -> bool {
     hooks.into_iter().any(|hook| hook.to_string().to_lowercase().contains("alter "))
 }
 
-fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
+/// A node of which the columns are known and no query.
+pub(super) fn without_sql(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
     CompiledNode {
         id: node.id.clone(),
         sql: String::new(),
@@ -179,25 +180,29 @@ fn seed(node: &Node, schema: Option<SchemaRef>) -> CompiledNode {
     }
 }
 
-/// Templates may block on queries, so they render on a thread of their own.
+/// Templates may block on queries, so they render on a thread of their own where that can be.
 pub(super) async fn render(project: &Arc<Project>, id: &NodeId, host: NodeHost) -> Result<(Rendered, Vec<NodeId>), RenderFailure> {
     let host = Arc::new(host);
     let asked = Arc::clone(&host);
     let rendering = Arc::clone(project);
     let of = id.clone();
-    let rendered = tokio::task::spawn_blocking(move || {
+    let may_block = host.surroundings.may_block();
+    let work = move || {
         let host: Arc<dyn TemplateHost> = host;
         match rendering.nodes.get(&of) {
             Some(node) => rendering.render(node, &host),
             None => Err(RenderFailure::Diagnostics(Vec::new())),
         }
-    })
-    .await
-    .unwrap_or_else(|_| {
-        let diagnostic = Diagnostic::error(Code::JinjaRuntime, "rendering ended unexpectedly");
-        let span = project.nodes.get(id).map(|node| node.span);
-        Err(RenderFailure::Diagnostics(vec![diagnostic.at_opt(span, "this node")]))
-    })?;
+    };
+    let rendered = if may_block {
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+            let diagnostic = Diagnostic::error(Code::JinjaRuntime, "rendering ended unexpectedly");
+            let span = project.nodes.get(id).map(|node| node.span);
+            Err(RenderFailure::Diagnostics(vec![diagnostic.at_opt(span, "this node")]))
+        })
+    } else {
+        work()
+    }?;
     let ephemeral = asked.ephemeral.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok((rendered, ephemeral))
 }
@@ -224,7 +229,7 @@ pub(super) fn with_ctes(project: &Project, node: &Node, rendered: Rendered, ctes
     let body = rendered.text;
     let mut sql = body.clone();
     sql.insert_str(insertion.at, &insertion.text);
-    let file = project.sources.add(&format!("compiled SQL of {}", node.label()), sql.as_str());
+    let file = project.sources.add_made(&format!("compiled SQL of {}", node.label()), sql.as_str());
     CompiledNode {
         id: node.id.clone(),
         sql,
@@ -258,13 +263,18 @@ async fn prove(
     let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, &about)];
     let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
     let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
+    if named.iter().filter_map(|table| project.node_of_relation(&table.name)).any(|read| read.id != node.id && !node.depends_on.contains(&read.id)) {
+        surroundings.note(Asked::Beyond);
+    }
     if let Some(stranger) = named.iter().find(|table| project.node_of_relation(&table.name).is_none()) {
+        surroundings.note(Asked::Beyond);
         compiled.warnings.push(unknown_relation(node, compiled, &stranger.name));
     }
     let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
-    let Planned { schema, facts, doubts, needs } = planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?;
+    let Planned { schema, facts, doubts, needs } =
+        planner.plan(&compiled.sql, statement.clone(), tables).await.map_err(|error| failed(compiled, &error))?;
     let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
     if diagnostics.is_empty() {

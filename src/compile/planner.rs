@@ -18,6 +18,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use super::cte_name;
 use super::facts::{Doubt, Leaf, LeafFacts, NodeFacts, derive};
 use super::literals::{Need, needs};
+use super::sessions::{Session, Sessions};
 use crate::base::Code;
 use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
@@ -28,6 +29,7 @@ use crate::sql::{
 /// Plans queries of one project. Cheap to use many times.
 pub struct Planner {
     base: SessionState,
+    sessions: Sessions,
     database: String,
     schema: String,
     /// CTEs that stand for ephemeral models.
@@ -64,8 +66,12 @@ impl Planner {
     pub fn new(project: &Project) -> Self {
         let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false };
         let is_ephemeral = |node: &&Node| node.resource_type() == ResourceType::Model && node.relation.is_none();
+        let base = session_state(&options);
+        let config = base.config().clone().with_default_catalog_and_schema(&project.target.database, &project.target.schema);
+        let base = SessionStateBuilder::new_from_existing(base).with_config(config).build();
         Self {
-            base: session_state(&options),
+            sessions: Sessions::new(base.clone()),
+            base,
             database: project.target.database.clone(),
             schema: project.target.schema.clone(),
             ephemeral: project.nodes.values().filter(is_ephemeral).map(|node| (cte_name(&node.name), node.id.clone())).collect(),
@@ -82,7 +88,8 @@ impl Planner {
     }
 
     /// The keys of a node that its tests look after.
-    pub(super) fn tested(&self, id: &NodeId) -> &[Vec<String>] {
+    #[must_use]
+    pub fn tested(&self, id: &NodeId) -> &[Vec<String>] {
         self.tested.get(id).map_or(&[], Vec::as_slice)
     }
 
@@ -104,11 +111,12 @@ impl Planner {
             .collect())
     }
 
-    /// What a query yields over tables of the given schemas, and what follows from its plan.
-    pub(super) async fn plan(&self, sql: &str, tables: Vec<KnownTable<'_>>) -> Result<Planned, Box<SqlError>> {
+    /// What a query yields over tables of the given schemas, and what follows from its plan. `statement` is what `sql` was
+    /// parsed to.
+    pub(super) async fn plan(&self, sql: &str, statement: Statement, tables: Vec<KnownTable<'_>>) -> Result<Planned, Box<SqlError>> {
         let columns: Vec<&str> = tables.iter().flat_map(|table| table.schema.fields().iter().map(|field| field.name().as_str())).collect();
         let spelt = canonical(sql, columns);
-        let statement = self.parse(&spelt)?;
+        let statement = if spelt == sql { statement } else { self.parse(&spelt)? };
         let state = self.session_over(&tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
         let plan = match plan(&state, statement.clone()).await {
             Ok(plan) => plan,
@@ -182,7 +190,7 @@ impl Planner {
         }
     }
 
-    fn session_over(&self, tables: &[KnownTable<'_>]) -> deltalake::datafusion::common::Result<SessionState> {
+    fn session_over(&self, tables: &[KnownTable<'_>]) -> deltalake::datafusion::common::Result<Session<'_>> {
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         for KnownTable { named: table, schema, .. } in tables {
             let full = table.reference.clone().resolve(&self.database, &self.schema);
@@ -200,8 +208,7 @@ impl Planner {
             };
             folder.register_table(full.table.to_string(), Arc::new(EmptyTable::new(Arc::clone(schema))))?;
         }
-        let config = self.base.config().clone().with_default_catalog_and_schema(&self.database, &self.schema);
-        Ok(SessionStateBuilder::new_from_existing(self.base.clone()).with_config(config).with_catalog_list(catalogs).build())
+        Ok(self.sessions.over(catalogs))
     }
 }
 

@@ -1,15 +1,16 @@
 //! Data tests whose outcome follows from plans: they pass whatever the rows are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::Compilation;
 use super::facts::{Nulls, leaf_facts};
-use super::{CompiledNode, CompiledProject};
-use crate::manifest::{Node, TestConfig};
+use crate::manifest::{Node, NodeId, TestConfig};
+use crate::resolve::Project;
 
 /// Why a generic test can't fail, if that is so. Only `not_null` and `unique`, with the usual conditions, are proved; what
 /// rests on other tests is no proof.
 #[must_use]
-pub fn proved_test(compiled: &CompiledProject, test: &Node) -> Option<String> {
+pub fn proved_test(project: &Project, nodes: &BTreeMap<NodeId, Compilation>, test: &Node) -> Option<String> {
     let details = test.test()?;
     let generic = details.generic.as_ref().filter(|generic| generic.package.as_deref().is_none_or(|package| package == "dbt"))?;
     let usual = TestConfig::default();
@@ -21,8 +22,8 @@ pub fn proved_test(compiled: &CompiledProject, test: &Node) -> Option<String> {
     if test.depends_on_macros.iter().any(|id| !id.starts_with("macro.dbt.") && id.ends_with(&format!(".test_{}", generic.name))) {
         return None;
     }
-    let node = compiled.project.nodes.get(details.attached.as_ref()?)?;
-    let ready: &CompiledNode = compiled.ready(&node.id)?;
+    let node = project.nodes.get(details.attached.as_ref()?)?;
+    let Compilation::Ready(ready) = nodes.get(&node.id)? else { return None };
     let (schema, column) = (ready.schema.as_ref()?, details.column.as_ref()?);
     let known = leaf_facts(node, schema, ready.facts.as_deref(), &[]);
     match generic.name.as_str() {

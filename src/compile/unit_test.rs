@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use super::host::{NodeHost, UnitGround};
 use super::node::{render, schemas, with_ctes};
-use super::{Compilation, CompiledNode, Planner, Surroundings, compile_node, cte_name};
+use super::{Asked, Compilation, CompiledNode, Planner, Surroundings, compile_node, cte_name};
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::RenderFailure;
 use crate::manifest::{Fixture, FixtureRows, Node, NodeId, NodeKind, ResourceType, UnitTest};
@@ -150,8 +150,11 @@ impl Ground<'_> {
         let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, "this unit test")];
         let statement = self.planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
         let named = self.planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
+        if !named.is_empty() {
+            self.surroundings.note(Asked::Beyond);
+        }
         let Some(tables) = schemas(self.project, self.planner, named, self.done, self.surroundings).await else { return Ok(false) };
-        let schema = self.planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?.schema;
+        let schema = self.planner.plan(&compiled.sql, statement, tables).await.map_err(|error| failed(compiled, &error))?.schema;
         let (fields, expected) = expected(node, unit, &schema).map_err(|diagnostic| vec![*diagnostic])?;
         let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         compiled.unit = Some(UnitQuery { sql: comparison(&compiled.sql, &expected, &columns), columns });

@@ -188,6 +188,7 @@ pub(super) fn env_var(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Val
     if let Some(value) = session.host.env_override(&name) {
         return Ok(Value::from(value));
     }
+    session.host.note_environment(&name);
     match std::env::var(&name) {
         Ok(value) => Ok(Value::from(value)),
         Err(_) => default.filter(|value| !value.is_undefined()).ok_or_else(|| {
@@ -451,11 +452,13 @@ pub(super) fn diff_of_two_dicts(_: &Arc<Session>, _: &mut State<'_, '_>, args: &
     Ok(new_dict(found))
 }
 
+pub(super) const METADATA_PREFIX: &str = "DBT_ENV_CUSTOM_ENV_";
+
 /// Environment variables that say something about the run, by the names without their prefix.
 pub(super) fn metadata_envs() -> Value {
-    const PREFIX: &str = "DBT_ENV_CUSTOM_ENV_";
-    let mut found: Vec<(String, String)> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?.to_owned(), value.to_str()?.to_owned()))).collect();
+    let mut found: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(METADATA_PREFIX)?.to_owned(), value.to_str()?.to_owned())))
+        .collect();
     found.sort();
     new_dict(found.into_iter().map(|(name, value)| (Value::from(name), Value::from(value))))
 }

@@ -126,6 +126,14 @@ pub trait TemplateHost: Send + Sync {
 
     fn invocation(&self) -> Invocation;
 
+    /// The flags of the invocation.
+    fn flags(&self) -> Json {
+        self.invocation().flags
+    }
+
+    /// Told of variables of the environment before they are read.
+    fn note_environment(&self, _name: &str) {}
+
     fn is_incremental(&self) -> bool;
 
     /// A constant in the place of a macro, called `name` or `package.name`.

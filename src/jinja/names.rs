@@ -264,7 +264,10 @@ fn of_both(session: &Arc<Session>, name: &str) -> Option<Value> {
         "fromyaml" => function("fromyaml", fromyaml),
         "toyaml" => function("toyaml", toyaml),
         "diff_of_two_dicts" => function("diff_of_two_dicts", f::diff_of_two_dicts),
-        "dbt_metadata_envs" => f::metadata_envs(),
+        "dbt_metadata_envs" => {
+            session.host.note_environment(f::METADATA_PREFIX);
+            f::metadata_envs()
+        }
         "set" => function("set", f::set),
         "set_strict" => function("set_strict", f::set_strict),
         "zip" => function("zip", f::zip),
@@ -276,7 +279,7 @@ fn of_both(session: &Arc<Session>, name: &str) -> Option<Value> {
         "run_started_at" => Moment::utc_now(session.host.invocation().run_started_at).value(),
         "invocation_id" => Value::from(session.host.invocation().id),
         "invocation_args_dict" => made(session, "arguments", |session| from_json(&session.host.invocation().arguments)),
-        "flags" => made(session, "flags", |session| from_json(&session.host.invocation().flags)),
+        "flags" => made(session, "flags", |session| from_json(&session.host.flags())),
         _ => return None,
     })
 }

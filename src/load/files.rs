@@ -7,7 +7,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::ignore::Ignore;
 use super::project::{FILE_NAMES, ProjectFile, unreadable};
-use crate::base::{Code, Diagnostic, Diagnostics, FileId, Severity, Sources, Span, files};
+use crate::base::{Code, Diagnostic, Diagnostics, FileError, FileId, Severity, Sources, Span, files, in_parallel};
 
 /// A file with SQL and Jinja: a model, snapshot, singular test, analysis, or macros.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +198,11 @@ struct Reading<'a, 'd> {
 
 impl Reading<'_, '_> {
     fn register(&mut self, found: &Found) -> Option<FileId> {
-        match files::read_text(&found.absolute) {
+        self.registered(found, files::read_text(&found.absolute))
+    }
+
+    fn registered(&mut self, found: &Found, text: Result<String, FileError>) -> Option<FileId> {
+        match text {
             Ok(text) => Some(self.ground.sources.add(&format!("{}{}", self.ground.prefix, found.path), text)),
             Err(error) => {
                 self.out.push(unreadable(&error));
@@ -209,8 +213,10 @@ impl Reading<'_, '_> {
 
     fn sql(&mut self, found: Vec<&Found>) -> Vec<SqlFile> {
         let mut result = Vec::new();
-        for found in found.into_iter().filter(|found| has_ending(found, &["sql"])) {
-            let Some(file) = self.register(found) else { continue };
+        let found: Vec<&Found> = found.into_iter().filter(|found| has_ending(found, &["sql"])).collect();
+        let texts = in_parallel(&found, |found| files::read_text(&found.absolute));
+        for (found, text) in found.into_iter().zip(texts) {
+            let Some(file) = self.registered(found, text) else { continue };
             result.push(SqlFile { file, name: stem(found), path: found.path.clone(), resource_path: found.below.clone() });
         }
         result

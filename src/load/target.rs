@@ -185,7 +185,7 @@ fn of_profile(path: &Path, (profile, span): (&str, Option<Span>), asking: &Askin
     if adapter == "alluvium" {
         return Some(of_output(&output, origin, options, out));
     }
-    if options.warehouse.is_none() {
+    if options.warehouse.is_none() && options.needs_warehouse {
         let place = output.yaml.get("type").map_or(output.span, |kind| kind.span);
         let found = if adapter.is_empty() { "no `type`".to_owned() } else { format!("the adapter `{adapter}`") };
         out.push(
@@ -400,6 +400,7 @@ mod tests {
             profile: None,
             target: None,
             warehouse: None,
+            needs_warehouse: true,
             vars: Map::new(),
             threads: None,
             target_path: None,

@@ -9,6 +9,7 @@ use crate::base::{Code, Severity};
 
 fn options(dir: &Path) -> LoadOptions {
     LoadOptions {
+        needs_warehouse: true,
         project_dir: dir.to_owned(),
         working_dir: dir.to_owned(),
         profiles_dir: None,

@@ -20,7 +20,7 @@ pub(super) struct Builder {
     pub parsed: Arc<ParsedProject>,
     pub facts: Arc<Facts>,
     pub library: Arc<MacroLibrary>,
-    pub layers: Layers,
+    pub layers: Arc<Layers>,
     pub store_failures: bool,
     sample: Option<TimeWindow>,
     pub found: Vec<Diagnostic>,
@@ -66,7 +66,7 @@ impl Builder {
             parsed,
             facts: Arc::new(facts),
             library: Arc::new(library),
-            layers,
+            layers: Arc::new(layers),
             store_failures: options.store_failures,
             sample: options.sample.clone(),
             found,
@@ -145,7 +145,7 @@ impl Builder {
             variables,
             invocation,
             dispatch,
-            layers: self.layers,
+            layers: Arc::unwrap_or_clone(self.layers),
             warnings: self.found,
             parsed: self.parsed,
             sample: self.sample,
@@ -156,6 +156,39 @@ impl Builder {
             lookup,
             relations,
         })
+    }
+
+    /// A builder of the same project that has no nodes yet: what it makes is taken in by [`Builder::absorb`].
+    pub(super) fn part(&self) -> Self {
+        Self {
+            parsed: Arc::clone(&self.parsed),
+            facts: Arc::clone(&self.facts),
+            library: Arc::clone(&self.library),
+            layers: Arc::clone(&self.layers),
+            store_failures: self.store_failures,
+            sample: None,
+            found: Vec::new(),
+            nodes: BTreeMap::new(),
+            bodies: HashMap::new(),
+            disabled: Vec::new(),
+            tests: Vec::new(),
+            groups: Vec::new(),
+            uses: Vec::new(),
+            measures: Vec::new(),
+        }
+    }
+
+    /// Takes in the nodes and tests of parts, in their order.
+    pub(super) fn absorb(&mut self, parts: Vec<Self>) {
+        for mut part in parts {
+            self.found.append(&mut part.found);
+            self.tests.append(&mut part.tests);
+            self.disabled.append(&mut part.disabled);
+            for (id, node) in std::mem::take(&mut part.nodes) {
+                let body = part.bodies.remove(&id);
+                self.add(node, body);
+            }
+        }
     }
 
     /// Takes a node in, unless it is disabled or its id is taken.

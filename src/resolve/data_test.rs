@@ -15,7 +15,7 @@ use super::host::ParseHost;
 use super::nodes::checksum;
 use super::project::Body;
 use super::trees::YamlRenderer;
-use crate::base::{Code, Diagnostic, FileId, nearest};
+use crate::base::{Code, Diagnostic, FileId, in_parallel, nearest};
 use crate::jinja::{MacroCall, MacroInfo, RenderFailure, Scope, TemplateHost, render_call};
 use crate::load::{NodeDecl, SourceDecl, SourceTableDecl, TestDecl};
 use crate::manifest::{GenericTest, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
@@ -80,13 +80,17 @@ impl Wanted {
 
 pub(super) fn add_generic_tests(builder: &mut Builder) {
     let parsed = Arc::clone(&builder.parsed);
-    for wanted in std::mem::take(&mut builder.tests) {
+    let wanted = std::mem::take(&mut builder.tests);
+    let parts = in_parallel(&wanted, |wanted| {
+        let mut part = builder.part();
         let tree = parsed.all_packages().find(|package| package.name == wanted.package);
         for (column, test) in wanted.tests.iter().filter(|_| wanted.enabled) {
-            let Some(info) = macro_of(builder, test) else { continue };
-            add_test(builder, &wanted, column.as_deref(), test, &info, tree);
+            let Some(info) = macro_of(&mut part, test) else { continue };
+            add_test(&mut part, wanted, column.as_deref(), test, &info, tree);
         }
-    }
+        part
+    });
+    builder.absorb(parts);
 }
 
 fn macro_of(builder: &mut Builder, test: &TestDecl) -> Option<MacroInfo> {

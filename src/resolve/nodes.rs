@@ -17,12 +17,13 @@ use super::relation::{Named, node_json, relation_name};
 use super::source::rendered;
 use super::trees::YamlRenderer;
 use super::versions;
-use crate::base::{Code, Diagnostic, FileId, Span, nearest};
+use crate::base::{Code, Diagnostic, FileId, Span, in_parallel, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
 use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
 use crate::manifest::{ColumnDecl, Materialization, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
 
 /// Where a node comes from, before it is parsed.
+#[derive(Clone)]
 pub(super) struct Draft<'a> {
     pub kind: NodeKind,
     pub resource_type: ResourceType,
@@ -43,6 +44,7 @@ pub(super) struct Draft<'a> {
 
 pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
     let described = versions::by_file(builder, package);
+    let mut drafts = Vec::with_capacity(package.models.len());
     for file in &package.models {
         let properties = described.get(&file.name);
         let decl = properties.map(|properties| &properties.decl);
@@ -52,8 +54,15 @@ pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
             draft.name.clone_from(&properties.decl.name.value);
             draft.details = properties.details.clone();
         }
-        add_draft(builder, draft);
+        drafts.push(draft);
     }
+    // Each is rendered by itself, which is most of the work of parsing.
+    let parts = in_parallel(&drafts, |draft| {
+        let mut part = builder.part();
+        add_draft(&mut part, draft.clone());
+        part
+    });
+    builder.absorb(parts);
     // As in dbt, an entry counts wherever its name is found.
     let models: HashSet<&str> = package.models.iter().map(|file| file.name.as_str()).collect();
     let seeds: HashSet<&str> = package.seeds.iter().map(|seed| seed.name.as_str()).collect();
@@ -431,9 +440,14 @@ impl Builder {
         }
         let facts = Arc::clone(&self.facts);
         let library = Arc::clone(&self.library);
-        let json = node_json(node, &config);
-        let named =
-            Named { name: &node.name, package: &node.package, version: node.model.version.as_ref(), config: &config, node: json, span: node.span };
+        let named = Named {
+            name: &node.name,
+            package: &node.package,
+            version: node.model.version.as_ref(),
+            config: &config,
+            node: &|| node_json(node, &config),
+            span: node.span,
+        };
         Some(relation_name(&facts, &library, &named, &mut self.found))
     }
 }

@@ -20,8 +20,8 @@ pub(super) struct Named<'a> {
     pub package: &'a str,
     pub version: Option<&'a Version>,
     pub config: &'a NodeConfig,
-    /// The node as macros see it.
-    pub node: Json,
+    /// Makes the node as macros see it.
+    pub node: &'a dyn Fn() -> Json,
     pub span: Span,
 }
 
@@ -72,7 +72,7 @@ fn overridden(
     }
     let mut arguments = Map::from_iter([(argument.to_owned(), custom.map_or(Json::Null, Json::from))]);
     if own.arguments.iter().any(|name| name == "node") {
-        arguments.insert("node".into(), named.node.clone());
+        arguments.insert("node".into(), (named.node)());
     }
     let host: Arc<dyn TemplateHost> = ParseHost::new(facts, named.package, named.name, ConfigValues::default());
     let call = MacroCall { id: own.id.clone(), arguments, span: named.span };

@@ -44,6 +44,13 @@ pub fn split_statements(sql: &str) -> Result<Vec<Range<usize>>, SqlError> {
 /// # Errors
 /// If it does not parse, or holds no statement or several.
 pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<SqlError>> {
+    // Nearly all texts have no semicolon: they are one statement, if any, and are not taken apart first.
+    if !sql.contains(';')
+        && let Ok(mut statement) = state.sql_to_statement(&respelt(sql), &state.config_options().sql_parser.dialect)
+    {
+        rewrite(&mut statement, sql)?;
+        return Ok(statement);
+    }
     let ranges = split_statements(sql).map_err(Box::new)?;
     match ranges.as_slice() {
         [range] => {

@@ -63,6 +63,44 @@ fn builds_at_once_lose_nothing_and_duplicate_nothing() {
     }
 }
 
+/// Waits for a line of a process that goes on.
+#[cfg(unix)]
+fn wait_for(lines: &std::sync::mpsc::Receiver<String>, wanted: &str) -> Vec<String> {
+    let mut seen = Vec::new();
+    while let Ok(line) = lines.recv_timeout(std::time::Duration::from_secs(120)) {
+        let found = line.contains(wanted);
+        seen.push(line);
+        if found {
+            return seen;
+        }
+    }
+    panic!("no line with `{wanted}`: {seen:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_watched_check_reports_again_and_ends_on_interrupt() {
+    use std::io::BufRead as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "project.yml", PROJECT);
+    write(folder.path(), "models/a.sql", "select 1 as id\n");
+    write(folder.path(), "models/b.sql", "select id from {{ ref('a') }}\n");
+    let mut child = start(folder.path(), "check --watch --format short");
+    let out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let (send, lines) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || out.lines().map_while(Result::ok).for_each(|line| drop(send.send(line))));
+    wait_for(&lines, "2 nodes proved; 0 errors");
+    write(folder.path(), "models/a.sql", "select 1 as key\n");
+    let seen = wait_for(&lines, "1 error");
+    assert!(seen.iter().any(|line| line.contains("models/b.sql:1:8") && line.contains("unknown-column")), "{seen:?}");
+    write(folder.path(), "models/b.sql", "select key from {{ ref('a') }}\n");
+    wait_for(&lines, "2 nodes proved; 0 errors");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "the last report had no errors");
+    reader.join().unwrap();
+}
+
 #[test]
 fn a_build_beside_a_foreign_writer_keeps_what_that_one_appends() {
     let folder = tempfile::tempdir().unwrap();

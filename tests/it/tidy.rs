@@ -29,6 +29,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio::fs", &[]),
     ("annotate_snippets", &["base"]),
     ("minijinja", &["jinja"]),
+    ("postcard", &["base"]),
+    ("blake3", &["base"]),
     ("minijinja_contrib", &["jinja"]),
     ("sqlparser", &["sql", "engine::local"]),
     ("serde_saphyr", &["load"]),

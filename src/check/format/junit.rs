@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::super::record::{Record, Report};
-use super::super::walk::Proof;
+use super::super::visit::Proof;
 use super::short;
 use crate::manifest::NodeId;
 

@@ -13,6 +13,9 @@ pub(crate) struct CheckOptions {
     /// Differences that fail the command
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub fail_on: Option<FailOn>,
+    /// Report again whenever a file of the project is saved, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

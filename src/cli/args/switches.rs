@@ -68,7 +68,7 @@ switches! {
     SingleThreaded = "single-threaded", None, false, Live, "One node at a time";
     InjectEphemeralCtes = "inject-ephemeral-ctes", None, true, Bare, "Compile: leave out the SQL of ephemeral models";
     ShowAllDeprecations = "show-all-deprecations", None, false, Bare, "Every deprecation, and not one of each kind (always so here)";
-    PartialParse = "partial-parse", None, true, Moot, "Reuse what was parsed before (parsing is always whole here)";
+    PartialParse = "partial-parse", None, true, Live, "Look at no results that earlier commands kept";
     PartialParseFileDiff = "partial-parse-file-diff", None, true, Moot, "As --partial-parse";
     StaticParser = "static-parser", None, true, Moot, "Parse simple models without rendering (not needed here)";
     UseExperimentalParser = "use-experimental-parser", None, false, Moot, "As --static-parser";

@@ -1,0 +1,52 @@
+//! The same work for many things, on all cores.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// As much as a main thread has: plans of long queries are walked by recursion.
+const STACK: usize = 8 << 20;
+/// Things that a thread takes at a time.
+const PORTION: usize = 8;
+
+/// What `work` makes of each item, in their order. What it does must not depend on the order in which it is called.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len().div_ceil(PORTION));
+    if threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut done: Vec<(usize, R)> = Vec::with_capacity(items.len() / threads + PORTION);
+        loop {
+            let start = next.fetch_add(PORTION, Ordering::Relaxed);
+            let Some(portion) = items.get(start..items.len().min(start + PORTION)).filter(|portion| !portion.is_empty()) else { return done };
+            done.extend(portion.iter().enumerate().map(|(at, item)| (start + at, work(item))));
+        }
+    };
+    let mut done: Vec<(usize, R)> = thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).filter_map(|_| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run).ok()).collect();
+        let mut done = run();
+        for helper in helpers {
+            match helper.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_stand_in_the_order_of_the_items() {
+        for count in [0, 1, 7, 100, 1001] {
+            let items: Vec<usize> = (0..count).collect();
+            assert_eq!(in_parallel(&items, |item| item * 2), items.iter().map(|item| item * 2).collect::<Vec<_>>());
+        }
+    }
+}
