@@ -12,6 +12,7 @@ mod data_test;
 mod described;
 mod hooks;
 mod host;
+mod kept;
 mod layers;
 mod lookup;
 mod mirror;

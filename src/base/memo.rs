@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
+use super::files;
 use super::fingerprint::Fingerprint;
-use super::{FileError, files};
 
 const MAGIC: &[u8; 16] = b"alluvium memo 1\n";
 /// How often a record may go unasked before it is left out.
@@ -83,15 +83,13 @@ impl Memo {
         }
     }
 
-    /// Writes the file, unless it would say the same.
-    ///
-    /// # Errors
-    /// If it can't be written.
-    pub fn save(&self) -> Result<(), FileError> {
-        let Some(path) = &self.path else { return Ok(()) };
+    /// Writes the file, unless it would say the same. Where it can't be written the next command has more to do, and that is
+    /// all: no command fails for it.
+    pub fn save(&self) {
+        let Some(path) = &self.path else { return };
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         if fresh.is_empty() {
-            return Ok(());
+            return;
         }
         let mut out = Vec::with_capacity(self.bytes.len() + fresh.values().map(|record| record.len() + HEAD).sum::<usize>() + 128);
         out.extend_from_slice(MAGIC);
@@ -109,7 +107,7 @@ impl Memo {
         }
         let sum = Fingerprint::of_bytes(&out);
         out.extend_from_slice(sum.bytes());
-        files::write_with(path, |file| file.write_all(&out))
+        let _ = files::write_with(path, |file| file.write_all(&out));
     }
 }
 
@@ -201,13 +199,13 @@ mod tests {
         let memo = Memo::open(&path);
         memo.put(a, b"one".to_vec());
         memo.put(b, b"two".to_vec());
-        memo.save().unwrap();
+        memo.save();
         let whole = std::fs::read(&path).unwrap();
         for round in 0..=MOST_AGE {
             let memo = Memo::open(&path);
             assert_eq!(memo.get(&a), Some(&b"one"[..]));
             memo.put(Fingerprint::of_text(&round.to_string()), Vec::new());
-            memo.save().unwrap();
+            memo.save();
         }
         let memo = Memo::open(&path);
         assert_eq!((memo.get(&a), memo.get(&b)), (Some(&b"one"[..]), None), "nobody asked for the second");
@@ -219,6 +217,6 @@ mod tests {
             std::fs::write(&path, &whole[..at]).unwrap();
             assert_eq!(Memo::open(&path).get(&a), None, "cut at {at}");
         }
-        assert!(Memo::off().get(&a).is_none() && Memo::off().save().is_ok());
+        assert!(Memo::off().get(&a).is_none());
     }
 }

@@ -113,15 +113,8 @@ pub(super) struct Outcome {
 /// What fingerprints of nodes have in common: everything of the project that is not in the nodes.
 pub(super) fn ground(project: &Project) -> Fingerprint {
     let mut of = Fingerprinter::new("check");
-    of.add(&project.name).add(&project.target.database).add(&project.target.schema).json(&project.target_json());
-    of.debug(&project.variables).debug(&project.sample).debug(&project.dispatch);
+    of.add(&project.ground).debug(&project.sample);
     of.add(&project.is_flag("EMPTY")).add(&project.is_flag("FULL_REFRESH"));
-    for package in project.parsed.all_packages() {
-        of.add(&package.name).add(&package.prefix).debug(&package.project);
-        for file in &package.macros {
-            of.add(&file.path).add(&project.sources.file(file.file).text);
-        }
-    }
     of.finish()
 }
 

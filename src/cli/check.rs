@@ -76,7 +76,7 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     let mut report = report(findings, checked.proofs, Some(project), &session.sources, &project.parsed.root.project.severity);
     report.changes = list;
     report.proved_tests = checked.proved_tests;
-    session.save(&memo)?;
+    memo.save();
     streams.print(&render_findings(&report, &session.sources, &format));
     Ok(if report.summary.errors > 0 || fails(options.fail_on, &report) { Exit::Failed } else { Exit::Fine })
 }
@@ -96,7 +96,7 @@ pub(super) async fn proved_among(session: &Session, ready: &Ready, selected: &BT
     let offline = offline(session, ready, selected, &mut Vec::new()).await?;
     let memo = session.check_memo(ready);
     let checked = prove(&ready.project, &ready.dag, selected, &offline, &memo).await;
-    session.save(&memo)?;
+    memo.save();
     Ok(checked.proved_tests)
 }
 

@@ -22,7 +22,7 @@ async fn carry_out(options: &LineageOptions, session: &Session, streams: &Stream
     let offline = offline(session, &ready, &all, &mut Vec::new()).await?;
     let memo = session.check_memo(&ready);
     let checked = prove(&ready.project, &ready.dag, &all, &offline, &memo).await;
-    session.save(&memo)?;
+    memo.save();
     let text = state_text(&checked.states);
     write_state(session, &ready, &text)?;
     let state = ProjectState::parse(&text).map_err(|reason| session.fail(&reason))?;

@@ -56,8 +56,6 @@ pub(super) struct Session {
     started: chrono::DateTime<chrono::Utc>,
     /// Whether JSON artifacts are written.
     pub write_json: bool,
-    /// Whether results of earlier commands are looked at.
-    partial_parse: bool,
     warnings: Warnings,
     /// Where notes go that a command without a log on its screen has all the same, as `ls` and `check`.
     hushed: Option<Streams>,
@@ -111,10 +109,10 @@ impl Session {
                     arguments: arguments(command, global, invocation),
                 },
                 store_failures: global.is_on(Switch::StoreFailures),
+                partial_parse: global.is_on(Switch::PartialParse),
                 sample,
             },
             write_json: global.is_on(Switch::WriteJson),
-            partial_parse: global.is_on(Switch::PartialParse),
             warnings,
             hushed: global.is_on(Switch::Quiet).then(|| streams.clone()),
             events,
@@ -315,11 +313,7 @@ impl Session {
     /// What earlier checks kept.
     pub(super) fn check_memo(&self, ready: &Ready) -> Memo {
         let path = ready.project.parsed.target_path.join(CHECK_MEMO);
-        if self.partial_parse { Memo::open(&path) } else { Memo::anew(&path) }
-    }
-
-    pub(super) fn save(&self, memo: &Memo) -> Result<(), Stop> {
-        memo.save().map_err(|error| self.fail(&error.to_string()))
+        if self.resolve.partial_parse { Memo::open(&path) } else { Memo::anew(&path) }
     }
 
     /// Shows what is wrong with the project; the command ends with 2.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::SchemaRef;
-use deltalake::arrow::ipc::convert::{IpcSchemaEncoder, try_schema_from_flatbuffer_bytes};
+use deltalake::arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
+use deltalake::arrow::ipc::root_as_schema;
 use serde::{Deserialize, Serialize};
 
 use super::{CompiledNode, NodeFacts};
@@ -49,7 +50,7 @@ pub fn kept_schema(schema: &SchemaRef) -> Vec<u8> {
 
 #[must_use]
 pub fn restored_schema(bytes: &[u8]) -> Option<SchemaRef> {
-    try_schema_from_flatbuffer_bytes(bytes).ok().map(Arc::new)
+    root_as_schema(bytes).ok().map(|schema| Arc::new(fb_to_schema(schema)))
 }
 
 impl CompiledNode {
@@ -63,5 +64,34 @@ impl CompiledNode {
         }
         of.add(&self.query_schema.is_some()).debug(&self.facts).add(&self.body).add(&self.ctes);
         of.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deltalake::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+
+    use super::*;
+
+    #[test]
+    fn a_schema_comes_back_as_it_was() {
+        let nested = DataType::Struct(Fields::from(vec![Field::new("a", DataType::Int32, false), Field::new("b", DataType::Utf8, true)]));
+        let list = DataType::List(Arc::new(Field::new("element", nested.clone(), true)));
+        let fields = [
+            DataType::Boolean,
+            DataType::Decimal128(38, 10),
+            DataType::Date32,
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            DataType::Binary,
+            DataType::Null,
+            DataType::UInt64,
+            nested,
+            list,
+        ];
+        let fields: Vec<Field> = fields.into_iter().enumerate().map(|(at, kind)| Field::new(format!("Column {at}"), kind, at % 2 == 0)).collect();
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        assert_eq!(restored_schema(&kept_schema(&schema)), Some(schema));
+        assert_eq!(restored_schema(b"nothing of that kind"), None);
     }
 }

@@ -66,6 +66,21 @@ impl Template {
         Self::new(text, range, Origin::Place(span))
     }
 
+    /// The text that is rendered.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.inner.text.get(self.inner.range.clone()).unwrap_or_default()
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        match self.inner.origin {
+            Origin::File(file) => Span::new(file, self.inner.range.start, self.inner.range.end),
+            Origin::Place(span) => span,
+        }
+    }
+
     fn new(text: Arc<str>, range: Range<usize>, origin: Origin) -> Self {
         Self { inner: Arc::new(Inner { text, range, origin, rewritten: OnceLock::new() }) }
     }

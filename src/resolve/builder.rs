@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value as Json, json};
 
 use super::host::Facts;
+use super::kept::{self, Kept};
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions, TimeWindow};
 use super::{Layers, Variables, access, constraints, data_test, described, nodes, source, unit_test, unused};
@@ -21,6 +22,7 @@ pub(super) struct Builder {
     pub facts: Arc<Facts>,
     pub library: Arc<MacroLibrary>,
     pub layers: Arc<Layers>,
+    pub kept: Arc<Kept>,
     pub store_failures: bool,
     sample: Option<TimeWindow>,
     pub found: Vec<Diagnostic>,
@@ -61,12 +63,15 @@ impl Builder {
                 .collect(),
             docs,
         };
+        let ground = kept::ground(&parsed, &facts);
+        let kept = Kept::new(&parsed, ground, options.partial_parse);
         let layers = Layers::new(parsed.root.project.layers.clone(), parsed.root.project.naming.clone());
         Self {
             parsed,
             facts: Arc::new(facts),
             library: Arc::new(library),
             layers: Arc::new(layers),
+            kept: Arc::new(kept),
             store_failures: options.store_failures,
             sample: options.sample.clone(),
             found,
@@ -127,6 +132,7 @@ impl Builder {
     }
 
     fn finish(mut self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Result<Project, Vec<Diagnostic>> {
+        self.kept.memo.save();
         // What stands in a tree of the project file is read for every node below it.
         let mut seen = HashSet::new();
         self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
@@ -155,6 +161,7 @@ impl Builder {
             bodies: self.bodies,
             lookup,
             relations,
+            ground: self.kept.ground(),
         })
     }
 
@@ -165,6 +172,7 @@ impl Builder {
             facts: Arc::clone(&self.facts),
             library: Arc::clone(&self.library),
             layers: Arc::clone(&self.layers),
+            kept: Arc::clone(&self.kept),
             store_failures: self.store_failures,
             sample: None,
             found: Vec::new(),

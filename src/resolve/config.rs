@@ -44,6 +44,16 @@ impl ConfigValues {
         }
     }
 
+    /// Keys, values and where they stand, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &Json, Option<Span>)> {
+        self.values.iter().map(|(key, (value, span))| (key.as_str(), value, *span))
+    }
+
+    /// Puts an entry as it was, merging nothing.
+    pub(super) fn restore(&mut self, key: String, value: Json, span: Option<Span>) {
+        self.values.insert(key, (value, span));
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Json> {
         self.values.get(key).map(|(value, _)| value)
     }

@@ -241,11 +241,19 @@ fn asks_for(macro_sql: &str, name: &str) -> bool {
 
 /// What the test asks for, whose name and config so far are given.
 fn note(builder: &mut Builder, wanted: &Wanted, (name, config): (&str, ConfigValues), call: &MacroCall) -> (super::host::Noted, Vec<String>) {
+    let sources = Arc::clone(&builder.parsed.sources);
+    let key = builder.kept.key_of_call((&wanted.package, name), call, &config, &sources);
+    if let Some(known) = builder.kept.recall(&key, &builder.facts, &sources) {
+        return known;
+    }
     let host = ParseHost::new(&builder.facts, &wanted.package, name, config);
     let asked: Arc<dyn TemplateHost> = host.clone();
     let mut macros = Vec::new();
     match render_call(call, &Scope { package: wanted.package.clone() }, &builder.library, &asked).map_err(|failure| *failure) {
-        Ok(rendered) => macros = rendered.macros.iter().map(|id| id.as_str().to_owned()).collect(),
+        Ok(rendered) => {
+            macros = rendered.macros.iter().map(|id| id.as_str().to_owned()).collect();
+            builder.kept.keep(key, (&host.noted(), &macros), &host.asked(), &builder.facts, &sources);
+        }
         Err(RenderFailure::Diagnostics(diagnostics)) => builder.found.extend(diagnostics),
         Err(RenderFailure::Deferred { .. }) => {}
     }

@@ -1,12 +1,13 @@
 //! What templates may ask for while the project is parsed: names are noted, not looked up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
 use super::Variables;
 use super::config::ConfigValues;
+use super::kept::{Asked, AskedSet};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
 use crate::manifest::{NodeRef, RelationName, SourceRef};
@@ -47,6 +48,7 @@ pub(super) struct ParseHost {
     pub package: String,
     pub name: String,
     pub noted: Mutex<Noted>,
+    asked: AskedSet,
 }
 
 /// What a template asked for.
@@ -61,11 +63,20 @@ pub(super) struct Noted {
 impl ParseHost {
     pub(super) fn new(facts: &Arc<Facts>, package: &str, name: &str, config: ConfigValues) -> Arc<Self> {
         let noted = Mutex::new(Noted { config, ..Noted::default() });
-        Arc::new(Self { facts: Arc::clone(facts), package: package.to_owned(), name: name.to_owned(), noted })
+        Arc::new(Self { facts: Arc::clone(facts), package: package.to_owned(), name: name.to_owned(), noted, asked: AskedSet::default() })
     }
 
     pub(super) fn noted(&self) -> Noted {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was asked for beyond the project.
+    pub(super) fn asked(&self) -> BTreeSet<Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn asks(&self, asked: Asked) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(asked);
     }
 
     fn note(&self, change: impl FnOnce(&mut Noted)) {
@@ -132,7 +143,17 @@ impl TemplateHost for ParseHost {
     }
 
     fn invocation(&self) -> Invocation {
+        self.asks(Asked::Beyond);
         self.facts.invocation.clone()
+    }
+
+    fn flags(&self) -> Json {
+        self.asks(Asked::Flags);
+        self.facts.invocation.flags.clone()
+    }
+
+    fn note_environment(&self, name: &str) {
+        self.asks(Asked::Environment(name.to_owned()));
     }
 
     fn is_incremental(&self) -> bool {
@@ -148,6 +169,7 @@ impl TemplateHost for ParseHost {
     }
 
     fn doc(&self, package: Option<&str>, name: &str) -> Result<String, HostError> {
+        self.asks(Asked::Beyond);
         let found = self.facts.doc(package.unwrap_or(&self.package), name);
         found.map(str::to_owned).ok_or_else(|| HostError::from(self.facts.no_doc(name)))
     }

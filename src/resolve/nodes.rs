@@ -327,13 +327,24 @@ struct Parsed {
 /// Renders a draft in parse mode to learn its config and what it refers to. What is wrong with a node that is not
 /// `wanted`, or disables itself, is nobody's concern.
 fn parse(builder: &mut Builder, draft: &Draft<'_>, values: ConfigValues, wanted: bool) -> Parsed {
+    let sources = Arc::clone(&builder.parsed.sources);
+    let named = (draft.package.name.as_str(), draft.name.as_str());
+    let key = draft.template.as_ref().map(|template| builder.kept.key_of_text(named, template, &values, &sources));
+    if let Some((noted, macros)) = key.and_then(|key| builder.kept.recall(&key, &builder.facts, &sources)) {
+        return Parsed { noted, macros };
+    }
     let host = ParseHost::new(&builder.facts, &draft.package.name, &draft.name, values);
     let mut macros = Vec::new();
     if let Some(template) = &draft.template {
         let asked: Arc<dyn TemplateHost> = host.clone();
         let scope = Scope { package: draft.package.name.clone() };
         match render(template, &scope, &builder.library, &asked).map_err(|failure| *failure) {
-            Ok(Rendered { macros: called, .. }) => macros = called.iter().map(|id| id.as_str().to_owned()).collect(),
+            Ok(Rendered { macros: called, .. }) => {
+                macros = called.iter().map(|id| id.as_str().to_owned()).collect();
+                if let Some(key) = key {
+                    builder.kept.keep(key, (&host.noted(), &macros), &host.asked(), &builder.facts, &sources);
+                }
+            }
             Err(RenderFailure::Diagnostics(diagnostics)) if wanted && enabled(&host.noted().config) => builder.found.extend(diagnostics),
             Err(RenderFailure::Diagnostics(_) | RenderFailure::Deferred { .. }) => {}
         }

@@ -9,7 +9,7 @@ use super::builder::Builder;
 use super::host::Facts;
 use super::lookup::Lookup;
 use super::{Layers, Variables};
-use crate::base::{Code, Diagnostic, Sources, Span};
+use crate::base::{Code, Diagnostic, Fingerprint, Sources, Span};
 use crate::jinja::{
     Invocation, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render, render_call,
 };
@@ -80,6 +80,8 @@ pub struct Project {
     pub deferred: BTreeMap<NodeId, RelationName>,
     /// The ids of the nodes that the command selected, once that is known.
     pub selected: OnceLock<Vec<String>>,
+    /// Changes with everything of the project that is not in its nodes: settings, vars, the target, macros.
+    pub ground: Fingerprint,
     pub(super) facts: Arc<Facts>,
     pub(super) bodies: HashMap<NodeId, Body>,
     pub(super) lookup: Lookup,
@@ -92,6 +94,8 @@ pub struct ResolveOptions {
     pub invocation: Invocation,
     /// `--store-failures`
     pub store_failures: bool,
+    /// Whether results of earlier commands are looked at.
+    pub partial_parse: bool,
     pub sample: Option<TimeWindow>,
 }
 

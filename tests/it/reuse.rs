@@ -81,7 +81,7 @@ const FILES: &[(&str, &str)] = &[
         "models/models.yml",
         "models:\n  - name: stg\n    columns:\n      - {name: id, data_tests: [unique, not_null]}\n  - name: mart\n    config: {contract: {enforced: true}}\n\
          \x20   columns:\n      - {name: id, data_type: bigint}\n      - {name: name, data_type: text}\n      - {name: amount, data_type: bigint}\n\
-         unit_tests:\n  - name: u\n    model: through\n    given: [{input: ref('stg'), rows: [{id: 1, amount: 200}]}]\n    expect: {rows: [{id: 1, amount: 200}]}\n",
+         unit_tests:\n  - name: u\n    model: through\n    given: [{input: ref('eph'), rows: [{id: 1, amount: 200}]}]\n    expect: {rows: [{id: 1, amount: 200}]}\n",
     ),
 ];
 
@@ -140,7 +140,7 @@ fn nothing_stale_is_reported_after_any_edit() {
         world.write(path, &text);
         assert_eq!(world.run("warm", &[]), first, "after taking back {path}: `{to}`");
     }
-    assert!(changed >= EDITS.len() - 3, "only {changed} edits showed");
+    assert!(changed >= 20, "only {changed} edits showed");
 
     world.environment.insert("COLOUR", "blue");
     world.compare("a variable of the environment");
