@@ -29,6 +29,7 @@ const HEAD: usize = Fingerprint::LENGTH + 1 + 4;
 pub struct Memo {
     /// `None` where nothing is kept.
     path: Option<PathBuf>,
+    writes: bool,
     bytes: Vec<u8>,
     index: HashMap<Fingerprint, Kept>,
     fresh: Mutex<HashMap<Fingerprint, Vec<u8>>>,
@@ -47,22 +48,28 @@ impl Memo {
     pub fn open(path: &Path) -> Self {
         let bytes = files::read_bytes(path).unwrap_or_default();
         let index = index(&bytes).unwrap_or_default();
-        Self { path: Some(path.to_owned()), bytes, index, fresh: Mutex::default() }
+        Self { path: Some(path.to_owned()), writes: true, bytes, index, fresh: Mutex::default() }
     }
 
     /// One that knows nothing and keeps nothing.
     #[must_use]
     pub fn off() -> Self {
-        Self { path: None, bytes: Vec::new(), index: HashMap::new(), fresh: Mutex::default() }
+        Self { path: None, writes: false, bytes: Vec::new(), index: HashMap::new(), fresh: Mutex::default() }
     }
 
     /// One that knows nothing and replaces the file.
     #[must_use]
     pub fn anew(path: &Path) -> Self {
-        Self { path: Some(path.to_owned()), ..Self::off() }
+        Self { path: Some(path.to_owned()), writes: true, ..Self::off() }
     }
 
-    /// Whether results are worth putting in.
+    /// The same for a command that writes nothing.
+    #[must_use]
+    pub fn writing(self, writes: bool) -> Self {
+        Self { writes, ..self }
+    }
+
+    /// Whether there is one at all.
     #[must_use]
     pub fn keeps(&self) -> bool {
         self.path.is_some()
@@ -78,7 +85,7 @@ impl Memo {
 
     /// Keeps a record for later commands.
     pub fn put(&self, key: Fingerprint, record: Vec<u8>) {
-        if self.keeps() {
+        if self.writes {
             self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key, record);
         }
     }

@@ -110,6 +110,7 @@ impl Session {
                 },
                 store_failures: global.is_on(Switch::StoreFailures),
                 partial_parse: global.is_on(Switch::PartialParse),
+                keeps: global.is_on(Switch::WriteJson) && command != "list",
                 sample,
             },
             write_json: global.is_on(Switch::WriteJson),
@@ -313,7 +314,8 @@ impl Session {
     /// What earlier checks kept.
     pub(super) fn check_memo(&self, ready: &Ready) -> Memo {
         let path = ready.project.parsed.target_path.join(CHECK_MEMO);
-        if self.resolve.partial_parse { Memo::open(&path) } else { Memo::anew(&path) }
+        let memo = if self.resolve.partial_parse { Memo::open(&path) } else { Memo::anew(&path) };
+        memo.writing(self.write_json)
     }
 
     /// Shows what is wrong with the project; the command ends with 2.

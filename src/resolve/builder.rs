@@ -64,7 +64,7 @@ impl Builder {
             docs,
         };
         let ground = kept::ground(&parsed, &facts);
-        let kept = Kept::new(&parsed, ground, options.partial_parse);
+        let kept = Kept::new(&parsed, ground, options);
         let layers = Layers::new(parsed.root.project.layers.clone(), parsed.root.project.naming.clone());
         Self {
             parsed,
@@ -132,13 +132,13 @@ impl Builder {
     }
 
     fn finish(mut self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Result<Project, Vec<Diagnostic>> {
-        self.kept.memo.save();
         // What stands in a tree of the project file is read for every node below it.
         let mut seen = HashSet::new();
         self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
         if self.found.iter().any(Diagnostic::is_error) {
             return Err(self.found);
         }
+        self.kept.memo.save();
         let Facts { project_name, variables, invocation, dispatch, .. } = (*self.facts).clone();
         Ok(Project {
             sources: Arc::clone(&self.parsed.sources),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ConfigValues;
 use super::host::{Facts, Noted};
+use super::project::ResolveOptions;
 use crate::base::{Fingerprint, Fingerprinter, Memo, Sources, Span, read_record, record_of};
 use crate::jinja::{MacroCall, Template};
 use crate::load::ParsedProject;
@@ -66,9 +67,10 @@ impl Kept {
         self.ground
     }
 
-    pub(super) fn new(parsed: &ParsedProject, ground: Fingerprint, reads: bool) -> Self {
+    pub(super) fn new(parsed: &ParsedProject, ground: Fingerprint, options: &ResolveOptions) -> Self {
         let path = parsed.target_path.join(PARSE_MEMO);
-        Self { memo: if reads { Memo::open(&path) } else { Memo::anew(&path) }, ground }
+        let memo = if options.partial_parse { Memo::open(&path) } else { Memo::anew(&path) };
+        Self { memo: memo.writing(options.keeps), ground }
     }
 
     /// The key of the template of a node, whose config before it is given.

@@ -96,6 +96,8 @@ pub struct ResolveOptions {
     pub store_failures: bool,
     /// Whether results of earlier commands are looked at.
     pub partial_parse: bool,
+    /// Whether results are kept for later commands.
+    pub keeps: bool,
     pub sample: Option<TimeWindow>,
 }
 
