@@ -12,6 +12,7 @@ mod identifiers;
 mod lateral;
 mod operators;
 mod overflow;
+mod qualified;
 mod respell;
 mod rewrite;
 mod session;
@@ -33,6 +34,7 @@ pub use commands::{
 };
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
+pub use qualified::qualified;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;

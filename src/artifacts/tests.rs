@@ -225,6 +225,8 @@ fn result(id: &str, outcome: NodeOutcome) -> NodeResult {
     let skipped = outcome == NodeOutcome::Skipped;
     let span = |start, end| (!skipped).then_some(TimeSpan { start: at(start), end: at(end) });
     NodeResult {
+        batches: None,
+        batch_sql: Vec::new(),
         id: NodeId::new(id),
         outcome,
         message: if skipped { String::new() } else { "120 rows".into() },

@@ -29,6 +29,15 @@ pub enum Event {
     },
     NodeStarted(NodeStart),
     NodeFinished(Box<NodeDone>),
+    /// A batch of a node began; its position is the one among the node's batches.
+    BatchStarted {
+        batch: String,
+        start: NodeStart,
+    },
+    BatchFinished {
+        batch: String,
+        done: Box<NodeDone>,
+    },
     /// A template or the program has something to say; `info` goes to the terminal, the rest to the log file.
     Message {
         text: String,
@@ -88,6 +97,8 @@ pub struct NodeStart {
     pub resource_type: String,
     /// `table`, `view`, ...; for tests `test`.
     pub materialization: String,
+    /// Whether it is built in batches.
+    pub microbatch: bool,
     /// What the node builds, where it builds something.
     pub relation: Option<RelationParts>,
     pub path: String,
@@ -130,6 +141,8 @@ pub enum NodeOutcome {
     Warn,
     Fail,
     Error,
+    /// Some of its batches failed.
+    PartialSuccess,
     Skipped,
     NoOp,
 }
@@ -144,6 +157,7 @@ impl NodeOutcome {
             Self::Warn => "warn",
             Self::Fail => "fail",
             Self::Error => "error",
+            Self::PartialSuccess => "partial success",
             Self::Skipped => "skipped",
             Self::NoOp => "no-op",
         }
@@ -152,7 +166,7 @@ impl NodeOutcome {
     /// Whether the command exits with 1 because of it.
     #[must_use]
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Fail | Self::Error)
+        matches!(self, Self::Fail | Self::Error | Self::PartialSuccess)
     }
 }
 
@@ -171,7 +185,7 @@ impl Totals {
         match outcome {
             NodeOutcome::Success | NodeOutcome::Pass => self.pass += 1,
             NodeOutcome::Warn => self.warn += 1,
-            NodeOutcome::Fail | NodeOutcome::Error => self.error += 1,
+            NodeOutcome::Fail | NodeOutcome::Error | NodeOutcome::PartialSuccess => self.error += 1,
             NodeOutcome::Skipped => self.skip += 1,
             NodeOutcome::NoOp => self.no_op += 1,
         }

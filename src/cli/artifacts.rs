@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::session::{Session, Stop};
 use crate::artifacts::{
-    ArtifactHeader, DocEntry, MacroEntry, ManifestInput, RunResultsInput, write_compiled, write_manifest, write_run, write_run_results,
+    ArtifactHeader, DocEntry, MacroEntry, ManifestInput, RunResultsInput, write_batch, write_compiled, write_manifest, write_run, write_run_results,
 };
 use crate::base::Event;
 use crate::base::files::FileError;
@@ -62,6 +62,9 @@ fn run_results(session: &Session, project: &Project, target: &Path, report: &Run
     for result in report.results.iter().filter(|result| result.outcome != NodeOutcome::Skipped && result.execute.is_some()) {
         if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), result.run_sql.as_ref().or(result.compiled_sql.as_ref())) {
             write_run(target, node, sql)?;
+            for (batch, sql) in &result.batch_sql {
+                write_batch(target, node, batch, sql)?;
+            }
         }
     }
     if !session.write_json {

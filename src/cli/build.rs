@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
 use super::args::{Global, Switch};
@@ -14,8 +15,8 @@ use crate::artifacts::compiled_path;
 use crate::base::{Code, Diagnostic, Event, Spanned};
 use crate::compile::{CompiledProject, Surroundings, compile, query_comment};
 use crate::engine::Engine;
-use crate::exec::{EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
-use crate::manifest::{Node, NodeId, ResourceType};
+use crate::exec::{BatchOptions, EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
+use crate::manifest::{BatchResults, Node, NodeId, ResourceType};
 
 /// Which nodes a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,16 @@ impl Kind {
     }
 }
 
+/// What of a run is tried again.
+#[derive(Debug)]
+pub(super) struct Again {
+    pub unfinished: BTreeSet<NodeId>,
+    /// What became of the batches of models of which some failed.
+    pub batches: BTreeMap<NodeId, BatchResults>,
+    /// When the first try began, so that batches are those of then.
+    pub began: Option<DateTime<Utc>>,
+}
+
 pub(super) async fn build(kind: Kind, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let session = match Session::start(kind.name(), global, &invocation, streams) {
         Ok(session) => session,
@@ -72,13 +83,13 @@ pub(super) async fn build(kind: Kind, global: &Global, invocation: Invocation, s
     }
 }
 
-/// Runs what the command line selects, of that only `among` where it is given.
-pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, among: Option<&BTreeSet<NodeId>>) -> Result<Exit, Stop> {
+/// Runs what the command line selects, of that only what is tried again where that is given.
+pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, again: Option<&Again>) -> Result<Exit, Stop> {
     let mut ready = session.project()?;
     session.events.send(&Event::Found { counts: counts(&ready) });
     let mut named = selected(global, session, &ready)?;
-    if let Some(among) = among {
-        named.retain(|id| among.contains(id));
+    if let Some(again) = again {
+        named.retain(|id| again.unfinished.contains(id));
     }
     let takes = |id: &&NodeId| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node) && !is_blank(node));
     let mut selected: BTreeSet<NodeId> = named.iter().filter(takes).cloned().collect();
@@ -114,7 +125,7 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
         artifacts::results(session, &compiled.project, Vec::new())?;
         return Ok(Exit::Fine);
     }
-    let report = execute(kind, global, session, &ready, &compiled, engine, &selected, &audits).await;
+    let report = execute(kind, global, session, &ready, &compiled, engine, &selected, &audits, again).await;
     artifacts::write(session, &compiled, Some(&report))?;
     Ok(if report.interrupted {
         Exit::Unusable
@@ -140,6 +151,7 @@ async fn execute(
     engine: Arc<dyn Engine>,
     selected: &BTreeSet<NodeId>,
     audits: &BTreeMap<NodeId, Vec<NodeId>>,
+    again: Option<&Again>,
 ) -> RunReport {
     let order = run_order(&ready.project, &ready.dag, selected, kind == Kind::Build, audits);
     let target = &ready.project.target;
@@ -151,6 +163,10 @@ async fn execute(
         run_id: session.id.clone(),
         target: target.name.clone(),
         hooks: run_hooks(ready),
+        batches: BatchOptions {
+            until: again.and_then(|again| again.began).unwrap_or(ready.project.invocation.run_started_at),
+            before: again.map(|again| again.batches.clone()).unwrap_or_default(),
+        },
         compiled_path: Arc::new(move |node| shown.join(compiled_path(node)).to_string_lossy().replace('\\', "/")),
     };
     run(Arc::clone(compiled), order, engine, session.events.clone(), options, cancel_on_interrupt()).await

@@ -40,6 +40,9 @@ pub(super) struct Session {
     resolve: ResolveOptions,
 }
 
+/// How many errors are named once more at the end.
+const LISTED: usize = 20;
+
 /// A resolved project with its graph.
 pub(super) struct Ready {
     pub project: Arc<Project>,
@@ -55,11 +58,12 @@ impl Session {
             streams.complain(&format!("error: {message}\n"));
             Stop(Exit::Unusable)
         })?;
-        let sample = super::sample::check_event_times(global).and_then(|()| super::sample::window(global, invocation.clock.now()));
-        let sample = sample.map_err(|message| {
+        let wrong = |message: String| {
             streams.complain(&format!("error: {message}\n"));
             Stop(Exit::Unusable)
-        })?;
+        };
+        let event_time = super::sample::event_times(global).map_err(wrong)?;
+        let sample = super::sample::window(global, invocation.clock.now()).map_err(wrong)?;
         let events = events(global, &id, &project_dir, &invocation.clock, streams);
         let started = events.now();
         events.send(&Event::Started { version: env!("CARGO_PKG_VERSION"), command: command.to_owned() });
@@ -86,6 +90,7 @@ impl Session {
                 },
                 store_failures: global.is_on(Switch::StoreFailures),
                 sample,
+                event_time,
             },
             write_json: global.is_on(Switch::WriteJson),
             warnings,
@@ -281,14 +286,29 @@ impl Session {
     pub(super) fn report(&self, found: &[Diagnostic]) -> Stop {
         let mut sorted: Vec<&Diagnostic> = found.iter().collect();
         sorted.sort_by_key(|diagnostic| diagnostic.primary_span().map(|span| (self.sources.file(span.file).path.clone(), span.start)));
-        for diagnostic in sorted {
+        for diagnostic in &sorted {
             self.diagnosed(diagnostic);
         }
-        let errors = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
-        let message = if errors == 1 { "1 error in the project".to_owned() } else { format!("{errors} errors in the project") };
-        self.events.send(&Event::Failed { message });
+        let errors: Vec<&Diagnostic> = sorted.into_iter().filter(|diagnostic| diagnostic.is_error()).collect();
+        self.events.send(&Event::Failed { message: self.listed(&errors) });
         self.complete(Exit::Unusable);
         Stop(Exit::Unusable)
+    }
+
+    /// A line for each error, which scripts look for behind "Encountered an error:".
+    fn listed(&self, errors: &[&Diagnostic]) -> String {
+        let mut lines: Vec<String> = errors.iter().take(LISTED).map(|diagnostic| self.listed_line(diagnostic)).collect();
+        if errors.len() > LISTED {
+            lines.push(format!("and {} more", errors.len() - LISTED));
+        }
+        lines.join("\n")
+    }
+
+    fn listed_line(&self, diagnostic: &Diagnostic) -> String {
+        let text = format!("{} [{}]", diagnostic.message, diagnostic.code.name());
+        let Some(span) = diagnostic.primary_span() else { return format!("  {text}") };
+        let at = self.sources.position(span.file, span.start);
+        format!("  {}:{}:{}: {text}", self.sources.file(span.file).path, at.line, at.column)
     }
 
     /// The surroundings failed; the command ends with 2.

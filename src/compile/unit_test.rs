@@ -69,6 +69,7 @@ pub(super) async fn compile_unit_test(
         surroundings: Arc::clone(surroundings),
         incremental: false,
         ephemeral: Mutex::default(),
+        batch: None,
         unit: Some(UnitGround { test: node.id.clone(), name: node.name.clone(), inputs, overrides: unit.overrides.clone().unwrap_or_default() }),
     };
     let rendered = match render(project, &unit.tested, host).await {
