@@ -9,7 +9,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 use super::args::{CheckOptions, FailOn, Global, ReportFormat, Switch};
 use super::revision::checkout;
 use super::selecting::selected as select_nodes;
-use super::session::{Ready, Session, Stop};
+use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Code, Diagnostic, Event, Span, files};
 use crate::check::{
@@ -23,14 +23,7 @@ use crate::manifest::{Node, NodeId, NodeKind};
 pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
     quiet.switches.set(Switch::Quiet, true);
-    let session = match Session::start("check", &quiet, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(options, global, &session, streams).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("check", &quiet, &invocation, streams, async |session| carry_out(options, global, session, streams).await).await
 }
 
 async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {

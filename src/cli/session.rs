@@ -14,6 +14,7 @@ use super::record::{Level, LogFormat, LogIdentity};
 use super::warnings::{Verdict, Warnings};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Sources, files};
+use crate::deps::refused_version;
 use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
@@ -24,6 +25,24 @@ use crate::resolve::{Project, ResolveOptions, resolve};
 
 /// A command that ends before its work is done, everything having been said.
 pub(super) struct Stop(pub Exit);
+
+/// Runs a command in a session of its own, from its first line to its last.
+pub(super) async fn command(
+    name: &'static str,
+    global: &Global,
+    invocation: &Invocation,
+    streams: &Streams,
+    carry_out: impl AsyncFnOnce(&Session) -> Result<Exit, Stop>,
+) -> Exit {
+    let session = match Session::start(name, global, invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    match carry_out(&session).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
 
 /// One command's surroundings.
 pub(super) struct Session {
@@ -36,6 +55,8 @@ pub(super) struct Session {
     /// Whether JSON artifacts are written.
     pub write_json: bool,
     warnings: Warnings,
+    /// Whether `require-dbt-version` is held to.
+    version_check: bool,
     options: LoadOptions,
     resolve: ResolveOptions,
 }
@@ -94,6 +115,7 @@ impl Session {
             },
             write_json: global.is_on(Switch::WriteJson),
             warnings,
+            version_check: global.is_on(Switch::VersionCheck),
             events,
             project_dir,
             id,
@@ -170,7 +192,7 @@ impl Session {
     }
 
     fn load_with(&self, options: &LoadOptions, sources: &Arc<Sources>) -> Result<Ready, Vec<Diagnostic>> {
-        let parsed = load(options, sources)?;
+        let parsed = self.loaded(options, sources)?;
         let project = resolve(Arc::new(parsed), &self.resolve)?;
         let dag = Dag::build(&project)?;
         Ok(Ready { project: Arc::new(project), dag })
@@ -184,8 +206,17 @@ impl Session {
         Ok((self.ready(project)?, id))
     }
 
+    /// A project with its packages, all of which say that they run with this version of dbt.
+    fn loaded(&self, options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProject, Vec<Diagnostic>> {
+        let parsed = load(options, sources)?;
+        let asked = parsed.all_packages().filter(|_| self.version_check);
+        let refused: Vec<Diagnostic> =
+            asked.filter_map(|package| refused_version(&package.name, package.project.require_dbt_version.as_ref()?)).collect();
+        if refused.is_empty() { Ok(parsed) } else { Err(refused) }
+    }
+
     fn parsed(&self) -> Result<ParsedProject, Stop> {
-        load(&self.options, &self.sources).map_err(|found| self.report(&found))
+        self.loaded(&self.options, &self.sources).map_err(|found| self.report(&found))
     }
 
     fn ready(&self, project: Project) -> Result<Ready, Stop> {
@@ -224,7 +255,7 @@ impl Session {
 
     /// How many nodes the project has, or what is wrong with it; nothing is said of that.
     pub(super) fn check_project(&self) -> Result<usize, Vec<Diagnostic>> {
-        let parsed = load(&self.options, &self.sources)?;
+        let parsed = self.loaded(&self.options, &self.sources)?;
         let project = resolve(Arc::new(parsed), &self.resolve)?;
         Dag::build(&project)?;
         Ok(project.nodes.len())

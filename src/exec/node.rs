@@ -347,7 +347,7 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
     comment::sent(shared, &node.id, &compiled.sql).await;
     match ask(shared, node, compiled, overlays).await {
         Ok(verdict) => {
-            let (outcome, message) = judge(verdict, &node.config.test);
+            let (outcome, message) = judge(verdict, &node.config.test, shared.options.warnings_fail);
             Ended { failures: Some(verdict.failures), ..Ended::new(outcome, message, at) }
         }
         Err(error) => engine_failure(shared, node, compiled, &error, at),

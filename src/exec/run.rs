@@ -26,6 +26,8 @@ pub struct RunOptions {
     /// Nodes that run side by side.
     pub threads: usize,
     pub fail_fast: bool,
+    /// Whether a data test that would warn fails.
+    pub warnings_fail: bool,
     /// Stands in every commit and every artifact.
     pub run_id: String,
     /// What log lines call the target.
