@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::session::{Session, Stop};
 use crate::artifacts::{
-    ArtifactHeader, DocEntry, MacroEntry, ManifestInput, RunResultsInput, write_batch, write_compiled, write_manifest, write_run, write_run_results,
+    ArtifactHeader, DocEntry, HookEntry, MacroEntry, ManifestInput, RunResultsInput, write_batch, write_compiled, write_manifest, write_run,
+    write_run_results,
 };
 use crate::base::Event;
 use crate::base::files::FileError;
@@ -99,6 +100,7 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
         database: &project.target.database,
         schema: &project.target.schema,
         target_path: &target_path,
+        hooks: &hooks(project),
         nodes: &nodes,
         groups: &project.groups,
         disabled: &disabled,
@@ -129,6 +131,23 @@ fn macros(project: &Project) -> Vec<MacroEntry> {
         }
     };
     project.library.macros().map(entry).collect()
+}
+
+/// The hooks of the project and its packages.
+fn hooks(project: &Project) -> Vec<HookEntry> {
+    let mut hooks = Vec::new();
+    for package in project.parsed.all_packages() {
+        for (when, texts) in [("on-run-start", &package.project.on_run_start), ("on-run-end", &package.project.on_run_end)] {
+            hooks.extend(texts.iter().enumerate().map(|(index, text)| HookEntry {
+                package: package.name.clone(),
+                when,
+                index,
+                text: text.value.clone(),
+                path: project.sources.file(text.span.file).path.clone(),
+            }));
+        }
+    }
+    hooks
 }
 
 fn docs(project: &Project) -> Vec<DocEntry> {

@@ -191,7 +191,10 @@ impl Built {
                 let said = self.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).map(|diagnostic| diagnostic.message.clone());
                 (NodeOutcome::Error, said.or_else(|| self.messages.first().cloned()).unwrap_or_default())
             }
-            (done, failed) => (NodeOutcome::PartialSuccess, format!("PARTIAL SUCCESS ({done}/{})", done + failed)),
+            (done, failed) => {
+                let lines = std::iter::once(format!("PARTIAL SUCCESS ({done}/{})", done + failed)).chain(self.messages);
+                (NodeOutcome::PartialSuccess, lines.collect::<Vec<_>>().join("\n"))
+            }
         };
         Ended {
             rows: Some(self.rows),

@@ -329,15 +329,40 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
 /// `model`, with the batch that is being built, if the node is built in batches.
 fn model(session: &Session) -> Value {
     let host = &session.host;
-    let Some(batch) = host.batch() else { return from_json(&host.model()) };
-    let described = new_dict([
-        (Value::from("id"), Value::from(batch.id)),
-        (Value::from("event_time_start"), Moment::utc_now(batch.window.start).value()),
-        (Value::from("event_time_end"), Moment::utc_now(batch.window.end).value()),
-    ]);
+    let batch = match host.batch() {
+        Some(batch) => new_dict([
+            (Value::from("id"), Value::from(batch.id)),
+            (Value::from("event_time_start"), Moment::utc_now(batch.window.start).value()),
+            (Value::from("event_time_end"), Moment::utc_now(batch.window.end).value()),
+        ]),
+        None if host.config_get("incremental_strategy").is_some_and(|name| name == "microbatch") => Value::from_object(NoBatch),
+        None => return from_json(&host.model()),
+    };
     let model = host.model();
     let own = model.as_object().into_iter().flatten().map(|(key, value)| (Value::from(key.as_str()), from_json(value)));
-    new_dict(own.filter(|(key, _)| key.as_str() != Some("batch")).chain([(Value::from("batch"), described)]))
+    new_dict(own.chain([(Value::from("batch"), batch)]))
+}
+
+/// `model.batch` where the SQL is looked at as a whole: false, and empty in all its parts, as in dbt.
+#[derive(Debug)]
+struct NoBatch;
+
+impl Object for NoBatch {
+    fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
+        Some(Value::from_dyn_object(Arc::clone(self)))
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        false
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, _: &str, _: &[Value]) -> Result<Value, Error> {
+        Ok(Value::from_dyn_object(Arc::clone(self)))
+    }
+
+    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
 }
 
 /// A value made at its first use.

@@ -66,7 +66,10 @@ pub(super) fn result_words(done: &NodeDone) -> (String, Text) {
         NodeOutcome::Fail => (format!("FAIL {rows} {}", start.name), status(Paint::Red, &format!("FAIL {rows}"))),
         NodeOutcome::Error if is_test => (format!("ERROR {}", start.name), status(Paint::Red, "ERROR")),
         NodeOutcome::Error => (format!("ERROR {} {}", verbs(start).1, built_words(start)), status(Paint::Red, "ERROR")),
-        NodeOutcome::PartialSuccess => (format!("PARTIALLY created {}", description(start)), status(Paint::Yellow, &done.message)),
+        NodeOutcome::PartialSuccess => {
+            let share = done.message.lines().next().unwrap_or_default();
+            (format!("PARTIALLY created {}", description(start)), status(Paint::Yellow, share))
+        }
         NodeOutcome::Success => {
             let message = if done.message.is_empty() { "OK" } else { done.message.as_str() };
             (format!("OK {} {}", verbs(start).0, built_words(start)), status(Paint::Green, message))

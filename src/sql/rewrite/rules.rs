@@ -86,6 +86,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("dayname", 1, "to_char(cast($1 as date), '%a')", "dayname(date '2024-02-29')", "Thu"),
     rule("monthname", 1, "to_char(cast($1 as date), '%b')", "monthname(date '2024-02-29')", "Feb"),
     // Dates.
+    rule("date", 1, "cast($1 as date)", "date('2024-02-29 10:00:00')", "2024-02-29"),
     rule("last_day", 1, "last_day(cast($1 as date))", "last_day(date '2024-02-01')", "2024-02-29"),
     rule("next_day", 2, "next_day(cast($1 as date), $2)", "next_day(date '2024-02-29', 'Thu')", "2024-03-07"),
     rule("add_months", 2, "add_months(cast($1 as date), cast($2 as int))", "add_months(date '2024-01-31', 1)", "2024-02-29"),
