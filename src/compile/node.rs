@@ -124,6 +124,9 @@ pub async fn compile_node(
     if let NodeKind::UnitTest(unit) = &node.kind {
         return compile_unit_test(project, planner, node, unit, done, surroundings).await;
     }
+    if node.language == "python" {
+        return Compilation::Failed(vec![python_model(node)]);
+    }
     let history = super::history::history(project, node, surroundings).await;
     let host = NodeHost {
         project: Arc::clone(project),
@@ -151,6 +154,13 @@ pub async fn compile_node(
         }
         Err(diagnostics) => Compilation::Failed(diagnostics),
     }
+}
+
+fn python_model(node: &Node) -> Diagnostic {
+    Diagnostic::error(Code::NotAvailable, format!("`{}` is a model in Python, and only SQL is run", node.name))
+        .at(node.span, "this model")
+        .note("what reads it is built from the table that is there, where the command does not select this model")
+        .help(format!("write it in SQL, leave it out with `--exclude {}`, or disable it with a line in `.dbtignore`", node.name))
 }
 
 /// Whether a hook changes the relation after it is built: what columns it has then is not known before.
