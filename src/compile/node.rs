@@ -274,7 +274,9 @@ async fn prove(
     let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
-    let Planned { schema, facts, doubts, needs } = planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?;
+    let planned = planner.plan(&compiled.sql, tables).await;
+    let Planned { schema, facts, doubts, needs } =
+        planned.map_err(|error| failed(compiled, &quoted_text(&project.target.adapter, &compiled.sql, *error)))?;
     let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
     if diagnostics.is_empty() {
@@ -293,6 +295,20 @@ async fn prove(
     }
     compiled.warnings.extend(diagnostics);
     Ok(())
+}
+
+/// A name in double quotes that nothing has, in a project for Spark, is meant as text.
+fn quoted_text(adapter: &str, sql: &str, mut error: SqlError) -> SqlError {
+    let of_spark = ["spark", "databricks", "fabricspark"].contains(&adapter);
+    let quoted = error.range.as_ref().filter(|_| of_spark && error.code == Code::UnknownColumn).and_then(|range| sql.get(range.clone()));
+    match quoted.and_then(|text| text.strip_prefix('"')?.strip_suffix('"')) {
+        Some(text) => {
+            let help = format!("write text in single quotes, which Spark reads too: '{text}'");
+            error.notes.push("what stands in double quotes is a name here, and text in Spark".to_owned());
+            error.help(help)
+        }
+        None => error,
+    }
 }
 
 /// A table that no node stands for: whether it is there shows in a run.
