@@ -22,6 +22,7 @@ use crate::jinja::Invocation as TemplateInvocation;
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target};
 use crate::manifest::{Node, NodeKind};
 use crate::resolve::{Project, ResolveOptions, resolve};
+use crate::sql::Division;
 
 /// A command that ends before its work is done, everything having been said.
 pub(super) struct Stop(pub Exit);
@@ -57,6 +58,8 @@ pub(super) struct Session {
     warnings: Warnings,
     /// Whether `require-dbt-version` is held to.
     version_check: bool,
+    /// Where notes go that a command without a log on its screen has all the same, as `ls` and `check`.
+    hushed: Option<Streams>,
     options: LoadOptions,
     resolve: ResolveOptions,
 }
@@ -116,6 +119,7 @@ impl Session {
             write_json: global.is_on(Switch::WriteJson),
             warnings,
             version_check: global.is_on(Switch::VersionCheck),
+            hushed: global.is_on(Switch::Quiet).then(|| streams.clone()),
             events,
             project_dir,
             id,
@@ -124,6 +128,13 @@ impl Session {
         };
         session.options.vars = session.vars(global)?;
         Ok(session)
+    }
+
+    /// A note for who looks at the screen, though the command's log is not shown there. Says nothing where it is.
+    pub(super) fn note_aside(&self, text: &str) {
+        if let Some(streams) = &self.hushed {
+            streams.complain(&format!("{text}\n"));
+        }
     }
 
     /// An argument that only this command has, for templates and artifacts.
@@ -288,6 +299,7 @@ impl Session {
             project_dir: project_dir.to_owned(),
             threads: target.threads,
             memory_limit: target.memory_limit,
+            division: Division::of_adapter(&target.adapter),
             sources: Arc::clone(&self.sources),
         };
         Ok(Arc::new(LocalEngine::open(options)?))

@@ -135,6 +135,9 @@ pub async fn compile_batch(
     if let NodeKind::UnitTest(unit) = &node.kind {
         return compile_unit_test(project, planner, node, unit, done, surroundings).await;
     }
+    if node.language == "python" {
+        return Compilation::Failed(vec![python_model(node)]);
+    }
     let history = match &batch {
         None => super::history::history(project, node, surroundings).await,
         Some(batch) if batch.first => None,
@@ -167,6 +170,13 @@ pub async fn compile_batch(
         }
         Err(diagnostics) => Compilation::Failed(diagnostics),
     }
+}
+
+fn python_model(node: &Node) -> Diagnostic {
+    Diagnostic::error(Code::NotAvailable, format!("`{}` is a model in Python, and only SQL is run", node.name))
+        .at(node.span, "this model")
+        .note("what reads it is built from the table that is there, where the command does not select this model")
+        .help(format!("write it in SQL, leave it out with `--exclude {}`, or disable it with a line in `.dbtignore`", node.name))
 }
 
 /// Whether a hook changes the relation after it is built: what columns it has then is not known before.
@@ -284,7 +294,9 @@ async fn prove(
     }
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
-    let Planned { schema, facts, doubts, needs } = planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?;
+    let planned = planner.plan(&compiled.sql, tables).await;
+    let Planned { schema, facts, doubts, needs } =
+        planned.map_err(|error| failed(compiled, &quoted_text(&project.target.adapter, &compiled.sql, *error)))?;
     let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
     if diagnostics.is_empty() {
@@ -304,6 +316,20 @@ async fn prove(
     }
     compiled.warnings.extend(diagnostics);
     Ok(())
+}
+
+/// A name in double quotes that nothing has, in a project for Spark, is meant as text.
+fn quoted_text(adapter: &str, sql: &str, mut error: SqlError) -> SqlError {
+    let of_spark = ["spark", "databricks", "fabricspark"].contains(&adapter);
+    let quoted = error.range.as_ref().filter(|_| of_spark && error.code == Code::UnknownColumn).and_then(|range| sql.get(range.clone()));
+    match quoted.and_then(|text| text.strip_prefix('"')?.strip_suffix('"')) {
+        Some(text) => {
+            let help = format!("write text in single quotes, which Spark reads too: '{text}'");
+            error.notes.push("what stands in double quotes is a name here, and text in Spark".to_owned());
+            error.help(help)
+        }
+        None => error,
+    }
 }
 
 /// A table that no node stands for: whether it is there shows in a run.
