@@ -10,7 +10,6 @@ use super::{Diagnostic, Sources};
 /// Something that happened.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "few events are alive at a time, and a box would stand at every sender")]
 pub enum Event {
     /// A command began.
     Started {

@@ -188,14 +188,12 @@ impl<'a> Texts<'a> {
         let mut parts: Vec<String> = (0..self.config.unique_key.len()).map(part).collect();
         parts.push(format!("coalesce(cast({changed_at} as varchar), '')"));
         // Where nothing more is to be said, the text is the one that dbt's ids are made of.
-        let mut text = parts.join(", '|', ");
+        let mut terms = vec![parts.join(", '|', ")];
         if begins != changed_at {
-            text += &format!(", case when {begins} <> {changed_at} then concat('|', cast({begins} as varchar)) else '' end");
+            terms.push(format!("case when {begins} <> {changed_at} then concat('|', cast({begins} as varchar)) else '' end"));
         }
-        if let Some(again) = again {
-            text += &format!(", case when {again} then concat('|', cast({} as varchar)) else '' end", self.now);
-        }
-        format!("md5(concat({text}))")
+        terms.extend(again.map(|again| format!("case when {again} then concat('|', cast({} as varchar)) else '' end", self.now)));
+        format!("md5(concat({}))", terms.join(", "))
     }
 
     /// The end of validity of a current row.
