@@ -11,6 +11,7 @@ mod functions;
 mod identifiers;
 mod lateral;
 mod operators;
+mod output;
 mod overflow;
 mod respell;
 mod rewrite;
@@ -31,6 +32,7 @@ pub use commands::{
 };
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
+pub use output::output_columns;
 pub use rewrite::{plan, rewrite};
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
