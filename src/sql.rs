@@ -34,7 +34,7 @@ pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use output::output_columns;
 pub use rewrite::{plan, rewrite};
-pub use session::{SessionOptions, is_table_function, session_state};
+pub use session::{Division, SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
 pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
 pub use types::{comparable, is_bare_decimal, parse_type, type_help, type_name};

@@ -22,8 +22,8 @@ use crate::base::Code;
 use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    SessionOptions, SqlError, blame, canonical, is_table_function, output_columns, parse_query, plan, rewritten_expression, session_state, sql_error,
-    type_name,
+    Division, SessionOptions, SqlError, blame, canonical, is_table_function, output_columns, parse_query, plan, rewritten_expression, session_state,
+    sql_error, type_name,
 };
 
 /// Plans queries of one project. Cheap to use many times.
@@ -63,7 +63,8 @@ pub(super) struct Planned {
 impl Planner {
     #[must_use]
     pub fn new(project: &Project) -> Self {
-        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false };
+        let division = Division::of_adapter(&project.target.adapter);
+        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, division };
         let is_ephemeral = |node: &&Node| node.resource_type() == ResourceType::Model && node.relation.is_none();
         Self {
             base: session_state(&options),
