@@ -11,6 +11,7 @@ mod functions;
 mod identifiers;
 mod lateral;
 mod operators;
+mod output;
 mod overflow;
 mod qualified;
 mod respell;
@@ -32,6 +33,7 @@ pub use commands::{
 };
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
+pub use output::output_columns;
 pub use qualified::qualified;
 pub use rewrite::{plan, rewrite};
 pub use session::{Division, SessionOptions, is_table_function, session_state};

@@ -1,5 +1,6 @@
 //! Compiling one node.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{Batch, RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
 use crate::resolve::Project;
-use crate::sql::{SqlError, type_name};
+use crate::sql::{SqlError, output_columns, type_name};
 
 /// A node as SQL that plans, with what is known of its result.
 #[derive(Debug, Clone)]
@@ -297,7 +298,12 @@ async fn prove(
     let planned = planner.plan(&compiled.sql, tables).await;
     let Planned { schema, facts, doubts, needs } =
         planned.map_err(|error| failed(compiled, &quoted_text(&project.target.adapter, &compiled.sql, *error)))?;
-    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
+    let named = LazyCell::new(|| output_columns(&statement, &compiled.sql));
+    let place = |wanted: &str| {
+        let (_, range) = named.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        Some(compiled.place(range)?.0)
+    };
+    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs, place).into_iter().collect();
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
     if diagnostics.is_empty() {
         diagnostics.extend(contract::wrong_checks(node, &schema, planner));
@@ -306,8 +312,8 @@ async fn prove(
     diagnostics.extend(super::doubts::stars(node, compiled, planner, &statement, &sources));
     diagnostics.extend(super::batches::wrong_times(node, &schema));
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
-    diagnostics
-        .extend(project.layers.check_columns(node, schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))))));
+    let columns = schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))));
+    diagnostics.extend(project.layers.check_columns(node, columns, place));
     compiled.schema = Some(super::history::relation_schema(node, &schema, compiled.history.as_ref()));
     compiled.query_schema = Some(schema);
     compiled.facts = Some(Arc::new(facts));

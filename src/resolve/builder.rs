@@ -381,7 +381,11 @@ impl Builder {
         let mut found = Vec::new();
         for node in self.nodes.values() {
             found.extend(self.layers.check_node(node, tested.contains(&node.id)));
-            found.extend(self.layers.check_columns(node, node.columns.values().map(|column| (column.name.as_str(), column.data_type.clone()))));
+            found.extend(self.layers.check_columns(
+                node,
+                node.columns.values().map(|column| (column.name.as_str(), column.data_type.clone())),
+                |_| None,
+            ));
             if node.resource_type() == ResourceType::Model {
                 let parents = node.depends_on.iter().filter_map(|id| self.nodes.get(id));
                 found.extend(parents.filter_map(|parent| self.layers.check_read(node, parent)));
