@@ -5,10 +5,12 @@
 //! can be known before a run is [`Compilation::Deferred`], and `exec` calls [`compile_node`] again when the parents are
 //! built.
 
+mod batches;
 mod contract;
 mod doubts;
 mod ephemeral;
 mod facts;
+mod foreseen;
 mod history;
 mod host;
 mod kept;
@@ -27,11 +29,12 @@ use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
 use ephemeral::ephemeral_cte;
+use foreseen::Foreseen;
 
 pub use ephemeral::cte_name;
 pub use facts::{ColumnFacts, ColumnInput, FlowKind, NodeFacts, NullMaker, Nulls, UniqueKey};
 pub use kept::{KeptNode, kept_schema, restored_schema};
-pub use node::{CompiledNode, compile_node};
+pub use node::{CompiledNode, compile_batch, compile_node};
 pub use planner::Planner;
 pub use proved::proved_test;
 pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};
@@ -134,13 +137,16 @@ impl CompiledProject {
 pub async fn compile(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId>, surroundings: &Arc<dyn Surroundings>) -> CompiledProject {
     let planner = Planner::new(project);
     let wanted = with_ephemeral_parents(project, dag, selected);
+    let foreseen = Arc::new(Foreseen::new(surroundings));
+    let surroundings: Arc<dyn Surroundings> = Arc::<Foreseen>::clone(&foreseen);
     let mut done = CompiledProject { project: Arc::clone(project), nodes: BTreeMap::new() };
     for id in dag.order().iter().filter(|id| wanted.contains(*id)) {
         let Some(node) = project.nodes.get(id) else { continue };
         let compilation = match broken_parent(&done, node) {
             Some(parent) => Compilation::Skipped { because: parent },
-            None => compile_node(project, &planner, node, &done.nodes, surroundings).await,
+            None => compile_node(project, &planner, node, &done.nodes, &surroundings).await,
         };
+        foreseen.note(node, &compilation);
         done.nodes.insert(id.clone(), compilation);
     }
     done

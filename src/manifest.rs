@@ -4,6 +4,7 @@
 
 mod config;
 mod fingerprint;
+mod microbatch;
 mod node;
 mod previous;
 mod relation;
@@ -14,6 +15,7 @@ pub use config::{
     Audit, ExternalConfig, FileFormat, HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, NodeConfig, OnSchemaChange, OnViolation,
     PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StreamKind, Streams, TestConfig,
 };
+pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
 pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
 };

@@ -18,6 +18,7 @@ mod lookup;
 mod mirror;
 mod nodes;
 mod project;
+mod python;
 mod relation;
 mod source;
 mod streams;
@@ -28,5 +29,5 @@ mod variables;
 mod versions;
 
 pub use layers::Layers;
-pub use project::{Body, Project, ResolveOptions, TimeWindow, resolve};
+pub use project::{Body, Project, ResolveOptions, resolve};
 pub use variables::Variables;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use super::host::{NodeHost, UnitGround};
 use super::node::{render, schemas, with_ctes};
-use super::{Asked, Compilation, CompiledNode, Planner, Surroundings, compile_node, cte_name};
+use super::{Asked, Compilation, CompiledNode, Planner, ScriptText, Surroundings, compile_node, cte_name, render_script};
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::RenderFailure;
 use crate::manifest::{Fixture, FixtureRows, Node, NodeId, NodeKind, ResourceType, UnitTest};
@@ -49,6 +49,10 @@ pub(super) async fn compile_unit_test(
     done: &BTreeMap<NodeId, Compilation>,
     surroundings: &Arc<dyn Surroundings>,
 ) -> Compilation {
+    let unit = match rendered_rows(project, node, unit, surroundings).await {
+        Ok(unit) => unit,
+        Err(found) => return Compilation::Failed(found),
+    };
     let mut ground = Ground { project, planner, done, surroundings, aside: BTreeMap::new() };
     let (mut ctes, mut inputs, mut found) = (Vec::new(), BTreeMap::new(), Vec::new());
     for given in &unit.given {
@@ -69,6 +73,7 @@ pub(super) async fn compile_unit_test(
         surroundings: Arc::clone(surroundings),
         incremental: false,
         ephemeral: Mutex::default(),
+        batch: None,
         unit: Some(UnitGround { test: node.id.clone(), name: node.name.clone(), inputs, overrides: unit.overrides.clone().unwrap_or_default() }),
     };
     let rendered = match render(project, &unit.tested, host).await {
@@ -77,11 +82,29 @@ pub(super) async fn compile_unit_test(
         Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
     };
     let mut compiled = with_ctes(project, node, rendered, ctes);
-    match ground.compare(node, unit, &mut compiled).await {
+    match ground.compare(node, &unit, &mut compiled).await {
         Ok(true) => Compilation::Ready(Arc::new(compiled)),
         Ok(false) => Compilation::Deferred { reason: "it reads something whose columns are not known before a run".into() },
         Err(diagnostics) => Compilation::Failed(diagnostics),
     }
+}
+
+/// The unit test with the Jinja in its SQL rows rendered, as in dbt.
+async fn rendered_rows(
+    project: &Arc<Project>,
+    node: &Node,
+    unit: &UnitTest,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Result<UnitTest, Vec<Diagnostic>> {
+    let mut unit = unit.clone();
+    for fixture in unit.given.iter_mut().map(|given| &mut given.fixture).chain([&mut unit.expect]) {
+        let FixtureRows::Sql(sql) = &mut fixture.rows else { continue };
+        if ["{{", "{%", "{#"].iter().any(|open| sql.contains(open)) {
+            let text = ScriptText { text: sql.clone(), span: fixture.span, package: node.package.clone(), node: node.id.clone(), values: Map::new() };
+            *sql = render_script(project, text, surroundings).await?;
+        }
+    }
+    Ok(unit)
 }
 
 /// What the CTE of an input is called after: sources by both names, versions with their number.
@@ -220,7 +243,20 @@ fn rows_query<'a>(fields: impl IntoIterator<Item = &'a FieldRef>, rows: &[Map<St
 }
 
 fn cast(value: &Json, to: &DataType) -> String {
-    if *to == DataType::Null { literal(value) } else { format!("cast({} as {})", literal(value), type_name(to)) }
+    match value {
+        _ if *to == DataType::Null => literal(value),
+        Json::String(text) if matches!(to, DataType::Timestamp(..)) => format!("cast({} as {})", quoted(&with_whole_zone(text)), type_name(to)),
+        _ => format!("cast({} as {})", literal(value), type_name(to)),
+    }
+}
+
+/// A time whose zone is hours only, as Postgres prints it (`-0`, `+2`), with the minutes that others want.
+fn with_whole_zone(text: &str) -> String {
+    let zone = text.rfind(['+', '-']).filter(|at| text.get(..*at).is_some_and(|time| time.contains(':')));
+    match zone.and_then(|at| Some((text.get(..=at)?, text.get(at + 1..)?))) {
+        Some((time, hours)) if matches!(hours.len(), 1 | 2) && hours.bytes().all(|byte| byte.is_ascii_digit()) => format!("{time}{hours:0>2}:00"),
+        _ => text.to_owned(),
+    }
 }
 
 fn literal(value: &Json) -> String {
@@ -267,6 +303,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn zones_of_hours_get_minutes() {
+        assert_eq!(with_whole_zone("2013-11-03 00:00:00-0"), "2013-11-03 00:00:00-00:00");
+        assert_eq!(with_whole_zone("2013-11-03 00:00:00+02"), "2013-11-03 00:00:00+02:00");
+        for as_it_is in ["2013-11-03", "2013-11-03 00:00:00", "2013-11-03 00:00:00+02:00", "2013-11-03T00:00:00Z", "-1"] {
+            assert_eq!(with_whole_zone(as_it_is), as_it_is);
+        }
+    }
 
     #[test]
     fn rows_are_typed_after_their_columns() {

@@ -9,12 +9,12 @@ use serde_json::{Map, Value as Json, json};
 use super::host::Facts;
 use super::kept::{self, Kept};
 use super::lookup::Lookup;
-use super::project::{Body, Project, ResolveOptions, TimeWindow};
+use super::project::{Body, Project, ResolveOptions};
 use super::{Layers, Variables, access, constraints, data_test, described, nodes, source, unit_test, unused};
-use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::base::{Code, Diagnostic, Severity, Span, nearest};
 use crate::jinja::{MacroFile, MacroLibrary};
-use crate::load::{ParsedPackage, ParsedProject};
-use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType};
+use crate::load::{ParsedPackage, ParsedProject, ProjectDialect};
+use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
 
 /// The state of one resolution.
 pub(super) struct Builder {
@@ -25,6 +25,7 @@ pub(super) struct Builder {
     pub kept: Arc<Kept>,
     pub store_failures: bool,
     sample: Option<TimeWindow>,
+    event_time: Option<TimeWindow>,
     pub found: Vec<Diagnostic>,
     pub nodes: BTreeMap<NodeId, Node>,
     pub bodies: HashMap<NodeId, Body>,
@@ -73,7 +74,8 @@ impl Builder {
             layers: Arc::new(layers),
             kept: Arc::new(kept),
             store_failures: options.store_failures,
-            sample: options.sample.clone(),
+            sample: options.sample,
+            event_time: options.event_time,
             found,
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
@@ -109,9 +111,9 @@ impl Builder {
         let relations = self.relations();
         self.check_layers();
         access::check(&mut self);
-        self.check_snapshots();
         self.check_locations();
         self.check_materializations();
+        self.check_batches();
         self.check_types();
         let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
         self.found.extend(wrong);
@@ -155,6 +157,7 @@ impl Builder {
             warnings: self.found,
             parsed: self.parsed,
             sample: self.sample,
+            event_time: self.event_time,
             deferred: BTreeMap::new(),
             selected: OnceLock::new(),
             facts: self.facts,
@@ -175,6 +178,7 @@ impl Builder {
             kept: Arc::clone(&self.kept),
             store_failures: self.store_failures,
             sample: None,
+            event_time: None,
             found: Vec::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
@@ -228,28 +232,44 @@ impl Builder {
         self.store_failures && !said
     }
 
-    /// Turns refs and sources into ids.
+    /// Turns refs and sources into ids. As in dbt, a test that reads what is disabled is left out; so is, in a project for
+    /// dbt, a test that reads what is not there.
     fn connect(&mut self, lookup: &Lookup) {
         let root = self.facts.project_name.clone();
+        let of_dbt = self.parsed.root.project.dialect == ProjectDialect::Dbt;
         let mut found = Vec::new();
+        let mut left_out = Vec::new();
         for node in self.nodes.values_mut() {
             let mut parents: BTreeSet<NodeId> = node.depends_on.iter().cloned().collect();
-            let unresolved = |span: Option<Span>, node: &Node| span.or(Some(node.properties_span.unwrap_or(node.span)));
-            for call in &node.refs {
-                let asked = NodeRef { span: unresolved(call.span, node), ..call.clone() };
-                match lookup.find_ref(&node.package, &root, &asked) {
+            let place = |span: Option<Span>| span.or(Some(node.properties_span.unwrap_or(node.span)));
+            let of_refs = node.refs.iter().map(|call| {
+                let asked = NodeRef { span: place(call.span), ..call.clone() };
+                (lookup.find_ref(&node.package, &root, &asked), lookup.is_disabled(&call.name))
+            });
+            let of_sources = node.sources.iter().map(|call| {
+                let source = lookup.find_source(&node.package, &root, &call.source, &call.table, place(call.span));
+                (source, lookup.is_disabled_source(&call.source, &call.table))
+            });
+            for (parent, disabled) in of_refs.chain(of_sources) {
+                match parent {
                     Ok(id) => drop(parents.insert(id)),
-                    Err(diagnostic) => found.push(diagnostic),
-                }
-            }
-            for call in &node.sources {
-                match lookup.find_source(&node.package, &root, &call.source, &call.table, unresolved(call.span, node)) {
-                    Ok(id) => drop(parents.insert(id)),
+                    Err(diagnostic) if node.resource_type() == ResourceType::Test && (disabled || of_dbt) => {
+                        if node.package == root {
+                            found
+                                .push(Diagnostic { severity: Severity::Warning, ..diagnostic.note(format!("the test `{}` is left out", node.name)) });
+                        }
+                        left_out.push(node.id.clone());
+                    }
                     Err(diagnostic) => found.push(diagnostic),
                 }
             }
             node.depends_on = parents.into_iter().collect();
         }
+        let left_out = left_out.iter().filter_map(|id| self.nodes.remove(id));
+        self.disabled.extend(left_out.map(|mut node| {
+            node.config.enabled = false;
+            node
+        }));
         self.found.extend(found);
         self.check_names();
     }
@@ -339,17 +359,16 @@ impl Builder {
         self.found.extend(found);
     }
 
-    /// A snapshot reads rows that are there: of an ephemeral model only the last ones of its own query would be.
-    fn check_snapshots(&mut self) {
-        let snapshots = self.nodes.values().filter(|node| node.resource_type() == ResourceType::Snapshot);
-        let reads = snapshots.flat_map(|node| node.depends_on.iter().filter_map(|id| self.nodes.get(id)).map(move |read| (node, read)));
-        let ephemeral = reads.filter(|(_, read)| read.resource_type() == ResourceType::Model && read.relation.is_none());
-        let found: Vec<Diagnostic> = ephemeral
-            .map(|(snapshot, read)| {
-                let call = snapshot.refs.iter().find(|call| call.name == read.name).and_then(|call| call.span);
-                Diagnostic::error(Code::ConfigType, format!("the snapshot `{}` reads the ephemeral model `{}`", snapshot.name, read.name))
-                    .at(call.unwrap_or(snapshot.span), "referred to here")
-                    .help("make the model a view or a table")
+    /// Models that are built in batches of time, and read nothing that has a time.
+    fn check_batches(&mut self) {
+        let in_batches = |node: &&Node| node.config.incremental.as_ref().is_some_and(|config| config.microbatch().is_some());
+        let has_time = |id: &NodeId| self.nodes.get(id).is_some_and(|node| node.config.raw.get("event_time").is_some_and(Json::is_string));
+        let unfiltered = self.nodes.values().filter(in_batches).filter(|node| !node.depends_on.iter().any(has_time));
+        let found: Vec<Diagnostic> = unfiltered
+            .map(|node| {
+                Diagnostic::warning(Code::BatchUnfiltered, format!("every batch of `{}` reads all of its inputs", node.name))
+                    .at(node.config.place("incremental_strategy").unwrap_or(node.span), "set here")
+                    .help("set `event_time` of the model or source that it reads, to the column with the time of a row")
             })
             .collect();
         self.found.extend(found);
@@ -404,7 +423,11 @@ impl Builder {
         let mut found = Vec::new();
         for node in self.nodes.values() {
             found.extend(self.layers.check_node(node, tested.contains(&node.id)));
-            found.extend(self.layers.check_columns(node, node.columns.values().map(|column| (column.name.as_str(), column.data_type.clone()))));
+            found.extend(self.layers.check_columns(
+                node,
+                node.columns.values().map(|column| (column.name.as_str(), column.data_type.clone())),
+                |_| None,
+            ));
             if node.resource_type() == ResourceType::Model {
                 let parents = node.depends_on.iter().filter_map(|id| self.nodes.get(id));
                 found.extend(parents.filter_map(|parent| self.layers.check_read(node, parent)));
@@ -458,7 +481,7 @@ fn target_json(parsed: &ParsedProject) -> Json {
         "profile_name": target.profile.clone().unwrap_or_else(|| "default".into()),
         "schema": target.schema,
         "database": target.database,
-        "type": "alluvium",
+        "type": target.adapter,
         "threads": target.threads,
     })
 }

@@ -40,6 +40,7 @@ pub(super) type AskedSet = Mutex<BTreeSet<Asked>>;
 pub(super) fn ground(parsed: &ParsedProject, facts: &Facts) -> Fingerprint {
     let mut of = Fingerprinter::new("project");
     of.add(&facts.project_name).add(&facts.database).add(&facts.schema).json(&facts.target);
+    of.add(&parsed.target.adapter);
     of.debug(&facts.variables).debug(&facts.dispatch);
     for package in parsed.all_packages() {
         of.add(&package.name).add(&package.prefix).debug(&package.project);
@@ -107,6 +108,7 @@ impl Kept {
         Some((noted, record.macros))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what was noted, and all that it rests on; called in two places")]
     pub(super) fn keep(&self, key: Fingerprint, (noted, macros): (&Noted, &[String]), asked: &BTreeSet<Asked>, facts: &Facts, sources: &Sources) {
         if asked.contains(&Asked::Beyond) {
             return;
