@@ -102,6 +102,9 @@ impl TypePlanner for TypeNames {
                 | ast::DataType::Datetime(_)
                 | ast::DataType::Timestamp(None, _)
                 | ast::DataType::HugeInt
+                | ast::DataType::UTinyInt
+                | ast::DataType::USmallInt
+                | ast::DataType::UBigInt
                 | ast::DataType::JSON
                 | ast::DataType::CharacterVarying(_)
                 | ast::DataType::CharVarying(_)

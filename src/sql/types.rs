@@ -243,10 +243,11 @@ impl Reader<'_> {
 fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
     let plain = match name {
         "boolean" | "bool" | "logical" => DataType::Boolean,
+        // Delta has no types without a sign: the next one that holds them is taken, and for the widest the widest.
         "tinyint" | "byte" | "int1" => DataType::Int8,
-        "smallint" | "short" | "int2" => DataType::Int16,
-        "int" | "integer" | "int4" | "int32" => DataType::Int32,
-        "bigint" | "long" | "int8" | "int64" => DataType::Int64,
+        "smallint" | "short" | "int2" | "utinyint" => DataType::Int16,
+        "int" | "integer" | "int4" | "int32" | "usmallint" => DataType::Int32,
+        "bigint" | "long" | "int8" | "int64" | "uinteger" | "ubigint" => DataType::Int64,
         "real" | "float4" | "float" | "float32" => DataType::Float32,
         "double" | "double precision" | "float8" | "float64" => DataType::Float64,
         "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "bpchar" | "uuid" | "json" => {
