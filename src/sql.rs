@@ -13,6 +13,7 @@ mod lateral;
 mod operators;
 mod output;
 mod overflow;
+mod qualified;
 mod respell;
 mod rewrite;
 mod session;
@@ -33,6 +34,7 @@ pub use commands::{
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use output::output_columns;
+pub use qualified::qualified;
 pub use rewrite::{plan, rewrite};
 pub use session::{Division, SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
