@@ -6,6 +6,7 @@
 //! built.
 
 mod contract;
+mod division;
 mod doubts;
 mod ephemeral;
 mod facts;

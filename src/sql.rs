@@ -5,18 +5,22 @@
 
 mod assignments;
 mod blame;
+mod brief;
 mod commands;
+mod depth;
 mod failure;
 mod functions;
 mod identifiers;
 mod lateral;
 mod operators;
 mod overflow;
+mod place;
 mod respell;
 mod rewrite;
 mod session;
 mod stars;
 mod statements;
+mod timestamps;
 mod types;
 
 #[cfg(test)]
@@ -33,6 +37,7 @@ pub use commands::{
 };
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
+pub use place::slashes;
 pub use rewrite::plan;
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;

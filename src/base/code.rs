@@ -46,6 +46,7 @@ codes! {
     FanOut = "fan-out",
     ForeignAdapter = "foreign-adapter",
     InputFile = "input-file",
+    IntegerDivision = "integer-division",
     InvalidSelector = "invalid-selector",
     JinjaRuntime = "jinja-runtime",
     JinjaSyntax = "jinja-syntax",
