@@ -200,7 +200,7 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Contract { command: args::ContractCommand::Infer { model } } => contract::infer(&model, &global, invocation, streams).await,
         Command::Lineage(options) => lineage::lineage(&options, &global, invocation, streams).await,
         Command::Sources { command: args::SourcesCommand::Lock } => sources::lock(&global, invocation, streams).await,
-        Command::Seed(_) => build::build(build::Kind::Seed, &global, invocation, streams).await,
+        Command::Seed(options) => build::build(build::Kind::Seed { show: options.show }, &global, invocation, streams).await,
         Command::Snapshot => build::build(build::Kind::Snapshot, &global, invocation, streams).await,
         Command::Run => build::build(build::Kind::Run, &global, invocation, streams).await,
         Command::Test(options) => build::build(build::Kind::Test { skip_proved: options.skip_proved }, &global, invocation, streams).await,

@@ -3,10 +3,11 @@
 mod compare;
 mod criterion;
 mod dag;
+mod likely;
 mod method;
 mod select;
 mod selectors;
 
 pub use dag::Dag;
-pub use select::{IndirectSelection, Selected, Selection, select};
+pub use select::{Idle, IndirectSelection, Selected, Selection, select};
 pub use selectors::{Selectors, selector_definitions};

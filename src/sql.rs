@@ -24,8 +24,6 @@ mod timestamps;
 mod types;
 
 #[cfg(test)]
-mod cost;
-#[cfg(test)]
 mod probe;
 #[cfg(test)]
 mod reference;
@@ -38,7 +36,7 @@ pub use commands::{
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use place::slashes;
-pub use rewrite::plan;
+pub use rewrite::{plan, rewrite};
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
 pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};

@@ -58,6 +58,8 @@ pub enum Event {
     /// One criterion of a selection names nothing, as it was written.
     SelectsNothing {
         criterion: String,
+        /// What was likely meant.
+        near: Option<String>,
     },
     /// `kind` is `manifest`, `run_results`, ...
     ArtifactWritten {

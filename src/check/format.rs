@@ -12,7 +12,7 @@ use super::record::{Record, Report, Summary};
 use crate::base::{PrintStyle, Sources, render_diagnostic, visible, visible_line};
 
 /// The forms of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckFormat {
     /// With the lines quoted.
     Text {
@@ -26,17 +26,20 @@ pub enum CheckFormat {
     /// The XML of `JUnit`: one test case a node.
     Junit,
     /// Workflow commands, which GitHub shows at the lines of a pull request.
-    Github,
+    Github {
+        /// Folder of the project in the repository, with `/` at its end; empty where they are the same.
+        folder: String,
+    },
     /// For a comment.
     Markdown,
 }
 
 /// The whole report as a text that ends with a line end, or nothing.
 #[must_use]
-pub fn render_findings(report: &Report, sources: &Sources, format: CheckFormat) -> String {
+pub fn render_findings(report: &Report, sources: &Sources, format: &CheckFormat) -> String {
     let records = || report.findings.iter().map(|(_, record)| record);
     match format {
-        CheckFormat::Text { colour } => text(report, sources, if colour { PrintStyle::Colour } else { PrintStyle::Plain }),
+        CheckFormat::Text { colour } => text(report, sources, if *colour { PrintStyle::Colour } else { PrintStyle::Plain }),
         CheckFormat::Short => {
             let changes = report.changes.iter().flatten().map(|change| format!("{}\n", line(change)));
             records().map(short).chain(changes).chain([counted(report.summary)]).collect()
@@ -51,7 +54,7 @@ pub fn render_findings(report: &Report, sources: &Sources, format: CheckFormat) 
         }
         CheckFormat::Sarif => pretty(&sarif::sarif(&records().collect::<Vec<_>>())),
         CheckFormat::Junit => junit::junit(report),
-        CheckFormat::Github => records().map(github).collect(),
+        CheckFormat::Github { folder } => records().map(|record| github(record, folder)).collect(),
         CheckFormat::Markdown => markdown(report),
     }
 }
@@ -102,12 +105,12 @@ fn counted(summary: Summary) -> String {
 }
 
 /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
-fn github(record: &Record) -> String {
+fn github(record: &Record, folder: &str) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let mut properties = Vec::new();
     if let Some(file) = &record.file {
-        properties.push(format!("file={}", property(file)));
+        properties.push(format!("file={}{}", property(folder), property(file)));
     }
     let numbers = [("line", record.line), ("endLine", record.end_line), ("col", record.column), ("endColumn", record.end_column)];
     properties.extend(numbers.iter().filter_map(|(name, value)| Some(format!("{name}={}", (*value)?))));

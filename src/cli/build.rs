@@ -5,22 +5,29 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::args::{Global, Switch};
+use super::args::{Global, RowsOutput, Switch};
 use super::check::proved_among;
+use super::inspect::show_rows;
 use super::selecting::selected;
-use super::session::{Ready, Session, Stop, cancel_on_interrupt};
+use super::session::{Ready, Session, Stop, cancel_on_interrupt, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::compiled_path;
-use crate::base::{Code, Diagnostic, Event, Spanned};
+use crate::base::{Code, Diagnostic, Event, NodeOutcome, Spanned};
 use crate::compile::{CompiledProject, Surroundings, compile, query_comment};
 use crate::engine::Engine;
 use crate::exec::{EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
 use crate::manifest::{Node, NodeId, ResourceType};
 
+/// How many rows of a seed `--show` shows.
+const SHOWN_ROWS: usize = 10;
+
 /// Which nodes a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Seed,
+    Seed {
+        /// Shows the first rows of what was loaded.
+        show: bool,
+    },
     Snapshot,
     Run,
     Test {
@@ -33,7 +40,7 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Seed => "seed",
+            Self::Seed { .. } => "seed",
             Self::Snapshot => "snapshot",
             Self::Run => "run",
             Self::Test { .. } => "test",
@@ -43,7 +50,7 @@ impl Kind {
 
     fn takes(self, node: &Node) -> bool {
         match self {
-            Self::Seed => node.resource_type() == ResourceType::Seed,
+            Self::Seed { .. } => node.resource_type() == ResourceType::Seed,
             Self::Snapshot => node.resource_type() == ResourceType::Snapshot,
             Self::Run => node.resource_type() == ResourceType::Model,
             Self::Test { .. } => matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest),
@@ -62,18 +69,17 @@ impl Kind {
 }
 
 pub(super) async fn build(kind: Kind, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    let session = match Session::start(kind.name(), global, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(kind, global, &session, None).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command(kind.name(), global, &invocation, streams, async |session| carry_out(kind, global, session, None, streams).await).await
 }
 
 /// Runs what the command line selects, of that only `among` where it is given.
-pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, among: Option<&BTreeSet<NodeId>>) -> Result<Exit, Stop> {
+pub(super) async fn carry_out(
+    kind: Kind,
+    global: &Global,
+    session: &Session,
+    among: Option<&BTreeSet<NodeId>>,
+    streams: &Streams,
+) -> Result<Exit, Stop> {
     let mut ready = session.project()?;
     session.events.send(&Event::Found { counts: counts(&ready) });
     let mut named = selected(global, session, &ready)?;
@@ -99,7 +105,7 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
     }
     let audits = match kind {
         Kind::Run | Kind::Snapshot | Kind::Build => audits(&ready.project, &ready.dag, &selected, &named),
-        Kind::Seed | Kind::Test { .. } => BTreeMap::new(),
+        Kind::Seed { .. } | Kind::Test { .. } => BTreeMap::new(),
     };
     let engine = session.project_engine(&ready.project)?;
     let compiled_too: BTreeSet<NodeId> = selected.iter().chain(audits.values().flatten()).cloned().collect();
@@ -114,8 +120,11 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
         artifacts::results(session, &compiled.project, Vec::new())?;
         return Ok(Exit::Fine);
     }
-    let report = execute(kind, global, session, &ready, &compiled, engine, &selected, &audits).await;
+    let report = execute(kind, global, session, &ready, &compiled, Arc::clone(&engine), &selected, &audits).await;
     artifacts::write(session, &compiled, Some(&report))?;
+    if (kind == Kind::Seed { show: true }) {
+        show_loaded(session, &ready, &report, engine.as_ref(), streams).await?;
+    }
     Ok(if report.interrupted {
         Exit::Unusable
     } else if report.totals.error > 0 {
@@ -123,6 +132,19 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, am
     } else {
         Exit::Fine
     })
+}
+
+/// Shows the first rows of the seeds that were loaded.
+async fn show_loaded(session: &Session, ready: &Ready, report: &RunReport, engine: &dyn Engine, streams: &Streams) -> Result<(), Stop> {
+    let loaded = report.results.iter().filter(|result| result.outcome == NodeOutcome::Success);
+    for node in loaded.filter_map(|result| ready.project.nodes.get(&result.id)) {
+        let Some(relation) = &node.relation else { continue };
+        let (rows, what) = ((Some(SHOWN_ROWS), RowsOutput::Table), format!("seed '{}'", node.name));
+        show_rows(rows, &format!("select * from {relation}"), engine, session, &what, streams)
+            .await
+            .map_err(|error| session.report(&[error.diagnostic(&ready.project.target.warehouse, Some((node.span, "this seed")))]))?;
+    }
+    Ok(())
 }
 
 /// A model of which nothing is left but white space is not there yet.

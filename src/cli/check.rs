@@ -9,7 +9,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 use super::args::{CheckOptions, FailOn, Global, ReportFormat, Switch};
 use super::revision::checkout;
 use super::selecting::selected as select_nodes;
-use super::session::{Ready, Session, Stop};
+use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Code, Diagnostic, Event, Span, files};
 use crate::check::{
@@ -23,24 +23,17 @@ use crate::manifest::{Node, NodeId, NodeKind};
 pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
     quiet.switches.set(Switch::Quiet, true);
-    let session = match Session::start("check", &quiet, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(options, global, &session, streams).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("check", &quiet, &invocation, streams, async |session| carry_out(options, global, session, streams).await).await
 }
 
 async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
-    let format = format(options.format, global, streams);
+    let format = format(options.format, global, session, streams);
     let ready = match session.try_project() {
         Ok(ready) => ready,
         Err(found) => {
             let findings = found.into_iter().map(of_project).collect();
             let report = report(findings, BTreeMap::new(), None, &session.sources, &[]);
-            streams.print(&render_findings(&report, &session.sources, format));
+            streams.print(&render_findings(&report, &session.sources, &format));
             return Ok(Exit::Failed);
         }
     };
@@ -73,7 +66,7 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     let mut report = report(findings, checked.proofs, Some(project), &session.sources, &project.parsed.root.project.severity);
     report.changes = list;
     report.proved_tests = proved_tests(&checked.compiled, &selected);
-    streams.print(&render_findings(&report, &session.sources, format));
+    streams.print(&render_findings(&report, &session.sources, &format));
     Ok(if report.summary.errors > 0 || fails(options.fail_on, &report) { Exit::Failed } else { Exit::Fine })
 }
 
@@ -139,7 +132,7 @@ fn of_project(diagnostic: Diagnostic) -> Finding {
     Finding { node: None, diagnostic }
 }
 
-fn format(format: ReportFormat, global: &Global, streams: &Streams) -> CheckFormat {
+fn format(format: ReportFormat, global: &Global, session: &Session, streams: &Streams) -> CheckFormat {
     match format {
         ReportFormat::Text => {
             let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -149,9 +142,17 @@ fn format(format: ReportFormat, global: &Global, streams: &Streams) -> CheckForm
         ReportFormat::Json => CheckFormat::Json,
         ReportFormat::Sarif => CheckFormat::Sarif,
         ReportFormat::Junit => CheckFormat::Junit,
-        ReportFormat::Github => CheckFormat::Github,
+        ReportFormat::Github => CheckFormat::Github { folder: folder_in_workspace(&session.project_dir) },
         ReportFormat::Markdown => CheckFormat::Markdown,
     }
+}
+
+/// In a workflow of GitHub, where the project lies in the repository that was checked out: annotations name files from there.
+fn folder_in_workspace(project_dir: &Path) -> String {
+    let Some(workspace) = std::env::var_os("GITHUB_WORKSPACE").filter(|folder| !folder.is_empty()) else { return String::new() };
+    let (Ok(workspace), Ok(project)) = (Path::new(&workspace).canonicalize(), project_dir.canonicalize()) else { return String::new() };
+    let parts = project.strip_prefix(&workspace).into_iter().flatten();
+    parts.map(|part| format!("{}/", part.to_string_lossy())).collect()
 }
 
 /// The schemas that are known without a warehouse: locked, declared, and those of files that belong to the project.

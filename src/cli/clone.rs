@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::args::{Global, Switch};
 use super::build::counts;
 use super::selecting::selected;
-use super::session::{Ready, Session, Stop};
+use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts};
 use crate::base::{Event, NodeDone, NodeOutcome, NodeStart, Span, Totals};
 use crate::compile::{ScriptText, Surroundings, render_script};
@@ -18,14 +18,7 @@ use crate::manifest::{Node, NodeId, NodeResult, PreviousNode, RelationName, Reso
 use crate::plan::copy_write;
 
 pub(super) async fn clone(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    let session = match Session::start("clone", global, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(global, &session).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("clone", global, &invocation, streams, async |session| carry_out(global, session).await).await
 }
 
 async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::args::{Global, Switch};
 use super::check::offline;
-use super::session::{Session, Stop};
+use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Diagnostic, nearest};
 use crate::check::check as prove;
@@ -16,14 +16,7 @@ use crate::sql::type_name;
 pub(super) async fn infer(model: &str, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
     quiet.switches.set(Switch::Quiet, true);
-    let session = match Session::start("contract infer", &quiet, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(model, &session, streams).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("contract infer", &quiet, &invocation, streams, async |session| carry_out(model, session, streams).await).await
 }
 
 async fn carry_out(model: &str, session: &Session, streams: &Streams) -> Result<Exit, Stop> {

@@ -7,7 +7,7 @@ use super::args::{GenerateOptions, Global, Switch};
 use super::build::{counts, refuse_broken_rules};
 use super::inspect::{compile_with, compiled_result};
 use super::selecting::selected;
-use super::session::{Ready, Session, Stop};
+use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::{CatalogColumn, CatalogTable, catalog_json, write_json};
 use crate::base::Event;
@@ -16,14 +16,7 @@ use crate::manifest::{Node, NodeId, ResourceType};
 use crate::sql::type_name;
 
 pub(super) async fn generate(options: &GenerateOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    let session = match Session::start("generate", global, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(options, global, &session).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("generate", global, &invocation, streams, async |session| carry_out(options, global, session).await).await
 }
 
 /// There is no site yet, so there is nothing to serve.

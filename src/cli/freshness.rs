@@ -3,7 +3,7 @@
 use super::args::{FreshnessOptions, Global};
 use super::build::counts;
 use super::selecting::selected;
-use super::session::{Session, Stop};
+use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts};
 use crate::artifacts::{sources_json, write_json};
 use crate::base::Event;
@@ -11,14 +11,7 @@ use crate::exec::{criteria, freshness as look};
 use crate::manifest::{FreshnessOutcome, FreshnessStatus, NodeId, ResourceType};
 
 pub(super) async fn freshness(options: &FreshnessOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    let session = match Session::start("freshness", global, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(options, global, &session).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("freshness", global, &invocation, streams, async |session| carry_out(options, global, session).await).await
 }
 
 async fn carry_out(options: &FreshnessOptions, global: &Global, session: &Session) -> Result<Exit, Stop> {

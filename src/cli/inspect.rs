@@ -11,7 +11,7 @@ use super::args::{CompileOptions, CompileOutput, Global, ListOptions, ListOutput
 use super::build::{counts, refuse_broken_rules};
 use super::output::{JsonShape, print_rows};
 use super::selecting::selected;
-use super::session::{Ready, Session, Stop};
+use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::base::{Event, NodeOutcome};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
@@ -106,14 +106,7 @@ fn listed(node: Json, keys: &[&str]) -> Json {
 }
 
 pub(super) async fn compile(options: &CompileOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    let session = match Session::start("compile", global, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out_compile(options, global, &session, streams).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("compile", global, &invocation, streams, async |session| carry_out_compile(options, global, session, streams).await).await
 }
 
 async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
@@ -258,7 +251,7 @@ async fn show_direct(options: &ShowOptions, session: &Session, sql: &str, stream
     let target = session.target()?;
     let engine = session.engine(&target)?;
     let file = session.sources.add("inline_query", sql);
-    match show_rows(options, sql, engine.as_ref(), session, "inline node", streams).await {
+    match show_rows(options.rows(), sql, engine.as_ref(), session, "inline node", streams).await {
         Ok(()) => Ok(Exit::Fine),
         Err(EngineError::Sql(error)) => {
             session.diagnosed(&super::sql::diagnostic(&error, file, 0));
@@ -325,21 +318,21 @@ async fn show_node(
     };
     let name = found.map_or("", |node| node.name.as_str());
     let what = if options.inline.is_some() { "inline node".to_owned() } else { format!("node '{name}'") };
-    show_rows(options, &sql, engine, session, &what, streams).await?;
+    show_rows(options.rows(), &sql, engine, session, &what, streams).await?;
     // The stream of rows is cut; this is how SQL says it.
     Ok(if options.limit < 0 { sql } else { format!("{}\nlimit {}", sql.trim_end(), options.limit) })
 }
 
+/// Prints the first rows of a query under a line that says what they are of.
 #[expect(clippy::too_many_arguments, reason = "what is shown, from where and to where; all of it is borrowed and used once")]
-async fn show_rows(
-    options: &ShowOptions,
+pub(super) async fn show_rows(
+    (limit, output): (Option<usize>, RowsOutput),
     sql: &str,
     engine: &dyn Engine,
     session: &Session,
     what: &str,
     streams: &Streams,
 ) -> Result<(), EngineError> {
-    let limit = usize::try_from(options.limit).ok();
     let mut stream = engine.query(sql, &[]).await?;
     let schema = stream.schema();
     let mut batches = Vec::new();
@@ -352,7 +345,7 @@ async fn show_rows(
         batches.push(batch);
     }
     session.events.send(&Event::Message { text: format!("Previewing {what}:"), info: true, node: None });
-    print_rows(&schema, &batches, options.output, JsonShape::Show, streams)
+    print_rows(&schema, &batches, output, JsonShape::Show, streams)
         .map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })
 }
 

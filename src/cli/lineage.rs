@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::args::{Global, LineageOptions, LineageOutput, Switch};
 use super::check::{offline, write_state};
-use super::session::{Session, Stop};
+use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams};
 use crate::base::Event;
 use crate::check::{Direction, LineageFormat, ProjectState, check as prove, lineage as draw};
@@ -13,14 +13,7 @@ use crate::manifest::NodeId;
 pub(super) async fn lineage(options: &LineageOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
     quiet.switches.set(Switch::Quiet, true);
-    let session = match Session::start("lineage", &quiet, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(options, &session, streams).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("lineage", &quiet, &invocation, streams, async |session| carry_out(options, session, streams).await).await
 }
 
 async fn carry_out(options: &LineageOptions, session: &Session, streams: &Streams) -> Result<Exit, Stop> {

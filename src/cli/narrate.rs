@@ -119,9 +119,9 @@ impl Narrator {
                     record("NothingToDo", "Q035", Level::Warn, Text::painted(Paint::Yellow, text), Json::Null),
                 ]
             }
-            Event::SelectsNothing { criterion } => {
+            Event::SelectsNothing { criterion, near } => {
                 let data = self.data(|| json!({"spec_raw": criterion}));
-                let text = format!("The selection criterion '{}' does not match any enabled nodes", visible_line(criterion));
+                let text = selects_nothing(criterion, near.as_deref());
                 vec![record("NoNodesForSelectionCriteria", "M030", Level::Warn, Text::painted(Paint::Yellow, &text), data)]
             }
             Event::ArtifactWritten { kind, path } => {
@@ -322,6 +322,12 @@ impl Record {
         self.stamped = false;
         self
     }
+}
+
+/// A criterion that names nothing, in dbt's words, with what was likely meant.
+pub(super) fn selects_nothing(criterion: &str, near: Option<&str>) -> String {
+    let near = near.map(|near| format!("; did you mean '{}'?", visible_line(near))).unwrap_or_default();
+    format!("The selection criterion '{}' does not match any enabled nodes{near}", visible_line(criterion))
 }
 
 fn record(name: &'static str, code: &'static str, level: Level, text: Text, data: Json) -> Record {

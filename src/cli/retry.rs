@@ -31,7 +31,7 @@ pub(super) async fn retry(global: &Global, invocation: Invocation, streams: &Str
         session.events.send(&Event::NothingToDo);
         return session.complete(Exit::Fine);
     }
-    match carry_out(last.kind, &last.global, &session, Some(&last.unfinished)).await {
+    match carry_out(last.kind, &last.global, &session, Some(&last.unfinished), streams).await {
         Ok(exit) => session.complete(exit),
         Err(Stop(exit)) => exit,
     }
@@ -56,7 +56,9 @@ fn last_run(global: &Global, project_dir: &std::path::Path) -> Result<LastRun, S
     let json: Json = serde_json::from_str(&text).map_err(|error| format!("`{}` is no JSON: {error}", path.display()))?;
     let arguments = json.get("args").and_then(Json::as_object).cloned().unwrap_or_default();
     let which = arguments.get("which").and_then(Json::as_str).unwrap_or_default();
-    let kind = [Kind::Seed, Kind::Snapshot, Kind::Run, Kind::Test { skip_proved: false }, Kind::Build].into_iter().find(|kind| kind.name() == which);
+    let kind = [Kind::Seed { show: false }, Kind::Snapshot, Kind::Run, Kind::Test { skip_proved: false }, Kind::Build]
+        .into_iter()
+        .find(|kind| kind.name() == which);
     let kind = kind.ok_or_else(|| format!("the last command was `{which}`, which can't be tried again; run, build, seed, snapshot and test can"))?;
     let unfinished = statuses(&json).into_iter().filter(|(_, status)| UNFINISHED.contains(&status.as_str())).map(|(id, _)| id).collect();
     Ok(LastRun { kind, global: with_arguments(global.clone(), &arguments), unfinished })

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::args::{Global, IndirectSelection as IndirectArgument};
+use super::args::{Global, IndirectSelection as IndirectArgument, Switch};
+use super::narrate::selects_nothing;
 use super::session::{Ready, Session, Stop};
 use super::warnings::Verdict;
 use crate::base::{Code, Diagnostic, Event, nearest};
-use crate::graph::{IndirectSelection, Selection, select};
+use crate::graph::{Idle, IndirectSelection, Selection, select};
 use crate::manifest::{NodeId, ResourceType};
 
 /// The nodes that the command line names, of whatever type, in the project as it is.
@@ -20,22 +21,25 @@ pub(super) fn selected(global: &Global, session: &Session, ready: &Ready) -> Res
         previous: super::state::previous(global, session, &ready.project.parsed.target_path)?,
     };
     let found = select(&ready.project, &ready.dag, &selection).map_err(|diagnostic| session.report(&[diagnostic]))?;
-    for criterion in &found.idle {
-        session.warn("NoNodesForSelectionCriteria", |criterion| Event::SelectsNothing { criterion }, criterion)?;
+    for idle in found.idle {
+        session.selects_nothing(idle, global.is_on(Switch::Quiet))?;
     }
     Ok(found.nodes.into_iter().filter(|id| ready.project.nodes.get(id).is_some_and(|node| types.take(node.resource_type()))).collect())
 }
 
 impl Session {
-    /// A warning that goes by dbt's name, or what `--warn-error` makes of it.
-    fn warn(&self, name: &str, event: impl FnOnce(String) -> Event, about: &str) -> Result<(), Stop> {
-        match self.verdict(name) {
+    /// Warns, or does what `--warn-error` makes of it.
+    fn selects_nothing(&self, Idle { criterion, near }: Idle, quiet: bool) -> Result<(), Stop> {
+        match self.verdict("NoNodesForSelectionCriteria") {
             Verdict::Silence => Ok(()),
             Verdict::Warn => {
-                self.events.send(&event(about.to_owned()));
+                if !quiet {
+                    self.note_aside(&selects_nothing(&criterion, near.as_deref()));
+                }
+                self.events.send(&Event::SelectsNothing { criterion, near });
                 Ok(())
             }
-            Verdict::Error => Err(self.fail(&format!("The selection criterion '{about}' does not match any enabled nodes"))),
+            Verdict::Error => Err(self.fail(&selects_nothing(&criterion, near.as_deref()))),
         }
     }
 }

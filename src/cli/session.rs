@@ -25,6 +25,24 @@ use crate::resolve::{Project, ResolveOptions, resolve};
 /// A command that ends before its work is done, everything having been said.
 pub(super) struct Stop(pub Exit);
 
+/// Runs a command in a session of its own, from its first line to its last.
+pub(super) async fn command(
+    name: &'static str,
+    global: &Global,
+    invocation: &Invocation,
+    streams: &Streams,
+    carry_out: impl AsyncFnOnce(&Session) -> Result<Exit, Stop>,
+) -> Exit {
+    let session = match Session::start(name, global, invocation, streams) {
+        Ok(session) => session,
+        Err(Stop(exit)) => return exit,
+    };
+    match carry_out(&session).await {
+        Ok(exit) => session.complete(exit),
+        Err(Stop(exit)) => exit,
+    }
+}
+
 /// One command's surroundings.
 pub(super) struct Session {
     pub events: Events,
@@ -36,6 +54,8 @@ pub(super) struct Session {
     /// Whether JSON artifacts are written.
     pub write_json: bool,
     warnings: Warnings,
+    /// Where notes go that a command without a log on its screen has all the same, as `ls` and `check`.
+    hushed: Option<Streams>,
     options: LoadOptions,
     resolve: ResolveOptions,
 }
@@ -89,6 +109,7 @@ impl Session {
             },
             write_json: global.is_on(Switch::WriteJson),
             warnings,
+            hushed: global.is_on(Switch::Quiet).then(|| streams.clone()),
             events,
             project_dir,
             id,
@@ -97,6 +118,13 @@ impl Session {
         };
         session.options.vars = session.vars(global)?;
         Ok(session)
+    }
+
+    /// A note for who looks at the screen, though the command's log is not shown there. Says nothing where it is.
+    pub(super) fn note_aside(&self, text: &str) {
+        if let Some(streams) = &self.hushed {
+            streams.complain(&format!("{text}\n"));
+        }
     }
 
     /// An argument that only this command has, for templates and artifacts.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::Global;
 use super::check::read_lock;
 use super::selecting::selected as select_nodes;
-use super::session::{Session, Stop};
+use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Event, files};
 use crate::check::{LOCK_FILE, LockedColumn, LockedRelation, SourcesLock};
@@ -14,14 +14,7 @@ use crate::manifest::{Materialization, Node, NodeKind};
 use crate::sql::type_name;
 
 pub(super) async fn lock(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    let session = match Session::start("sources lock", global, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    match carry_out(global, &session).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command("sources lock", global, &invocation, streams, async |session| carry_out(global, session).await).await
 }
 
 /// What is not selected keeps its entry, if it is still in the project.

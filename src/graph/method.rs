@@ -66,7 +66,7 @@ pub(super) enum TestType {
 
 /// A value with the wildcards of `fnmatch`: `*`, `?`, `[abc]`.
 pub(super) struct Pattern {
-    text: String,
+    pub text: String,
     glob: Option<GlobMatcher>,
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Dag;
 use super::criterion::{Criterion, Reach};
+use super::likely::likely;
 use super::method::{Asked, Method, matches};
 use super::selectors::Selectors;
 use crate::base::Diagnostic;
@@ -46,8 +47,16 @@ pub struct Selection {
 #[derive(Debug, Clone, Default)]
 pub struct Selected {
     pub nodes: BTreeSet<NodeId>,
-    /// Criteria that name nothing, as they were written.
-    pub idle: Vec<String>,
+    pub idle: Vec<Idle>,
+}
+
+/// A criterion that names nothing.
+#[derive(Debug, Clone)]
+pub struct Idle {
+    /// As it was written.
+    pub criterion: String,
+    /// What was likely meant.
+    pub near: Option<String>,
 }
 
 /// Sets of nodes by criteria and by the others.
@@ -116,7 +125,7 @@ struct Sets {
 struct Evaluation<'a> {
     asked: Asked<'a>,
     indirect: IndirectSelection,
-    idle: Vec<String>,
+    idle: Vec<Idle>,
 }
 
 impl Evaluation<'_> {
@@ -180,7 +189,7 @@ impl Evaluation<'_> {
     fn criterion(&mut self, criterion: &Criterion) -> Result<Sets, Diagnostic> {
         let selected = self.named(criterion)?;
         if selected.is_empty() {
-            self.idle.push(criterion.text.clone());
+            self.idle.push(Idle { criterion: criterion.text.clone(), near: likely(&criterion.method, self.asked.project) });
         }
         let mode = criterion.indirect.unwrap_or(self.indirect);
         if mode == IndirectSelection::Empty {

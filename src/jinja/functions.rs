@@ -216,6 +216,9 @@ pub(super) fn log(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value])
 
 pub(super) fn print(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [message] = bind_args("print", ["msg"], args)?;
+    if session.host.invocation().flags.get("PRINT") == Some(&Json::Bool(false)) {
+        return Ok(Value::from(""));
+    }
     session.host.log(&message.unwrap_or_default().to_string(), true);
     Ok(Value::from(""))
 }

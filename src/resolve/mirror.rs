@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::project::Project;
-use crate::manifest::{ColumnDecl, ConstraintDecl, ConstraintKind, DescribedKind, Node, NodeId, NodeKind, TestDetails, Version};
+use crate::manifest::{ColumnDecl, ConstraintDecl, DescribedKind, Node, NodeId, NodeKind, TestDetails, Version};
 
 impl Project {
     /// `model` as templates see it.
@@ -122,15 +122,7 @@ fn column_json(column: &ColumnDecl) -> Json {
 }
 
 fn constraint(constraint: &ConstraintDecl) -> Json {
-    let kind = match constraint.kind {
-        ConstraintKind::NotNull => "not_null",
-        ConstraintKind::Unique => "unique",
-        ConstraintKind::PrimaryKey => "primary_key",
-        ConstraintKind::ForeignKey => "foreign_key",
-        ConstraintKind::Check => "check",
-        ConstraintKind::Custom => "custom",
-    };
-    json!({"type": kind, "name": constraint.name, "expression": constraint.expression, "columns": constraint.columns})
+    json!({"type": constraint.kind.name(), "name": constraint.name, "expression": constraint.expression, "columns": constraint.columns})
 }
 
 /// A key of the raw config, or what stands for its absence.

@@ -35,7 +35,7 @@ pub(crate) use rules::RULES;
 ///
 /// # Errors
 /// Where a construct can't be expressed, with its place in `sql`.
-pub(super) fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>> {
+pub fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>> {
     let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new() };
     let flow = match statement {
         Statement::Statement(inner) => {

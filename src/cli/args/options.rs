@@ -132,6 +132,13 @@ pub(crate) enum RowsOutput {
     Csv,
 }
 
+impl ShowOptions {
+    /// How many rows, all of them without a number, and in which form.
+    pub(crate) fn rows(&self) -> (Option<usize>, RowsOutput) {
+        (usize::try_from(self.limit).ok(), self.output)
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct CleanOptions {
     /// Folders outside of the project are never removed, whatever is said here

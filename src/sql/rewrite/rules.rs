@@ -14,6 +14,9 @@ pub(crate) struct Rule {
     pub gives: &'static str,
 }
 
+/// Year, month, day, hour, minute and seconds with a fraction.
+const FROM_PARTS: &str = "cast(make_date($1, $2, $3) as timestamp) + $4 * interval '1 hour' + $5 * interval '1 minute' + cast($6 * 1000000 as bigint) * interval '1 microsecond'";
+
 const fn rule(name: &'static str, arguments: usize, stands_for: &'static str, example: &'static str, gives: &'static str) -> Rule {
     Rule { name, arguments, stands_for, example, gives }
 }
@@ -176,20 +179,8 @@ pub(crate) const RULES: &[Rule] = &[
     rule("time_bucket", 2, "date_bin($1, $2)", "time_bucket(interval '1 hour', timestamp '2024-02-29 10:30:00')", "2024-02-29T10:00:00"),
     rule("dayofweek_iso", 1, "(date_part('dow', $1) + 6) % 7 + 1", "dayofweek_iso(date '2024-03-03')", "7"),
     rule("sysdate", 0, "now()", "sysdate() > timestamp '2020-01-01'", "true"),
-    rule(
-        "make_timestamp",
-        6,
-        "cast(make_date($1, $2, $3) as timestamp) + $4 * interval '1 hour' + $5 * interval '1 minute' + cast($6 * 1000000 as bigint) * interval '1 microsecond'",
-        "make_timestamp(2024, 2, 29, 10, 30, 1.5)",
-        "2024-02-29T10:30:01.500",
-    ),
-    rule(
-        "timestamp_from_parts",
-        6,
-        "cast(make_date($1, $2, $3) as timestamp) + $4 * interval '1 hour' + $5 * interval '1 minute' + cast($6 * 1000000 as bigint) * interval '1 microsecond'",
-        "timestamp_from_parts(2024, 2, 29, 10, 30, 0)",
-        "2024-02-29T10:30:00",
-    ),
+    rule("make_timestamp", 6, FROM_PARTS, "make_timestamp(2024, 2, 29, 10, 30, 1.5)", "2024-02-29T10:30:01.500"),
+    rule("timestamp_from_parts", 6, FROM_PARTS, "timestamp_from_parts(2024, 2, 29, 10, 30, 0)", "2024-02-29T10:30:00"),
     rule("every", 1, "bool_and($1)", "every(true)", "true"),
     rule("variance", 1, "var_samp($1)", "variance(4.0)", "NULL"),
     // Aggregates.

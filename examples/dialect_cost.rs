@@ -1,4 +1,5 @@
-//! What the dialect costs: at start, and at each query. `tests/bench/dialect.sh` prints these figures of a release build.
+//! What the dialect costs: at start, and at each query. `tests/bench/dialect.sh` runs it.
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a yardstick")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
 
-use super::{SessionOptions, canonical, parse_query, plan, session_state};
+use alluvium::sql::{SessionOptions, canonical, parse_query, plan, rewrite, session_state};
 
 /// A query of a size that models have: 20 CTEs, each with calls and clauses that are rewritten.
 fn query() -> String {
@@ -34,9 +35,7 @@ fn least(runs: usize, mut run: impl FnMut()) -> Duration {
     (0..runs).map(|_| one(&mut run)).min().unwrap_or_default()
 }
 
-#[test]
-#[ignore = "prints figures"]
-fn figures() {
+fn main() {
     let runtime = Arc::new(RuntimeEnv::default());
     let dialect = || session_state(&SessionOptions { threads: 2, runtime: Arc::clone(&runtime), spilling_joins: false });
     let plain = || SessionStateBuilder::new().with_runtime_env(Arc::clone(&runtime)).with_default_features().build();
@@ -46,13 +45,12 @@ fn figures() {
     let first = begin.elapsed();
     let (with, without) = (least(50, || drop(black_box(dialect()))), least(50, || drop(black_box(plain()))));
     println!("the first session of the dialect: {first:?}; each further one: {with:?}; DataFusion's own: {without:?}");
-    assert!(first.saturating_sub(without) < Duration::from_millis(3), "registering the dialect takes more than 3 ms");
 
     let sql = query();
     let state = dialect();
     let text = canonical(&sql, []);
     let body = state.sql_to_statement(&text, &state.config_options().sql_parser.dialect).unwrap();
-    let rewriting = least(50, || drop(black_box(super::rewrite::rewrite(&mut body.clone(), &text))));
+    let rewriting = least(50, || drop(black_box(rewrite(&mut body.clone(), &text))));
     let copying = least(50, || drop(black_box(body.clone())));
     let executor = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let whole = least(50, || {
@@ -65,5 +63,4 @@ fn figures() {
     let rewriting = rewriting.saturating_sub(copying);
     let share = rewriting.as_secs_f64() / whole.as_secs_f64() * 100.0;
     println!("rewriting a query of 20 CTEs: {rewriting:?} of {whole:?}, {share:.1} %");
-    assert!(share < 5.0, "rewriting takes more than 5 % of planning");
 }
