@@ -1,5 +1,5 @@
 //! Divisions of integers: their result is an integer here, as in Postgres and SQL Server, and has a fraction in Spark,
-//! Databricks, Snowflake, BigQuery and DuckDB.
+//! Databricks, Snowflake, `BigQuery` and DuckDB.
 
 use std::ops::Range;
 

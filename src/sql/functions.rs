@@ -14,6 +14,7 @@ mod mode;
 mod parse_time;
 mod plain;
 mod regexp;
+mod sequence;
 mod sum;
 mod zones;
 
@@ -70,7 +71,8 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
         spark::string::unbase64(),
         spark::string::soundex(),
         spark::string::space(),
-        spark::string::substring(),
+        // `substring(..)` is syntax to the parser, and means DataFusion's function.
+        Arc::new(spark::string::substring().as_ref().clone().with_aliases(["text_part"])),
         spark::string::elt(),
         spark::string::luhn_check(),
         spark::string::format_string(),
@@ -108,6 +110,7 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
     all.extend(json::functions());
     all.extend(zones::functions());
     all.extend(parse_time::functions());
+    all.extend(sequence::functions());
     all
 }
 

@@ -56,6 +56,8 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("try_parse_time", "try_to_timestamp('2024-02-30', 'yyyy-MM-dd')", "NULL"),
     ("reduce", "reduce([1, 2, 3], 0, (sum, x) -> sum + x, sum -> sum * 10)", "60"),
     ("rint", "rint(2.5)", "2.0"),
+    ("sequence", "sequence(3, 1)", "[3, 2, 1]"),
+    ("sequence", "sequence(date '2024-02-28', date '2024-03-01')", "[2024-02-28, 2024-02-29, 2024-03-01]"),
     ("sha1", "sha1('')", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
     ("sha2", "sha2('abc', 224)", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
     ("soundex", "soundex('Miller')", "M460"),

@@ -130,7 +130,7 @@ impl VisitorMut for Rewriter {
                 let first = expand::expand("1", &[], span);
                 let start = substring_from.as_deref().cloned().or(first);
                 let parts: Vec<Expr> = std::iter::once((**text).clone()).chain(start).chain(substring_for.as_deref().cloned()).collect();
-                let template = if parts.len() == 3 { "substring($1, $2, $3)" } else { "substring($1, $2)" };
+                let template = if parts.len() == 3 { "text_part($1, $2, $3)" } else { "text_part($1, $2)" };
                 if let Some(call) = expand::expand(template, &parts, span) {
                     *expr = call;
                 }

@@ -29,18 +29,27 @@ impl AnalyzerRule for Microseconds {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(node).map(|done| done.data)
+        let mut changed = false;
+        plan.transform_up_with_subqueries(|plan| {
+            let done = node(plan)?;
+            changed |= done.transformed;
+            // What reads it may have other types now.
+            if changed { done.data.recompute_schema().map(Transformed::yes) } else { Ok(done) }
+        })
+        .map(|done| done.data)
     }
 }
 
 fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let mut changed = false;
     let plan = match plan {
-        LogicalPlan::Values(values) => return rows(values).map(Transformed::yes),
-        LogicalPlan::Union(union) => return united(union).map(Transformed::yes),
+        LogicalPlan::Values(values) => return rows(values),
+        LogicalPlan::Union(union) => return united(union),
         LogicalPlan::Join(mut join) => {
             for (left, right) in &mut join.on {
                 let types = [left.get_type(join.left.schema())?, right.get_type(join.right.schema())?];
                 if let Some(meant) = common(&types, true)? {
+                    changed = true;
                     let [first, second] = types;
                     *left = brought(std::mem::take(left), &first, &meant);
                     *right = brought(std::mem::take(right), &second, &meant);
@@ -55,15 +64,42 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
     }
     let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
+    let done = plan.map_expressions(|expr| {
         let name = names.save(&expr);
         let done = expr.transform_up(|expr| expression(expr, &schema))?;
         Ok(done.update_data(|expr| name.restore(expr)))
-    })?
-    .map_data(LogicalPlan::recompute_schema)
+    })?;
+    changed |= done.transformed;
+    Ok(Transformed::new_transformed(done.data, changed))
+}
+
+/// Whether something has to be done about an expression; most of a plan has nothing to do with times.
+fn concerns(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+    let mixed = |exprs: &[&Expr], compared: bool| -> Result<bool> {
+        let types = exprs.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
+        Ok(common(&types, compared)?.is_some())
+    };
+    Ok(match expr {
+        Expr::BinaryExpr(binary) if is_comparison(binary.op) => mixed(&[&binary.left, &binary.right], true)?,
+        Expr::BinaryExpr(binary) if binary.op == Operator::Minus => {
+            let types = [binary.right.get_type(schema)?, binary.left.get_type(schema)?];
+            types.iter().all(is_time) && common(&types, false)?.is_some()
+        }
+        Expr::Between(between) => mixed(&[&between.expr, &between.low, &between.high], true)?,
+        Expr::InList(list) => mixed(&std::iter::once(list.expr.as_ref()).chain(&list.list).collect::<Vec<_>>(), true)?,
+        Expr::Case(_) | Expr::InSubquery(_) | Expr::Cast(_) | Expr::TryCast(_) => true,
+        Expr::ScalarFunction(call) => unites(call.func.name()) || gives_time(call.func.name()),
+        Expr::WindowFunction(window) => {
+            matches!(&window.fun, WindowFunctionDefinition::WindowUDF(function) if matches!(function.name(), "lag" | "lead"))
+        }
+        _ => false,
+    })
 }
 
 fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if !concerns(&expr, schema)? {
+        return Ok(Transformed::no(expr));
+    }
     Ok(Transformed::yes(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) || op == Operator::Minus => {
             let [left, right] = sides(*left, *right, op, schema)?;
@@ -88,7 +124,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             args.extend(joined);
             Expr::ScalarFunction(ScalarFunction { func, args })
         }
-        Expr::ScalarFunction(call) if call.func.name() != "arrow_cast" => in_microseconds(call, schema),
+        Expr::ScalarFunction(call) => in_microseconds(call, schema),
         Expr::WindowFunction(mut window) => {
             beside(&mut window, schema)?;
             Expr::WindowFunction(window)
@@ -101,12 +137,12 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_time(&from) => {
                     cast(*std::mem::take(&mut found.expr), DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
                 }
-                _ => Expr::Cast(found),
+                _ => return Ok(Transformed::no(Expr::Cast(found))),
             }
         }
         Expr::TryCast(found) => {
             castable(&found.expr.get_type(schema)?, found.field.data_type())?;
-            Expr::TryCast(found)
+            return Ok(Transformed::no(Expr::TryCast(found)));
         }
         other => return Ok(Transformed::no(other)),
     }))
@@ -218,7 +254,7 @@ fn castable(from: &DataType, to: &DataType) -> Result<()> {
 }
 
 /// Rows of `values`, whose casts were put there by the planner.
-fn rows(values: Values) -> Result<LogicalPlan> {
+fn rows(values: Values) -> Result<Transformed<LogicalPlan>> {
     let nanoseconds: Vec<bool> =
         values.schema.fields().iter().map(|field| matches!(field.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _))).collect();
     let empty = DFSchema::empty();
@@ -243,12 +279,12 @@ fn rows(values: Values) -> Result<LogicalPlan> {
         .map(|row| row.into_iter().enumerate().map(|(at, expr)| cell(expr, at)).collect())
         .collect::<Result<Vec<Vec<_>>>>()?;
     if nanoseconds.contains(&true) {
-        return LogicalPlanBuilder::values(rows)?.build();
+        return LogicalPlanBuilder::values(rows)?.build().map(Transformed::yes);
     }
-    Ok(LogicalPlan::Values(Values { schema: values.schema, values: rows }))
+    Ok(Transformed::no(LogicalPlan::Values(Values { schema: values.schema, values: rows })))
 }
 
-fn united(union: Union) -> Result<LogicalPlan> {
+fn united(union: Union) -> Result<Transformed<LogicalPlan>> {
     let columns = union.schema.fields().len();
     let mut wanted = vec![None; columns];
     for (at, meant) in wanted.iter_mut().enumerate() {
@@ -260,11 +296,19 @@ fn united(union: Union) -> Result<LogicalPlan> {
             .collect();
         *meant = common(&types, false)?;
     }
-    if wanted.iter().all(Option::is_none) {
-        return Ok(LogicalPlan::Union(union));
+    let stale = union.inputs.first().is_some_and(|first| {
+        first
+            .schema()
+            .fields()
+            .iter()
+            .zip(union.schema.fields())
+            .any(|(now, before)| is_time(before.data_type()) && now.data_type() != before.data_type())
+    });
+    if wanted.iter().all(Option::is_none) && !stale {
+        return Ok(Transformed::no(LogicalPlan::Union(union)));
     }
     let inputs = union.inputs.iter().map(|input| converted(input, &wanted)).collect::<Result<Vec<_>>>()?;
-    Union::try_new(inputs).map(LogicalPlan::Union)
+    Union::try_new(inputs).map(LogicalPlan::Union).map(Transformed::yes)
 }
 
 /// A plan whose columns have the wanted types, under their names.
@@ -305,4 +349,23 @@ fn is_comparison(op: Operator) -> bool {
 /// Functions whose arguments become values of one column.
 fn unites(name: &str) -> bool {
     matches!(name, "coalesce" | "greatest" | "least" | "nullif" | "nvl" | "nvl2" | "make_array")
+}
+
+/// Functions that give a time in a unit of their own.
+fn gives_time(name: &str) -> bool {
+    const KNOWN: [&str; 12] = [
+        "now",
+        "to_timestamp",
+        "to_timestamp_seconds",
+        "to_timestamp_millis",
+        "to_timestamp_nanos",
+        "date_bin",
+        "from_unixtime",
+        "to_local_time",
+        "from_utc_timestamp",
+        "to_utc_timestamp",
+        "current_timestamp",
+        "make_timestamp",
+    ];
+    KNOWN.contains(&name)
 }

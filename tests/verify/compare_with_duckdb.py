@@ -6,7 +6,7 @@
 Each line of CHECKS is an expression of the dialect, the same in DuckDB's words where they differ, and the grid whose
 columns it uses. Both engines answer for every row; a row on which one of them fails is asked by itself, and two
 failures are an agreement. Differences that are meant stand in KNOWN with their reason. The exit code is 1 if there is
-any other.
+any other. `--write tests/cases/sql-grid.md` writes the answers that agree as cases.
 """
 
 import argparse
@@ -388,18 +388,40 @@ class Engines:
         return [answer for row in rows for answer in self.answers(ask, expression, columns, [row])]
 
 
+def cases(engines, agreed):
+    """The answers of the expressions that agree on all rows of their grid, several expressions a query."""
+    page = ["# Answers that DuckDB gives too", "", "Written by `tests/verify/compare_with_duckdb.py --write`; don't edit.", "", "```yaml project.yml", "name: example", "targets:", "  default: local", "  local: {warehouse: warehouse, schema: main}", "```"]
+    for grid, expressions in agreed.items():
+        columns, rows = GRIDS[grid][0], list(enumerate(GRIDS[grid][1]))
+        rows = rows if len(rows) <= 12 else rows[:: max(1, len(rows) // 12) | 1]
+        page += ["", f"## Grid: {grid}"]
+        for at in range(0, len(expressions), 6):
+            chosen = expressions[at : at + 6]
+            items = ",\n    ".join(f"{expression} as c{place}" for place, expression in enumerate(chosen))
+            sql = f"select\n    {items}\nfrom {source(columns, rows)}\norder by i"
+            done = subprocess.run([engines.cli, "sql", sql, "--output", "csv", "--warehouse", engines.folder + "/w"], capture_output=True, text=True, cwd=engines.folder)
+            if done.returncode == 0:
+                page += ["", "```sql query.sql", sql, "```", "", "```sh", "alluvium sql --stdin --output csv < query.sql", "```", "", "```result", done.stdout.rstrip("\n"), "```"]
+            else:
+                print(f"not written: {'; '.join(chosen)}: {' '.join((done.stdout + done.stderr).split())[:200]}")
+    return "\n".join(page) + "\n"
+
+
 def main():
     options = argparse.ArgumentParser()
+    options.add_argument("--write")
     options.add_argument("--cli", required=True)
     options.add_argument("--only", default="")
     options = options.parse_args()
-    engines, differences = Engines(options.cli), 0
+    engines, differences, agreed = Engines(options.cli), 0, {}
     for expression, other, grid in CHECKS:
         if options.only not in expression:
             continue
         columns, rows = GRIDS[grid][0], list(enumerate(GRIDS[grid][1]))
         ours = engines.answers(engines.ours, expression, columns, rows)
         theirs = engines.answers(engines.theirs, other or expression, columns, rows)
+        if ours == theirs and "fails" not in ours:
+            agreed.setdefault(grid, []).append(expression)
         for (_, row), our, their in zip(rows, ours, theirs):
             if our != their and KNOWN.get(expression) is None:
                 differences += 1
@@ -412,6 +434,9 @@ def main():
             if our != their and options.only in expression and KNOWN.get(expression) is None:
                 differences += 1
                 print(f"{expression} of {group}: {our!r}, DuckDB {their!r}")
+    if options.write:
+        with open(options.write, "w", encoding="utf-8") as page:
+            page.write(cases(engines, agreed))
     for expression, reason in KNOWN.items():
         if reason:
             print(f"known: {expression}: {reason}")

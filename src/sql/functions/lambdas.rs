@@ -70,10 +70,10 @@ impl HigherOrderUDFImpl for Reduce {
     }
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {
-        match args.arg_fields.last() {
-            Some(ValueOrLambda::Lambda(result)) => Ok(Arc::new(Field::new("", result.data_type().clone(), true))),
-            _ => plan_err!("`reduce` takes a list, a start and one or two lambdas"),
-        }
+        let Some(ValueOrLambda::Lambda(result)) = args.arg_fields.last() else {
+            return plan_err!("`reduce` takes a list, a start and one or two lambdas");
+        };
+        Ok(Arc::new(Field::new("", result.data_type().clone(), true)))
     }
 
     fn invoke_with_args(&self, args: HigherOrderFunctionArgs) -> Result<ColumnarValue> {
@@ -150,10 +150,8 @@ impl HigherOrderUDFImpl for ZipWith {
     }
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {
-        match args.arg_fields.last() {
-            Some(ValueOrLambda::Lambda(item)) => Ok(Arc::new(Field::new("", DataType::new_list(item.data_type().clone(), true), true))),
-            _ => plan_err!("`zip_with` takes two lists and a lambda"),
-        }
+        let Some(ValueOrLambda::Lambda(item)) = args.arg_fields.last() else { return plan_err!("`zip_with` takes two lists and a lambda") };
+        Ok(Arc::new(Field::new("", DataType::new_list(item.data_type().clone(), true), true)))
     }
 
     fn invoke_with_args(&self, args: HigherOrderFunctionArgs) -> Result<ColumnarValue> {

@@ -91,7 +91,7 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     if meant.starts_with("not ")
         && let [_, Expr::Lambda(lambda)] = arguments.as_mut_slice()
     {
-        lambda.body = Box::new(Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(lambda.body.clone())) });
+        *lambda.body = Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(lambda.body.clone())) };
     }
     if let [_, Expr::Lambda(lambda)] = arguments.as_mut_slice()
         && let OneOrManyWithParens::Many(parameters) = &lambda.params
