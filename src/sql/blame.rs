@@ -34,7 +34,7 @@ fn word(error: &SqlError, sql: &str) -> Option<Range<usize>> {
     };
     let wanted = behind("invalid qualifier ")
         .or_else(|| behind("unsupported SQL type "))
-        .or_else(|| behind("no field named "))
+        .or_else(|| behind("column `"))
         .or_else(|| behind("cannot find column with position "))?;
     let mut found = sql.match_indices(wanted).filter(|(at, _)| stands_alone(sql, *at, wanted.len()));
     let (at, _) = found.next()?;

@@ -213,6 +213,7 @@ fn classify(message: &str, raw: &str) -> (Code, String) {
 /// What the planner says of a column that is not there, without the list of those that are.
 fn missing_column(message: &str) -> String {
     let head = message.split("Valid fields are").next().unwrap_or_default().trim().trim_end_matches('.');
+    let head = head.split(". Did you mean").next().unwrap_or_default();
     match head.strip_prefix("No field named ") {
         Some(name) => format!("column `{}` not found", name.trim_matches('"')),
         None => head.to_owned(),
