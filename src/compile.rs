@@ -10,6 +10,7 @@ mod division;
 mod doubts;
 mod ephemeral;
 mod facts;
+mod foreseen;
 mod history;
 mod host;
 mod literals;
@@ -26,6 +27,7 @@ use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
 use ephemeral::ephemeral_cte;
+use foreseen::Foreseen;
 
 pub use ephemeral::cte_name;
 pub use facts::{ColumnFacts, ColumnInput, FlowKind, NodeFacts, NullMaker, Nulls, UniqueKey};
@@ -112,13 +114,16 @@ impl CompiledProject {
 pub async fn compile(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId>, surroundings: &Arc<dyn Surroundings>) -> CompiledProject {
     let planner = Planner::new(project);
     let wanted = with_ephemeral_parents(project, dag, selected);
+    let foreseen = Arc::new(Foreseen::new(surroundings));
+    let surroundings: Arc<dyn Surroundings> = Arc::<Foreseen>::clone(&foreseen);
     let mut done = CompiledProject { project: Arc::clone(project), nodes: BTreeMap::new() };
     for id in dag.order().iter().filter(|id| wanted.contains(*id)) {
         let Some(node) = project.nodes.get(id) else { continue };
         let compilation = match broken_parent(&done, node) {
             Some(parent) => Compilation::Skipped { because: parent },
-            None => compile_node(project, &planner, node, &done.nodes, surroundings).await,
+            None => compile_node(project, &planner, node, &done.nodes, &surroundings).await,
         };
+        foreseen.note(node, &compilation);
         done.nodes.insert(id.clone(), compilation);
     }
     done

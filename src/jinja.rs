@@ -17,6 +17,7 @@ mod library;
 mod macros;
 mod modules;
 mod names;
+mod native;
 mod operators;
 mod output;
 mod python;

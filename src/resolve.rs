@@ -17,6 +17,7 @@ mod lookup;
 mod mirror;
 mod nodes;
 mod project;
+mod python;
 mod relation;
 mod source;
 mod streams;

@@ -21,6 +21,7 @@ use crate::jinja::Invocation as TemplateInvocation;
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target};
 use crate::manifest::{Node, NodeKind};
 use crate::resolve::{Project, ResolveOptions, resolve};
+use crate::sql::Division;
 
 /// A command that ends before its work is done, everything having been said.
 pub(super) struct Stop(pub Exit);
@@ -280,6 +281,7 @@ impl Session {
             project_dir: project_dir.to_owned(),
             threads: target.threads,
             memory_limit: target.memory_limit,
+            division: Division::of_adapter(&target.adapter),
             sources: Arc::clone(&self.sources),
         };
         Ok(Arc::new(LocalEngine::open(options)?))

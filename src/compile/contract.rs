@@ -5,16 +5,20 @@ use deltalake::arrow::datatypes::{DataType, SchemaRef};
 
 use super::Planner;
 use super::literals::{Need, fits};
-use crate::base::{Code, Diagnostic};
+use crate::base::{Code, Diagnostic, Span};
 use crate::manifest::{ConstraintKind, Node, OnSchemaChange};
 use crate::sql::{is_bare_decimal, parse_type, type_name};
+
+/// Of so many columns that differ the places in the query are shown.
+const MOST_PLACES: usize = 8;
 
 /// The difference between a node's enforced contract and a planned schema, if there is one.
 ///
 /// Names are compared without regard to case; types as Delta stores them, so that `varchar(20)` is `string`, and `decimal`
 /// without digits is any. Numbers that
 /// are written out in the query fit into narrower types than the planner gives them.
-pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need]) -> Option<Diagnostic> {
+/// `place` tells where the query names a column.
+pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need], place: impl Fn(&str) -> Option<Span>) -> Option<Diagnostic> {
     if !node.config.contract_enforced {
         return None;
     }
@@ -47,8 +51,12 @@ pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need
     }
     (!rows.is_empty()).then(|| {
         let message = format!("the query of `{}` does not yield what its contract promises", node.name);
-        difference(node, message, ["column", "contract", "query", "difference"], rows)
-            .help("change the select, or the columns of the contract; `cast(x as type)` gives a column its type")
+        let mut diagnostic = difference(node, message, ["column", "contract", "query", "difference"], &rows);
+        let named = rows.iter().filter_map(|[name, ..]| Some((place(name)?, format!("the query's `{name}`"))));
+        for (span, what) in named.take(MOST_PLACES) {
+            diagnostic = diagnostic.also(span, what);
+        }
+        diagnostic.help("change the select, or the columns of the contract; `cast(x as type)` gives a column its type")
     })
 }
 
@@ -73,7 +81,7 @@ pub(super) fn table_difference(node: &Node, table: &SchemaRef) -> Option<Diagnos
     }
     (!rows.is_empty()).then(|| {
         let message = format!("the table of `{}` is not what its contract promises, and this run would add to it", node.name);
-        difference(node, message, ["column", "contract", "table", "difference"], rows)
+        difference(node, message, ["column", "contract", "table", "difference"], &rows)
             .help("build it anew with --full-refresh, or set `on_schema_change` to `sync_all_columns`")
     })
 }
@@ -106,13 +114,16 @@ fn same_type(wanted: &DataType, found: &DataType) -> bool {
     type_name(wanted) == type_name(found)
 }
 
-fn difference(node: &Node, message: String, titles: [&str; 4], mut rows: Vec<[String; 4]>) -> Diagnostic {
-    rows.insert(0, titles.map(str::to_owned));
-    let widths: Vec<usize> = (0..4).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
+/// At the first declared column that differs, else at the contract as a whole.
+fn difference(node: &Node, message: String, titles: [&str; 4], rows: &[[String; 4]]) -> Diagnostic {
+    let titles = titles.map(str::to_owned);
+    let all = || std::iter::once(&titles).chain(rows);
+    let widths: Vec<usize> = (0..4).map(|at| all().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
     let line = |row: &[String; 4]| {
         row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let table: Vec<String> = rows.iter().map(line).collect();
-    let span = node.properties_span.unwrap_or(node.span);
-    Diagnostic::error(Code::ContractMismatch, message).at(span, "the contract").note(table.join("\n"))
+    let table: Vec<String> = all().map(line).collect();
+    let declared = rows.iter().find_map(|[name, ..]| node.columns.get(name)).map(|column| (column.span, "the contract's column"));
+    let (span, what) = declared.unwrap_or((node.properties_span.unwrap_or(node.span), "the contract"));
+    Diagnostic::error(Code::ContractMismatch, message).at(span, what).note(table.join("\n"))
 }

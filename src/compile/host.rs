@@ -148,6 +148,10 @@ impl TemplateHost for NodeHost {
         self.project.invocation.clone()
     }
 
+    fn settings(&self) -> Json {
+        self.project.settings_json()
+    }
+
     fn is_incremental(&self) -> bool {
         let said = self.unit.as_ref().and_then(|unit| unit.overrides.macros.get("is_incremental"));
         said.and_then(Json::as_bool).unwrap_or(self.incremental)

@@ -1,5 +1,6 @@
 //! Compiling one node.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
 use crate::resolve::Project;
-use crate::sql::{SqlError, type_name};
+use crate::sql::{SqlError, output_columns, type_name};
 
 /// A node as SQL that plans, with what is known of its result.
 #[derive(Debug, Clone)]
@@ -124,6 +125,9 @@ pub async fn compile_node(
     if let NodeKind::UnitTest(unit) = &node.kind {
         return compile_unit_test(project, planner, node, unit, done, surroundings).await;
     }
+    if node.language == "python" {
+        return Compilation::Failed(vec![python_model(node)]);
+    }
     let history = super::history::history(project, node, surroundings).await;
     let host = NodeHost {
         project: Arc::clone(project),
@@ -151,6 +155,13 @@ pub async fn compile_node(
         }
         Err(diagnostics) => Compilation::Failed(diagnostics),
     }
+}
+
+fn python_model(node: &Node) -> Diagnostic {
+    Diagnostic::error(Code::NotAvailable, format!("`{}` is a model in Python, and only SQL is run", node.name))
+        .at(node.span, "this model")
+        .note("what reads it is built from the table that is there, where the command does not select this model")
+        .help(format!("write it in SQL, leave it out with `--exclude {}`, or disable it with a line in `.dbtignore`", node.name))
 }
 
 /// Whether a hook changes the relation after it is built: what columns it has then is not known before.
@@ -264,8 +275,15 @@ async fn prove(
     let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
-    let Planned { schema, facts, doubts, needs } = planner.plan(&compiled.sql, tables).await.map_err(|error| failed(compiled, &error))?;
-    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs).into_iter().collect();
+    let planned = planner.plan(&compiled.sql, tables).await;
+    let Planned { schema, facts, doubts, needs } =
+        planned.map_err(|error| failed(compiled, &quoted_text(&project.target.adapter, &compiled.sql, *error)))?;
+    let named = LazyCell::new(|| output_columns(&statement, &compiled.sql));
+    let place = |wanted: &str| {
+        let (_, range) = named.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        Some(compiled.place(range)?.0)
+    };
+    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs, place).into_iter().collect();
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
     if diagnostics.is_empty() {
         diagnostics.extend(contract::wrong_checks(node, &schema, planner));
@@ -273,8 +291,8 @@ async fn prove(
     diagnostics.extend(super::doubts::doubts(node, compiled, &facts, &doubts));
     diagnostics.extend(super::doubts::stars(node, compiled, planner, &statement, &sources));
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
-    diagnostics
-        .extend(project.layers.check_columns(node, schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))))));
+    let columns = schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))));
+    diagnostics.extend(project.layers.check_columns(node, columns, place));
     compiled.schema = Some(super::history::relation_schema(node, &schema, compiled.history.as_ref()));
     compiled.query_schema = Some(schema);
     compiled.facts = Some(Arc::new(facts));
@@ -283,6 +301,20 @@ async fn prove(
     }
     compiled.warnings.extend(diagnostics);
     Ok(())
+}
+
+/// A name in double quotes that nothing has, in a project for Spark, is meant as text.
+fn quoted_text(adapter: &str, sql: &str, mut error: SqlError) -> SqlError {
+    let of_spark = ["spark", "databricks", "fabricspark"].contains(&adapter);
+    let quoted = error.range.as_ref().filter(|_| of_spark && error.code == Code::UnknownColumn).and_then(|range| sql.get(range.clone()));
+    match quoted.and_then(|text| text.strip_prefix('"')?.strip_suffix('"')) {
+        Some(text) => {
+            let help = format!("write text in single quotes, which Spark reads too: '{text}'");
+            error.notes.push("what stands in double quotes is a name here, and text in Spark".to_owned());
+            error.help(help)
+        }
+        None => error,
+    }
 }
 
 /// A table that no node stands for: whether it is there shows in a run.

@@ -23,7 +23,8 @@ use crate::base::Code;
 use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    SessionOptions, SqlError, blame, canonical, is_table_function, parse_query, plan, rewritten_expression, session_state, sql_error, type_name,
+    Division, SessionOptions, SqlError, blame, canonical, is_table_function, output_columns, parse_query, plan, rewritten_expression, session_state,
+    sql_error, type_name,
 };
 
 /// Plans queries of one project. Cheap to use many times.
@@ -63,7 +64,8 @@ pub(super) struct Planned {
 impl Planner {
     #[must_use]
     pub fn new(project: &Project) -> Self {
-        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false };
+        let division = Division::of_adapter(&project.target.adapter);
+        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, division };
         let is_ephemeral = |node: &&Node| node.resource_type() == ResourceType::Model && node.relation.is_none();
         Self {
             base: session_state(&options),
@@ -128,10 +130,14 @@ impl Planner {
         };
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
-            return Err(Box::new(
-                SqlError::new(Code::SqlInvalid, format!("two columns of the result are called `{name}`"))
-                    .help("give one of them another name with `as`"),
-            ));
+            let mut error = SqlError::new(Code::SqlInvalid, format!("two columns of the result are called `{name}`"))
+                .help("give one of them another name with `as`");
+            let mut places = output_columns(&statement, &spelt).into_iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
+            if let (Some((_, first)), Some((_, second))) = (places.next(), places.next()) {
+                error.range = Some(second);
+                error.related = Some(Box::new((first, "the other".to_owned())));
+            }
+            return Err(Box::new(error));
         }
         Ok(Planned { schema: Arc::new(schema), facts, doubts, needs })
     }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use super::host::{NodeHost, UnitGround};
 use super::node::{render, schemas, with_ctes};
-use super::{Compilation, CompiledNode, Planner, Surroundings, compile_node, cte_name};
+use super::{Compilation, CompiledNode, Planner, ScriptText, Surroundings, compile_node, cte_name, render_script};
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::RenderFailure;
 use crate::manifest::{Fixture, FixtureRows, Node, NodeId, NodeKind, ResourceType, UnitTest};
@@ -49,6 +49,10 @@ pub(super) async fn compile_unit_test(
     done: &BTreeMap<NodeId, Compilation>,
     surroundings: &Arc<dyn Surroundings>,
 ) -> Compilation {
+    let unit = match rendered_rows(project, node, unit, surroundings).await {
+        Ok(unit) => unit,
+        Err(found) => return Compilation::Failed(found),
+    };
     let mut ground = Ground { project, planner, done, surroundings, aside: BTreeMap::new() };
     let (mut ctes, mut inputs, mut found) = (Vec::new(), BTreeMap::new(), Vec::new());
     for given in &unit.given {
@@ -77,11 +81,29 @@ pub(super) async fn compile_unit_test(
         Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
     };
     let mut compiled = with_ctes(project, node, rendered, ctes);
-    match ground.compare(node, unit, &mut compiled).await {
+    match ground.compare(node, &unit, &mut compiled).await {
         Ok(true) => Compilation::Ready(Arc::new(compiled)),
         Ok(false) => Compilation::Deferred { reason: "it reads something whose columns are not known before a run".into() },
         Err(diagnostics) => Compilation::Failed(diagnostics),
     }
+}
+
+/// The unit test with the Jinja in its SQL rows rendered, as in dbt.
+async fn rendered_rows(
+    project: &Arc<Project>,
+    node: &Node,
+    unit: &UnitTest,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Result<UnitTest, Vec<Diagnostic>> {
+    let mut unit = unit.clone();
+    for fixture in unit.given.iter_mut().map(|given| &mut given.fixture).chain([&mut unit.expect]) {
+        let FixtureRows::Sql(sql) = &mut fixture.rows else { continue };
+        if ["{{", "{%", "{#"].iter().any(|open| sql.contains(open)) {
+            let text = ScriptText { text: sql.clone(), span: fixture.span, package: node.package.clone(), node: node.id.clone(), values: Map::new() };
+            *sql = render_script(project, text, surroundings).await?;
+        }
+    }
+    Ok(unit)
 }
 
 /// What the CTE of an input is called after: sources by both names, versions with their number.

@@ -46,7 +46,7 @@ use self::warehouse::Warehouse;
 use super::{Capabilities, Engine, EngineError, FilesBinding, Outcome, Overlay, RelationKind, RelationState, SeedInput, Step};
 use crate::base::Sources;
 use crate::manifest::RelationName;
-use crate::sql;
+use crate::sql::{self, Division};
 
 /// Where an engine stores, and what it may use.
 #[derive(Debug, Clone)]
@@ -64,6 +64,8 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Bytes that all queries of the engine share; beyond, they spill to disk.
     pub memory_limit: Option<u64>,
+    /// What `/` between whole numbers gives, but for views that were made for something else.
+    pub division: Division,
     /// Where messages about files of the project find them.
     pub sources: Arc<Sources>,
 }
@@ -81,6 +83,7 @@ impl EngineOptions {
             project_dir: project_dir.to_owned(),
             threads: 2,
             memory_limit: None,
+            division: Division::Whole,
             sources: Sources::new(),
         }
     }
@@ -117,10 +120,16 @@ impl LocalEngine {
 
     /// A session of the dialect with an empty catalog, on the engine's memory pool and stores.
     pub(super) fn session(&self) -> SessionState {
+        self.session_with(self.options.division)
+    }
+
+    /// The same, for SQL that was written for a certain division.
+    fn session_with(&self, division: Division) -> SessionState {
         let mut state = sql::session_state(&sql::SessionOptions {
             threads: self.options.threads,
             runtime: Arc::clone(&self.runtime),
             spilling_joins: self.options.memory_limit.is_some(),
+            division,
         });
         if let Some(limit) = self.options.memory_limit {
             // Every sort keeps this much aside for merging what it spilled; the default takes a small pool by itself.
@@ -169,7 +178,7 @@ impl LocalEngine {
                 if !view.proved {
                     catalog::bind_session(self, &view.sql, &[]).await?;
                 }
-                let recorded = self.views.put(view).await?;
+                let recorded = self.views.put(view, self.options.division).await?;
                 let replaced = self.warehouse.drop_table(&view.relation).await?;
                 Ok(Outcome::Done { changed: recorded || replaced })
             }

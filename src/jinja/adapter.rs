@@ -10,7 +10,7 @@ use minijinja::{Error, State, Value};
 use super::containers::new_list;
 use super::error::{problem, unsupported};
 use super::host::RelationFacts;
-use super::macros::dispatch;
+use super::macros::{adapter_type, dispatch};
 use super::relation::{Column, Relation, kind_named, quoted};
 use super::session::Session;
 use super::values::{bind_args, describe, required, required_text};
@@ -70,7 +70,10 @@ impl Object for Adapter {
         match key.as_str() {
             Some("Relation") => Some(Value::from_object(RelationApi)),
             Some("Column") => Some(Value::from_object(ColumnApi)),
-            _ => Some(Value::from(unsupported(&format!("adapter.{key}")))),
+            Some(method) if METHODS.contains(&method) || changes::METHODS.contains(&method) => {
+                Some(Value::from_object(Method { adapter: Arc::clone(self), name: method.to_owned() }))
+            }
+            _ => None,
         }
     }
 
@@ -107,12 +110,48 @@ impl Object for Adapter {
                 let [part, _] = bind_args("adapter.quote", ["identifier", "quote_key"], args)?;
                 Ok(Value::from(quoted(&required("adapter.quote", "identifier", part)?.to_string())))
             }
-            "type" => Ok(Value::from("alluvium")),
+            "type" => Ok(Value::from(adapter_type(&self.0))),
             // Text has no length here, and every statement is a transaction of its own.
             "expand_target_column_types" | "commit" | "cache_renamed" | "cache_added" | "cache_dropped" | "verify_database" => Ok(Value::from("")),
             other if changes::METHODS.contains(&other) => changes::call(&self.0, other, args),
             other => Err(unsupported(&format!("adapter.{other}()"))),
         }
+    }
+}
+
+const METHODS: [&str; 16] = [
+    "dispatch",
+    "get_relation",
+    "load_relation",
+    "get_columns_in_relation",
+    "get_missing_columns",
+    "get_incremental_strategy_macro",
+    "quote",
+    "quote_as_configured",
+    "quote_seed_column",
+    "type",
+    "expand_target_column_types",
+    "commit",
+    "cache_renamed",
+    "cache_added",
+    "cache_dropped",
+    "verify_database",
+];
+
+/// A method that is not called where it is named.
+#[derive(Debug)]
+struct Method {
+    adapter: Arc<Adapter>,
+    name: String,
+}
+
+impl Object for Method {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        self.adapter.call_method(state, &self.name, args)
     }
 }
 

@@ -126,6 +126,11 @@ pub trait TemplateHost: Send + Sync {
 
     fn invocation(&self) -> Invocation;
 
+    /// What the project file, its packages and the command line say, under dbt's names; null while parsing.
+    fn settings(&self) -> Json {
+        Json::Null
+    }
+
     fn is_incremental(&self) -> bool;
 
     /// A constant in the place of a macro, called `name` or `package.name`.

@@ -9,7 +9,7 @@ use minijinja::{Environment, Value};
 use super::blocks::{Block, BlockKind, find_blocks, syntax_error};
 use super::builtin;
 use super::error::{line_range, parse_diagnostic};
-use super::macros::MacroObject;
+use super::macros::{MacroObject, adapters_of};
 use super::rewrite::{OffsetTable, Signature, rewrite_macro};
 use super::values::environment;
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
@@ -155,16 +155,18 @@ impl MacroLibrary {
         id.and_then(|id| shared.unit(id)).map(|unit| &unit.info)
     }
 
-    /// The macro that a project or its packages have for a materialization: of the root project before others, for this
-    /// adapter before all adapters. A materialization that the program has itself is the root project's to override.
+    /// The macro that a project or its packages have for a materialization: of the root project before others, for the
+    /// target's `adapter` before all adapters. A materialization that the program has itself is the root project's to
+    /// override, though not by a text for another engine.
     #[must_use]
-    pub fn materialization(&self, name: &str, built_in: bool) -> Option<&MacroInfo> {
+    pub fn materialization(&self, name: &str, built_in: bool, adapter: &str) -> Option<&MacroInfo> {
         let shared = &self.shared;
         let others = shared.packages.keys().filter(|package| !built_in && **package != shared.root);
         let mut packages = std::iter::once(&shared.root).chain(others);
+        let adapters = if built_in { vec!["alluvium", "default"] } else { adapters_of(adapter) };
         let id = packages.find_map(|package| {
             let of = |adapter: &str| shared.in_package(package, &format!("materialization_{name}_{adapter}"));
-            of("alluvium").or_else(|| of("default"))
+            adapters.iter().find_map(|adapter| of(adapter))
         });
         id.and_then(|id| shared.unit(id)).map(|unit| &unit.info)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use minijinja::value::{Kwargs, Object, ObjectRepr};
 use minijinja::{Error, State, Value};
+use serde_json::Value as Json;
 
 use super::containers::{new_dict, new_list};
 use super::error::{Signal, diagnosed, problem, signal, unsupported};
@@ -12,9 +13,37 @@ use super::library::{BUILTIN_PACKAGE, Unit};
 use super::session::{Session, lock, session_of};
 use crate::base::{Code, Diagnostic, nearest};
 
-/// The prefixes that `adapter.dispatch` tries, in order. The dialect has what DuckDB has, and packages write for that adapter
-/// what their default text would get wrong here.
-const DISPATCH_PREFIXES: [&str; 3] = ["alluvium__", "duckdb__", "default__"];
+/// The adapters whose macros are taken for a target, in order: those written for this program, those of the adapter that
+/// the target says it is and of what that adapter is made from, and last those for all. The dialect has what DuckDB has,
+/// and packages write for that adapter what their default text would get wrong here.
+pub(super) fn adapters_of(target: &str) -> Vec<&str> {
+    // What dbt's adapters name as their dependencies.
+    const MADE_FROM: [(&str, &str); 7] = [
+        ("databricks", "spark"),
+        ("fabricspark", "spark"),
+        ("redshift", "postgres"),
+        ("materialize", "postgres"),
+        ("risingwave", "postgres"),
+        ("synapse", "fabric"),
+        ("sqlserver", "fabric"),
+    ];
+    let parent = MADE_FROM.iter().find(|(adapter, _)| *adapter == target).map(|(_, parent)| *parent);
+    let mut adapters = vec!["alluvium"];
+    for adapter in std::iter::once(target).chain(parent).chain(["duckdb", "default"]) {
+        if !adapters.contains(&adapter) {
+            adapters.push(adapter);
+        }
+    }
+    adapters
+}
+
+/// What the target of a session says it is.
+pub(super) fn adapter_type(session: &Session) -> &str {
+    session.adapter.get_or_init(|| session.host.target().get("type").and_then(Json::as_str).unwrap_or(OWN_ADAPTER).to_owned())
+}
+
+/// The type of a target that says nothing else.
+const OWN_ADAPTER: &str = "alluvium";
 
 /// A macro of the library.
 #[derive(Debug)]
@@ -207,24 +236,27 @@ pub(super) fn dispatch(session: &Arc<Session>, name: &str, namespace: Option<&st
     }
     let shared = &session.shared;
     let order = session.dispatch.get_or_init(|| session.host.dispatch_order());
-    let packages = namespace.map(|namespace| match order.get(namespace) {
+    // As in dbt, a namespace that is no package says nothing.
+    let known = |namespace: &&str| order.contains_key(*namespace) || *namespace == BUILTIN_PACKAGE || shared.has_package(namespace);
+    let packages = namespace.filter(known).map(|namespace| match order.get(namespace) {
         Some(order) => order.clone(),
         None => vec![shared.root.clone(), namespace.to_owned()],
     });
+    let prefixes: Vec<String> = adapters_of(adapter_type(session)).into_iter().map(|adapter| format!("{adapter}__")).collect();
     // dbt looks through all prefixes of one package before it goes on to the next.
     let found = match &packages {
         None => {
             let package = session.package();
-            DISPATCH_PREFIXES.iter().find_map(|prefix| shared.resolve(&package, &format!("{prefix}{name}")))
+            prefixes.iter().find_map(|prefix| shared.resolve(&package, &format!("{prefix}{name}")))
         }
         Some(packages) => {
-            packages.iter().find_map(|package| DISPATCH_PREFIXES.iter().find_map(|prefix| shared.in_package(package, &format!("{prefix}{name}"))))
+            packages.iter().find_map(|package| prefixes.iter().find_map(|prefix| shared.in_package(package, &format!("{prefix}{name}"))))
         }
     };
     if let Some(value) = found.and_then(|id| shared.value(id)) {
         return Ok(value);
     }
-    let looked = DISPATCH_PREFIXES.map(|prefix| format!("`{prefix}{name}`")).join(" or ");
+    let looked = prefixes.iter().map(|prefix| format!("`{prefix}{name}`")).collect::<Vec<_>>().join(" or ");
     let place = packages.map_or_else(|| "any package".to_owned(), |packages| format!("`{}`", packages.join("`, `")));
     Err(diagnosed(
         Diagnostic::error(Code::UndefinedMacro, format!("no macro to dispatch `{name}` to")).note(format!("looked for {looked} in {place}")),

@@ -243,7 +243,12 @@ fn emit(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result
     session.set_site(u32::try_from(begin >> 32).unwrap_or(MAIN), begin & 0xffff_ffff != calls);
     match values {
         [value] if value.is_kwargs() => Err(problem(Code::JinjaSyntax, "unexpected `=` in an expression")),
-        [value] => Ok(value.clone()),
+        [value] => {
+            if session.scope == Scope::Yaml {
+                *lock(&session.emitted) = Some(value.clone());
+            }
+            Ok(value.clone())
+        }
         values => Ok(Value::from(minijinja::value::Tuple::from(values.to_vec()))),
     }
 }
@@ -321,10 +326,35 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
             let own = this.map(|this| if name == "schema" { this.schema } else { this.database });
             own.map_or_else(|| session.host.target().get(name).map(from_json).unwrap_or_default(), Value::from)
         }),
-        "builtins" => new_dict(["ref", "source", "config"].map(|name| (Value::from(name), of_node(session, name).unwrap_or_default()))),
+        "builtins" => new_dict(["ref", "source", "config"].map(|name| {
+            let callee = of_node(session, name).unwrap_or_default();
+            (Value::from(name), if name == "config" { callee } else { Value::from_object(Builtin { callee, session: Arc::clone(session) }) })
+        })),
         BUILTIN_PACKAGE => PackageObject::value(session, BUILTIN_PACKAGE),
         _ => return None,
     })
+}
+
+/// `builtins.ref` and `builtins.source`, at which some packages look for what the project is set to.
+#[derive(Debug)]
+struct Builtin {
+    callee: Value,
+    session: Arc<Session>,
+}
+
+impl Object for Builtin {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let settings = || made(&self.session, "settings", |session| from_json(&session.host.settings()));
+        (key.as_str() == Some("config")).then(settings).filter(|settings| !settings.is_none())
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        self.callee.call(state, args)
+    }
 }
 
 /// A value made at its first use.

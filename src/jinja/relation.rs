@@ -154,7 +154,9 @@ impl Object for Relation {
             "include_policy" => policy(self.include),
             "quote_policy" => policy(self.quote),
             "metadata" => new_dict([(Value::from("type"), Value::from("AlluviumRelation"))]),
-            other => Value::from(unsupported(&format!("relation.{other}"))),
+            "path" => new_dict(PARTS.into_iter().zip(self.parts()).map(|(part, name)| (Value::from(part), Value::from(name)))),
+            // As in dbt, undefined; so are attributes of a node that is taken for its relation.
+            _ => return None,
         })
     }
 

@@ -14,6 +14,7 @@ use super::blocks::syntax_error;
 use super::error::{RenderFailure, Signal, advised, diagnosed, failure, line_range, parse_diagnostic, problem};
 use super::host::TemplateHost;
 use super::library::{MacroId, MacroLibrary};
+use super::native::value_of;
 use super::output::{SourceMap, Writer};
 use super::relation::Relation;
 use super::rewrite::{Rewritten, rewrite_template};
@@ -325,8 +326,7 @@ fn expression(text: &str) -> Option<&str> {
     matches!(name, "ref" | "source" | "var" | "env_var" | "doc").then_some(text)
 }
 
-/// Renders a string of a YAML file, which sees variables and the target but no macros and relations. Text stays
-/// text unless a filter (`as_bool`, `as_number`, `as_native`) makes it something else.
+/// Renders a string of a YAML file, which sees variables and the target but no macros and relations.
 ///
 /// # Errors
 /// As [`render`].
@@ -336,8 +336,7 @@ pub fn render_text(text: &str, span: Span, library: &MacroLibrary, host: &Arc<dy
     }
     let template = Template::string(text, span);
     let (session, text, _) = run(&template, Names::Yaml, "", BTreeMap::new(), library, host)?;
-    let native = lock(&session.native).take().filter(|_| session.main.single_expression);
-    Ok(native.unwrap_or(Json::String(text)))
+    value_of(&session, text).map_err(|error| failure(&session, &error))
 }
 
 type Run = (Arc<Session>, String, SourceMap);

@@ -382,9 +382,15 @@ fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, 
             TokenKind::Open if !token.is(text, "(") => {
                 let literal = token.is(text, "{") || !previous.is_some_and(|token| ends_operand(text, token));
                 if let Some(close) = closing(tokens, index).filter(|_| literal).and_then(|close| tokens.get(close)) {
-                    edits.before(token.start, if token.is(text, "{") { "__d(" } else { "__l(" });
+                    // A word may stand right before it, as in `in[1]`.
+                    let gap = if previous.is_some_and(|word| word.kind == TokenKind::Ident && word.end == token.start) { " " } else { "" };
+                    edits.before(token.start, format!("{gap}{}", if token.is(text, "{") { "__d(" } else { "__l(" }));
                     edits.after(close.end, ")");
                 }
+            }
+            // A sign that changes nothing, which the engine does not know.
+            TokenKind::Operator if token.is(text, "+") && !previous.is_some_and(|token| ends_operand(text, token)) => {
+                edits.replace(token.start..token.end, " ");
             }
             TokenKind::Open | TokenKind::Text | TokenKind::Number | TokenKind::Close | TokenKind::Operator => {}
         }

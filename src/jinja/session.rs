@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use minijinja::value::Object;
 use minijinja::{Error, State, Value};
-use serde_json::Value as Json;
 
 use super::error::{line_range, problem};
 use super::host::TemplateHost;
 use super::library::{MacroId, Shared};
 use super::names;
+use super::native::Mark;
 use super::output::{OUTPUT_LIMIT, SpanKind};
 use super::rewrite::{MACRO_NAME, Rewritten};
 use crate::base::{Code, FileId, Sources, Span};
@@ -54,14 +54,17 @@ pub(super) struct Session {
     pub text: Arc<str>,
     pub origin: Origin,
     pub dispatch: OnceLock<BTreeMap<String, Vec<String>>>,
+    /// The type of the target.
+    pub adapter: OnceLock<String>,
     /// Values given to the template by name, of a generic test's call.
     pub given: BTreeMap<String, Value>,
     /// Values that are dear to make, made once.
     pub made: Mutex<HashMap<&'static str, Value>>,
     /// Results of `statement` by name.
     pub results: Mutex<HashMap<String, Value>>,
-    /// What `as_number` and its like made of the last value.
-    pub native: Mutex<Option<Json>>,
+    /// Strings of YAML files: the last value that was printed, and the last that `as_number` or its like took.
+    pub emitted: Mutex<Option<Value>>,
+    pub marked: Mutex<Option<(Mark, Value)>>,
     /// The last `ref`, `source` or `config` call reached.
     pub call_place: Mutex<Option<Span>>,
     package: Mutex<Arc<str>>,
@@ -106,10 +109,12 @@ impl Session {
             text: start.text,
             origin: start.origin,
             dispatch: OnceLock::new(),
+            adapter: OnceLock::new(),
             given: start.given,
             made: Mutex::default(),
             results: Mutex::default(),
-            native: Mutex::default(),
+            emitted: Mutex::default(),
+            marked: Mutex::default(),
             call_place: Mutex::default(),
             package: Mutex::new(start.package.into()),
             importer: OnceLock::new(),

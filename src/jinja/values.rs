@@ -9,9 +9,10 @@ use super::error::problem;
 use super::filters::{self, centered};
 use super::macros::split_kwargs;
 use super::names::Unavailable;
+use super::native;
 use super::python::text as printed_text;
 use super::relation::Relation;
-use super::session::{lock, session_of};
+use super::session::session_of;
 use crate::base::{Code, Diagnostic, nearest};
 
 /// The most steps that a template may take: some seconds of work, and far from what any template needs.
@@ -39,10 +40,7 @@ pub(super) fn environment(executing: bool) -> Environment<'static> {
         ValueKind::String => Ok(new_list(value.as_str().unwrap_or_default().chars().map(|c| Value::from(c.to_string())).collect())),
         _ => collect(&value).map(new_list),
     });
-    environment.add_filter("as_text", |value: Value| value);
-    environment.add_filter("as_bool", as_bool);
-    environment.add_filter("as_number", as_number);
-    environment.add_filter("as_native", as_native);
+    native::add(&mut environment);
     filters::add(&mut environment);
     environment.add_test("callable", |value: Value| value.as_object().is_some() && value.kind() == ValueKind::Plain);
     environment
@@ -146,49 +144,6 @@ fn string_method(value: &Value, method: &str, args: &[Value]) -> Option<Result<V
         _ => return None,
     };
     Some(Ok(value))
-}
-
-fn native(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
-    let session = session_of(state)?;
-    *lock(&session.native) = Some(to_json(value)?);
-    Ok(value.clone())
-}
-
-fn as_bool(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
-    let flag = match value.as_str().map(str::to_lowercase).as_deref() {
-        Some("true") => true,
-        Some("false") => false,
-        None if value.kind() == ValueKind::Bool => value.is_true(),
-        Some(_) | None => return Err(problem(Code::JinjaRuntime, format!("expected a boolean, found `{value}`"))),
-    };
-    native(state, &Value::from(flag))
-}
-
-fn as_number(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
-    let number = match value.as_str().map(str::trim) {
-        None if value.is_number() => value,
-        None => return Err(problem(Code::JinjaRuntime, format!("expected a number, found `{value}`"))),
-        Some(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
-            (Ok(number), _) => Value::from(number),
-            (Err(_), Ok(number)) if number.is_finite() => Value::from(number),
-            (Err(_), Ok(_) | Err(_)) => {
-                return Err(problem(Code::JinjaRuntime, format!("expected a number, found `{text}`")));
-            }
-        },
-    };
-    native(state, &number)
-}
-
-fn as_native(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
-    let text = value.as_str().map(str::trim);
-    let read = match text {
-        None => value.clone(),
-        Some("None" | "none") => Value::from(()),
-        Some(text) if text.eq_ignore_ascii_case("true") => Value::from(true),
-        Some(text) if text.eq_ignore_ascii_case("false") => Value::from(false),
-        Some(text) => serde_json::from_str::<Json>(text).map_or_else(|_| value.clone(), |json| from_json(&json)),
-    };
-    native(state, &read)
 }
 
 fn expand_tabs(text: &str, width: usize) -> String {

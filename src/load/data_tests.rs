@@ -86,7 +86,11 @@ fn read_test_map(item: &Yaml, outer: &[(Spanned<String>, Yaml)], what: &str, out
 fn fill(mut test: TestDecl, keys: &[&(Spanned<String>, Yaml)], what: &str, out: &mut Diagnostics) -> TestDecl {
     let what = format!("`{}`, {what}", test.test.value);
     let (mut inline, mut config) = (Vec::new(), None);
-    for entry @ (key, value) in keys {
+    // dbt lets config stand below `arguments:` as well.
+    let nested = |(key, value): &&(Spanned<String>, Yaml)| key.value == "arguments" && value.is_map();
+    let configured = |(key, _): &&(Spanned<String>, Yaml)| key.value == "config" || CONFIG_KEYS.contains(&key.value.as_str());
+    let below = keys.iter().copied().filter(nested).flat_map(|(_, value)| value.entries()).filter(configured);
+    for entry @ (key, value) in below.chain(keys.iter().copied()) {
         match key.value.as_str() {
             "test_name" => {}
             "name" => test.name = super::reader::text(value, &format!("`name` of {what}"), out),
@@ -95,8 +99,10 @@ fn fill(mut test: TestDecl, keys: &[&(Spanned<String>, Yaml)], what: &str, out: 
                 entries(value, &format!("`config` of {what}"), out);
                 config = Some(value);
             }
-            "arguments" if value.is_map() || value.is_null() => test.arguments.extend(value.entries().iter().cloned()),
-            name if CONFIG_KEYS.contains(&name) => inline.push(*entry),
+            "arguments" if value.is_map() || value.is_null() => {
+                test.arguments.extend(value.entries().iter().filter(|entry| !configured(entry)).cloned());
+            }
+            name if CONFIG_KEYS.contains(&name) => inline.push(entry),
             _ => test.arguments.push((key.clone(), value.clone())),
         }
     }

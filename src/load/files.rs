@@ -7,9 +7,9 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::ignore::Ignore;
 use super::project::{FILE_NAMES, ProjectFile, unreadable};
-use crate::base::{Code, Diagnostic, Diagnostics, FileId, Severity, Sources, Span, files};
+use crate::base::{Code, Diagnostic, Diagnostics, FileId, Sources, files};
 
-/// A file with SQL and Jinja: a model, snapshot, singular test, analysis, or macros.
+/// A file with SQL and Jinja (or a model in Python): a model, snapshot, singular test, analysis, or macros.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlFile {
     pub file: FileId,
@@ -58,6 +58,8 @@ pub(super) struct PropertiesFile {
 #[derive(Debug, Default)]
 pub(super) struct PackageFiles {
     pub models: Vec<SqlFile>,
+    /// Models in Python, which no engine here runs.
+    pub python_models: Vec<SqlFile>,
     pub snapshots: Vec<SqlFile>,
     pub singular_tests: Vec<SqlFile>,
     pub macros: Vec<SqlFile>,
@@ -101,6 +103,7 @@ pub(super) fn collect(ground: &Ground<'_>, out: &mut Diagnostics) -> PackageFile
     let mut reading = Reading { ground, out };
     let mut result = PackageFiles {
         models: reading.sql(below(&paths.models)),
+        python_models: reading.ending_in("py", below(&paths.models)),
         snapshots: reading.sql(below(&paths.snapshots)),
         singular_tests: reading.sql(below(&paths.tests).into_iter().filter(is_singular).collect()),
         macros: reading.sql(below(&paths.macros).into_iter().chain(below(&paths.tests).into_iter().filter(is_generic)).collect()),
@@ -110,7 +113,6 @@ pub(super) fn collect(ground: &Ground<'_>, out: &mut Diagnostics) -> PackageFile
         fixtures: reading.fixtures(below(&paths.tests).into_iter().filter(|found| found.below.starts_with("fixtures/")).collect()),
         properties: Vec::new(),
     };
-    reading.refuse_python(&below(&paths.models));
     let described: Vec<&Vec<String>> = vec![&paths.models, &paths.seeds, &paths.snapshots, &paths.tests, &paths.analyses, &paths.macros];
     result.properties = properties(described.into_iter().flat_map(|paths| below(paths)));
     result
@@ -208,8 +210,12 @@ impl Reading<'_, '_> {
     }
 
     fn sql(&mut self, found: Vec<&Found>) -> Vec<SqlFile> {
+        self.ending_in("sql", found)
+    }
+
+    fn ending_in(&mut self, ending: &str, found: Vec<&Found>) -> Vec<SqlFile> {
         let mut result = Vec::new();
-        for found in found.into_iter().filter(|found| has_ending(found, &["sql"])) {
+        for found in found.into_iter().filter(|found| has_ending(found, &[ending])) {
             let Some(file) = self.register(found) else { continue };
             result.push(SqlFile { file, name: stem(found), path: found.path.clone(), resource_path: found.below.clone() });
         }
@@ -232,19 +238,5 @@ impl Reading<'_, '_> {
             result.push(FixtureFile { file, name: stem(found), is_csv: has_ending(found, &["csv"]) });
         }
         result
-    }
-
-    /// Python models are an error in the project itself; those of a package are left out with a warning.
-    fn refuse_python(&mut self, found: &[&Found]) {
-        for found in found.iter().filter(|found| has_ending(found, &["py"])) {
-            let file = self.ground.sources.add(&format!("{}{}", self.ground.prefix, found.path), "");
-            let mut diagnostic = Diagnostic::error(Code::NotAvailable, "Python models are not available yet")
-                .at(Span::file_start(file), "this model")
-                .help("write it in SQL, or leave the file out with a line in `.dbtignore`");
-            if !self.ground.prefix.is_empty() {
-                diagnostic.severity = Severity::Warning;
-            }
-            self.out.push(diagnostic);
-        }
     }
 }

@@ -7,7 +7,8 @@ use super::LoadOptions;
 use super::decl::{Origin, Properties};
 use super::dependencies::{PackageDecl, PackageSource, read_list};
 use super::files::{DocFile, FixtureFile, Ground, PackageFiles, PropertiesFile, SeedFile, SqlFile, collect};
-use super::project::{self, ProjectFile, read_yaml, unreadable};
+use super::project::{self, ProjectDialect, ProjectFile, read_yaml, unreadable};
+use super::reader::read_past_unknown_keys;
 use super::target::{Sections, Target, choose};
 use super::text::TextRenderer;
 use crate::base::{Code, Diagnostic, Diagnostics, Sources, files};
@@ -22,6 +23,7 @@ pub struct ParsedPackage {
     pub prefix: String,
     pub project: ProjectFile,
     pub models: Vec<SqlFile>,
+    pub python_models: Vec<SqlFile>,
     pub snapshots: Vec<SqlFile>,
     pub singular_tests: Vec<SqlFile>,
     /// Files of macros, and of generic tests.
@@ -67,7 +69,12 @@ pub(super) fn load_all(options: &LoadOptions, sources: &Sources, out: &mut Diagn
     let target = choose(options, &Sections::of_project(&project), sources, out);
     let target_path = folder.join(&project.target_path);
     let packages = load_packages(folder, &project, &renderer, sources, out);
-    let root = load_package(folder, String::new(), project, sources, out);
+    let mut found = Diagnostics::new();
+    let root = load_package(folder, String::new(), project, sources, &mut found);
+    out.extend(match root.project.dialect {
+        ProjectDialect::Alluvium => found,
+        ProjectDialect::Dbt => read_past_unknown_keys(found, sources),
+    });
     Some((root, packages, target?, target_path))
 }
 
@@ -78,9 +85,24 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
     for file in &found.properties {
         read_properties(file, &ground, &mut properties, out);
     }
-    let PackageFiles { models, snapshots, singular_tests, macros, analyses, seeds, docs, fixtures, properties: _ } = found;
+    let PackageFiles { models, python_models, snapshots, singular_tests, macros, analyses, seeds, docs, fixtures, properties: _ } = found;
     let (name, root_dir) = (project.name.value.clone(), root.to_owned());
-    ParsedPackage { name, root_dir, prefix, project, models, snapshots, singular_tests, macros, analyses, seeds, docs, fixtures, properties }
+    ParsedPackage {
+        name,
+        root_dir,
+        prefix,
+        project,
+        models,
+        python_models,
+        snapshots,
+        singular_tests,
+        macros,
+        analyses,
+        seeds,
+        docs,
+        fixtures,
+        properties,
+    }
 }
 
 fn read_properties(file: &PropertiesFile, ground: &Ground<'_>, properties: &mut Properties, out: &mut Diagnostics) {

@@ -6,7 +6,7 @@ use super::LoadOptions;
 use super::project::read_yaml;
 use super::target::unknown_target;
 use super::text::TextRenderer;
-use super::yaml::Yaml;
+use super::yaml::{Yaml, YamlValue};
 use crate::base::{Code, Diagnostic, Diagnostics, Sources, Span, files, nearest};
 
 /// One entry of `outputs`, or of `targets` in a project file; rendered.
@@ -73,8 +73,23 @@ pub(super) fn output(path: &Path, (profile, asked_at): (&str, Option<Span>), ask
         return None;
     };
     let before = out.len();
-    let yaml = renderer.yaml(value, out);
+    let yaml = rendered(value, asking, out);
     (out.len() == before).then(|| Output { name, profile: Some(profile.to_owned()), span: entry.span, yaml })
+}
+
+/// Keys that count of an output of another adapter. The others say how to reach a database that is not reached, and may
+/// need variables that are set only where it is.
+const KEYS_THAT_COUNT: [&str; 4] = ["type", "schema", "dataset", "threads"];
+
+fn rendered(output: &Yaml, asking: &Asking<'_>, out: &mut Diagnostics) -> Yaml {
+    let Asking { options, renderer, .. } = *asking;
+    let adapter = output.get("type").map(|kind| renderer.yaml(kind, &mut Diagnostics::new()));
+    if options.warehouse.is_none() || adapter.is_some_and(|adapter| adapter.as_str() == Some("alluvium")) {
+        return renderer.yaml(output, out);
+    }
+    let counting = output.entries().iter().filter(|(key, _)| KEYS_THAT_COUNT.contains(&key.value.as_str()));
+    let entries = counting.map(|(key, value)| (key.clone(), renderer.yaml(value, out))).collect();
+    Yaml { span: output.span, value: YamlValue::Map(entries) }
 }
 
 /// The path as messages show it: relative to the project where it lies there.

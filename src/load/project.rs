@@ -9,7 +9,7 @@ use super::reader::{MapReader, wrong_type};
 use super::severity::{SeverityRule, read_severity};
 use super::text::TextRenderer;
 use super::yaml::{Yaml, parse_noting};
-use crate::base::{Code, Diagnostic, Diagnostics, FileId, Sources, Span, Spanned, files};
+use crate::base::{Code, Diagnostic, Diagnostics, FileId, Severity, Sources, Span, Spanned, files};
 use crate::manifest::Audit;
 
 /// The names a project file may have; the first that is there is read.
@@ -218,7 +218,11 @@ impl ProjectFile {
         if project.clean_targets.is_empty() {
             project.clean_targets = vec![Spanned::new(project.target_path.clone(), Span::file_start(file))];
         }
+        let before = reader.out.len();
         reader.finish();
+        if dialect == ProjectDialect::Dbt {
+            out.iter_mut().skip(before).for_each(|unknown| unknown.severity = Severity::Warning);
+        }
         Some(project)
     }
 

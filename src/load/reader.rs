@@ -1,7 +1,9 @@
 //! Reading typed values out of YAML trees: what is expected and what was found, and keys that nobody asked for.
 
+use std::collections::HashMap;
+
 use super::yaml::{Yaml, YamlValue};
-use crate::base::{Code, Diagnostic, Diagnostics, Span, Spanned, nearest};
+use crate::base::{Code, Diagnostic, Diagnostics, Severity, Sources, Span, Spanned, nearest};
 
 /// A value of another kind than wanted.
 pub(super) fn wrong_type(yaml: &Yaml, what: &str, expected: &str) -> Diagnostic {
@@ -216,6 +218,31 @@ pub(super) fn unknown_key<'a>(key: &Spanned<String>, what: &str, near: Option<&s
         return diagnostic.help("move it below `config:`");
     }
     diagnostic.note(format!("known keys: {}", known.join(", "))).help("remove it, or keep it under `meta:` if it is your own")
+}
+
+/// Findings about files that were written for dbt, which reads past keys that it does not know: each such key is one
+/// warning, at the first place of all.
+pub(super) fn read_past_unknown_keys(found: Diagnostics, sources: &Sources) -> Diagnostics {
+    let mut kept = Diagnostics::new();
+    let mut seen: HashMap<String, (usize, usize)> = HashMap::new();
+    for mut diagnostic in found {
+        let key = diagnostic.primary_span().filter(|_| diagnostic.code == Code::UnknownKey).map(|span| sources.text(span));
+        if let Some(key) = key {
+            let (first, places) = seen.entry(key).or_insert((kept.len(), 0));
+            *places += 1;
+            if *first < kept.len() {
+                continue;
+            }
+            diagnostic.severity = Severity::Warning;
+        }
+        kept.push(diagnostic);
+    }
+    for (key, (first, places)) in seen.into_iter().filter(|(_, (_, places))| *places > 1) {
+        if let Some(diagnostic) = kept.get_mut(first) {
+            diagnostic.notes.insert(0, format!("`{key}` stands in {places} places that do not know it; this is the first"));
+        }
+    }
+    kept
 }
 
 /// A place that stands for an entry of many lines: its first few characters, which a label then marks.

@@ -17,6 +17,8 @@ use crate::base::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned, nearest
 
 /// What three-part names call the target's own warehouse.
 const DATABASE: &str = "alluvium";
+/// The type of targets of our own.
+const OWN_ADAPTER: &str = "alluvium";
 const DEFAULT_SCHEMA: &str = "main";
 const DEFAULT_FOLDER: &str = "warehouse";
 const DEFAULT_THREADS: usize = 4;
@@ -62,7 +64,8 @@ pub enum TargetOrigin {
 pub struct Target {
     pub name: String,
     pub profile: Option<String>,
-    /// The `type` in the profile; `alluvium` where no profile says otherwise.
+    /// What templates see as `target.type`, and whose macros are taken: the `type` in the profile, or `adapter` of a target
+    /// of our own; `alluvium` where neither says otherwise.
     pub adapter: String,
     /// A URI without `/` at its end.
     pub warehouse: String,
@@ -182,7 +185,7 @@ fn of_profile(path: &Path, (profile, span): (&str, Option<Span>), asking: &Askin
     let output = profiles::output(path, (profile, span), asking, out)?;
     let adapter = output.yaml.get("type").and_then(Yaml::as_str).unwrap_or_default().to_owned();
     let origin = TargetOrigin::Profiles(path.to_owned());
-    if adapter == "alluvium" {
+    if adapter == OWN_ADAPTER {
         return Some(of_output(&output, origin, options, out));
     }
     if options.warehouse.is_none() {
@@ -217,7 +220,7 @@ fn of_nothing(options: &LoadOptions, profile: Option<String>, out: &mut Diagnost
     Target {
         name: options.target.clone().unwrap_or_else(|| "default".to_owned()),
         profile,
-        adapter: "alluvium".to_owned(),
+        adapter: OWN_ADAPTER.to_owned(),
         warehouse: warehouse(None, options, out),
         schema: DEFAULT_SCHEMA.to_owned(),
         database: DATABASE.to_owned(),
@@ -235,6 +238,7 @@ fn of_output(output: &Output, origin: TargetOrigin, options: &LoadOptions, out: 
     let before = out.len();
     let mut reader = MapReader::new(&output.yaml, format!("target `{}`", output.name), out);
     reader.take("type");
+    let adapter = reader.string("adapter").map_or_else(|| OWN_ADAPTER.to_owned(), |adapter| adapter.value.to_lowercase());
     let place = reader.string("warehouse");
     let schema = reader.string("schema").map_or_else(|| DEFAULT_SCHEMA.to_owned(), |schema| schema.value);
     let threads = reader.take("threads").filter(|yaml| !yaml.is_null());
@@ -260,7 +264,7 @@ fn of_output(output: &Output, origin: TargetOrigin, options: &LoadOptions, out: 
     Target {
         name: output.name.clone(),
         profile: output.profile.clone(),
-        adapter: "alluvium".to_owned(),
+        adapter,
         warehouse,
         schema,
         database: DATABASE.to_owned(),

@@ -10,9 +10,9 @@ use super::host::Facts;
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions, TimeWindow};
 use super::{Layers, Variables, access, constraints, data_test, described, nodes, source, unit_test, unused};
-use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::base::{Code, Diagnostic, Severity, Span, nearest};
 use crate::jinja::{MacroFile, MacroLibrary};
-use crate::load::{ParsedPackage, ParsedProject};
+use crate::load::{ParsedPackage, ParsedProject, ProjectDialect};
 use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType};
 
 /// The state of one resolution.
@@ -187,28 +187,44 @@ impl Builder {
         self.store_failures && !said
     }
 
-    /// Turns refs and sources into ids.
+    /// Turns refs and sources into ids. As in dbt, a test that reads what is disabled is left out; so is, in a project for
+    /// dbt, a test that reads what is not there.
     fn connect(&mut self, lookup: &Lookup) {
         let root = self.facts.project_name.clone();
+        let of_dbt = self.parsed.root.project.dialect == ProjectDialect::Dbt;
         let mut found = Vec::new();
+        let mut left_out = Vec::new();
         for node in self.nodes.values_mut() {
             let mut parents: BTreeSet<NodeId> = node.depends_on.iter().cloned().collect();
-            let unresolved = |span: Option<Span>, node: &Node| span.or(Some(node.properties_span.unwrap_or(node.span)));
-            for call in &node.refs {
-                let asked = NodeRef { span: unresolved(call.span, node), ..call.clone() };
-                match lookup.find_ref(&node.package, &root, &asked) {
+            let place = |span: Option<Span>| span.or(Some(node.properties_span.unwrap_or(node.span)));
+            let of_refs = node.refs.iter().map(|call| {
+                let asked = NodeRef { span: place(call.span), ..call.clone() };
+                (lookup.find_ref(&node.package, &root, &asked), lookup.is_disabled(&call.name))
+            });
+            let of_sources = node.sources.iter().map(|call| {
+                let source = lookup.find_source(&node.package, &root, &call.source, &call.table, place(call.span));
+                (source, lookup.is_disabled_source(&call.source, &call.table))
+            });
+            for (parent, disabled) in of_refs.chain(of_sources) {
+                match parent {
                     Ok(id) => drop(parents.insert(id)),
-                    Err(diagnostic) => found.push(diagnostic),
-                }
-            }
-            for call in &node.sources {
-                match lookup.find_source(&node.package, &root, &call.source, &call.table, unresolved(call.span, node)) {
-                    Ok(id) => drop(parents.insert(id)),
+                    Err(diagnostic) if node.resource_type() == ResourceType::Test && (disabled || of_dbt) => {
+                        if node.package == root {
+                            found
+                                .push(Diagnostic { severity: Severity::Warning, ..diagnostic.note(format!("the test `{}` is left out", node.name)) });
+                        }
+                        left_out.push(node.id.clone());
+                    }
                     Err(diagnostic) => found.push(diagnostic),
                 }
             }
             node.depends_on = parents.into_iter().collect();
         }
+        let left_out = left_out.iter().filter_map(|id| self.nodes.remove(id));
+        self.disabled.extend(left_out.map(|mut node| {
+            node.config.enabled = false;
+            node
+        }));
         self.found.extend(found);
         self.check_names();
     }
@@ -363,7 +379,11 @@ impl Builder {
         let mut found = Vec::new();
         for node in self.nodes.values() {
             found.extend(self.layers.check_node(node, tested.contains(&node.id)));
-            found.extend(self.layers.check_columns(node, node.columns.values().map(|column| (column.name.as_str(), column.data_type.clone()))));
+            found.extend(self.layers.check_columns(
+                node,
+                node.columns.values().map(|column| (column.name.as_str(), column.data_type.clone())),
+                |_| None,
+            ));
             if node.resource_type() == ResourceType::Model {
                 let parents = node.depends_on.iter().filter_map(|id| self.nodes.get(id));
                 found.extend(parents.filter_map(|parent| self.layers.check_read(node, parent)));
@@ -417,7 +437,7 @@ fn target_json(parsed: &ParsedProject) -> Json {
         "profile_name": target.profile.clone().unwrap_or_else(|| "default".into()),
         "schema": target.schema,
         "database": target.database,
-        "type": "alluvium",
+        "type": target.adapter,
         "threads": target.threads,
     })
 }

@@ -105,7 +105,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         full_refresh: reader.present("full_refresh").map(|_| reader.flag("full_refresh", false)),
         contract_enforced,
         contract_subset: contract_subset(&mut reader),
-        partition_by: reader.texts("partition_by"),
+        partition_by: partition_by(&mut reader),
         table_properties,
         change_feed: reader.present("change_feed").is_some().then(|| reader.flag("change_feed", true)),
         persist_docs_relation: persist("relation"),
@@ -144,6 +144,37 @@ fn access(reader: &mut Reader<'_>, kind: ResourceType) -> Access {
         reader.wrong("access", "`private`, `protected` or `public`", Json::from(name));
     }
     found.unwrap_or_default()
+}
+
+/// Names of columns. `BigQuery`'s form, a map with `field`, means the column as it is where the parts are days of a date;
+/// other parts would be computed of the column, and have no effect.
+fn partition_by(reader: &mut Reader<'_>) -> Vec<String> {
+    let place = reader.place("partition_by");
+    let enabled = reader.values.get("enabled") != Some(&Json::Bool(false));
+    let mut columns: Vec<String> = Vec::new();
+    for item in reader.present("partition_by").map(list).unwrap_or_default() {
+        let text = |key: &str| item.get(key).and_then(Json::as_str).map(str::to_lowercase);
+        let column = match &item {
+            Json::String(column) => Some(column.clone()),
+            Json::Object(map) => {
+                let days = text("data_type").is_none_or(|kind| kind == "date") && text("granularity").is_none_or(|part| part == "day");
+                let column = map.get("field").and_then(Json::as_str).filter(|_| days && !map.contains_key("range"));
+                if column.is_none() && enabled {
+                    let warning = Diagnostic::warning(Code::ConfigType, "config `partition_by`: a table is parted by columns as they are")
+                        .at(place, "this has no effect")
+                        .help("name columns, e.g. partition_by=['country'], or dates: {'field': 'day', 'data_type': 'date'}");
+                    reader.found.push(warning);
+                }
+                column.map(str::to_owned)
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) => {
+                reader.wrong("partition_by", "the name of a column or a list of names", item.clone());
+                None
+            }
+        };
+        columns.extend(column.filter(|column| !columns.contains(column)));
+    }
+    columns
 }
 
 fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Option<ExternalConfig> {

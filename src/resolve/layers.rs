@@ -1,6 +1,6 @@
 //! Layers and naming: who may read whom, what models and columns are called, what a layer requires.
 
-use crate::base::{Code, Diagnostic};
+use crate::base::{Code, Diagnostic, Span};
 use crate::load::{LayerDecl, LayersDecl, MayRead, NamingDecl, Pattern, Requirement};
 use crate::manifest::{Materialization, Node, NodeKind, ResourceType};
 use crate::sql::{parse_type, type_name};
@@ -99,7 +99,13 @@ impl Layers {
     }
 
     /// Columns of a model whose names break a rule; `columns` are names with the names of their types, where known.
-    pub fn check_columns<'a>(&self, node: &Node, columns: impl Iterator<Item = (&'a str, Option<String>)>) -> Vec<Diagnostic> {
+    /// `place` tells where the query names one.
+    pub fn check_columns<'a>(
+        &self,
+        node: &Node,
+        columns: impl Iterator<Item = (&'a str, Option<String>)>,
+        place: impl Fn(&str) -> Option<Span>,
+    ) -> Vec<Diagnostic> {
         if node.resource_type() != ResourceType::Model {
             return Vec::new();
         }
@@ -108,6 +114,7 @@ impl Layers {
         for (name, data_type) in columns {
             let Some(rule) = rules.iter().find(|rule| is_about(&rule.types, data_type.as_deref()) && !rule.pattern.matches(name)) else { continue };
             let declared = node.columns.values().find(|column| column.name.eq_ignore_ascii_case(name)).map(|column| column.span);
+            let declared = declared.or_else(|| place(name));
             let message = format!("the column `{name}` of `{}` is not named as `{}` demands", node.name, rule.pattern.text.value);
             found.push(
                 Diagnostic::error(Code::NamingColumn, message)

@@ -1,6 +1,6 @@
 //! Finding what a `ref` or a `source` names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::manifest::{Node, NodeId, NodeKind, NodeRef, ResourceType, Version};
@@ -13,6 +13,8 @@ pub(super) struct Lookup {
     /// Source tables by source and table.
     sources: HashMap<(String, String), Vec<(String, NodeId)>>,
     disabled: HashMap<String, Span>,
+    /// Disabled source tables by source and table.
+    disabled_sources: HashSet<(String, String)>,
 }
 
 /// A node of a name.
@@ -53,12 +55,22 @@ impl Lookup {
                 ) => {}
             }
         }
-        lookup.disabled = disabled.map(|node| (node.name.clone(), node.span)).collect();
+        for node in disabled {
+            if let NodeKind::Source { source_name, .. } = &node.kind {
+                lookup.disabled_sources.insert((source_name.clone(), node.name.clone()));
+            } else {
+                lookup.disabled.insert(node.name.clone(), node.span);
+            }
+        }
         lookup
     }
 
     pub(super) fn is_disabled(&self, name: &str) -> bool {
         self.disabled.contains_key(name)
+    }
+
+    pub(super) fn is_disabled_source(&self, source: &str, table: &str) -> bool {
+        self.disabled_sources.contains(&(source.to_owned(), table.to_owned()))
     }
 
     /// The versions that a package has of a model, lowest first.

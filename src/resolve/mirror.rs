@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::project::Project;
+use crate::load::ParsedPackage;
 use crate::manifest::{ColumnDecl, ConstraintDecl, DescribedKind, Node, NodeId, NodeKind, TestDetails, Version};
 
 impl Project {
@@ -25,6 +26,27 @@ impl Project {
             NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::UnitTest(_) => {}
         }
         Json::Object(map)
+    }
+
+    /// What the project is set to, as `builtins.ref.config` has it.
+    #[must_use]
+    pub fn settings_json(&self) -> Json {
+        let dependency = |package: &ParsedPackage| {
+            let about = json!({"project_name": package.name, "version": package.project.version, "project_root": package.root_dir});
+            (package.name.clone(), about)
+        };
+        let dependencies: Map<String, Json> = self.parsed.all_packages().map(dependency).collect();
+        json!({
+            "project_name": self.name,
+            "version": self.parsed.root.project.version,
+            "project_root": self.parsed.root.root_dir,
+            "profile_name": self.target.profile,
+            "target_name": self.target.name,
+            "threads": self.target.threads,
+            "args": self.invocation.arguments,
+            "cli_vars": self.parsed.vars_from_cli,
+            "dependencies": dependencies,
+        })
     }
 
     /// `graph` as templates see it.

@@ -13,6 +13,7 @@ use super::data_test::Wanted;
 use super::hooks::{Hooked, references};
 use super::host::{Noted, ParseHost};
 use super::project::{Body, Project};
+use super::python::calls_as_template;
 use super::relation::{Named, node_json, relation_name};
 use super::source::rendered;
 use super::trees::YamlRenderer;
@@ -39,11 +40,13 @@ pub(super) struct Draft<'a> {
     pub template: Option<Template>,
     pub tree: Option<&'a Yaml>,
     pub raw_code: String,
+    pub language: &'static str,
 }
 
 pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
     let described = versions::by_file(builder, package);
-    for file in &package.models {
+    let of_python = package.python_models.iter().map(|file| (file, "python"));
+    for (file, language) in package.models.iter().map(|file| (file, "sql")).chain(of_python) {
         let properties = described.get(&file.name);
         let decl = properties.map(|properties| &properties.decl);
         let kind = (NodeKind::Model, ResourceType::Model);
@@ -52,10 +55,14 @@ pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
             draft.name.clone_from(&properties.decl.name.value);
             draft.details = properties.details.clone();
         }
+        if language == "python" {
+            draft.language = language;
+            draft.template = Some(Template::string(calls_as_template(&draft.raw_code), draft.span));
+        }
         add_draft(builder, draft);
     }
     // As in dbt, an entry counts wherever its name is found.
-    let models: HashSet<&str> = package.models.iter().map(|file| file.name.as_str()).collect();
+    let models: HashSet<&str> = package.models.iter().chain(&package.python_models).map(|file| file.name.as_str()).collect();
     let seeds: HashSet<&str> = package.seeds.iter().map(|seed| seed.name.as_str()).collect();
     let is_seed = |decl: &&NodeDecl| seeds.contains(decl.name.value.as_str()) && !models.contains(decl.name.value.as_str());
     let (misplaced, own): (Vec<&NodeDecl>, Vec<&NodeDecl>) = package.properties.models.iter().partition(is_seed);
@@ -147,6 +154,7 @@ fn yaml_snapshot<'a>(package: &'a ParsedPackage, decl: &'a NodeDecl) -> Draft<'a
         template: Some(Template::string(code.as_str(), decl.relation.as_ref().map_or(decl.span, |relation| relation.span))),
         tree: package.project.trees.snapshots.as_ref(),
         raw_code: code,
+        language: "sql",
     }
 }
 
@@ -176,6 +184,7 @@ pub(super) fn add_seeds(builder: &mut Builder, package: &ParsedPackage) {
             template: None,
             tree: package.project.trees.seeds.as_ref(),
             raw_code: String::new(),
+            language: "sql",
         };
         add_draft(builder, draft);
     }
@@ -206,6 +215,7 @@ fn sql_draft<'a>(
         template: Some(Template::file(sources, file.file)),
         tree,
         raw_code: sources.file(file.file).text.trim().to_owned(),
+        language: "sql",
     }
 }
 
@@ -255,6 +265,9 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     let (refs, sources) = references(builder, &hooked, &parsed.noted.config);
     parsed.noted.refs.extend(refs);
     parsed.noted.sources.extend(sources);
+    if draft.language == "python" && parsed.noted.config.get("materialized").is_none() {
+        parsed.noted.config.set("materialized", Json::from("table"), None);
+    }
     let mut config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
     config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
     let version = draft.details.version.as_ref().map(|version| format!(".v{version}")).unwrap_or_default();
@@ -274,7 +287,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         properties_path: draft.decl.map(|decl| decl.origin.path.clone()),
         checksum: checksum(&draft.raw_code),
         raw_code: draft.raw_code,
-        language: "sql",
+        language: draft.language,
         description: builder.described(
             &draft.package.name,
             description.as_deref(),
@@ -295,7 +308,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     if let Some(decl) = draft.decl {
         builder.tests.push(Wanted::of_node(&node, decl));
     }
-    builder.add(node, draft.template.map(Body::Template));
+    builder.add(node, draft.template.filter(|_| draft.language == "sql").map(Body::Template));
 }
 
 fn fqn(draft: &Draft<'_>) -> Vec<String> {

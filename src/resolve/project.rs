@@ -190,7 +190,7 @@ impl Project {
         let materialization = &node.config.materialization;
         let built_in = !matches!(materialization, Materialization::Custom(_));
         let call = |info: &MacroInfo, arguments| Some(MacroCall { id: info.id.clone(), arguments, span: node.span });
-        if let Some(info) = library.materialization(materialization.name(), built_in) {
+        if let Some(info) = library.materialization(materialization.name(), built_in, &self.target.adapter) {
             return match materialization {
                 Materialization::Seed | Materialization::Snapshot | Materialization::Test | Materialization::Ephemeral => Err(refused(node, info)),
                 Materialization::View

@@ -89,6 +89,7 @@ fn overridden(
 /// The `node` argument of the macros.
 pub(super) fn node_json(node: &Node, config: &NodeConfig) -> Json {
     json!({
+        "unique_id": node.id.as_str(),
         "name": node.name,
         "package_name": node.package,
         "resource_type": node.resource_type().name(),
@@ -97,6 +98,8 @@ pub(super) fn node_json(node: &Node, config: &NodeConfig) -> Json {
         "original_file_path": node.original_path,
         "tags": config.tags,
         "config": config.raw,
+        "unrendered_config": config.raw,
+        "meta": config.meta,
         "alias": config.alias,
         "version": node.model.version.as_ref().map(Version::json),
     })

@@ -17,7 +17,7 @@ pub(super) struct ModelProperties {
 
 /// The properties of every model of a package, by the name of its file.
 pub(super) fn by_file(builder: &mut Builder, package: &ParsedPackage) -> HashMap<String, ModelProperties> {
-    let files: HashSet<&str> = package.models.iter().map(|file| file.name.as_str()).collect();
+    let files: HashSet<&str> = package.models.iter().chain(&package.python_models).map(|file| file.name.as_str()).collect();
     let mut found = HashMap::new();
     for decl in &package.properties.models {
         let time_spine = decl.time_spine.as_ref().map(time_spine);

@@ -10,13 +10,15 @@ use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator};
 
 use super::functions::multiplied_interval;
-use super::parse_type;
+use super::{Division, parse_type};
 
 /// Text beside a number is read as a number, as in Spark; a number times an interval; a date plus a number of days;
 /// the difference of two unsigned numbers, which may be negative; a truth value beside a whole number is 1 or 0, as in
-/// DuckDB.
+/// DuckDB; and what [`Division`] says of whole numbers.
 #[derive(Debug)]
-pub(super) struct Operators;
+pub(super) struct Operators {
+    pub(super) division: Division,
+}
 
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
@@ -27,6 +29,13 @@ impl ExprPlanner for Operators {
             return Ok(PlannerResult::Original(expr));
         };
         Ok(match (&expr.op, &left, &right) {
+            (BinaryOperator::DuckIntegerDivide, left, right) if left.is_integer() && right.is_integer() => {
+                PlannerResult::Original(RawBinaryExpr { op: BinaryOperator::Divide, ..expr })
+            }
+            (BinaryOperator::Divide, left, right) if self.division == Division::Fraction && left.is_integer() && right.is_integer() => {
+                let double = |side| cast(side, DataType::Float64);
+                PlannerResult::Original(with(expr, double, double))
+            }
             (BinaryOperator::Multiply, DataType::Interval(_), number) if number.is_integer() => {
                 PlannerResult::Planned(multiplied_interval().call(vec![expr.left, expr.right]))
             }
@@ -68,7 +77,8 @@ fn as_number(text: Expr, other: &DataType) -> Expr {
 }
 
 fn is_arithmetic(op: &BinaryOperator) -> bool {
-    matches!(op, BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo)
+    use BinaryOperator::{Divide, DuckIntegerDivide, Minus, Modulo, Multiply, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | DuckIntegerDivide | Modulo)
 }
 
 fn is_comparison(op: &BinaryOperator) -> bool {

@@ -141,6 +141,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("select '5' + 1, '10' > 9, '1.5' * 2.0", "6, true, 3.0"),
     ("select row_number() over (order by x) - row_number() over (order by x desc) as d from (values (1), (2)) as t(x) order by d", "-1; 1"),
     ("select 5 / 2, 5 / 2.0, -7 % 3", "2, 2.5, -1"),
+    ("select 7 // 2, -7 // 2, 7 // cast(2 as smallint)", "3, -3, 3"),
     ("select cast(date '9999-12-31' as timestamp)", "9999-12-31T00:00:00"),
     ("select 9223372036854775807 + 1", "error: integer overflow: `9223372036854775807 + 1` is out of range for BIGINT"),
     ("select x - 2 from (values (-9223372036854775807)) as t(x)", "error: integer overflow: `-9223372036854775807 - 2` is out of range for BIGINT"),

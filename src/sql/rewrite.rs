@@ -20,7 +20,9 @@ mod wildcards;
 use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
-use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SelectItem, TableFactor, VisitMut, VisitorMut};
+use deltalake::datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Ident, Query, Select, SelectItem, Spanned, TableFactor, VisitMut, VisitorMut,
+};
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 pub use aliases::plan;
@@ -126,7 +128,7 @@ impl VisitorMut for Rewriter {
                 }
             }
             Expr::Substring { expr: text, substring_from, substring_for, .. } => {
-                let span = deltalake::datafusion::sql::sqlparser::ast::Spanned::span(text.as_ref());
+                let span = Spanned::span(text.as_ref());
                 let first = expand::expand("1", &[], span);
                 let start = substring_from.as_deref().cloned().or(first);
                 let parts: Vec<Expr> = std::iter::once((**text).clone()).chain(start).chain(substring_for.as_deref().cloned()).collect();
@@ -136,7 +138,7 @@ impl VisitorMut for Rewriter {
                 }
             }
             Expr::AtTimeZone { timestamp, time_zone } => {
-                let span = deltalake::datafusion::sql::sqlparser::ast::Spanned::span(timestamp.as_ref());
+                let span = Spanned::span(timestamp.as_ref());
                 if let Some(call) = expand::expand("at_time_zone($1, $2)", &[(**timestamp).clone(), (**time_zone).clone()], span) {
                     *expr = call;
                 }
@@ -177,7 +179,8 @@ fn keep_names(items: &mut [SelectItem], names: Vec<Option<String>>) {
             *count += 1;
             let alias = if *count > 1 { format!("{name}_{count}") } else { name };
             let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
-            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', alias) };
+            let span = Spanned::span(&expr);
+            *item = SelectItem::ExprWithAlias { expr, alias: Ident { value: alias, quote_style: Some('"'), span } };
         }
     }
 }
@@ -186,7 +189,7 @@ fn keep_names(items: &mut [SelectItem], names: Vec<Option<String>>) {
 fn json_operator(expr: &mut Expr) {
     let Expr::BinaryOp { left, op, right } = &*expr else { return };
     let reader = if *op == BinaryOperator::Arrow { "json_get_json($1, $2)" } else { "json_as_text($1, $2)" };
-    let span = deltalake::datafusion::sql::sqlparser::ast::Spanned::span(left.as_ref());
+    let span = Spanned::span(left.as_ref());
     if let Some(call) = expand::expand(reader, &[(**left).clone(), (**right).clone()], span) {
         *expr = call;
     }

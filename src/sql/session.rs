@@ -16,7 +16,7 @@ use super::operators::{Operators, TypeNames};
 use super::overflow::CheckedIntegers;
 use super::timestamps::Microseconds;
 
-/// What a session may differ in; the dialect never does.
+/// What a session may differ in; of the dialect only [`Division`].
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// How many partitions of one query run side by side.
@@ -25,6 +25,42 @@ pub struct SessionOptions {
     pub runtime: Arc<RuntimeEnv>,
     /// Sort-merge joins in place of hash joins, which can't spill: for runs with a memory limit.
     pub spilling_joins: bool,
+    pub division: Division,
+}
+
+/// What `/` between whole numbers gives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Division {
+    /// A whole number, as in Postgres and in this dialect: 5 / 2 is 2.
+    #[default]
+    Whole,
+    /// A fraction, as in DuckDB, Spark and Snowflake: 5 / 2 is 2.5.
+    Fraction,
+}
+
+impl Division {
+    /// What the SQL of a dbt adapter means.
+    #[must_use]
+    pub fn of_adapter(adapter: &str) -> Self {
+        const FRACTIONS: [&str; 15] = [
+            "bigquery",
+            "clickhouse",
+            "databricks",
+            "doris",
+            "duckdb",
+            "exasol",
+            "fabricspark",
+            "hive",
+            "impala",
+            "mysql",
+            "oracle",
+            "snowflake",
+            "spark",
+            "starrocks",
+            "vertica",
+        ];
+        if FRACTIONS.contains(&adapter) { Self::Fraction } else { Self::Whole }
+    }
 }
 
 /// A session of the dialect, with an empty catalog.
@@ -57,7 +93,7 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_type_planner(Arc::new(TypeNames))
         .with_analyzer_rules(analyzer_rules());
     functions::register(&mut builder);
-    builder.expr_planners().get_or_insert_default().push(Arc::new(Operators));
+    builder.expr_planners().get_or_insert_default().push(Arc::new(Operators { division: options.division }));
     let mut state = builder.build();
     // The time that `now()` and its kin give.
     state.mark_start_execution();

@@ -71,7 +71,7 @@ fn in_select(select: &Select, ctes: &[&Cte], text: &SourceFile, found: &mut Foun
     }
 }
 
-fn factors(table: &TableWithJoins) -> impl Iterator<Item = &TableFactor> {
+pub(super) fn factors(table: &TableWithJoins) -> impl Iterator<Item = &TableFactor> {
     std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation))
 }
 

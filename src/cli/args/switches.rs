@@ -67,7 +67,7 @@ switches! {
     Introspect = "introspect", None, true, Live, "Let no template query the warehouse while compiling";
     SingleThreaded = "single-threaded", None, false, Live, "One node at a time";
     InjectEphemeralCtes = "inject-ephemeral-ctes", None, true, Bare, "Compile: leave out the SQL of ephemeral models";
-    ShowAllDeprecations = "show-all-deprecations", None, false, Bare, "Every deprecation, and not one of each kind (always so here)";
+    ShowAllDeprecations = "show-all-deprecations", None, false, Bare, "Every deprecation, and not one of each kind (always so here; of keys that nothing reads one of each name)";
     PartialParse = "partial-parse", None, true, Moot, "Reuse what was parsed before (parsing is always whole here)";
     PartialParseFileDiff = "partial-parse-file-diff", None, true, Moot, "As --partial-parse";
     StaticParser = "static-parser", None, true, Moot, "Parse simple models without rendering (not needed here)";

@@ -28,7 +28,7 @@ use super::temporary::Temporary;
 use super::{LocalEngine, failure, streams};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
-use crate::sql::{self, SqlError};
+use crate::sql::{self, Division, SqlError};
 
 /// A planned query with the session that knows its tables.
 pub(super) struct Bound {
@@ -60,7 +60,7 @@ pub(super) async fn bind_parts(
 ) -> Result<Bound, EngineError> {
     let mut resolver = Resolver { parts: Some(parts), ..Resolver::new(engine, overlays) };
     let default = Scope { database: engine.options.database.clone(), schema: engine.options.schema.clone() };
-    let (state, plan, statement) = resolver.plan(sql, &default).await?;
+    let (state, plan, statement) = resolver.plan(sql, &default, engine.options.division).await?;
     Ok(Bound { state, plan, statement, inputs: resolver.inputs.into_iter().collect() })
 }
 
@@ -158,8 +158,8 @@ impl<'a> Resolver<'a> {
         Self { engine, overlays, parts: None, found: BTreeMap::new(), inputs: BTreeSet::new(), open: Vec::new() }
     }
 
-    async fn plan(&mut self, sql: &str, scope: &Scope) -> Result<(SessionState, LogicalPlan, Statement), EngineError> {
-        let mut state = self.engine.session();
+    async fn plan(&mut self, sql: &str, scope: &Scope, division: Division) -> Result<(SessionState, LogicalPlan, Statement), EngineError> {
+        let mut state = self.engine.session_with(division);
         // Once to know the names of tables whatever their case, and once more when their columns are known.
         let statement = parse(&state, &sql::canonical(sql, []), sql)?;
         let references = state.resolve_table_references(&statement).map_err(|error| failure::query(error, sql))?;
@@ -202,7 +202,7 @@ impl<'a> Resolver<'a> {
         match self.engine.temporary.get(reference.table()) {
             None => Ok(None),
             Some(Temporary::Table(rows)) => Ok(Some(rows)),
-            Some(Temporary::View(sql)) => Box::pin(self.view(name, &sql)).await.map(Some),
+            Some(Temporary::View(sql)) => Box::pin(self.view(name, &sql, self.engine.options.division)).await.map(Some),
         }
     }
 
@@ -225,7 +225,9 @@ impl<'a> Resolver<'a> {
         match over {
             Some(Overlay::Stage { stage, .. }) => return self.engine.stages.provider(*stage, self.engine).await.map(Some),
             // Inside of itself, the name means what lies below.
-            Some(Overlay::Query { sql, .. }) if !self.open.contains(name) => return self.view(name, sql).await.map(Some),
+            Some(Overlay::Query { sql, .. }) if !self.open.contains(name) => {
+                return self.view(name, sql, self.engine.options.division).await.map(Some);
+            }
             Some(Overlay::Query { .. }) | None => {}
         }
         if name.schema.eq_ignore_ascii_case("information_schema") {
@@ -239,7 +241,7 @@ impl<'a> Resolver<'a> {
             };
         }
         if let Some(view) = self.engine.views.get(name).await? {
-            return self.view(name, &view.sql).await.map(Some);
+            return self.view(name, &view.sql, view.division).await.map(Some);
         }
         self.table(name).await
     }
@@ -262,14 +264,14 @@ impl<'a> Resolver<'a> {
     }
 
     /// A query under a name, planned in the schema of its name.
-    async fn view(&mut self, name: &RelationName, sql: &str) -> Result<Arc<dyn TableProvider>, EngineError> {
+    async fn view(&mut self, name: &RelationName, sql: &str, division: Division) -> Result<Arc<dyn TableProvider>, EngineError> {
         if self.open.contains(name) {
             let path: Vec<_> = self.open.iter().chain([name]).map(|view| format!("`{}`", view.short())).collect();
             return Err(EngineError::Sql(Box::new(SqlError::new(Code::Cycle, format!("the view reads itself: {}", path.join(" -> "))))));
         }
         self.open.push(name.clone());
         let scope = Scope { database: name.database.clone(), schema: name.schema.clone() };
-        let planned = self.plan(sql, &scope).await;
+        let planned = self.plan(sql, &scope, division).await;
         self.open.pop();
         let (_, plan, _) = planned.map_err(|error| within(error, name))?;
         Ok(Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))

@@ -2,7 +2,8 @@
 //! transactional too.
 //!
 //! Columns: `database`, `schema`, `identifier`, `kind` (`view`), `sql`, `description`, `run_id`, `node` (all text),
-//! `recorded_at` (timestamp with zone, microseconds), `dropped` (boolean). The table is append-only: of several rows about
+//! `recorded_at` (timestamp with zone, microseconds), `dropped` (boolean), `division` (text: `fraction` where the view was
+//! made for SQL in which `/` of whole numbers is one, else NULL; older records have no such column). The table is append-only: of several rows about
 //! one name the latest counts. An unchanged definition writes nothing.
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use deltalake::datafusion::prelude::SessionContext;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::CommitProperties;
 use deltalake::kernel::{StructField, StructType};
+use deltalake::operations::write::SchemaMode;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError};
 
@@ -22,11 +24,13 @@ use super::super::{CommitLabel, EngineError, ViewWrite};
 use super::failure;
 use super::warehouse::Warehouse;
 use crate::manifest::RelationName;
+use crate::sql::Division;
 
 /// A view as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) sql: String,
+    pub(super) division: Division,
     pub(super) description: Option<String>,
     recorded_at: i64,
     dropped: bool,
@@ -42,6 +46,9 @@ pub(crate) struct Views {
     /// What was read last, and of which version.
     read: Mutex<Option<Recorded>>,
 }
+
+/// How [`Division::Fraction`] is recorded.
+const FRACTION: &str = "fraction";
 
 /// How often a record is tried against other writers.
 const ATTEMPTS: u32 = 10;
@@ -76,12 +83,12 @@ impl Views {
     ///
     /// # Errors
     /// If the record can't be written.
-    pub(super) async fn put(&self, write: &ViewWrite) -> Result<bool, EngineError> {
+    pub(super) async fn put(&self, write: &ViewWrite, division: Division) -> Result<bool, EngineError> {
         let known = self.get(&write.relation).await?;
-        if known.is_some_and(|view| view.sql == write.sql && view.description == write.description) {
+        if known.is_some_and(|view| view.sql == write.sql && view.division == division && view.description == write.description) {
             return Ok(false);
         }
-        let view = View { sql: write.sql.clone(), description: write.description.clone(), recorded_at: 0, dropped: false };
+        let view = View { sql: write.sql.clone(), division, description: write.description.clone(), recorded_at: 0, dropped: false };
         self.record(&write.relation, &view, &write.label).await?;
         Ok(true)
     }
@@ -124,7 +131,13 @@ impl Views {
             let now = chrono::Utc::now().timestamp_micros().max(latest.map_or(0, |latest| latest + 1));
             let batch =
                 row(name, &View { recorded_at: now, ..view.clone() }, label).map_err(|error| failure::writing(DeltaTableError::from(error), &own))?;
-            match table.write(vec![batch]).with_save_mode(SaveMode::Append).await.map_err(|error| failure::writing(error, &own)) {
+            match table
+                .write(vec![batch])
+                .with_save_mode(SaveMode::Append)
+                .with_schema_mode(SchemaMode::Merge)
+                .await
+                .map_err(|error| failure::writing(error, &own))
+            {
                 Ok(table) => {
                     self.warehouse.remember(&own, &table).await;
                     return Ok(());
@@ -161,6 +174,7 @@ fn schema() -> SchemaRef {
     let mut fields: Vec<Field> = ["database", "schema", "identifier", "kind", "sql", "description", "run_id", "node"].map(text).into();
     fields.push(Field::new("recorded_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true));
     fields.push(Field::new("dropped", DataType::Boolean, true));
+    fields.push(Field::new("division", DataType::Utf8, true));
     Arc::new(Schema::new(fields))
 }
 
@@ -179,6 +193,7 @@ fn row(name: &RelationName, view: &View, label: &CommitLabel) -> Result<RecordBa
             text(Some(&label.node)),
             Arc::new(TimestampMicrosecondArray::from(vec![view.recorded_at]).with_timezone("UTC")),
             Arc::new(BooleanArray::from(vec![view.dropped])),
+            text((view.division == Division::Fraction).then_some(FRACTION)),
         ],
     )
 }
@@ -210,7 +225,8 @@ fn rows(batch: &RecordBatch) -> Vec<(RelationName, View)> {
         let name = RelationName::new(text("database", at)?, text("schema", at)?, text("identifier", at)?);
         let recorded_at = batch.column_by_name("recorded_at")?.as_primitive_opt::<TimestampMicrosecondType>()?.value(at);
         let dropped = batch.column_by_name("dropped")?.as_boolean_opt()?.value(at);
-        Some((name, View { sql: text("sql", at)?, description: text("description", at), recorded_at, dropped }))
+        let division = if text("division", at).as_deref() == Some(FRACTION) { Division::Fraction } else { Division::Whole };
+        Some((name, View { sql: text("sql", at)?, division, description: text("description", at), recorded_at, dropped }))
     };
     (0..batch.num_rows()).filter_map(row).collect()
 }

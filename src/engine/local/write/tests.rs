@@ -39,6 +39,7 @@ fn options(warehouse: &str, folder: &FsPath) -> EngineOptions {
         project_dir: folder.to_owned(),
         threads: 2,
         memory_limit: None,
+        division: crate::sql::Division::Whole,
         sources: Sources::new(),
     }
 }
