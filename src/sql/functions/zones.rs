@@ -95,7 +95,7 @@ fn epoch(columns: &[ArrayRef]) -> Result<ArrayRef> {
         return Ok(Arc::new(micros.collect::<Result<TimestampMicrosecondArray>>()?));
     }
     let times = cast(&columns[0], &local())?;
-    let millis = times.as_primitive::<TimestampMicrosecondType>().iter().map(|time| time.map(|time| time.div_euclid(1000)));
+    let millis = times.as_primitive::<TimestampMicrosecondType>().iter().map(|time| time.map(|time| time / 1000));
     Ok(Arc::new(millis.collect::<Int64Array>()))
 }
 
