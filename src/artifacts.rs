@@ -17,8 +17,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub use catalog::{CatalogColumn, CatalogTable, catalog_json};
-pub use manifest::{DocEntry, MacroEntry, ManifestInput, serialize_manifest};
-pub use paths::{compiled_path, run_path};
+pub use manifest::{DocEntry, HookEntry, MacroEntry, ManifestInput, serialize_manifest};
+pub use paths::{batch_path, compiled_path, run_path};
 pub use run_results::{RunResultsInput, run_results_json};
 pub use sources::sources_json;
 
@@ -65,6 +65,14 @@ pub fn write_json(path: &Path, artifact: &serde_json::Value) -> Result<(), FileE
 /// If a folder or the file can't be written.
 pub fn write_compiled(target: &Path, node: &Node, sql: &str) -> Result<String, FileError> {
     write_sql(target, compiled_path(node), sql)
+}
+
+/// Writes the SQL of a batch of a node into the target folder and gives its path below that folder.
+///
+/// # Errors
+/// If a folder or the file can't be written.
+pub fn write_batch(target: &Path, node: &Node, batch: &str, sql: &str) -> Result<String, FileError> {
+    write_sql(target, batch_path(node, batch), sql)
 }
 
 /// Writes the SQL that a node ran into the target folder and gives its path below that folder.

@@ -5,6 +5,7 @@
 //! can be known before a run is [`Compilation::Deferred`], and `exec` calls [`compile_node`] again when the parents are
 //! built.
 
+mod batches;
 mod contract;
 mod division;
 mod doubts;
@@ -31,7 +32,7 @@ use foreseen::Foreseen;
 
 pub use ephemeral::cte_name;
 pub use facts::{ColumnFacts, ColumnInput, FlowKind, NodeFacts, NullMaker, Nulls, UniqueKey};
-pub use node::{CompiledNode, compile_node};
+pub use node::{CompiledNode, compile_batch, compile_node};
 pub use planner::Planner;
 pub use proved::proved_test;
 pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};

@@ -11,6 +11,7 @@ mod git;
 mod hub;
 mod install;
 mod lock;
+mod requires;
 mod version;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use add::{Addition, AdditionSource, add_package};
+pub use requires::refused_version;
 
 use crate::base::files::FileError;
 use crate::base::{Diagnostic, Sources};

@@ -4,6 +4,7 @@
 //! nothing (events do).
 
 mod audit;
+mod batches;
 mod comment;
 mod freshness;
 mod hooks;
@@ -17,6 +18,7 @@ mod unit_test;
 mod verdict;
 
 pub use audit::audits;
+pub use batches::BatchOptions;
 pub use freshness::{criteria, freshness};
 pub use hooks::RunHooks;
 pub use port::EnginePort;

@@ -32,12 +32,9 @@ mod sets;
 mod tests;
 mod values;
 
-/// The version of dbt whose language this is, as `dbt_version` gives it and as packages require it.
-pub const DBT_VERSION: &str = "1.11.0";
-
 pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};
 pub use error::RenderFailure;
-pub use host::{HostError, Invocation, QueryTable, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost};
+pub use host::{Batch, HostError, Invocation, QueryTable, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost};
 pub use library::{MacroFile, MacroId, MacroInfo, MacroKind, MacroLibrary};
 pub use output::{SourceMap, SpanKind};
 pub use render::{MacroCall, Rendered, Scope, Template, render, render_call, render_materialization, render_operation, render_script, render_text};

@@ -3,6 +3,7 @@
 //! Leaves reading them from files to `load`, and making them from declarations to `resolve`.
 
 mod config;
+mod microbatch;
 mod node;
 mod previous;
 mod relation;
@@ -13,6 +14,7 @@ pub use config::{
     Audit, ExternalConfig, FileFormat, HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, NodeConfig, OnSchemaChange, OnViolation,
     PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StreamKind, Streams, TestConfig,
 };
+pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
 pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
 };

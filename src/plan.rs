@@ -33,6 +33,20 @@ pub struct PlanOptions {
     pub audits: Vec<NodeId>,
     /// The sources that the node reads as streams.
     pub streams: Vec<StreamRead>,
+    /// Whether the first build of a model with a key may yield a key twice, as in dbt; then it is a warning.
+    pub keys_may_repeat: bool,
+    /// The batch that is built, of a model that is built in batches.
+    pub batch: Option<BatchRows>,
+}
+
+/// Which rows belong to a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchRows {
+    /// SQL over the columns of the model.
+    pub condition: String,
+    /// Whether something that the model reads is filtered to the batch's time. If nothing is, each batch yields all rows,
+    /// of which its own are taken; else a row of another time is an error, as it would be lost or there twice.
+    pub filtered: bool,
 }
 
 /// One step of a node. Stages are named by their order: a node has at most one.
@@ -55,7 +69,8 @@ pub struct KeyCheck {
     pub rule: KeyRule,
     pub columns: Vec<String>,
     /// Yields some of the keys that break the rule, and how often each stands there; of the node's relation it sees the
-    /// staged rows. For [`KeyRule::Rows`] it yields rows.
+    /// staged rows. For [`KeyRule::Rows`] and
+    /// [`KeyRule::Batch`] it yields rows.
     pub sql: String,
 }
 
@@ -63,11 +78,13 @@ pub struct KeyCheck {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRule {
     /// One row a key in the query of a merge or a snapshot, without which it has no meaning.
-    OneRow,
+    OneRow { refuses: bool },
     /// A constraint of the contract: `unique` or `primary_key`.
     Unique { constraint: ConstraintKind, span: Span },
     /// A constraint of the contract: the key is one of another table.
     Foreign { to: String, span: Span },
+    /// Each row belongs to the batch that is built.
+    Batch { condition: String },
     /// A constraint on each row, of a relation that can't keep it itself.
     Rows { rule: BrokenRule, span: Span },
 }
@@ -101,7 +118,8 @@ pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) ->
             let first = compiled.history.is_none();
             steps.push(PlanStep::StageTable(write));
             // A merge looks at its new rows itself.
-            steps.extend(incremental::unique_key(node, relation).filter(|_| first).map(PlanStep::Keys));
+            steps.extend(incremental::unique_key(node, relation, options).filter(|_| first).map(PlanStep::Keys));
+            steps.extend(incremental::of_batch(relation, options).filter(|_| first).map(PlanStep::Keys));
         }
         Materialization::Snapshot => {
             let write = snapshot::snapshot_write(node, relation, compiled, options)?;

@@ -28,5 +28,5 @@ mod variables;
 mod versions;
 
 pub use layers::Layers;
-pub use project::{Body, Project, ResolveOptions, TimeWindow, resolve};
+pub use project::{Body, Project, ResolveOptions, resolve};
 pub use variables::Variables;

@@ -2,6 +2,7 @@
 //! `config`.
 
 mod config;
+mod hooks;
 mod node;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,8 @@ use md5::{Digest as _, Md5};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
+pub use self::hooks::HookEntry;
+use self::hooks::{Nodes, hook_json};
 use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
 use crate::manifest::{Group, Node, NodeId, ResourceType};
@@ -25,6 +28,8 @@ pub struct ManifestInput<'a> {
     pub schema: &'a str,
     /// The target folder as compiled paths name it, e.g. `target`.
     pub target_path: &'a str,
+    /// `on-run-start` and `on-run-end` of the project and its packages.
+    pub hooks: &'a [HookEntry],
     /// Every enabled node, sources and exposures too.
     pub nodes: &'a [&'a Node],
     pub groups: &'a [Group],
@@ -81,18 +86,26 @@ pub fn serialize_manifest<S: Serializer>(input: &ManifestInput<'_>, serializer: 
     for node in input.disabled {
         disabled.entry(node.id.as_str()).or_default().push(Entry { node, context: &context });
     }
-    let (parent_map, child_map) = edges(&shown);
+    let (mut parent_map, mut child_map) = edges(&shown);
+    let hook_ids: Vec<String> = input.hooks.iter().map(HookEntry::id).collect();
+    for id in &hook_ids {
+        parent_map.entry(id).or_default();
+        child_map.entry(id).or_default();
+    }
     let manifest = Manifest {
         metadata: metadata(input),
-        nodes: of_kind(|kind| match kind {
-            ResourceType::Analysis | ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
-            ResourceType::Exposure
-            | ResourceType::Metric
-            | ResourceType::SavedQuery
-            | ResourceType::SemanticModel
-            | ResourceType::Source
-            | ResourceType::UnitTest => false,
-        }),
+        nodes: Nodes {
+            of_files: of_kind(|kind| match kind {
+                ResourceType::Analysis | ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
+                ResourceType::Exposure
+                | ResourceType::Metric
+                | ResourceType::SavedQuery
+                | ResourceType::SemanticModel
+                | ResourceType::Source
+                | ResourceType::UnitTest => false,
+            }),
+            hooks: input.hooks.iter().map(|hook| (hook.id(), hook_json(hook, input))).collect(),
+        },
         sources: of_kind(|kind| kind == ResourceType::Source),
         macros: input.macros.iter().map(|entry| (entry.id.as_str(), macro_json(entry, input))).collect(),
         docs: input.docs.iter().map(|entry| (doc_id(entry), doc_json(entry))).collect(),
@@ -115,7 +128,7 @@ pub fn serialize_manifest<S: Serializer>(input: &ManifestInput<'_>, serializer: 
 #[derive(Default, Serialize)]
 struct Manifest<'a, 'c> {
     metadata: Json,
-    nodes: BTreeMap<&'a str, Entry<'a, 'c>>,
+    nodes: Nodes<'a, 'c>,
     sources: BTreeMap<&'a str, Entry<'a, 'c>>,
     macros: BTreeMap<&'a str, Json>,
     docs: BTreeMap<String, Json>,

@@ -8,6 +8,15 @@ pub fn compiled_path(node: &Node) -> String {
     sql_path("compiled", node)
 }
 
+/// Where the SQL of a batch of a node is written: in a folder that is called as the node's file.
+#[must_use]
+pub fn batch_path(node: &Node, batch: &str) -> String {
+    let path = compiled_path(node);
+    let stem = path.strip_suffix(".sql").unwrap_or(&path);
+    let name = stem.rsplit('/').next().unwrap_or(stem);
+    format!("{stem}/{name}_{}.sql", component(batch))
+}
+
 /// As [`compiled_path`], below `run/`.
 #[must_use]
 pub fn run_path(node: &Node) -> String {

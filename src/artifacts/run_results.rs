@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{ArtifactHeader, Metadata, timestamp, to_json};
 use crate::base::NodeOutcome;
-use crate::manifest::{NodeResult, TimeSpan};
+use crate::manifest::{BatchResults, NodeResult, TimeSpan, TimeWindow};
 
 /// What `run_results.json` is made from.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ struct RunResult<'a> {
     compiled: Option<bool>,
     compiled_code: Option<&'a str>,
     relation_name: Option<String>,
-    batch_results: Option<()>,
+    batch_results: Option<Batches>,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,6 +59,18 @@ struct Timing {
     name: &'static str,
     started_at: String,
     completed_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Batches {
+    successful: Vec<[String; 2]>,
+    failed: Vec<[String; 2]>,
+}
+
+fn batches(results: &BatchResults) -> Batches {
+    let at = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let windows = |windows: &[TimeWindow]| windows.iter().map(|window| [window.start, window.end].map(at)).collect();
+    Batches { successful: windows(&results.successful), failed: windows(&results.failed) }
 }
 
 fn result(result: &NodeResult) -> RunResult<'_> {
@@ -77,7 +89,7 @@ fn result(result: &NodeResult) -> RunResult<'_> {
         compiled: (!result.id.as_str().starts_with("seed.")).then_some(result.compiled_sql.is_some()),
         compiled_code: result.compiled_sql.as_deref(),
         relation_name: result.relation.as_ref().map(ToString::to_string),
-        batch_results: None,
+        batch_results: result.batches.as_ref().map(batches),
     }
 }
 
@@ -89,7 +101,7 @@ fn adapter_response(result: &NodeResult) -> Json {
     let message = match result.outcome {
         NodeOutcome::Success => result.message.as_str(),
         NodeOutcome::Pass | NodeOutcome::Warn | NodeOutcome::Fail => "OK",
-        NodeOutcome::Error | NodeOutcome::Skipped | NodeOutcome::NoOp => return json!({}),
+        NodeOutcome::Error | NodeOutcome::PartialSuccess | NodeOutcome::Skipped | NodeOutcome::NoOp => return json!({}),
     };
     match result.rows_affected {
         Some(rows) => json!({"_message": message, "rows_affected": rows}),

@@ -203,8 +203,10 @@ fn manifest(nodes: &[Node]) -> Json {
         properties_path: None,
     }];
     let docs = [DocEntry { package: "bank".into(), name: "key".into(), path: "models/docs.md".into(), contents: "the key".into() }];
+    let hooks = [HookEntry { package: "bank".into(), when: "on-run-start", index: 0, text: "select 1".into(), path: "dbt_project.yml".into() }];
     let input = ManifestInput {
         header: &header(),
+        hooks: &hooks,
         project_name: "bank",
         adapter_type: "alluvium",
         database: "alluvium",
@@ -225,6 +227,8 @@ fn result(id: &str, outcome: NodeOutcome) -> NodeResult {
     let skipped = outcome == NodeOutcome::Skipped;
     let span = |start, end| (!skipped).then_some(TimeSpan { start: at(start), end: at(end) });
     NodeResult {
+        batches: None,
+        batch_sql: Vec::new(),
         id: NodeId::new(id),
         outcome,
         message: if skipped { String::new() } else { "120 rows".into() },

@@ -30,6 +30,7 @@ macro_rules! codes {
 codes! {
     AccessDenied = "access-denied",
     AmbiguousRef = "ambiguous-ref",
+    BatchUnfiltered = "batch-unfiltered",
     BreakingChange = "breaking-change",
     ConfigType = "config-type",
     ContractChanged = "contract-changed",

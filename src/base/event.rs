@@ -10,7 +10,6 @@ use super::{Diagnostic, Sources};
 /// Something that happened.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "few events are alive at a time, and a box would stand at every sender")]
 pub enum Event {
     /// A command began.
     Started {
@@ -29,6 +28,15 @@ pub enum Event {
     },
     NodeStarted(NodeStart),
     NodeFinished(Box<NodeDone>),
+    /// A batch of a node began; its position is the one among the node's batches.
+    BatchStarted {
+        batch: String,
+        start: NodeStart,
+    },
+    BatchFinished {
+        batch: String,
+        done: Box<NodeDone>,
+    },
     /// A template or the program has something to say; `info` goes to the terminal, the rest to the log file.
     Message {
         text: String,
@@ -90,6 +98,8 @@ pub struct NodeStart {
     pub resource_type: String,
     /// `table`, `view`, ...; for tests `test`.
     pub materialization: String,
+    /// Whether it is built in batches.
+    pub microbatch: bool,
     /// What the node builds, where it builds something.
     pub relation: Option<RelationParts>,
     pub path: String,
@@ -132,6 +142,8 @@ pub enum NodeOutcome {
     Warn,
     Fail,
     Error,
+    /// Some of its batches failed.
+    PartialSuccess,
     Skipped,
     NoOp,
 }
@@ -146,6 +158,7 @@ impl NodeOutcome {
             Self::Warn => "warn",
             Self::Fail => "fail",
             Self::Error => "error",
+            Self::PartialSuccess => "partial success",
             Self::Skipped => "skipped",
             Self::NoOp => "no-op",
         }
@@ -154,7 +167,7 @@ impl NodeOutcome {
     /// Whether the command exits with 1 because of it.
     #[must_use]
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Fail | Self::Error)
+        matches!(self, Self::Fail | Self::Error | Self::PartialSuccess)
     }
 }
 
@@ -173,7 +186,7 @@ impl Totals {
         match outcome {
             NodeOutcome::Success | NodeOutcome::Pass => self.pass += 1,
             NodeOutcome::Warn => self.warn += 1,
-            NodeOutcome::Fail | NodeOutcome::Error => self.error += 1,
+            NodeOutcome::Fail | NodeOutcome::Error | NodeOutcome::PartialSuccess => self.error += 1,
             NodeOutcome::Skipped => self.skip += 1,
             NodeOutcome::NoOp => self.no_op += 1,
         }

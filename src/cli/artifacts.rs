@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::session::{Session, Stop};
 use crate::artifacts::{
-    ArtifactHeader, DocEntry, MacroEntry, ManifestInput, RunResultsInput, write_compiled, write_manifest, write_run, write_run_results,
+    ArtifactHeader, DocEntry, HookEntry, MacroEntry, ManifestInput, RunResultsInput, write_batch, write_compiled, write_manifest, write_run,
+    write_run_results,
 };
 use crate::base::Event;
 use crate::base::files::FileError;
@@ -62,6 +63,9 @@ fn run_results(session: &Session, project: &Project, target: &Path, report: &Run
     for result in report.results.iter().filter(|result| result.outcome != NodeOutcome::Skipped && result.execute.is_some()) {
         if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), result.run_sql.as_ref().or(result.compiled_sql.as_ref())) {
             write_run(target, node, sql)?;
+            for (batch, sql) in &result.batch_sql {
+                write_batch(target, node, batch, sql)?;
+            }
         }
     }
     if !session.write_json {
@@ -96,6 +100,7 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
         database: &project.target.database,
         schema: &project.target.schema,
         target_path: &target_path,
+        hooks: &hooks(project),
         nodes: &nodes,
         groups: &project.groups,
         disabled: &disabled,
@@ -126,6 +131,23 @@ fn macros(project: &Project) -> Vec<MacroEntry> {
         }
     };
     project.library.macros().map(entry).collect()
+}
+
+/// The hooks of the project and its packages.
+fn hooks(project: &Project) -> Vec<HookEntry> {
+    let mut hooks = Vec::new();
+    for package in project.parsed.all_packages() {
+        for (when, texts) in [("on-run-start", &package.project.on_run_start), ("on-run-end", &package.project.on_run_end)] {
+            hooks.extend(texts.iter().enumerate().map(|(index, text)| HookEntry {
+                package: package.name.clone(),
+                when,
+                index,
+                text: text.value.clone(),
+                path: project.sources.file(text.span.file).path.clone(),
+            }));
+        }
+    }
+    hooks
 }
 
 fn docs(project: &Project) -> Vec<DocEntry> {

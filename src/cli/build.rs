@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
 use super::args::{Global, RowsOutput, Switch};
@@ -10,13 +11,14 @@ use super::check::proved_among;
 use super::inspect::show_rows;
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, cancel_on_interrupt, command};
+use super::warnings::Verdict;
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::compiled_path;
 use crate::base::{Code, Diagnostic, Event, NodeOutcome, Spanned};
 use crate::compile::{CompiledProject, Surroundings, compile, query_comment};
 use crate::engine::Engine;
-use crate::exec::{EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
-use crate::manifest::{Node, NodeId, ResourceType};
+use crate::exec::{BatchOptions, EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
+use crate::manifest::{BatchResults, Node, NodeId, ResourceType};
 
 /// How many rows of a seed `--show` shows.
 const SHOWN_ROWS: usize = 10;
@@ -68,23 +70,27 @@ impl Kind {
     }
 }
 
+/// What of a run is tried again.
+#[derive(Debug)]
+pub(super) struct Again {
+    pub unfinished: BTreeSet<NodeId>,
+    /// What became of the batches of models of which some failed.
+    pub batches: BTreeMap<NodeId, BatchResults>,
+    /// When the first try began, so that batches are those of then.
+    pub began: Option<DateTime<Utc>>,
+}
+
 pub(super) async fn build(kind: Kind, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     command(kind.name(), global, &invocation, streams, async |session| carry_out(kind, global, session, None, streams).await).await
 }
 
-/// Runs what the command line selects, of that only `among` where it is given.
-pub(super) async fn carry_out(
-    kind: Kind,
-    global: &Global,
-    session: &Session,
-    among: Option<&BTreeSet<NodeId>>,
-    streams: &Streams,
-) -> Result<Exit, Stop> {
+/// Runs what the command line selects, of that only what is tried again where that is given.
+pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, again: Option<&Again>, streams: &Streams) -> Result<Exit, Stop> {
     let mut ready = session.project()?;
     session.events.send(&Event::Found { counts: counts(&ready) });
     let mut named = selected(global, session, &ready)?;
-    if let Some(among) = among {
-        named.retain(|id| among.contains(id));
+    if let Some(again) = again {
+        named.retain(|id| again.unfinished.contains(id));
     }
     let takes = |id: &&NodeId| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node) && !is_blank(node));
     let mut selected: BTreeSet<NodeId> = named.iter().filter(takes).cloned().collect();
@@ -120,7 +126,7 @@ pub(super) async fn carry_out(
         artifacts::results(session, &compiled.project, Vec::new())?;
         return Ok(Exit::Fine);
     }
-    let report = execute(kind, global, session, &ready, &compiled, Arc::clone(&engine), &selected, &audits).await;
+    let report = execute(kind, global, session, &ready, &compiled, Arc::clone(&engine), &selected, &audits, again).await;
     artifacts::write(session, &compiled, Some(&report))?;
     if (kind == Kind::Seed { show: true }) {
         show_loaded(session, &ready, &report, engine.as_ref(), streams).await?;
@@ -162,6 +168,7 @@ async fn execute(
     engine: Arc<dyn Engine>,
     selected: &BTreeSet<NodeId>,
     audits: &BTreeMap<NodeId, Vec<NodeId>>,
+    again: Option<&Again>,
 ) -> RunReport {
     let order = run_order(&ready.project, &ready.dag, selected, kind == Kind::Build, audits);
     let target = &ready.project.target;
@@ -170,9 +177,14 @@ async fn execute(
     let options = RunOptions {
         threads: target.threads,
         fail_fast: global.is_on(Switch::FailFast),
+        warnings_fail: session.verdict("LogTestResult") == Verdict::Error,
         run_id: session.id.clone(),
         target: target.name.clone(),
         hooks: run_hooks(ready),
+        batches: BatchOptions {
+            until: again.and_then(|again| again.began).unwrap_or(ready.project.invocation.run_started_at),
+            before: again.map(|again| again.batches.clone()).unwrap_or_default(),
+        },
         compiled_path: Arc::new(move |node| shown.join(compiled_path(node)).to_string_lossy().replace('\\', "/")),
     };
     run(Arc::clone(compiled), order, engine, session.events.clone(), options, cancel_on_interrupt()).await

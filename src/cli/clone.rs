@@ -91,6 +91,7 @@ impl Cloning<'_> {
     async fn reported(&self, node: &Node, there: Option<RelationName>, (index, total): (usize, usize)) -> NodeResult {
         let events = &self.session.events;
         let start = NodeStart {
+            microbatch: false,
             index,
             total,
             id: node.id.to_string(),
@@ -113,6 +114,8 @@ impl Cloning<'_> {
             NodeDone { start, outcome, message: message.clone(), rows: None, elapsed_seconds: span.seconds(), finished_at, compiled_path: None };
         events.send(&Event::NodeFinished(Box::new(done)));
         NodeResult {
+            batches: None,
+            batch_sql: Vec::new(),
             id: node.id.clone(),
             outcome,
             message,

@@ -126,6 +126,8 @@ impl Progress {
             | Event::Found { .. }
             | Event::RunStarted { .. }
             | Event::Message { .. }
+            | Event::BatchStarted { .. }
+            | Event::BatchFinished { .. }
             | Event::Diagnosed { .. }
             | Event::SqlSent { .. }
             | Event::Interrupted

@@ -166,6 +166,8 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
     };
     let now = TimeSpan { start: session.started(), end: session.events.now() };
     Some(NodeResult {
+        batches: None,
+        batch_sql: Vec::new(),
         id: id.clone(),
         outcome,
         message,

@@ -15,7 +15,7 @@ use crate::base::{
     Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Sources, Totals, render_diagnostic, visible, visible_line,
 };
 use data::{diagnostic_data, node_info, result_data};
-use words::{counted, description, duration_words, failing_rows, fancy, indented, join, kind_words, ran_words, result_words, words};
+use words::{batch_words, counted, description, duration_words, failing_rows, fancy, indented, join, kind_words, ran_words, result_words, words};
 
 const MAIN_THREAD: &str = "MainThread";
 
@@ -42,6 +42,8 @@ impl Narrator {
         let records = match event {
             Event::NodeStarted(start) => self.node_started(start),
             Event::NodeFinished(done) => self.node_finished(done),
+            Event::BatchStarted { batch, start } => self.batch_started(batch, start),
+            Event::BatchFinished { batch, done } => vec![self.batch_finished(batch, done)],
             Event::Diagnosed { diagnostic, sources, node } => vec![self.diagnosed(diagnostic, sources, node.as_deref())],
             Event::SqlSent { node, sql } => self.sql_sent(node, sql),
             Event::RunFinished { totals, elapsed_seconds } => self.run_finished(*totals, *elapsed_seconds),
@@ -74,6 +76,8 @@ impl Narrator {
             Event::Started { .. }
             | Event::Found { .. }
             | Event::NodeStarted(_)
+            | Event::BatchStarted { .. }
+            | Event::BatchFinished { .. }
             | Event::Message { .. }
             | Event::Diagnosed { .. }
             | Event::SqlSent { .. }
@@ -135,6 +139,8 @@ impl Narrator {
             }
             Event::NodeStarted(_)
             | Event::NodeFinished(_)
+            | Event::BatchStarted { .. }
+            | Event::BatchFinished { .. }
             | Event::Message { .. }
             | Event::Diagnosed { .. }
             | Event::SqlSent { .. }
@@ -166,6 +172,36 @@ impl Narrator {
         vec![self.result_line(done).on(&start.thread), record("NodeFinished", "Q025", Level::Debug, text, said).on(&start.thread)]
     }
 
+    fn batch_started(&self, batch: &str, start: &NodeStart) -> Vec<Record> {
+        let description = batch_words(batch, start);
+        let line = Text::new("Batch ").with(&fancy(&format!("START {description}"), (start, self.width), &Text::new("RUN"), None));
+        let info = self.data(|| node_info(start, None));
+        let data = self.data(|| json!({"node_info": info, "description": description, "batch_index": start.index, "total_batches": start.total}));
+        let how = format!("{description} is being run sequentially");
+        vec![
+            record("MicrobatchExecutionDebug", "Q044", Level::Debug, Text::new(how.as_str()), self.data(|| json!({"msg": how}))).on(&start.thread),
+            record("LogStartBatch", "Q045", Level::Info, line, data).on(&start.thread),
+        ]
+    }
+
+    fn batch_finished(&self, batch: &str, done: &NodeDone) -> Record {
+        let start = &done.start;
+        let description = batch_words(batch, start);
+        let (verb, paint, status, level) = match done.outcome {
+            NodeOutcome::Success => ("OK created", Paint::Green, done.message.as_str(), Level::Info),
+            NodeOutcome::Skipped => ("SKIP", Paint::Yellow, "SKIPPED", Level::Info),
+            NodeOutcome::Pass | NodeOutcome::Warn | NodeOutcome::NoOp => ("OK created", Paint::Green, "OK", Level::Info),
+            NodeOutcome::Fail | NodeOutcome::Error | NodeOutcome::PartialSuccess => ("ERROR creating", Paint::Red, "ERROR", Level::Error),
+        };
+        let status = Text::painted(paint, &visible_line(status));
+        let line = fancy(&format!("{verb} {description}"), (start, self.width), &status, Some(done.elapsed_seconds));
+        let data = self.data(|| {
+            json!({"node_info": node_info(start, Some(done)), "description": description, "batch_index": start.index, "total_batches": start.total,
+                "status": done.outcome.status(), "execution_time": done.elapsed_seconds})
+        });
+        record("LogBatchResult", "Q046", level, Text::new("Batch ").with(&line), data).on(&start.thread)
+    }
+
     /// The line with how a node ended.
     fn result_line(&self, done: &NodeDone) -> Record {
         let start = &done.start;
@@ -179,7 +215,7 @@ impl Narrator {
             _ => ("LogModelResult", "Q012"),
         };
         let level = match done.outcome {
-            NodeOutcome::Fail | NodeOutcome::Error => Level::Error,
+            NodeOutcome::Fail | NodeOutcome::Error | NodeOutcome::PartialSuccess => Level::Error,
             NodeOutcome::Warn => Level::Warn,
             NodeOutcome::Success | NodeOutcome::Pass | NodeOutcome::Skipped | NodeOutcome::NoOp => Level::Info,
         };
@@ -259,13 +295,18 @@ impl Narrator {
     }
 
     fn summary(&self, totals: Totals) -> Record {
+        let partial = self.finished.iter().filter(|done| done.outcome == NodeOutcome::PartialSuccess).count();
         let data = self.data(
-            || json!({"num_errors": totals.error, "num_warnings": totals.warn, "num_partial_success": 0, "keyboard_interrupt": self.interrupted}),
+            || json!({"num_errors": totals.error - partial, "num_warnings": totals.warn, "num_partial_success": partial, "keyboard_interrupt": self.interrupted}),
         );
+        let partly = |text: String| {
+            if partial == 0 { text } else { format!("{text}, {}", counted(partial, &("partial success".into(), "partial successes".into()))) }
+        };
         let (paint, text) = if self.interrupted {
             (Paint::Yellow, "Exited because of keyboard interrupt".to_owned())
         } else if totals.error > 0 {
-            (Paint::Red, format!("Completed with {}, {}:", counted(totals.error, &words("error")), counted(totals.warn, &words("warning"))))
+            let errors = partly(counted(totals.error.saturating_sub(partial), &words("error")));
+            (Paint::Red, format!("Completed with {errors}, {}:", counted(totals.warn, &words("warning"))))
         } else if totals.warn > 0 {
             (Paint::Yellow, format!("Completed with {}:", counted(totals.warn, &words("warning"))))
         } else {

@@ -61,6 +61,8 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
 fn results(session: &Session, project: &Project, id: NodeId, outcome: NodeOutcome, message: String) -> Result<(), Stop> {
     let span = TimeSpan { start: session.started(), end: session.events.now() };
     let result = NodeResult {
+        batches: None,
+        batch_sql: Vec::new(),
         id,
         outcome,
         message,

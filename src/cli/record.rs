@@ -80,6 +80,13 @@ impl Text {
         self.paint(None, text)
     }
 
+    /// The text with another one, painted or not, behind it.
+    pub fn with(mut self, other: &Self) -> Self {
+        self.plain.push_str(&other.plain);
+        self.coloured.push_str(&other.coloured);
+        self
+    }
+
     pub fn paint(mut self, paint: Option<Paint>, text: &str) -> Self {
         self.plain.push_str(text);
         match paint {

@@ -1,16 +1,16 @@
 //! `retry`: what failed or was skipped last time runs again, with the flags it had.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
 use super::args::{Global, Switch};
-use super::build::{Kind, carry_out};
+use super::build::{Again, Kind, carry_out};
 use super::session::{Session, Stop, project_dir};
 use super::state::statuses;
 use super::{Exit, Invocation, Streams};
-use crate::base::{Event, files};
-use crate::manifest::NodeId;
+use crate::base::{Event, files, moment};
+use crate::manifest::{BatchResults, NodeId, TimeWindow};
 
 pub(super) async fn retry(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let folder = project_dir(global, &invocation.current_dir);
@@ -27,11 +27,11 @@ pub(super) async fn retry(global: &Global, invocation: Invocation, streams: &Str
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
-    if last.unfinished.is_empty() {
+    if last.again.unfinished.is_empty() {
         session.events.send(&Event::NothingToDo);
         return session.complete(Exit::Fine);
     }
-    match carry_out(last.kind, &last.global, &session, Some(&last.unfinished), streams).await {
+    match carry_out(last.kind, &last.global, &session, Some(&last.again), streams).await {
         Ok(exit) => session.complete(exit),
         Err(Stop(exit)) => exit,
     }
@@ -40,7 +40,7 @@ pub(super) async fn retry(global: &Global, invocation: Invocation, streams: &Str
 struct LastRun {
     kind: Kind,
     global: Global,
-    unfinished: BTreeSet<NodeId>,
+    again: Again,
 }
 
 /// Statuses after which a node is not done.
@@ -61,7 +61,29 @@ fn last_run(global: &Global, project_dir: &std::path::Path) -> Result<LastRun, S
         .find(|kind| kind.name() == which);
     let kind = kind.ok_or_else(|| format!("the last command was `{which}`, which can't be tried again; run, build, seed, snapshot and test can"))?;
     let unfinished = statuses(&json).into_iter().filter(|(_, status)| UNFINISHED.contains(&status.as_str())).map(|(id, _)| id).collect();
-    Ok(LastRun { kind, global: with_arguments(global.clone(), &arguments), unfinished })
+    let began = json.pointer("/metadata/invocation_started_at").and_then(Json::as_str).and_then(moment);
+    let again = Again { unfinished, batches: batches(&json), began };
+    Ok(LastRun { kind, global: with_arguments(global.clone(), &arguments), again })
+}
+
+/// The batches of models of which some went through and some did not: the others are built as if for the first time.
+fn batches(json: &Json) -> BTreeMap<NodeId, BatchResults> {
+    let results = json.get("results").and_then(Json::as_array).into_iter().flatten();
+    let found = results.filter_map(|result| {
+        let windows = |key: &str| -> Option<Vec<TimeWindow>> {
+            let list = result.get("batch_results")?.get(key)?.as_array()?;
+            list.iter().map(window).collect()
+        };
+        let found = BatchResults { successful: windows("successful")?, failed: windows("failed")? };
+        let id = NodeId::new(result.get("unique_id")?.as_str()?);
+        (!found.successful.is_empty() && !found.failed.is_empty()).then_some((id, found))
+    });
+    found.collect()
+}
+
+fn window(pair: &Json) -> Option<TimeWindow> {
+    let at = |index: usize| pair.get(index).and_then(Json::as_str).and_then(moment);
+    Some(TimeWindow { start: at(0)?, end: at(1)? })
 }
 
 /// The flags of this call, and where it says nothing those of the call before. What was selected is known by its ids.

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::args::Global;
 use crate::base::moment;
-use crate::resolve::TimeWindow;
+use crate::manifest::TimeWindow;
 
 /// # Errors
 /// With one sentence, if the text is neither.
@@ -26,19 +26,20 @@ pub(super) fn window(global: &Global, now: DateTime<Utc>) -> Result<Option<TimeW
     if window.start < window.end { Ok(Some(window)) } else { Err(format!("--sample: `{text}` ends before it begins")) }
 }
 
-/// Whether `--event-time-start` and `--event-time-end` name a stretch of time; they go together.
+/// The stretch of time that `--event-time-start` and `--event-time-end` name; they go together.
 ///
 /// # Errors
 /// With one sentence, if one is missing, or they are no times in order.
-pub(super) fn check_event_times(global: &Global) -> Result<(), String> {
+pub(super) fn event_times(global: &Global) -> Result<Option<TimeWindow>, String> {
     let read = |name: &str, text: &str| {
         moment(text).ok_or_else(|| format!("--{name}: `{text}` is no time: expected e.g. 2024-07-01 or '2024-07-01 12:00:00', in UTC"))
     };
     match (&global.event_time_start, &global.event_time_end) {
-        (None, None) => Ok(()),
+        (None, None) => Ok(None),
         (Some(start), Some(end)) => {
-            let in_order = read("event-time-start", start)? < read("event-time-end", end)?;
-            if in_order { Ok(()) } else { Err(format!("--event-time-start `{start}` is not before --event-time-end `{end}`")) }
+            let window = TimeWindow { start: read("event-time-start", start)?, end: read("event-time-end", end)? };
+            let in_order = window.start < window.end;
+            if in_order { Ok(Some(window)) } else { Err(format!("--event-time-start `{start}` is not before --event-time-end `{end}`")) }
         }
         (Some(_), None) => Err("--event-time-start goes with --event-time-end, which is missing".into()),
         (None, Some(_)) => Err("--event-time-end goes with --event-time-start, which is missing".into()),

@@ -14,6 +14,7 @@ use super::record::{Level, LogFormat, LogIdentity};
 use super::warnings::{Verdict, Warnings};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Sources, files};
+use crate::deps::refused_version;
 use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
@@ -55,11 +56,16 @@ pub(super) struct Session {
     /// Whether JSON artifacts are written.
     pub write_json: bool,
     warnings: Warnings,
+    /// Whether `require-dbt-version` is held to.
+    version_check: bool,
     /// Where notes go that a command without a log on its screen has all the same, as `ls` and `check`.
     hushed: Option<Streams>,
     options: LoadOptions,
     resolve: ResolveOptions,
 }
+
+/// How many errors are named once more at the end.
+const LISTED: usize = 20;
 
 /// A resolved project with its graph.
 pub(super) struct Ready {
@@ -76,11 +82,12 @@ impl Session {
             streams.complain(&format!("error: {message}\n"));
             Stop(Exit::Unusable)
         })?;
-        let sample = super::sample::check_event_times(global).and_then(|()| super::sample::window(global, invocation.clock.now()));
-        let sample = sample.map_err(|message| {
+        let wrong = |message: String| {
             streams.complain(&format!("error: {message}\n"));
             Stop(Exit::Unusable)
-        })?;
+        };
+        let event_time = super::sample::event_times(global).map_err(wrong)?;
+        let sample = super::sample::window(global, invocation.clock.now()).map_err(wrong)?;
         let events = events(global, &id, &project_dir, &invocation.clock, streams);
         let started = events.now();
         events.send(&Event::Started { version: env!("CARGO_PKG_VERSION"), command: command.to_owned() });
@@ -107,9 +114,11 @@ impl Session {
                 },
                 store_failures: global.is_on(Switch::StoreFailures),
                 sample,
+                event_time,
             },
             write_json: global.is_on(Switch::WriteJson),
             warnings,
+            version_check: global.is_on(Switch::VersionCheck),
             hushed: global.is_on(Switch::Quiet).then(|| streams.clone()),
             events,
             project_dir,
@@ -194,7 +203,7 @@ impl Session {
     }
 
     fn load_with(&self, options: &LoadOptions, sources: &Arc<Sources>) -> Result<Ready, Vec<Diagnostic>> {
-        let parsed = load(options, sources)?;
+        let parsed = self.loaded(options, sources)?;
         let project = resolve(Arc::new(parsed), &self.resolve)?;
         let dag = Dag::build(&project)?;
         Ok(Ready { project: Arc::new(project), dag })
@@ -208,8 +217,17 @@ impl Session {
         Ok((self.ready(project)?, id))
     }
 
+    /// A project with its packages, all of which say that they run with this version of dbt.
+    fn loaded(&self, options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProject, Vec<Diagnostic>> {
+        let parsed = load(options, sources)?;
+        let asked = parsed.all_packages().filter(|_| self.version_check);
+        let refused: Vec<Diagnostic> =
+            asked.filter_map(|package| refused_version(&package.name, package.project.require_dbt_version.as_ref()?)).collect();
+        if refused.is_empty() { Ok(parsed) } else { Err(refused) }
+    }
+
     fn parsed(&self) -> Result<ParsedProject, Stop> {
-        load(&self.options, &self.sources).map_err(|found| self.report(&found))
+        self.loaded(&self.options, &self.sources).map_err(|found| self.report(&found))
     }
 
     fn ready(&self, project: Project) -> Result<Ready, Stop> {
@@ -248,7 +266,7 @@ impl Session {
 
     /// How many nodes the project has, or what is wrong with it; nothing is said of that.
     pub(super) fn check_project(&self) -> Result<usize, Vec<Diagnostic>> {
-        let parsed = load(&self.options, &self.sources)?;
+        let parsed = self.loaded(&self.options, &self.sources)?;
         let project = resolve(Arc::new(parsed), &self.resolve)?;
         Dag::build(&project)?;
         Ok(project.nodes.len())
@@ -311,14 +329,29 @@ impl Session {
     pub(super) fn report(&self, found: &[Diagnostic]) -> Stop {
         let mut sorted: Vec<&Diagnostic> = found.iter().collect();
         sorted.sort_by_key(|diagnostic| diagnostic.primary_span().map(|span| (self.sources.file(span.file).path.clone(), span.start)));
-        for diagnostic in sorted {
+        for diagnostic in &sorted {
             self.diagnosed(diagnostic);
         }
-        let errors = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
-        let message = if errors == 1 { "1 error in the project".to_owned() } else { format!("{errors} errors in the project") };
-        self.events.send(&Event::Failed { message });
+        let errors: Vec<&Diagnostic> = sorted.into_iter().filter(|diagnostic| diagnostic.is_error()).collect();
+        self.events.send(&Event::Failed { message: self.listed(&errors) });
         self.complete(Exit::Unusable);
         Stop(Exit::Unusable)
+    }
+
+    /// A line for each error, which scripts look for behind "Encountered an error:".
+    fn listed(&self, errors: &[&Diagnostic]) -> String {
+        let mut lines: Vec<String> = errors.iter().take(LISTED).map(|diagnostic| self.listed_line(diagnostic)).collect();
+        if errors.len() > LISTED {
+            lines.push(format!("and {} more", errors.len() - LISTED));
+        }
+        lines.join("\n")
+    }
+
+    fn listed_line(&self, diagnostic: &Diagnostic) -> String {
+        let text = format!("{} [{}]", diagnostic.message, diagnostic.code.name());
+        let Some(span) = diagnostic.primary_span() else { return format!("  {text}") };
+        let at = self.sources.position(span.file, span.start);
+        format!("  {}:{}:{}: {text}", self.sources.file(span.file).path, at.line, at.column)
     }
 
     /// The surroundings failed; the command ends with 2.

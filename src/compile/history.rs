@@ -6,9 +6,9 @@ use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, 
 
 use super::{Planner, Surroundings};
 use crate::base::{Code, Diagnostic, nearest};
-use crate::manifest::{HardDeletes, IncrementalStrategy, Materialization, Node, OnSchemaChange, SnapshotConfig, SnapshotStrategy};
+use crate::manifest::{HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, Node, OnSchemaChange, SnapshotConfig, SnapshotStrategy};
 use crate::resolve::Project;
-use crate::sql::{SqlError, comparable, type_name};
+use crate::sql::{SqlError, comparable, qualified, type_name};
 
 /// The schema of the node's own table, if this build adds to it.
 pub(super) async fn history(project: &Project, node: &Node, surroundings: &Arc<dyn Surroundings>) -> Option<SchemaRef> {
@@ -112,9 +112,17 @@ pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&Sche
                 check("not_matched_by_source_condition", config.not_matched_by_source_condition.as_ref(), &both[..1]);
             }
             IncrementalStrategy::DeleteInsert => {
-                config.predicates.iter().for_each(|predicate| check("incremental_predicates", Some(predicate), &both));
+                let (target, source) = (IncrementalConfig::TARGET_ALIAS, IncrementalConfig::SOURCE_ALIAS);
+                let columns = || both[0].1.fields().iter().map(|field| field.name().as_str());
+                for predicate in &config.predicates {
+                    let of_table = qualified(predicate, target, columns());
+                    check("incremental_predicates", Some(&of_table), &[(target, both[0].1), (source, query)]);
+                }
             }
             IncrementalStrategy::ReplaceWhere => {
+                config.predicates.iter().for_each(|predicate| check("incremental_predicates", Some(predicate), &[(node.name.as_str(), query)]));
+            }
+            IncrementalStrategy::Microbatch(_) => {
                 config.predicates.iter().for_each(|predicate| check("incremental_predicates", Some(predicate), &[(node.name.as_str(), query)]));
             }
             IncrementalStrategy::Append | IncrementalStrategy::InsertOverwrite | IncrementalStrategy::Other(_) => {}

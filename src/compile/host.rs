@@ -7,9 +7,10 @@ use serde_json::{Map, Value as Json};
 
 use super::Surroundings;
 use crate::base::{Code, Diagnostic, Span};
-use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
-use crate::manifest::{Node, NodeId, Overrides, RelationName};
+use crate::jinja::{Batch, HostError, Invocation, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
+use crate::manifest::{Node, NodeId, Overrides, RelationName, ResourceType};
 use crate::resolve::Project;
+use crate::sql::quote_ident;
 
 /// Answers for one node.
 pub(super) struct NodeHost {
@@ -20,6 +21,8 @@ pub(super) struct NodeHost {
     pub incremental: bool,
     /// Ephemeral models that were asked for, in that order.
     pub ephemeral: Mutex<Vec<NodeId>>,
+    /// The batch that is being built.
+    pub batch: Option<Batch>,
     /// Where the node is rendered for a unit test.
     pub unit: Option<UnitGround>,
 }
@@ -32,6 +35,13 @@ pub(super) struct UnitGround {
     /// The CTEs that stand for nodes.
     pub inputs: BTreeMap<NodeId, String>,
     pub overrides: Overrides,
+}
+
+/// The column of a node with the time of a row, as SQL.
+pub(super) fn event_time(node: &Node) -> Option<String> {
+    let name = node.config.raw.get("event_time").and_then(Json::as_str)?;
+    let quoted = node.columns.values().any(|column| column.quote && column.name == name);
+    Some(if quoted { quote_ident(name) } else { name.to_owned() })
 }
 
 impl NodeHost {
@@ -89,10 +99,22 @@ impl TemplateHost for NodeHost {
         if self.project.is_flag("EMPTY") {
             return Some(Restriction::Nothing);
         }
-        let window = self.project.sample.as_ref()?;
-        let read = self.project.node_of_relation(name)?;
-        let column = read.config.raw.get("event_time").and_then(Json::as_str)?;
-        Some(Restriction::Rows(window.condition(column)))
+        // Tests look at what there is.
+        if !matches!(self.node()?.resource_type(), ResourceType::Model | ResourceType::Snapshot) {
+            return None;
+        }
+        let batch = self.batch.as_ref().map(|batch| batch.window);
+        let window = match (batch, self.project.sample) {
+            (Some(batch), Some(sample)) => batch.within(&sample),
+            (Some(window), None) | (None, Some(window)) => window,
+            (None, None) => return None,
+        };
+        let column = event_time(self.project.node_of_relation(name)?)?;
+        Some(Restriction::Rows(window.condition(&column)))
+    }
+
+    fn batch(&self) -> Option<Batch> {
+        self.batch.clone()
     }
 
     fn config(&self, _values: Map<String, Json>, _span: Option<Span>) -> Result<(), HostError> {

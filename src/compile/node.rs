@@ -13,7 +13,7 @@ use super::planner::{KnownTable, NamedTable, Planned, Planner};
 use super::unit_test::{UnitQuery, compile_unit_test};
 use super::{Compilation, Surroundings, contract};
 use crate::base::{Code, Diagnostic, FileId, Severity, Span};
-use crate::jinja::{RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
+use crate::jinja::{Batch, RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{SqlError, output_columns, type_name};
@@ -118,6 +118,17 @@ pub async fn compile_node(
     done: &BTreeMap<NodeId, Compilation>,
     surroundings: &Arc<dyn Surroundings>,
 ) -> Compilation {
+    compile_batch(project, planner, (node, None), done, surroundings).await
+}
+
+/// The same for one of the batches in which a model is built: what it reads is filtered to the batch's time.
+pub async fn compile_batch(
+    project: &Arc<Project>,
+    planner: &Planner,
+    (node, batch): (&Node, Option<Batch>),
+    done: &BTreeMap<NodeId, Compilation>,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Compilation {
     if matches!(node.kind, NodeKind::Seed { .. }) {
         let schema = surroundings.schema(node).await.filter(|_| !alters(node));
         return Compilation::Ready(Arc::new(seed(node, schema)));
@@ -128,13 +139,18 @@ pub async fn compile_node(
     if node.language == "python" {
         return Compilation::Failed(vec![python_model(node)]);
     }
-    let history = super::history::history(project, node, surroundings).await;
+    let history = match &batch {
+        None => super::history::history(project, node, surroundings).await,
+        Some(batch) if batch.first => None,
+        Some(_) => surroundings.table(node).await,
+    };
     let host = NodeHost {
         project: Arc::clone(project),
         node: node.id.clone(),
         surroundings: Arc::clone(surroundings),
         incremental: history.is_some() && node.config.materialization == Materialization::Incremental,
         ephemeral: Mutex::default(),
+        batch,
         unit: None,
     };
     let (rendered, ephemeral) = match render(project, &node.id, host).await {
@@ -273,6 +289,10 @@ async fn prove(
         compiled.warnings.push(unknown_relation(node, compiled, &stranger.name));
     }
     let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
+    let wrong = super::batches::wrong_inputs(node, &tables, node.span);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
     let planned = planner.plan(&compiled.sql, tables).await;
@@ -290,6 +310,7 @@ async fn prove(
     }
     diagnostics.extend(super::doubts::doubts(node, compiled, &facts, &doubts));
     diagnostics.extend(super::doubts::stars(node, compiled, planner, &statement, &sources));
+    diagnostics.extend(super::batches::wrong_times(node, &schema));
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
     let columns = schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))));
     diagnostics.extend(project.layers.check_columns(node, columns, place));

@@ -142,7 +142,15 @@ pub async fn query_comment(
 
 fn host(project: &Arc<Project>, node: &NodeId, surroundings: &Arc<dyn Surroundings>, incremental: bool) -> Arc<dyn TemplateHost> {
     let surroundings = Arc::clone(surroundings);
-    Arc::new(NodeHost { project: Arc::clone(project), node: node.clone(), surroundings, incremental, ephemeral: Mutex::default(), unit: None })
+    Arc::new(NodeHost {
+        project: Arc::clone(project),
+        node: node.clone(),
+        surroundings,
+        incremental,
+        ephemeral: Mutex::default(),
+        batch: None,
+        unit: None,
+    })
 }
 
 fn outcome<T>(result: Result<Result<T, Box<RenderFailure>>, tokio::task::JoinError>, span: Span) -> Result<T, Vec<Diagnostic>> {

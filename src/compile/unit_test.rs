@@ -73,6 +73,7 @@ pub(super) async fn compile_unit_test(
         surroundings: Arc::clone(surroundings),
         incremental: false,
         ephemeral: Mutex::default(),
+        batch: None,
         unit: Some(UnitGround { test: node.id.clone(), name: node.name.clone(), inputs, overrides: unit.overrides.clone().unwrap_or_default() }),
     };
     let rendered = match render(project, &unit.tested, host).await {
@@ -239,7 +240,20 @@ fn rows_query<'a>(fields: impl IntoIterator<Item = &'a FieldRef>, rows: &[Map<St
 }
 
 fn cast(value: &Json, to: &DataType) -> String {
-    if *to == DataType::Null { literal(value) } else { format!("cast({} as {})", literal(value), type_name(to)) }
+    match value {
+        _ if *to == DataType::Null => literal(value),
+        Json::String(text) if matches!(to, DataType::Timestamp(..)) => format!("cast({} as {})", quoted(&with_whole_zone(text)), type_name(to)),
+        _ => format!("cast({} as {})", literal(value), type_name(to)),
+    }
+}
+
+/// A time whose zone is hours only, as Postgres prints it (`-0`, `+2`), with the minutes that others want.
+fn with_whole_zone(text: &str) -> String {
+    let zone = text.rfind(['+', '-']).filter(|at| text.get(..*at).is_some_and(|time| time.contains(':')));
+    match zone.and_then(|at| Some((text.get(..=at)?, text.get(at + 1..)?))) {
+        Some((time, hours)) if matches!(hours.len(), 1 | 2) && hours.bytes().all(|byte| byte.is_ascii_digit()) => format!("{time}{hours:0>2}:00"),
+        _ => text.to_owned(),
+    }
 }
 
 fn literal(value: &Json) -> String {
@@ -286,6 +300,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn zones_of_hours_get_minutes() {
+        assert_eq!(with_whole_zone("2013-11-03 00:00:00-0"), "2013-11-03 00:00:00-00:00");
+        assert_eq!(with_whole_zone("2013-11-03 00:00:00+02"), "2013-11-03 00:00:00+02:00");
+        for as_it_is in ["2013-11-03", "2013-11-03 00:00:00", "2013-11-03 00:00:00+02:00", "2013-11-03T00:00:00Z", "-1"] {
+            assert_eq!(with_whole_zone(as_it_is), as_it_is);
+        }
+    }
 
     #[test]
     fn rows_are_typed_after_their_columns() {

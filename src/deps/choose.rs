@@ -14,8 +14,8 @@ use super::hub::{HubPackage, HubVersion};
 use super::version::Range;
 use super::{DepsError, DepsOptions, archive, git};
 use crate::base::{Code, Diagnostic, Sources, Span, Spanned, files};
-use crate::jinja::DBT_VERSION;
 use crate::load::{Dependencies, GitSource, PackageDecl, PackageSource, load_dependencies};
+use crate::manifest::DBT_VERSION;
 
 /// A package that was chosen.
 #[derive(Debug, Clone)]

@@ -51,6 +51,7 @@ async fn one(node: &Node, (index, total, slot): (usize, usize, usize), engine: &
     let source = if let NodeKind::Source { source_name, .. } = &node.kind { source_name.as_str() } else { "" };
     let thread = format!("Thread-{slot}");
     let start = NodeStart {
+        microbatch: false,
         index,
         total,
         id: node.id.to_string(),

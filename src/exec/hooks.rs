@@ -189,6 +189,7 @@ async fn run_hooks(
         let order = hooks.iter().take(index).filter(|(other, _)| other == package).count();
         let name = format!("{package}-{key}-{order}");
         let start = NodeStart {
+            microbatch: false,
             index: index + 1,
             total: hooks.len(),
             id: format!("operation.{package}.{name}"),
@@ -230,6 +231,8 @@ impl Ended {
     fn result(self, start: &NodeStart, end: DateTime<Utc>) -> NodeResult {
         let ran = self.outcome != NodeOutcome::Skipped;
         NodeResult {
+            batches: None,
+            batch_sql: Vec::new(),
             id: NodeId::new(start.id.clone()),
             outcome: self.outcome,
             message: self.message,

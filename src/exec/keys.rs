@@ -10,11 +10,11 @@ use crate::manifest::Node;
 use crate::plan::{KeyCheck, KeyRule, rule_place};
 use crate::sql::sql_error;
 
-/// Refuses rows whose keys break a rule, naming some.
+/// Refuses rows whose keys break a rule, naming some. What the rule lets pass is a warning.
 ///
 /// # Errors
 /// If there are such rows, or the query fails.
-pub(super) async fn check(shared: &Shared, node: &Node, keys: &KeyCheck, stage: Option<StageId>) -> Result<(), EngineError> {
+pub(super) async fn check(shared: &Shared, node: &Node, keys: &KeyCheck, stage: Option<StageId>) -> Result<Option<Diagnostic>, EngineError> {
     let overlay = stage.zip(node.relation.clone()).map(|(stage, name)| Overlay::Stage { name, stage });
     // The query is ours: places in it say nothing to the user.
     let failed = |error| match error {
@@ -31,7 +31,11 @@ pub(super) async fn check(shared: &Shared, node: &Node, keys: &KeyCheck, stage: 
     for batch in &batches {
         rows.extend(json_rows(batch).map_err(|error| of_rows(error.into()))?);
     }
-    if rows.is_empty() { Ok(()) } else { Err(EngineError::Diagnosed(Box::new(broken(node, keys, &rows)))) }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let found = broken(node, keys, &rows);
+    if found.is_error() { Err(EngineError::Diagnosed(Box::new(found))) } else { Ok(Some(found)) }
 }
 
 fn broken(node: &Node, keys: &KeyCheck, rows: &[Vec<Json>]) -> Diagnostic {
@@ -43,10 +47,14 @@ fn broken(node: &Node, keys: &KeyCheck, rows: &[Vec<Json>]) -> Diagnostic {
         format!("for example {}", shown.join(", "))
     };
     match &keys.rule {
-        KeyRule::OneRow => Diagnostic::error(Code::DuplicateKey, format!("the query of `{name}` yields rows with the same key ({columns})"))
-            .at(node.span, format!("this {}", node.resource_type().name()))
-            .note(examples(|times| format!(" {times} times")))
-            .help("make the key unique in the query"),
+        KeyRule::OneRow { refuses } => {
+            let message = format!("the query of `{name}` yields rows with the same key ({columns})");
+            let found = if *refuses { Diagnostic::error(Code::DuplicateKey, message) } else { Diagnostic::warning(Code::DuplicateKey, message) };
+            found
+                .at(node.span, format!("this {}", node.resource_type().name()))
+                .note(examples(|times| format!(" {times} times")))
+                .help("make the key unique in the query")
+        }
         KeyRule::Unique { constraint, span } => {
             Diagnostic::error(Code::ConstraintViolated, format!("`{name}` would have rows with the same key ({columns})"))
                 .at(*span, format!("this `{}` constraint", constraint.name()))
@@ -58,6 +66,14 @@ fn broken(node: &Node, keys: &KeyCheck, rows: &[Vec<Json>]) -> Diagnostic {
                 .at(*span, "this `foreign_key` constraint")
                 .note(examples(|times| if times.as_u64() == Some(1) { String::new() } else { format!(" {times} times") }))
                 .help("add the missing rows to the other table, or leave these rows out")
+        }
+        KeyRule::Batch { condition } => {
+            let shown: Vec<String> = rows.iter().map(|row| tuple(row)).collect();
+            Diagnostic::error(Code::SqlInvalid, format!("a batch of `{name}` yields rows of another time"))
+                .at(node.span, "this model")
+                .note(format!("for example {}", shown.join(", ")))
+                .note(format!("they do not have {condition}"))
+                .help("filter the query by the model's own `event_time`, or set `event_time` to the column by which its inputs are filtered")
         }
         KeyRule::Rows { rule, span } => {
             let shown: Vec<String> = rows.iter().map(|row| tuple(row)).collect();

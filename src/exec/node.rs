@@ -9,6 +9,7 @@ use deltalake::arrow::array::AsArray;
 use deltalake::arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
 
+use super::batches::build_batches;
 use super::comment;
 use super::hooks::{When, hook_values, run_node_hooks};
 use super::keys;
@@ -21,7 +22,8 @@ use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
 use crate::jinja::MacroCall;
-use crate::manifest::{Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
+use crate::load::ProjectDialect;
+use crate::manifest::{BatchResults, IncrementalConfig, Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
 use crate::sql::statement_text;
 
@@ -40,10 +42,13 @@ pub(super) struct Ended {
     pub compiled_at: DateTime<Utc>,
     /// The tests that ran between staging and publishing.
     pub audits: Vec<(NodeId, Ended, DateTime<Utc>)>,
+    /// Of a model that is built in batches, with the SQL of each.
+    pub batches: Option<BatchResults>,
+    pub batch_sql: Vec<(String, String)>,
 }
 
 impl Ended {
-    fn new(outcome: NodeOutcome, message: impl Into<String>, at: DateTime<Utc>) -> Self {
+    pub(super) fn new(outcome: NodeOutcome, message: impl Into<String>, at: DateTime<Utc>) -> Self {
         Self {
             outcome,
             message: message.into(),
@@ -53,6 +58,8 @@ impl Ended {
             compiled: None,
             compiled_at: at,
             audits: Vec::new(),
+            batches: None,
+            batch_sql: Vec::new(),
         }
     }
 
@@ -65,7 +72,7 @@ impl Ended {
         Self::new(NodeOutcome::Skipped, message, at)
     }
 
-    fn failed(diagnostics: Vec<Diagnostic>, at: DateTime<Utc>) -> Self {
+    pub(super) fn failed(diagnostics: Vec<Diagnostic>, at: DateTime<Utc>) -> Self {
         let message = diagnostics.first().map_or_else(String::new, |diagnostic| diagnostic.message.clone());
         Self { diagnostics, ..Self::new(NodeOutcome::Error, message, at) }
     }
@@ -85,7 +92,7 @@ impl From<EngineError> for Stopped {
 }
 
 /// Runs a node, whatever it is.
-pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
+pub(super) async fn run_node(shared: &Shared, node: &Node, thread: &str) -> Ended {
     let compilation = shared.compilation(node).await;
     let at = shared.events.now();
     let compiled = match compilation {
@@ -97,7 +104,10 @@ pub(super) async fn run_node(shared: &Shared, node: &Node) -> Ended {
     let mut ended = match node.resource_type() {
         ResourceType::Test => run_test(shared, node, &compiled, &[]).await,
         ResourceType::UnitTest => run_unit_test(shared, node, &compiled).await,
-        _ => build(shared, node, &compiled).await,
+        _ => match node.config.incremental.as_ref().and_then(IncrementalConfig::microbatch) {
+            Some(config) => build_batches(shared, node, &compiled, config, thread).await,
+            None => build(shared, node, &compiled).await,
+        },
     };
     ended.compiled_at = at;
     ended.compiled = Some(compiled);
@@ -125,7 +135,15 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         Ok(streams) => streams.into_iter().map(|(source, kind)| StreamRead { source, kind }).collect(),
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
     };
-    let options = PlanOptions { run_id: shared.options.run_id.clone(), run_started_at, query_schema, audits, streams };
+    let options = PlanOptions {
+        run_id: shared.options.run_id.clone(),
+        run_started_at,
+        query_schema,
+        audits,
+        streams,
+        keys_may_repeat: keys_may_repeat(shared),
+        batch: None,
+    };
     let plan = match plan_node(node, compiled, &options) {
         Ok(plan) => plan,
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
@@ -142,6 +160,11 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         Ok(()) => ended,
         Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
     }
+}
+
+/// A project that was written for dbt may rely on a first build that repeats keys: no warehouse refuses it.
+fn keys_may_repeat(shared: &Shared) -> bool {
+    shared.compiled.project.parsed.root.project.dialect == ProjectDialect::Dbt
 }
 
 /// `column_types` of a seed for columns that its file does not have.
@@ -175,7 +198,7 @@ async fn run_macro(shared: &Shared, node: &Node, compiled: &CompiledNode, call: 
     }
 }
 
-async fn build_steps(shared: &Shared, node: &Node, compiled: &CompiledNode, steps: &[PlanStep]) -> Ended {
+pub(super) async fn build_steps(shared: &Shared, node: &Node, compiled: &CompiledNode, steps: &[PlanStep]) -> Ended {
     let at = shared.events.now();
     let mut attempt = 0;
     loop {
@@ -227,7 +250,10 @@ async fn carry_out_step(
             Some(stage) => Step::Publish(stage),
             None => return Ok(()),
         },
-        PlanStep::Keys(keys) => return Ok(keys::check(shared, node, keys, *stage).await?),
+        PlanStep::Keys(keys) => {
+            ended.diagnostics.extend(keys::check(shared, node, keys, *stage).await?);
+            return Ok(());
+        }
         PlanStep::Audit(tests) => return audit(shared, node, compiled, tests, *stage, ended).await,
     };
     if !compiled.sql.is_empty() && stage.is_none() {
@@ -321,7 +347,7 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
     comment::sent(shared, &node.id, &compiled.sql).await;
     match ask(shared, node, compiled, overlays).await {
         Ok(verdict) => {
-            let (outcome, message) = judge(verdict, &node.config.test);
+            let (outcome, message) = judge(verdict, &node.config.test, shared.options.warnings_fail);
             Ended { failures: Some(verdict.failures), ..Ended::new(outcome, message, at) }
         }
         Err(error) => engine_failure(shared, node, compiled, &error, at),
@@ -425,5 +451,7 @@ pub(super) fn result(node: &Node, ended: &Ended, started: DateTime<Utc>, finishe
         compiled_sql: ended.compiled.as_ref().map(|compiled| compiled.sql.clone()).filter(|sql| !sql.is_empty()),
         run_sql: ended.compiled.as_ref().and_then(|compiled| run_text(node, compiled)),
         relation: node.relation.clone(),
+        batches: ended.batches.clone(),
+        batch_sql: ended.batch_sql.clone(),
     }
 }

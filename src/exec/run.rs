@@ -9,13 +9,15 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::batches::BatchOptions;
 use super::hooks::{self, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
-use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_node};
+use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
+use crate::jinja::Batch;
 use crate::manifest::{Node, NodeId, NodeKind, NodeResult, ResourceType};
 
 /// How to run.
@@ -24,6 +26,8 @@ pub struct RunOptions {
     /// Nodes that run side by side.
     pub threads: usize,
     pub fail_fast: bool,
+    /// Whether a data test that would warn fails.
+    pub warnings_fail: bool,
     /// Stands in every commit and every artifact.
     pub run_id: String,
     /// What log lines call the target.
@@ -31,6 +35,7 @@ pub struct RunOptions {
     /// Where the compiled SQL of a node can be read, for messages about failures.
     pub compiled_path: Arc<dyn Fn(&Node) -> String + Send + Sync>,
     pub hooks: RunHooks,
+    pub batches: BatchOptions,
 }
 
 /// What a run came to.
@@ -79,6 +84,12 @@ impl Shared {
         let known = self.known(node, &late);
         drop(late);
         compile_node(&self.compiled.project, &self.planner, node, &known, &self.surroundings).await
+    }
+
+    /// The SQL of one batch of a node. What it reads is built, or does not belong to this run.
+    pub(super) async fn batch_compilation(&self, node: &Node, batch: Batch) -> Compilation {
+        let known = self.known(node, &*self.late.lock().await);
+        compile_batch(&self.compiled.project, &self.planner, (node, Some(batch)), &known, &self.surroundings).await
     }
 
     /// What is known of a node's parents.
@@ -244,7 +255,7 @@ impl Queue {
         shared.events.send(&Event::NodeStarted(start.clone()));
         running.spawn(async move {
             let ended = match shared.compiled.project.nodes.get(&id) {
-                Some(node) => run_node(&shared, node).await,
+                Some(node) => run_node(&shared, node, &start.thread).await,
                 None => unknown(&shared),
             };
             Finished { id, start, slot, ended }
@@ -340,7 +351,7 @@ impl Queue {
     }
 }
 
-fn node_start(shared: &Shared, id: &NodeId, (index, total): (usize, usize), thread: &str, at: DateTime<Utc>) -> NodeStart {
+pub(super) fn node_start(shared: &Shared, id: &NodeId, (index, total): (usize, usize), thread: &str, at: DateTime<Utc>) -> NodeStart {
     let node = shared.compiled.project.nodes.get(id);
     NodeStart {
         index,
@@ -349,6 +360,7 @@ fn node_start(shared: &Shared, id: &NodeId, (index, total): (usize, usize), thre
         name: node.map_or_else(|| id.to_string(), shown_name),
         resource_type: node.map_or("", |node| node.resource_type().name()).to_owned(),
         materialization: node.map_or("", |node| node.config.materialization.name()).to_owned(),
+        microbatch: node.and_then(|node| node.config.incremental.as_ref()?.microbatch()).is_some(),
         relation: node.and_then(|node| node.relation.as_ref()).map(Into::into),
         path: node.map_or_else(String::new, |node| node.original_path.clone()),
         thread: thread.to_owned(),

@@ -12,11 +12,14 @@ pub(super) struct Verdict {
 }
 
 /// The outcome and the message, as dbt has them: with severity `error` the error condition counts first, then the warning
-/// condition; with severity `warn` only the latter.
-pub(super) fn judge(verdict: Verdict, config: &TestConfig) -> (NodeOutcome, String) {
+/// condition; with severity `warn` only the latter. `warnings_fail` makes a failure of a warning.
+pub(super) fn judge(verdict: Verdict, config: &TestConfig, warnings_fail: bool) -> (NodeOutcome, String) {
     let count = if verdict.failures == 1 { "1 result".to_owned() } else { format!("{} results", verdict.failures) };
     if config.severity == OnViolation::Error && verdict.should_error {
         return (NodeOutcome::Fail, format!("Got {count}, configured to fail if {}", config.error_if));
+    }
+    if verdict.should_warn && warnings_fail {
+        return (NodeOutcome::Fail, format!("Got {count}, configured to fail if {}", config.warn_if));
     }
     if verdict.should_warn {
         return (NodeOutcome::Warn, format!("Got {count}, configured to warn if {}", config.warn_if));
@@ -32,10 +35,11 @@ mod tests {
     fn severity_decides_which_condition_counts() {
         let bad = Verdict { failures: 3, should_warn: true, should_error: true };
         let mut config = TestConfig::default();
-        assert_eq!(judge(bad, &config).0, NodeOutcome::Fail);
-        assert_eq!(judge(Verdict { should_error: false, ..bad }, &config).0, NodeOutcome::Warn);
+        assert_eq!(judge(bad, &config, false).0, NodeOutcome::Fail);
+        assert_eq!(judge(Verdict { should_error: false, ..bad }, &config, false).0, NodeOutcome::Warn);
         config.severity = OnViolation::Warn;
-        assert_eq!(judge(bad, &config), (NodeOutcome::Warn, "Got 3 results, configured to warn if != 0".into()));
-        assert_eq!(judge(Verdict { failures: 0, should_warn: false, should_error: false }, &config).0, NodeOutcome::Pass);
+        assert_eq!(judge(bad, &config, false), (NodeOutcome::Warn, "Got 3 results, configured to warn if != 0".into()));
+        assert_eq!(judge(bad, &config, true), (NodeOutcome::Fail, "Got 3 results, configured to fail if != 0".into()));
+        assert_eq!(judge(Verdict { failures: 0, should_warn: false, should_error: false }, &config, false).0, NodeOutcome::Pass);
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json};
 
 use crate::base::{Diagnostic, Span};
-use crate::manifest::RelationName;
+use crate::manifest::{RelationName, TimeWindow};
 
 /// A call of `ref`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,16 @@ pub struct Invocation {
     pub arguments: Json,
 }
 
+/// One of the batches in which a model is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// E.g. `20240917`.
+    pub id: String,
+    pub window: TimeWindow,
+    /// Whether it begins the table anew.
+    pub first: bool,
+}
+
 /// Which rows of a relation a template gets to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restriction {
@@ -99,6 +109,11 @@ pub trait TemplateHost: Send + Sync {
 
     /// Whether `ref` and `source` give only a part of a relation's rows.
     fn restriction(&self, _name: &RelationName) -> Option<Restriction> {
+        None
+    }
+
+    /// The batch that is being built, of a model that is built in batches.
+    fn batch(&self) -> Option<Batch> {
         None
     }
 

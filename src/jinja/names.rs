@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
-use serde_json::Value as Json;
 
 use super::adapter::{Adapter, Api};
 use super::containers::{collect, new_dict, new_list};
@@ -277,7 +276,7 @@ fn of_both(session: &Arc<Session>, name: &str) -> Option<Value> {
         "local_md5" => function("local_md5", f::local_md5),
         "exceptions" => Value::from_object(f::Exceptions),
         "modules" => Value::from_object(Modules),
-        "dbt_version" => Value::from(super::DBT_VERSION),
+        "dbt_version" => Value::from(crate::manifest::DBT_VERSION),
         "run_started_at" => Moment::utc_now(session.host.invocation().run_started_at).value(),
         "invocation_id" => Value::from(session.host.invocation().id),
         "invocation_args_dict" => made(session, "arguments", |session| from_json(&session.host.invocation().arguments)),
@@ -319,8 +318,8 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
             function("load_relation", |session, state, args| Arc::new(Adapter(Arc::clone(session))).call_method(state, "load_relation", args))
         }
         "api" => Value::from_object(Api),
-        "model" => Value::from_object(Lazy { name: "model", make: |session| session.host.model(), session: Arc::clone(session) }),
-        "graph" => Value::from_object(Lazy { name: "graph", make: |session| session.host.graph(), session: Arc::clone(session) }),
+        "model" => Value::from_object(Lazy { name: "model", make: |session| model(session), session: Arc::clone(session) }),
+        "graph" => Value::from_object(Lazy { name: "graph", make: |session| from_json(&session.host.graph()), session: Arc::clone(session) }),
         "schema" | "database" => made(session, if name == "schema" { "schema" } else { "database" }, |session| {
             let this = session.host.this();
             let own = this.map(|this| if name == "schema" { this.schema } else { this.database });
@@ -333,6 +332,45 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
         BUILTIN_PACKAGE => PackageObject::value(session, BUILTIN_PACKAGE),
         _ => return None,
     })
+}
+
+/// `model`, with the batch that is being built, if the node is built in batches.
+fn model(session: &Session) -> Value {
+    let host = &session.host;
+    let batch = match host.batch() {
+        Some(batch) => new_dict([
+            (Value::from("id"), Value::from(batch.id)),
+            (Value::from("event_time_start"), Moment::utc_now(batch.window.start).value()),
+            (Value::from("event_time_end"), Moment::utc_now(batch.window.end).value()),
+        ]),
+        None if host.config_get("incremental_strategy").is_some_and(|name| name == "microbatch") => Value::from_object(NoBatch),
+        None => return from_json(&host.model()),
+    };
+    let model = host.model();
+    let own = model.as_object().into_iter().flatten().map(|(key, value)| (Value::from(key.as_str()), from_json(value)));
+    new_dict(own.chain([(Value::from("batch"), batch)]))
+}
+
+/// `model.batch` where the SQL is looked at as a whole: false, and empty in all its parts, as in dbt.
+#[derive(Debug)]
+struct NoBatch;
+
+impl Object for NoBatch {
+    fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
+        Some(Value::from_dyn_object(Arc::clone(self)))
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        false
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, _: &str, _: &[Value]) -> Result<Value, Error> {
+        Ok(Value::from_dyn_object(Arc::clone(self)))
+    }
+
+    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
 }
 
 /// `builtins.ref` and `builtins.source`, at which some packages look for what the project is set to.
@@ -473,7 +511,7 @@ impl Object for Stub {
 /// A large value that is only made where a template looks into it.
 struct Lazy {
     name: &'static str,
-    make: fn(&Session) -> Json,
+    make: fn(&Session) -> Value,
     session: Arc<Session>,
 }
 
@@ -485,7 +523,7 @@ impl fmt::Debug for Lazy {
 
 impl Lazy {
     fn value(&self) -> Value {
-        made(&self.session, self.name, |session| from_json(&(self.make)(session)))
+        made(&self.session, self.name, |session| (self.make)(session))
     }
 }
 

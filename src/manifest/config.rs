@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::Access;
+use super::{Access, Microbatch};
 use crate::base::Span;
 
 /// How a node becomes a relation.
@@ -202,14 +202,17 @@ pub enum IncrementalStrategy {
     DeleteInsert,
     InsertOverwrite,
     ReplaceWhere,
+    /// Each batch of time replaces the rows of its window.
+    Microbatch(Box<Microbatch>),
     /// One that only a macro of the project can carry out, by name.
     Other(String),
 }
 
 impl IncrementalStrategy {
     /// The strategies that are there, as configs spell them.
-    pub const NAMES: [&'static str; 5] = ["append", "merge", "delete+insert", "insert_overwrite", "replace_where"];
+    pub const NAMES: [&'static str; 6] = ["append", "merge", "delete+insert", "insert_overwrite", "replace_where", "microbatch"];
 
+    /// A strategy that has nothing but its name.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name {
@@ -230,6 +233,7 @@ impl IncrementalStrategy {
             Self::DeleteInsert => "delete+insert",
             Self::InsertOverwrite => "insert_overwrite",
             Self::ReplaceWhere => "replace_where",
+            Self::Microbatch(_) => "microbatch",
             Self::Other(name) => name,
         }
     }
@@ -267,6 +271,19 @@ pub struct IncrementalConfig {
     /// An `order by` list: the first row of each key stays.
     pub dedupe: Option<String>,
     pub streams: Streams,
+}
+
+impl IncrementalConfig {
+    /// The batches, where the model is built in batches.
+    #[must_use]
+    pub fn microbatch(&self) -> Option<&Microbatch> {
+        if let IncrementalStrategy::Microbatch(config) = &self.strategy { Some(config) } else { None }
+    }
+
+    /// What conditions call the row of the table, unless the config says otherwise.
+    pub const TARGET_ALIAS: &'static str = "DBT_INTERNAL_DEST";
+    /// What they call the new row.
+    pub const SOURCE_ALIAS: &'static str = "DBT_INTERNAL_SOURCE";
 }
 
 /// How a snapshot notices that a row changed.

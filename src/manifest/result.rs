@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json};
 
-use super::{NodeId, RelationName};
+use super::{BatchResults, NodeId, RelationName};
 use crate::base::NodeOutcome;
 
 /// When something began and ended.
@@ -39,6 +39,10 @@ pub struct NodeResult {
     /// What was run, where it is told apart from the compiled SQL.
     pub run_sql: Option<String>,
     pub relation: Option<RelationName>,
+    /// Of a model that is built in batches.
+    pub batches: Option<BatchResults>,
+    /// The SQL of each batch, by the batch's name.
+    pub batch_sql: Vec<(String, String)>,
 }
 
 impl NodeResult {

@@ -4,9 +4,9 @@ use super::table::table_write;
 use super::{KeyCheck, KeyRule, PlanOptions};
 use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
-use crate::engine::{Dedupe, Matched, Merge, NotMatched, NotMatchedBySource, SchemaChange, TableWrite, UpdateColumns, WriteMode};
+use crate::engine::{Dedupe, Matched, Merge, NotMatched, NotMatchedBySource, SchemaChange, TableInput, TableWrite, UpdateColumns, WriteMode};
 use crate::manifest::{IncrementalConfig, IncrementalStrategy, Node, OnSchemaChange, RelationName};
-use crate::sql::{assignments, quote_ident};
+use crate::sql::{assignments, qualified, quote_ident, statement_text};
 
 /// The write of an incremental model: of its new rows only, where its table is there.
 ///
@@ -20,7 +20,11 @@ pub(super) fn incremental_write(
 ) -> Result<TableWrite, Box<Diagnostic>> {
     let mut write = table_write(node, relation, compiled, options);
     let Some(config) = &node.config.incremental else { return Ok(write) };
-    let mode = mode(node, config)?;
+    if let Some(batch) = options.batch.as_ref().filter(|batch| !batch.filtered) {
+        let sql = format!("select * from (\n{}\n) as batch_rows where {}", statement_text(&compiled.sql), batch.condition);
+        write.input = TableInput::Query(sql);
+    }
+    let mode = mode(node, config, compiled, options)?;
     write.dedupe = config.dedupe.clone().map(|order_by| Dedupe { keys: config.unique_key.clone(), order_by });
     if compiled.history.is_some() {
         write.mode = mode;
@@ -34,8 +38,16 @@ pub(super) fn incremental_write(
     Ok(write)
 }
 
+/// The check that the rows of a first batch belong to it. Later ones replace where they do, which is checked there.
+pub(super) fn of_batch(relation: &RelationName, options: &PlanOptions) -> Option<KeyCheck> {
+    let batch = options.batch.as_ref().filter(|batch| batch.filtered)?;
+    let condition = batch.condition.clone();
+    let sql = format!("select * from {relation} where ({condition}) is not true limit 5");
+    Some(KeyCheck { rule: KeyRule::Batch { condition }, columns: Vec::new(), sql })
+}
+
 /// The check that a first build has one row a key, without which later merges have no meaning.
-pub(super) fn unique_key(node: &Node, relation: &RelationName) -> Option<KeyCheck> {
+pub(super) fn unique_key(node: &Node, relation: &RelationName, options: &PlanOptions) -> Option<KeyCheck> {
     let config = node.config.incremental.as_ref()?;
     if config.strategy != IncrementalStrategy::Merge || config.dedupe.is_some() {
         return None;
@@ -43,15 +55,20 @@ pub(super) fn unique_key(node: &Node, relation: &RelationName) -> Option<KeyChec
     let keys: Vec<String> = config.unique_key.iter().map(|key| quote_ident(key)).collect();
     let keys = keys.join(", ");
     let sql = format!("select {keys}, count(*) as \"times\" from {relation} group by {keys} having count(*) > 1 order by {keys} limit 5");
-    Some(KeyCheck { rule: KeyRule::OneRow, columns: config.unique_key.clone(), sql })
+    Some(KeyCheck { rule: KeyRule::OneRow { refuses: !options.keys_may_repeat }, columns: config.unique_key.clone(), sql })
 }
 
-fn mode(node: &Node, config: &IncrementalConfig) -> Result<WriteMode, Box<Diagnostic>> {
+fn mode(node: &Node, config: &IncrementalConfig, compiled: &CompiledNode, options: &PlanOptions) -> Result<WriteMode, Box<Diagnostic>> {
     Ok(match &config.strategy {
         IncrementalStrategy::Append => WriteMode::Append,
         IncrementalStrategy::InsertOverwrite => WriteMode::OverwritePartitions,
-        IncrementalStrategy::DeleteInsert => WriteMode::DeleteInsert { keys: config.unique_key.clone(), predicates: config.predicates.clone() },
+        IncrementalStrategy::DeleteInsert => WriteMode::DeleteInsert { keys: config.unique_key.clone(), predicates: of_table(config, compiled) },
         IncrementalStrategy::ReplaceWhere => WriteMode::ReplaceWhere(conjunction(&config.predicates)),
+        IncrementalStrategy::Microbatch(_) => {
+            let condition = options.batch.as_ref().map(|batch| batch.condition.clone());
+            let replaced = config.predicates.iter().cloned().chain(condition).collect::<Vec<_>>();
+            WriteMode::ReplaceWhere(conjunction(&replaced))
+        }
         IncrementalStrategy::Merge => WriteMode::Merge(merge(node, config)?),
         IncrementalStrategy::Other(name) => {
             return Err(Box::new(
@@ -64,6 +81,13 @@ fn mode(node: &Node, config: &IncrementalConfig) -> Result<WriteMode, Box<Diagno
             ));
         }
     })
+}
+
+/// A deletion looks at the rows of the table: a bare name is a column of it.
+fn of_table(config: &IncrementalConfig, compiled: &CompiledNode) -> Vec<String> {
+    let Some(table) = &compiled.history else { return config.predicates.clone() };
+    let columns = || table.fields().iter().map(|field| field.name().as_str());
+    config.predicates.iter().map(|predicate| qualified(predicate, IncrementalConfig::TARGET_ALIAS, columns())).collect()
 }
 
 fn conjunction(predicates: &[String]) -> String {

@@ -83,7 +83,7 @@ pub(super) fn unique_key(node: &Node, compiled: &CompiledNode, options: &PlanOpt
         "select {keys}, count(*) as \"times\" from (\n{}\n) as snapshot_query group by {keys} having count(*) > 1 order by {keys} limit 5",
         statement_text(&compiled.sql)
     );
-    Some(KeyCheck { rule: KeyRule::OneRow, columns: config.unique_key.clone(), sql })
+    Some(KeyCheck { rule: KeyRule::OneRow { refuses: true }, columns: config.unique_key.clone(), sql })
 }
 
 /// The current versions of a snapshot's keys, as what stands behind `from`.
@@ -187,11 +187,13 @@ impl<'a> Texts<'a> {
         let part = |at: usize| format!("coalesce(replace(replace(cast({alias}\"__key_{at}\" as varchar), '\\', '\\\\'), '|', '\\p'), '\\N')");
         let mut parts: Vec<String> = (0..self.config.unique_key.len()).map(part).collect();
         parts.push(format!("coalesce(cast({changed_at} as varchar), '')"));
+        // Where nothing more is to be said, the text is the one that dbt's ids are made of.
+        let mut terms = vec![parts.join(", '|', ")];
         if begins != changed_at {
-            parts.push(format!("case when {begins} <> {changed_at} then cast({begins} as varchar) else '' end"));
+            terms.push(format!("case when {begins} <> {changed_at} then concat('|', cast({begins} as varchar)) else '' end"));
         }
-        parts.extend(again.map(|again| format!("case when {again} then cast({} as varchar) else '' end", self.now)));
-        format!("md5(concat({}))", parts.join(", '|', "))
+        terms.extend(again.map(|again| format!("case when {again} then concat('|', cast({} as varchar)) else '' end", self.now)));
+        format!("md5(concat({}))", terms.join(", "))
     }
 
     /// The end of validity of a current row.

@@ -8,12 +8,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::host::Facts;
 use super::lookup::Lookup;
-use super::project::{Body, Project, ResolveOptions, TimeWindow};
+use super::project::{Body, Project, ResolveOptions};
 use super::{Layers, Variables, access, constraints, data_test, described, nodes, source, unit_test, unused};
 use crate::base::{Code, Diagnostic, Severity, Span, nearest};
 use crate::jinja::{MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject, ProjectDialect};
-use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType};
+use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
 
 /// The state of one resolution.
 pub(super) struct Builder {
@@ -23,6 +23,7 @@ pub(super) struct Builder {
     pub layers: Layers,
     pub store_failures: bool,
     sample: Option<TimeWindow>,
+    event_time: Option<TimeWindow>,
     pub found: Vec<Diagnostic>,
     pub nodes: BTreeMap<NodeId, Node>,
     pub bodies: HashMap<NodeId, Body>,
@@ -68,7 +69,8 @@ impl Builder {
             library: Arc::new(library),
             layers,
             store_failures: options.store_failures,
-            sample: options.sample.clone(),
+            sample: options.sample,
+            event_time: options.event_time,
             found,
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
@@ -104,9 +106,9 @@ impl Builder {
         let relations = self.relations();
         self.check_layers();
         access::check(&mut self);
-        self.check_snapshots();
         self.check_locations();
         self.check_materializations();
+        self.check_batches();
         self.check_types();
         let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
         self.found.extend(wrong);
@@ -149,6 +151,7 @@ impl Builder {
             warnings: self.found,
             parsed: self.parsed,
             sample: self.sample,
+            event_time: self.event_time,
             deferred: BTreeMap::new(),
             selected: OnceLock::new(),
             facts: self.facts,
@@ -314,17 +317,16 @@ impl Builder {
         self.found.extend(found);
     }
 
-    /// A snapshot reads rows that are there: of an ephemeral model only the last ones of its own query would be.
-    fn check_snapshots(&mut self) {
-        let snapshots = self.nodes.values().filter(|node| node.resource_type() == ResourceType::Snapshot);
-        let reads = snapshots.flat_map(|node| node.depends_on.iter().filter_map(|id| self.nodes.get(id)).map(move |read| (node, read)));
-        let ephemeral = reads.filter(|(_, read)| read.resource_type() == ResourceType::Model && read.relation.is_none());
-        let found: Vec<Diagnostic> = ephemeral
-            .map(|(snapshot, read)| {
-                let call = snapshot.refs.iter().find(|call| call.name == read.name).and_then(|call| call.span);
-                Diagnostic::error(Code::ConfigType, format!("the snapshot `{}` reads the ephemeral model `{}`", snapshot.name, read.name))
-                    .at(call.unwrap_or(snapshot.span), "referred to here")
-                    .help("make the model a view or a table")
+    /// Models that are built in batches of time, and read nothing that has a time.
+    fn check_batches(&mut self) {
+        let in_batches = |node: &&Node| node.config.incremental.as_ref().is_some_and(|config| config.microbatch().is_some());
+        let has_time = |id: &NodeId| self.nodes.get(id).is_some_and(|node| node.config.raw.get("event_time").is_some_and(Json::is_string));
+        let unfiltered = self.nodes.values().filter(in_batches).filter(|node| !node.depends_on.iter().any(has_time));
+        let found: Vec<Diagnostic> = unfiltered
+            .map(|node| {
+                Diagnostic::warning(Code::BatchUnfiltered, format!("every batch of `{}` reads all of its inputs", node.name))
+                    .at(node.config.place("incremental_strategy").unwrap_or(node.span), "set here")
+                    .help("set `event_time` of the model or source that it reads, to the column with the time of a row")
             })
             .collect();
         self.found.extend(found);

@@ -4,6 +4,7 @@
 
 mod history;
 mod keys;
+mod microbatch;
 mod properties;
 
 use std::collections::BTreeMap;

@@ -95,6 +95,12 @@ impl TemplateHost for ParseHost {
     }
 
     fn config(&self, values: Map<String, Json>, span: Option<Span>) -> Result<(), HostError> {
+        for (one, other) in [("pre_hook", "pre-hook"), ("post_hook", "post-hook")] {
+            if values.contains_key(one) && values.contains_key(other) {
+                let message = format!("`{one}` and `{other}` are two spellings of one key");
+                return Err(Diagnostic::error(Code::ConfigType, message).help(format!("put the hooks into one list, `{one}=[...]`")).into());
+            }
+        }
         self.note(|noted| {
             for (key, value) in values {
                 noted.config.set(&key, value, span);

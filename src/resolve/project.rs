@@ -14,7 +14,7 @@ use crate::jinja::{
     Invocation, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render, render_call,
 };
 use crate::load::{ParsedProject, Target};
-use crate::manifest::{Group, IncrementalStrategy, Materialization, Node, NodeId, NodeRef, RelationName};
+use crate::manifest::{Group, IncrementalStrategy, Materialization, Node, NodeId, NodeRef, RelationName, TimeWindow};
 
 /// Macros of dbt's whose text makes a table, a view, a seed or a snapshot. A project that has its own means its text.
 const TABLE_MACROS: [&str; 2] = ["get_create_table_as_sql", "create_table_as"];
@@ -76,6 +76,8 @@ pub struct Project {
     pub parsed: Arc<ParsedProject>,
     /// `--sample`: the stretch of time that refs and sources with an `event_time` are read from.
     pub sample: Option<TimeWindow>,
+    /// `--event-time-start` and `--event-time-end`: the stretch of time of which batches are built.
+    pub event_time: Option<TimeWindow>,
     /// Nodes that are read from another run's relations, with the relations they have here.
     pub deferred: BTreeMap<NodeId, RelationName>,
     /// The ids of the nodes that the command selected, once that is known.
@@ -93,22 +95,7 @@ pub struct ResolveOptions {
     /// `--store-failures`
     pub store_failures: bool,
     pub sample: Option<TimeWindow>,
-}
-
-/// A stretch of time, its end excluded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimeWindow {
-    pub start: chrono::DateTime<chrono::Utc>,
-    pub end: chrono::DateTime<chrono::Utc>,
-}
-
-impl TimeWindow {
-    /// The SQL condition that a column's time lies in it.
-    #[must_use]
-    pub fn condition(&self, column: &str) -> String {
-        let literal = |at: &chrono::DateTime<chrono::Utc>| format!("cast('{}' as timestamp)", at.format("%Y-%m-%d %H:%M:%S%.6f"));
-        format!("cast({column} as timestamp) >= {} and cast({column} as timestamp) < {}", literal(&self.start), literal(&self.end))
-    }
+    pub event_time: Option<TimeWindow>,
 }
 
 /// Resolves a project.
@@ -200,6 +187,9 @@ impl Project {
                 | Materialization::Custom(_) => Ok(call(info, Map::new())),
             };
         }
+        if node.config.incremental.as_ref().is_some_and(|config| config.microbatch().is_some()) {
+            return refuse_overridden(library, node, &[TABLE_MACROS.as_slice(), &["get_incremental_microbatch_sql"]].concat());
+        }
         let own = |name: &str, arguments| library.find("dbt", name).and_then(|info| call(info, arguments));
         match materialization {
             Materialization::Table | Materialization::Incremental if !adds && library.overridden(&TABLE_MACROS).is_some() => {
@@ -236,6 +226,8 @@ impl Project {
             IncrementalStrategy::Append => &["get_insert_into_sql"],
             IncrementalStrategy::InsertOverwrite => &["get_insert_overwrite_merge_sql"],
             IncrementalStrategy::ReplaceWhere => &[],
+            // Each batch replaces its window; a macro for all of them has no place in that.
+            IncrementalStrategy::Microbatch(_) => return None,
             IncrementalStrategy::Other(_) => return self.library.find(&node.package, &own).map(|_| strategy),
         };
         if named.is_none() && self.library.overridden(&["get_incremental_default_sql"]).is_some() {

@@ -36,6 +36,7 @@ fn start(index: usize, kind: &str, materialization: &str, name: &str) -> NodeSta
         quoted: format!("\"alluvium\".\"main\".\"{name}\""),
     };
     NodeStart {
+        microbatch: false,
         index,
         total: 9,
         id: format!("{kind}.bank.{name}"),

@@ -9,9 +9,7 @@ pub(super) fn fancy(what: &str, (node, width): (&NodeStart, usize), status: &Tex
     let length = what.chars().count();
     let short = width.saturating_sub(3);
     let padded = if length > short { what.chars().take(short).collect::<String>() + "..." } else { what + &".".repeat(width - length) };
-    let mut line = Text::new(padded + " [");
-    line.plain.push_str(&status.plain);
-    line.coloured.push_str(&status.coloured);
+    let line = Text::new(padded + " [").with(status);
     match seconds {
         Some(seconds) => line.then(&format!(" in {seconds:.2}s]")),
         None => line.then("]"),
@@ -25,6 +23,7 @@ pub(super) fn description(start: &NodeStart) -> String {
         "test" => format!("test {}", start.name),
         "seed" => format!("seed file {relation}"),
         "snapshot" => format!("snapshot {relation}"),
+        "model" if start.microbatch => format!("sql microbatch model {relation}"),
         "model" => format!("sql {} model {relation}", start.materialization),
         "operation" => format!("hook: {}", start.name),
         "saved_query" => format!("saved query {}", start.name),
@@ -32,6 +31,11 @@ pub(super) fn description(start: &NodeStart) -> String {
         "clone" => format!("clone {relation}"),
         other => format!("{other} {}", start.name),
     }
+}
+
+/// A batch of a node.
+pub(super) fn batch_words(batch: &str, start: &NodeStart) -> String {
+    format!("batch {batch} of {}", relation_words(start))
 }
 
 pub(super) fn relation_words(start: &NodeStart) -> String {
@@ -62,6 +66,10 @@ pub(super) fn result_words(done: &NodeDone) -> (String, Text) {
         NodeOutcome::Fail => (format!("FAIL {rows} {}", start.name), status(Paint::Red, &format!("FAIL {rows}"))),
         NodeOutcome::Error if is_test => (format!("ERROR {}", start.name), status(Paint::Red, "ERROR")),
         NodeOutcome::Error => (format!("ERROR {} {}", verbs(start).1, built_words(start)), status(Paint::Red, "ERROR")),
+        NodeOutcome::PartialSuccess => {
+            let share = done.message.lines().next().unwrap_or_default();
+            (format!("PARTIALLY created {}", description(start)), status(Paint::Yellow, share))
+        }
         NodeOutcome::Success => {
             let message = if done.message.is_empty() { "OK" } else { done.message.as_str() };
             (format!("OK {} {}", verbs(start).0, built_words(start)), status(Paint::Green, message))

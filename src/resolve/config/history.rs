@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::Reader;
+use super::microbatch::microbatch;
 use crate::base::{Code, Diagnostic, nearest};
 use crate::manifest::{
     HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, OnSchemaChange, SnapshotColumns, SnapshotConfig, SnapshotStrategy,
@@ -25,8 +26,8 @@ pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materializa
     if !update.is_empty() && !exclude.is_empty() {
         reader.lacks("merge_exclude_columns", "`merge_update_columns` and `merge_exclude_columns` exclude each other", "keep one of them");
     }
-    let target_alias = reader.text("target_alias").unwrap_or_else(|| "DBT_INTERNAL_DEST".into());
-    let source_alias = reader.text("source_alias").unwrap_or_else(|| "DBT_INTERNAL_SOURCE".into());
+    let target_alias = reader.text("target_alias").unwrap_or_else(|| IncrementalConfig::TARGET_ALIAS.into());
+    let source_alias = reader.text("source_alias").unwrap_or_else(|| IncrementalConfig::SOURCE_ALIAS.into());
     if target_alias.eq_ignore_ascii_case(&source_alias) {
         let message = format!("`target_alias` and `source_alias` are both `{source_alias}`");
         reader.lacks("source_alias", &message, "give the new row and the old one different names");
@@ -62,6 +63,10 @@ fn strategy(reader: &mut Reader<'_>, unique_key: &[String]) -> IncrementalStrate
     let Some(name) = reader.text("incremental_strategy").filter(|name| name != "default") else {
         return if unique_key.is_empty() { IncrementalStrategy::Append } else { IncrementalStrategy::Merge };
     };
+    if name == "microbatch" {
+        // What is wrong with it stops the command, so the strategy that stands for it meets nothing.
+        return microbatch(reader).map_or(IncrementalStrategy::Append, |config| IncrementalStrategy::Microbatch(Box::new(config)));
+    }
     let strategy = IncrementalStrategy::from_name(&name);
     if unique_key.is_empty() && matches!(strategy, IncrementalStrategy::Merge | IncrementalStrategy::DeleteInsert) {
         let message = format!("the strategy `{name}` needs a `unique_key`");
@@ -207,7 +212,7 @@ fn snapshot_columns(reader: &mut Reader<'_>) -> SnapshotColumns {
 
 impl Reader<'_> {
     /// Reports what a config needs, at `key` where that is set.
-    fn lacks(&mut self, key: &str, message: &str, help: &str) {
+    pub(super) fn lacks(&mut self, key: &str, message: &str, help: &str) {
         let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
         self.found.push(Diagnostic::error(Code::ConfigType, message).at(span, "this config").help(help));
     }

@@ -17,6 +17,7 @@ use super::rows::{Source, filtered, invalid, of};
 use super::split::{STAYS, Split};
 use super::spool::{Spool, Writer};
 use super::{Change, FILE, NUMBER};
+use crate::manifest::IncrementalConfig;
 use crate::sql::{comparable, quote_ident, type_name};
 
 /// What becomes of an old row that does not stay as it is.
@@ -81,8 +82,8 @@ impl Change<'_> {
         let distinct = self.collect(&text, &[("source", provider(&source.spool)?)]).await?;
         let merge = Merge {
             keys: keys.clone(),
-            target_alias: "DBT_INTERNAL_DEST".into(),
-            source_alias: "DBT_INTERNAL_SOURCE".into(),
+            target_alias: IncrementalConfig::TARGET_ALIAS.into(),
+            source_alias: IncrementalConfig::SOURCE_ALIAS.into(),
             predicates: predicates.to_vec(),
             matched: None,
             not_matched: None,
