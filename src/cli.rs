@@ -129,6 +129,10 @@ pub fn invoke(invocation: Invocation) -> Finished {
     Finished { exit_code, stdout: text(&out), stderr: text(&err) }
 }
 
+/// The stack of every thread that may plan or run a query, in bytes; what is not used of it takes no memory. Long chains
+/// of operators are deep trees, and `sql` refuses those that are deeper than this holds.
+const STACK: usize = 256 * 1024 * 1024;
+
 fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
     let words = std::iter::once(OsString::from("alluvium")).chain(invocation.args.iter().cloned());
     let arguments = match args::Arguments::try_parse_from(words) {
@@ -142,17 +146,25 @@ fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
             return Exit::Fine;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let started = std::thread::scope(|scope| {
+        let work = || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build()?;
+            let exit = runtime.block_on(run_command(arguments, invocation, streams));
+            // Tasks that were dropped may still have files to remove.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+            Ok(exit)
+        };
+        let thread = std::thread::Builder::new().name("main".into()).stack_size(STACK).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    match started {
+        Ok(exit) => exit,
         Err(error) => {
+            let error: std::io::Error = error;
             streams.complain(&format!("can't start: {error}\n"));
-            return Exit::Unusable;
+            Exit::Unusable
         }
-    };
-    let exit = runtime.block_on(run_command(arguments, invocation, streams));
-    // Tasks that were dropped may still have files to remove.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
-    exit
+    }
 }
 
 async fn run_command(arguments: args::Arguments, invocation: Invocation, streams: &Streams) -> Exit {

@@ -12,14 +12,21 @@ pub struct SourceFile {
     pub path: String,
     pub text: Arc<str>,
     line_starts: Vec<u32>,
+    /// Where every [`STEP`]th character begins, so that long lines are not walked for each place in them; empty for a
+    /// text that is ASCII only, where characters are bytes.
+    steps: Vec<u32>,
 }
+
+/// How many characters lie between two marks of [`SourceFile::steps`].
+const STEP: usize = 64;
 
 impl SourceFile {
     #[must_use]
     pub fn new(path: &str, text: Arc<str>) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| to_u32(at + 1))).collect();
-        Self { path: path.to_owned(), text, line_starts }
+        let steps = if text.is_ascii() { Vec::new() } else { text.char_indices().step_by(STEP).map(|(at, _)| to_u32(at)).collect() };
+        Self { path: path.to_owned(), text, line_starts, steps }
     }
 
     /// Line and column of a byte offset; an offset past the end is the end.
@@ -38,9 +45,16 @@ impl SourceFile {
         let Some(start) = self.line_starts.get(line.saturating_sub(1) as usize).copied() else {
             return to_u32(self.text.len());
         };
-        let rest = self.text.get(start as usize..).unwrap_or_default();
-        let skipped = rest.char_indices().nth(column.saturating_sub(1) as usize).map_or(rest.len(), |(at, _)| at);
-        start + to_u32(skipped)
+        let ahead = column.saturating_sub(1) as usize;
+        if self.steps.is_empty() {
+            return to_u32((start as usize + ahead).min(self.text.len()));
+        }
+        // From the mark before the line's start, so many characters further; over whole steps by the marks.
+        let mark = self.steps.partition_point(|at| *at <= start).saturating_sub(1);
+        let before = self.steps.get(mark).and_then(|at| self.text.get(*at as usize..start as usize)).map_or(0, |gap| gap.chars().count());
+        let Some(from) = self.steps.get(mark + (before + ahead) / STEP).copied() else { return to_u32(self.text.len()) };
+        let rest = self.text.get(from as usize..).unwrap_or_default();
+        from + to_u32(rest.char_indices().nth((before + ahead) % STEP).map_or(rest.len(), |(at, _)| at))
     }
 }
 
@@ -144,5 +158,18 @@ mod tests {
         assert_eq!(sources.file(id).offset(2, 3), 10);
         assert_eq!(sources.file(id).offset(1, 3), 3);
         assert_eq!(sources.position(id, 999), Position { line: 2, column: 4 });
+    }
+
+    #[test]
+    fn places_of_long_lines_are_those_of_a_walk() {
+        for text in ["größe, \u{1f642}\n".repeat(60) + &"日本x".repeat(100), "plain\n".repeat(3) + &"x".repeat(500)] {
+            let file = SourceFile::new("a.sql", text.as_str().into());
+            for (line, start) in std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).enumerate() {
+                for column in [1, 2, 9, 63, 64, 65, 128, 300, 2000] {
+                    let walked = text[start..].char_indices().nth(column - 1).map_or(text.len(), |(at, _)| start + at);
+                    assert_eq!(file.offset(to_u32(line + 1), to_u32(column)) as usize, walked, "line {line}, column {column}");
+                }
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::depth::refuse_deep;
 use super::respell::respelt;
 use super::rewrite::rewrite;
 use super::{SqlError, sql_error};
@@ -48,6 +49,7 @@ pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<Sql
     match ranges.as_slice() {
         [range] => {
             let body = sql.get(..range.end).unwrap_or(sql);
+            refuse_deep(body)?;
             let body = respelt(body);
             let mut statement =
                 state.sql_to_statement(&body, &state.config_options().sql_parser.dialect).map_err(|error| Box::new(sql_error(&error, sql)))?;
