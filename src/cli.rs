@@ -40,7 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser as _;
 
-use crate::base::{Clock, SystemClock};
+use crate::base::{Clock, STACK, SystemClock};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,17 +143,25 @@ fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
             return Exit::Fine;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let started = std::thread::scope(|scope| {
+        let work = || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build()?;
+            let exit = runtime.block_on(run_command(arguments, invocation, streams));
+            // Tasks that were dropped may still have files to remove.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+            Ok(exit)
+        };
+        let thread = std::thread::Builder::new().name("main".into()).stack_size(STACK).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    match started {
+        Ok(exit) => exit,
         Err(error) => {
+            let error: std::io::Error = error;
             streams.complain(&format!("can't start: {error}\n"));
-            return Exit::Unusable;
+            Exit::Unusable
         }
-    };
-    let exit = runtime.block_on(run_command(arguments, invocation, streams));
-    // Tasks that were dropped may still have files to remove.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
-    exit
+    }
 }
 
 async fn run_command(arguments: args::Arguments, invocation: Invocation, streams: &Streams) -> Exit {

@@ -7,6 +7,7 @@
 
 mod batches;
 mod contract;
+mod division;
 mod doubts;
 mod ephemeral;
 mod facts;

@@ -5,7 +5,9 @@
 
 mod assignments;
 mod blame;
+mod brief;
 mod commands;
+mod depth;
 mod failure;
 mod functions;
 mod identifiers;
@@ -13,12 +15,14 @@ mod lateral;
 mod operators;
 mod output;
 mod overflow;
+mod place;
 mod qualified;
 mod respell;
 mod rewrite;
 mod session;
 mod stars;
 mod statements;
+mod timestamps;
 mod types;
 
 #[cfg(test)]
@@ -34,6 +38,7 @@ pub use commands::{
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use output::output_columns;
+pub use place::slashes;
 pub use qualified::qualified;
 pub use rewrite::{plan, rewrite};
 pub use session::{Division, SessionOptions, is_table_function, session_state};

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// As much as a main thread has: plans of long queries are walked by recursion.
-const STACK: usize = 8 << 20;
+/// The stack of every thread that may plan or run a query, in bytes; what is not used of it takes no memory. Long chains
+/// of operators are deep trees, and `sql` refuses those that are deeper than this holds.
+pub const STACK: usize = 256 * 1024 * 1024;
 /// Things that a thread takes at a time.
 const PORTION: usize = 8;
 

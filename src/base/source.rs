@@ -15,19 +15,33 @@ pub struct SourceFile {
     /// Whether a stage made it from the user's files, as rendered SQL.
     pub is_made: bool,
     /// Reckoned when the first position is asked for: few files have one that is shown.
-    line_starts: OnceLock<Vec<u32>>,
+    marks: OnceLock<Marks>,
 }
+
+#[derive(Debug)]
+struct Marks {
+    line_starts: Vec<u32>,
+    /// Where every [`STEP`]th character begins, so that long lines are not walked for each place in them; empty for a
+    /// text that is ASCII only, where characters are bytes.
+    steps: Vec<u32>,
+}
+
+/// How many characters lie between two marks of [`Marks::steps`].
+const STEP: usize = 64;
 
 impl SourceFile {
     #[must_use]
     pub fn new(path: &str, text: Arc<str>) -> Self {
-        Self { path: path.to_owned(), text, is_made: false, line_starts: OnceLock::new() }
+        Self { path: path.to_owned(), text, is_made: false, marks: OnceLock::new() }
     }
 
-    fn line_starts(&self) -> &[u32] {
-        self.line_starts.get_or_init(|| {
-            let newlines = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-            std::iter::once(0).chain(newlines.map(|(at, _)| to_u32(at + 1))).collect()
+    fn marks(&self) -> &Marks {
+        self.marks.get_or_init(|| {
+            let text = &self.text;
+            let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| to_u32(at + 1))).collect();
+            let steps = if text.is_ascii() { Vec::new() } else { text.char_indices().step_by(STEP).map(|(at, _)| to_u32(at)).collect() };
+            Marks { line_starts, steps }
         })
     }
 
@@ -35,7 +49,7 @@ impl SourceFile {
     #[must_use]
     pub fn position(&self, offset: u32) -> Position {
         let offset = offset.min(to_u32(self.text.len()));
-        let starts = self.line_starts();
+        let starts = &self.marks().line_starts;
         let line = starts.partition_point(|start| *start <= offset).saturating_sub(1);
         let start = starts.get(line).copied().unwrap_or(0) as usize;
         let column = self.text.get(start..offset as usize).map_or(0, |head| head.chars().count());
@@ -45,12 +59,20 @@ impl SourceFile {
     /// Byte offset of a 1-based line and column (columns in characters); clamped to the text.
     #[must_use]
     pub fn offset(&self, line: u32, column: u32) -> u32 {
-        let Some(start) = self.line_starts().get(line.saturating_sub(1) as usize).copied() else {
+        let Some(start) = self.marks().line_starts.get(line.saturating_sub(1) as usize).copied() else {
             return to_u32(self.text.len());
         };
-        let rest = self.text.get(start as usize..).unwrap_or_default();
-        let skipped = rest.char_indices().nth(column.saturating_sub(1) as usize).map_or(rest.len(), |(at, _)| at);
-        start + to_u32(skipped)
+        let ahead = column.saturating_sub(1) as usize;
+        let steps = &self.marks().steps;
+        if steps.is_empty() {
+            return to_u32((start as usize + ahead).min(self.text.len()));
+        }
+        // From the mark before the line's start, so many characters further; over whole steps by the marks.
+        let mark = steps.partition_point(|at| *at <= start).saturating_sub(1);
+        let before = steps.get(mark).and_then(|at| self.text.get(*at as usize..start as usize)).map_or(0, |gap| gap.chars().count());
+        let Some(from) = steps.get(mark + (before + ahead) / STEP).copied() else { return to_u32(self.text.len()) };
+        let rest = self.text.get(from as usize..).unwrap_or_default();
+        from + to_u32(rest.char_indices().nth((before + ahead) % STEP).map_or(rest.len(), |(at, _)| at))
     }
 }
 
@@ -181,5 +203,18 @@ mod tests {
         assert_eq!(sources.file(id).offset(2, 3), 10);
         assert_eq!(sources.file(id).offset(1, 3), 3);
         assert_eq!(sources.position(id, 999), Position { line: 2, column: 4 });
+    }
+
+    #[test]
+    fn places_of_long_lines_are_those_of_a_walk() {
+        for text in ["größe, \u{1f642}\n".repeat(60) + &"日本x".repeat(100), "plain\n".repeat(3) + &"x".repeat(500)] {
+            let file = SourceFile::new("a.sql", text.as_str().into());
+            for (line, start) in std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).enumerate() {
+                for column in [1, 2, 9, 63, 64, 65, 128, 300, 2000] {
+                    let walked = text[start..].char_indices().nth(column - 1).map_or(text.len(), |(at, _)| start + at);
+                    assert_eq!(file.offset(to_u32(line + 1), to_u32(column)) as usize, walked, "line {line}, column {column}");
+                }
+            }
+        }
     }
 }

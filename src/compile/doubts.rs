@@ -37,6 +37,11 @@ fn doubtful(node: &Node, compiled: &CompiledNode, doubt: &Doubt) -> Diagnostic {
             "`count(*)` counts 1 where the outer join matches nothing".to_owned(),
             "count a column of the joined side, e.g. its key",
         ),
+        DoubtKind::IntegerDivision => (
+            Code::IntegerDivision,
+            "the quotient of two integers is an integer, its fraction is cut off".to_owned(),
+            "write `a * 1.0 / b` for the fraction; other engines give it here",
+        ),
     };
     let mut error = SqlError::new(code, message).help(help);
     error.range.clone_from(&doubt.range);

@@ -144,6 +144,8 @@ pub(super) enum DoubtKind {
     GroupedByMissing { column: String },
     /// `count(*)` counts the row that an outer join makes up where nothing matches.
     CountsMissing,
+    /// Integers are divided, and the result is one.
+    IntegerDivision,
 }
 
 /// A column of a table that the query reads: the number of the table, and the column's.

@@ -76,7 +76,14 @@ impl Surroundings for Foreseen {
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {
         match self.inner.query(sql) {
             Err(HostError::Diagnostic(failed)) => Err(self.missing_in(sql).map_or(HostError::Diagnostic(failed), |name| wait(&name))),
-            answer => answer,
+            Ok(answer) => {
+                // What a template has dropped itself is to be gone for it.
+                if sql.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("drop")) {
+                    self.compiled.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                }
+                Ok(answer)
+            }
+            Err(deferred @ HostError::Deferred { .. }) => Err(deferred),
         }
     }
 

@@ -16,6 +16,7 @@ use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan,
 use deltalake::datafusion::sql::parser::Statement;
 
 use super::cte_name;
+use super::division::divisions;
 use super::facts::{Doubt, Leaf, LeafFacts, NodeFacts, derive};
 use super::literals::{Need, needs};
 use super::sessions::{Session, Sessions};
@@ -129,7 +130,8 @@ impl Planner {
         }
         let needs = needs(&plan);
         let leaves = tables.into_iter().map(|table| Leaf { name: table.named.reference, node: &table.node.id, facts: table.facts }).collect();
-        let (facts, doubts) = derive(&plan, &spelt, leaves, &self.ephemeral);
+        let (facts, mut doubts) = derive(&plan, &spelt, leaves, &self.ephemeral);
+        doubts.extend(divisions(&plan, &spelt));
         let plan = match state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) {
             Ok(plan) => plan,
             Err(error) => return Err(Box::new(blame(sql_error(&error, sql), &state, &statement, &spelt).await)),

@@ -2,13 +2,17 @@
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
+use std::sync::atomic;
 
+use md5::{Digest as _, Md5};
 use minijinja::value::{DynObject, Rest, Tuple, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, Value};
+use minijinja::{Environment, Error, State, Value};
 
-use super::containers::new_list;
+use super::containers::{collect, new_list};
 use super::error::problem;
+use super::macros::is_absent;
 use super::python::text;
+use super::session::session_of;
 use super::values::{bind_args, required};
 use crate::base::Code;
 
@@ -32,14 +36,30 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("dictsort", dictsort);
     environment.add_filter("wordwrap", wordwrap);
     environment.add_filter("truncate", truncate);
-    environment.add_filter("random", |_: Value| -> Result<Value, Error> {
-        Err(problem(Code::JinjaUnsupported, "`random` is not available: the same input has to give the same text"))
-    });
+    environment.add_filter("random", random);
+    for name in ["default", "d"] {
+        environment.add_filter(name, |state: &State<'_, '_>, value: Value, args: Rest<Value>| {
+            minijinja::filters::default(state, if is_absent(&value) { &Value::UNDEFINED } else { &value }, args)
+        });
+    }
+    environment.add_test("defined", |value: Value| !is_absent(&value));
+    environment.add_test("undefined", |value: Value| is_absent(&value));
     environment.add_test("sequence", |value: Value| {
         matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map) || (value.kind() == ValueKind::Iterable && value.len().is_some())
     });
     environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
+}
+
+/// One of the items. Which one follows from the invocation and from how many were taken before, so that a node compiles to
+/// the same text as often as one command compiles it.
+fn random(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    let session = session_of(state)?;
+    let items = collect(&value)?;
+    let seed = format!("{} {} {}", session.host.invocation().id, session.text, session.random.fetch_add(1, atomic::Ordering::Relaxed));
+    let digest = Md5::digest(seed.as_bytes());
+    let number = digest.iter().take(8).fold(0_usize, |number, byte| number << 8 | usize::from(*byte));
+    Ok(items.get(number.checked_rem(items.len()).unwrap_or(0)).cloned().unwrap_or(Value::UNDEFINED))
 }
 
 /// Python's `center`; the filter and the method differ in where an odd space goes.
@@ -215,7 +235,7 @@ fn wrapped(line: &str, width: usize, break_long: bool) -> Vec<String> {
 
 /// What is undefined has no items, as in Python.
 fn length(value: Value) -> Result<usize, Error> {
-    if value.is_undefined() { Ok(0) } else { minijinja::filters::length(&value) }
+    if is_absent(&value) { Ok(0) } else { minijinja::filters::length(&value) }
 }
 
 /// `truncate(length, killwords, end, leeway)` by position or by name.

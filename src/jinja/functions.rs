@@ -14,6 +14,7 @@ use super::host::{QueryTable, RefCall, SourceCall};
 use super::macros::{split_kwargs, statement_result};
 use super::query::{Table, statement_value};
 use super::relation::Relation;
+use super::render::render_within;
 use super::session::{Scope, Session, lock};
 use super::sets::new_set;
 use super::values::{bind_args, describe, from_json, required, required_text, to_json};
@@ -153,11 +154,14 @@ impl Object for Var {
         ObjectRepr::Plain
     }
 
-    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
         let [name, default] = bind_args("var", ["name", "default"], args)?;
         let name = required_text("var", "name", name)?;
-        if let Some(json) = self.0.host.var(&name) {
-            return Ok(from_json(&json));
+        match self.0.host.var(&name) {
+            // As in dbt, Jinja in a variable is rendered where the variable is used.
+            Some(Json::String(text)) if self.0.scope == Scope::Node => return render_within(&self.0, state, &[Value::from(text)]),
+            Some(json) => return Ok(from_json(&json)),
+            None => {}
         }
         // As in dbt, a default of none still counts as one.
         default.ok_or_else(|| {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use minijinja::value::{Kwargs, Object, ObjectRepr};
+use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
 use minijinja::{Error, State, Value};
 use serde_json::Value as Json;
 
@@ -88,11 +88,53 @@ impl Object for MacroObject {
 fn call(session: &Session, state: &mut State<'_, '_>, id: u32, unit: &Unit, args: &[Value]) -> Result<Value, Error> {
     let inner = session.imported(state, id, &unit.template)?;
     let takes_caller = inner.get_attr("caller").is_ok_and(|value| value.is_true());
-    let bound = bind(unit, takes_caller, args)?;
+    let mut bound = bind(unit, takes_caller, args)?;
+    if session.execute {
+        keep_undefined(unit, args, &mut bound)?;
+    }
     let result = inner.call(state, &bound)?;
     session.begin_emission(result.as_str().map_or(0, str::len))?;
     session.end_emission();
     Ok(result)
+}
+
+/// As in Jinja2, an undefined value that is passed stays undefined; the engine would take the parameter's default for it.
+fn keep_undefined(unit: &Unit, args: &[Value], bound: &mut [Value]) -> Result<(), Error> {
+    let (positional, named) = split_kwargs(args)?;
+    for (index, (parameter, value)) in unit.signature.parameters.iter().zip(bound).enumerate() {
+        let given = index < positional.len() || named.iter().any(|(name, _)| name == parameter);
+        if given && value.is_undefined() && !unit.signature.required.contains(parameter) {
+            *value = Value::from_object(Absent);
+        }
+    }
+    Ok(())
+}
+
+/// An undefined value on its way through a macro's parameter: false, empty and printed as nothing.
+#[derive(Debug)]
+pub(super) struct Absent;
+
+impl Object for Absent {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Empty
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        false
+    }
+
+    fn render(self: &Arc<Self>, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
+/// Whether a value is undefined, or was when it was passed to a macro.
+pub(super) fn is_absent(value: &Value) -> bool {
+    value.is_undefined() || value.downcast_object_ref::<Absent>().is_some()
 }
 
 /// Puts arguments in the order of the parameters, the surplus into `varargs` and `kwargs` where the macro reads

@@ -229,7 +229,7 @@ pub(super) fn render_within(session: &Arc<Session>, _: &mut State<'_, '_>, args:
     // Each text is rendered within the one that asks for it, so they must come to an end.
     let depth = session.given.get(WITHIN).and_then(Value::as_usize).unwrap_or(0);
     if depth >= RENDER_DEPTH {
-        return Err(problem(Code::JinjaRuntime, format!("`render` is called more than {RENDER_DEPTH} deep")));
+        return Err(problem(Code::JinjaRuntime, format!("texts are rendered within texts more than {RENDER_DEPTH} deep")));
     }
     let mut given = session.given.clone();
     given.insert(WITHIN.to_owned(), Value::from(depth + 1));
@@ -351,7 +351,13 @@ pub fn render_text(text: &str, span: Span, library: &MacroLibrary, host: &Arc<dy
     }
     let template = Template::string(text, span);
     let (session, text, _) = run(&template, Names::Yaml, "", BTreeMap::new(), library, host)?;
-    value_of(&session, text).map_err(|error| failure(&session, &error))
+    value_of(&session, text).map_err(|error| {
+        let mut failed = failure(&session, &error);
+        if let RenderFailure::Diagnostics(found) = failed.as_mut() {
+            found.iter_mut().filter(|found| found.labels.is_empty()).for_each(|found| *found = found.clone().at(span, "in this text"));
+        }
+        failed
+    })
 }
 
 type Run = (Arc<Session>, String, SourceMap);

@@ -99,6 +99,13 @@ impl Edits {
         self.list.push(Edit { at: range.start, until: range.end, opens: true, text: text.into() });
     }
 
+    /// Plain spaces in the place of blanks that the engine does not know.
+    fn spaces(&mut self, tag: &Tag) {
+        for blank in &tag.blanks {
+            self.replace(blank.clone(), " ");
+        }
+    }
+
     fn apply(mut self, original: &str, range: Range<usize>, prelude: &str) -> (String, OffsetTable) {
         self.list.sort_by_key(|edit| (edit.at, edit.opens));
         let mut text = String::with_capacity(prelude.len() + range.len() + self.list.len() * 12);
@@ -135,6 +142,7 @@ pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> 
         let tag = tag?;
         has_text |= !text.get(literal_from..tag.outer.start).unwrap_or_default().trim().is_empty();
         literal_from = tag.outer.end;
+        edits.spaces(&tag);
         match tag.kind {
             TagKind::Comment => {}
             TagKind::Raw => has_text = true,
@@ -181,8 +189,10 @@ pub(super) fn rewrite_macro(text: &str, range: Range<usize>, origin: u32) -> Res
     let body = tags.get(1..tags.len() - 1).unwrap_or_default();
     let mentions = |name: &str| body.iter().any(|tag| tag.tokens.iter().any(|token| token.is(text, name)));
     let mut signature = Signature { varargs: mentions("varargs"), kwargs: mentions("kwargs"), ..Signature::default() };
+    edits.spaces(open);
     open_tag(text, open, origin, &mut edits, &mut signature, &mut result.called)?;
     for tag in body {
+        edits.spaces(tag);
         match tag.kind {
             TagKind::Comment | TagKind::Raw => {}
             TagKind::Expression => rewrite_tokens(text, &tag.tokens, origin, &mut edits, &mut result.called),

@@ -19,6 +19,8 @@ pub(super) struct Tag {
     pub outer: Range<usize>,
     /// Tokens of expression and block tags.
     pub tokens: Vec<Token>,
+    /// Blanks between the tokens that Python takes for such and the engine does not, as U+00A0.
+    pub blanks: Vec<Range<usize>>,
 }
 
 impl Tag {
@@ -115,7 +117,7 @@ fn comment(text: &str, open: usize) -> Result<Tag, ScanError> {
         return Err(ScanError { at: open..open + 2, message: "this comment has no end" });
     };
     let close = open + 2 + length;
-    Ok(Tag { kind: TagKind::Comment, outer: open..close + 2, tokens: Vec::new() })
+    Ok(Tag { kind: TagKind::Comment, outer: open..close + 2, tokens: Vec::new(), blanks: Vec::new() })
 }
 
 fn code_tag(text: &str, open: usize, kind: TagKind) -> Result<Tag, ScanError> {
@@ -125,11 +127,14 @@ fn code_tag(text: &str, open: usize, kind: TagKind) -> Result<Tag, ScanError> {
     if matches!(bytes.get(at), Some(b'-' | b'+')) {
         at += 1;
     }
-    let mut tokens = Vec::new();
+    let (mut tokens, mut blanks) = (Vec::new(), Vec::new());
     let mut depth = 0_usize;
     loop {
-        while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
-            at += 1;
+        while let Some(blank) = text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| c.is_whitespace()) {
+            if !blank.is_ascii() {
+                blanks.push(at..at + blank.len_utf8());
+            }
+            at += blank.len_utf8();
         }
         let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else {
             return Err(ScanError { at: open..open + 2, message: "this tag has no end" });
@@ -137,7 +142,7 @@ fn code_tag(text: &str, open: usize, kind: TagKind) -> Result<Tag, ScanError> {
         if depth == 0 {
             let control = usize::from(matches!(rest.first(), Some(b'-' | b'+')) && rest.get(1..3) == Some(end_mark));
             if control == 1 || rest.starts_with(end_mark) {
-                let tag = Tag { kind, outer: open..at + control + 2, tokens };
+                let tag = Tag { kind, outer: open..at + control + 2, tokens, blanks };
                 return if tag.keyword(text) == Some("raw") && tag.tokens.len() == 1 { raw(text, tag) } else { Ok(tag) };
             }
         }
@@ -164,7 +169,7 @@ fn raw(text: &str, open: Tag) -> Result<Tag, ScanError> {
             let tail = tail.strip_prefix(['-', '+']).unwrap_or(tail);
             if let Some(after) = tail.strip_prefix("%}") {
                 let end = text.len() - after.len();
-                return Ok(Tag { kind: TagKind::Raw, outer: open.outer.start..end, tokens: Vec::new() });
+                return Ok(Tag { kind: TagKind::Raw, outer: open.outer.start..end, tokens: Vec::new(), blanks: Vec::new() });
             }
         }
         at = start + 2;

@@ -71,6 +71,8 @@ pub(super) struct Session {
     importer: OnceLock<Value>,
     imported: Mutex<HashMap<u32, Value>>,
     used: Mutex<BTreeSet<u32>>,
+    /// How many items were drawn.
+    pub random: AtomicUsize,
     depth: AtomicUsize,
     calls: AtomicU64,
     written: AtomicUsize,
@@ -120,6 +122,7 @@ impl Session {
             importer: OnceLock::new(),
             imported: Mutex::default(),
             used: Mutex::default(),
+            random: AtomicUsize::new(0),
             depth: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
             written: AtomicUsize::new(0),

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::LoadOptions;
 use super::profiles::{self, Asking, Output};
-use super::project::{self, ProjectFile};
+use super::project::{self, ProjectDialect, ProjectFile};
 use super::reader::{MapReader, wrong_type};
 use super::text::TextRenderer;
 use super::yaml::{Yaml, YamlValue};
@@ -19,6 +19,8 @@ use crate::base::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned, nearest
 const DATABASE: &str = "alluvium";
 /// The type of targets of our own.
 const OWN_ADAPTER: &str = "alluvium";
+/// What a project for dbt is taken to be for where no profile says it.
+const NEAREST_ADAPTER: &str = "duckdb";
 const DEFAULT_SCHEMA: &str = "main";
 const DEFAULT_FOLDER: &str = "warehouse";
 const DEFAULT_THREADS: usize = 4;
@@ -114,6 +116,8 @@ pub(super) struct Sections {
     targets: Option<Yaml>,
     /// Of the project file, for `var()` in profiles.
     vars: Map<String, Json>,
+    /// Whether the project was written for dbt, and so for an adapter of dbt's.
+    of_dbt: bool,
 }
 
 impl Sections {
@@ -124,6 +128,7 @@ impl Sections {
             profile: profile.and_then(|profile| Some(Spanned::new(profile.as_str()?.to_owned(), profile.span))),
             targets: ours.and_then(|ours| ours.get("targets")).cloned(),
             vars: yaml.get("vars").map(Yaml::to_json_map).unwrap_or_default(),
+            of_dbt: name != project::FILE_NAMES[0],
         }
     }
 
@@ -132,6 +137,7 @@ impl Sections {
             profile: project.profile.clone(),
             targets: project.targets.clone(),
             vars: project.vars.as_ref().map(Yaml::to_json_map).unwrap_or_default(),
+            of_dbt: project.dialect == ProjectDialect::Dbt,
         }
     }
 }
@@ -145,10 +151,12 @@ pub(super) fn choose(options: &LoadOptions, sections: &Sections, sources: &Sourc
         return of_targets(targets, options, &renderer, out);
     }
     let asked = options.profile.clone().map(|name| (name, None)).or_else(|| sections.profile.clone().map(|name| (name.value, Some(name.span))));
-    let Some((profile, span)) = asked else { return Some(of_nothing(options, None, out)) };
+    // A profile that is elsewhere named an adapter. Which one is not known; of all, DuckDB is nearest to the dialect.
+    let unprofiled = |target: Target| Target { adapter: if sections.of_dbt { NEAREST_ADAPTER } else { OWN_ADAPTER }.to_owned(), ..target };
+    let Some((profile, span)) = asked else { return Some(unprofiled(of_nothing(options, None, out))) };
     match profiles::find(options) {
         Some(path) => of_profile(&path, (&profile, span), &Asking { options, renderer: &renderer, sources }, out),
-        None if options.profile.is_none() => Some(of_nothing(options, Some(profile), out)),
+        None if options.profile.is_none() => Some(unprofiled(of_nothing(options, Some(profile), out))),
         None => {
             let diagnostic = Diagnostic::error(Code::ProfileInvalid, format!("no `profiles.yml` that could hold the profile `{profile}`"));
             out.push(diagnostic.note(profiles::looked(options)).help("add one, or leave `--profile` out"));

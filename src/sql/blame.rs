@@ -32,7 +32,10 @@ fn word(error: &SqlError, sql: &str) -> Option<Range<usize>> {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         rest.get(..end).filter(|word| !word.is_empty())
     };
-    let wanted = behind("unsupported SQL type ").or_else(|| behind("no field named ")).or_else(|| behind("cannot find column with position "))?;
+    let wanted = behind("invalid qualifier ")
+        .or_else(|| behind("unsupported SQL type "))
+        .or_else(|| behind("column `"))
+        .or_else(|| behind("cannot find column with position "))?;
     let mut found = sql.match_indices(wanted).filter(|(at, _)| stands_alone(sql, *at, wanted.len()));
     let (at, _) = found.next()?;
     found.next().is_none().then(|| at..at + wanted.len())
@@ -45,6 +48,10 @@ fn stands_alone(sql: &str, at: usize, length: usize) -> bool {
 
 /// The smallest expression in whose place a NULL mends the statement; of those the smallest call or operation.
 async fn culprit(state: &SessionState, statement: &Statement, sql: &str) -> Option<Range<usize>> {
+    // What plans as it is fails for the sake of its values.
+    if plans(state, statement.clone()).await {
+        return None;
+    }
     let text = SourceFile::new("", sql.into());
     let mut places: Vec<(Option<Range<usize>>, bool)> = Vec::new();
     each(&mut statement.clone(), |expr| {
@@ -67,13 +74,19 @@ async fn culprit(state: &SessionState, statement: &Statement, sql: &str) -> Opti
             seen += 1;
             ControlFlow::Continue(())
         });
-        let Ok(planned) = plan(state, without).await else { continue };
-        if state.analyzer().execute_and_check(planned, state.config_options(), |_, _| {}).is_ok() {
+        if plans(state, without).await {
             mending.push((place, plain));
         }
     }
     let smallest = |plain: bool| mending.iter().filter(|(_, found)| *found == plain).map(|(place, _)| place.clone()).min_by_key(Range::len);
     smallest(false).or_else(|| smallest(true))
+}
+
+async fn plans(state: &SessionState, statement: Statement) -> bool {
+    match plan(state, statement).await {
+        Ok(planned) => state.analyzer().execute_and_check(planned, state.config_options(), |_, _| {}).is_ok(),
+        Err(_) => false,
+    }
 }
 
 fn each(statement: &mut Statement, visit: impl FnMut(&mut Expr) -> ControlFlow<()>) {

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use deltalake::arrow::datatypes::DataType;
-use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::common::{DataFusionError, Diagnostic};
 use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use super::type_name;
+use super::brief::brief;
+use super::{place, type_name};
 use crate::base::{Code, SourceFile};
 
 /// What planning or running SQL has to say about a place in it.
@@ -47,19 +48,22 @@ impl SqlError {
 #[must_use]
 pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
     let text = SourceFile::new("", sql.into());
-    let spanned = error.iter().find_map(|error| error.diagnostic());
     let raw = bare_message(error);
+    let spanned = error.iter().find_map(|error| error.diagnostic());
     if raw.contains("lan does not support logical expression") {
         return correlated(sql);
     }
-    let (code, mut message) = classify(spanned.map_or(raw.as_str(), |diagnostic| diagnostic.message.as_str()), &raw);
+    let (code, mut message) =
+        classify(spanned.filter(|_| !raw.contains("needs `over")).map_or(raw.as_str(), |diagnostic| diagnostic.message.as_str()), &raw);
     let mut found = SqlError::new(code, "");
     if let Some(diagnostic) = spanned {
-        if let Some(span) = diagnostic.span {
+        if let Some(span) = diagnostic.span.or_else(|| diagnostic.notes.iter().rev().find_map(|note| note.span)) {
             found.range = Some(offset(&text, span.start.line, span.start.column)..offset(&text, span.end.line, span.end.column));
         }
-        found.notes.extend(diagnostic.notes.iter().map(|note| lower_first(&note.message)));
-        found.help = diagnostic.helps.first().map(|help| lower_first(&help.message)).or_else(|| suggestion(&raw));
+        found.notes.extend(notes(diagnostic));
+        // Help to cast names the planner's own tree.
+        let helps = diagnostic.helps.iter().map(|help| lower_first(&help.message.replace('\'', "`")));
+        found.help = helps.into_iter().find(|help| !help.starts_with("perhaps you need to cast")).or_else(|| suggestion(&raw));
     } else if let Some((head, line, column)) = split_position(&message) {
         let start = offset(&text, line, column);
         found.range = Some(start..word_end(sql, start));
@@ -68,7 +72,10 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
         let end = sql.trim_end().len();
         found.range = Some(end.saturating_sub(1)..end);
     }
-    found.help = found.help.or_else(|| suggestion(&raw));
+    found.help = found.help.or_else(|| suggestion(&raw)).or_else(|| place::help(&raw));
+    if found.range.is_none() {
+        found.range = place::of_failure(&raw, sql);
+    }
     found.message = lower_first(&with_type_names(message.trim_end_matches('.').trim())).replace("found: EOF", "found the end of the text");
     found
 }
@@ -121,7 +128,22 @@ fn bare_message(error: &DataFusionError) -> String {
     while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
-    failed_cast(text).or_else(|| no_signature(text)).or_else(|| no_condition(text)).unwrap_or_else(|| text.to_owned())
+    if text.contains("Span(Location(") {
+        return unsupported(text);
+    }
+    failed_cast(text)
+        .or_else(|| without_window(text))
+        .or_else(|| no_signature(text))
+        .or_else(|| no_condition(text))
+        .unwrap_or_else(|| text.to_owned())
+}
+
+/// What stands before the tree of something that the planner does not know.
+fn unsupported(text: &str) -> String {
+    let head = text.split(['{', '[']).next().unwrap_or_default();
+    let words = head.trim_end_matches(|c: char| c == '(' || c.is_whitespace());
+    let words = words.rsplit_once('(').map_or(words, |(before, _)| before);
+    format!("{}: this is not supported", words.trim_end_matches([':', ' ', '(']))
 }
 
 /// A call that fits no signature: the planner's text lists every attempt.
@@ -137,6 +159,14 @@ fn no_signature(text: &str) -> Option<String> {
     })
 }
 
+/// A window function without a window, which the planner looks up among the others.
+fn without_window(text: &str) -> Option<String> {
+    const KNOWN: [&str; 10] =
+        ["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "nth_value", "ratio_to_report"];
+    let name = text.strip_prefix("Invalid function '")?.split('\'').next()?;
+    KNOWN.contains(&name.to_lowercase().as_str()).then(|| format!("`{name}` is a window function and needs `over (..)`"))
+}
+
 /// A filter that is no condition, with the planner's own names in it.
 fn no_condition(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("Cannot create filter with non-boolean predicate '")?;
@@ -150,6 +180,12 @@ fn failed_cast(text: &str) -> Option<String> {
     let named = |arrow: &str| arrow.trim().parse::<DataType>().map_or_else(|_| arrow.to_owned(), |found| type_name(&found));
     if let Some((value, arrow)) = text.strip_prefix("Can't cast value ").and_then(|rest| rest.rsplit_once(" to type ")) {
         return Some(format!("`{value}` is out of range for {}", named(arrow)));
+    }
+    if let Some((value, arrow)) = text.strip_prefix("Cannot cast value '").and_then(|rest| rest.split_once("' to value of ")) {
+        return Some(format!("`{value}` is not a value of type {}", named(arrow.trim_end_matches(" type"))));
+    }
+    if let Some((value, _)) = text.strip_prefix("Parser error: Error parsing timestamp from '").and_then(|rest| rest.split_once("': ")) {
+        return Some(format!("`{value}` is not a value of type TIMESTAMP"));
     }
     let (value, arrow) = text.strip_prefix("Cannot cast string '").and_then(|rest| rest.rsplit_once("' to value of "))?;
     Some(format!("`{value}` is not a value of type {}", named(arrow.trim_end_matches(" type"))))
@@ -168,10 +204,20 @@ fn classify(message: &str, raw: &str) -> (Code, String) {
     } else {
         Code::SqlInvalid
     };
-    let message = message.replace("Invalid function '", "there is no function '").replace('\'', "`");
-    let message = if code == Code::UnknownColumn { message.split(" Valid fields are").next().unwrap_or_default().to_owned() } else { message };
+    let message = message.replace("Invalid function '", "there is no function '").replace("it's", "it is").replace('\'', "`");
+    let message = if code == Code::UnknownColumn { missing_column(&message) } else { message };
     let message = if code == Code::UnknownFunction { message.split(".\nDid you mean").next().unwrap_or_default().to_owned() } else { message };
     (code, message)
+}
+
+/// What the planner says of a column that is not there, without the list of those that are.
+fn missing_column(message: &str) -> String {
+    let head = message.split("Valid fields are").next().unwrap_or_default().trim().trim_end_matches('.');
+    let head = head.split(". Did you mean").next().unwrap_or_default();
+    match head.strip_prefix("No field named ") {
+        Some(name) => format!("column `{}` not found", name.trim_matches('"')),
+        None => head.to_owned(),
+    }
 }
 
 /// A message with Arrow's names of types in the names that users know. What stands in backticks is the user's.
@@ -220,10 +266,31 @@ fn closing(text: &str) -> usize {
 /// "Did you mean 'x'?" and "Valid fields are ..." of DataFusion's texts, as a help line.
 fn suggestion(raw: &str) -> Option<String> {
     if let Some((_, tail)) = raw.split_once("Did you mean '") {
-        return tail.split('\'').next().map(|name| format!("did you mean `{name}`?"));
+        let name = tail.split('\'').next()?;
+        // Against the other columns, where there are some.
+        let others: Vec<&str> =
+            raw.split_once("Valid fields are ").map(|(_, fields)| fields.trim_end_matches('.').split(", ").collect()).unwrap_or_default();
+        let all: Vec<&str> = std::iter::once(name).chain(others.into_iter().filter(|other| *other != name)).collect();
+        return brief(&all).first().map(|name| format!("did you mean `{name}`?"));
     }
     let (_, fields) = raw.split_once("Valid fields are ")?;
-    Some(format!("the columns are {}", fields.trim_end_matches('.').replace('"', "`")))
+    let fields: Vec<&str> = fields.trim_end_matches('.').split(", ").collect();
+    Some(format!("the columns are {}", brief(&fields).join(", ").replace('"', "`")))
+}
+
+/// The notes of the planner, with columns as one writes them and types as users know them.
+fn notes(diagnostic: &Diagnostic) -> Vec<String> {
+    const COLUMN: &str = "possible column ";
+    let columns: Vec<&str> = diagnostic.notes.iter().filter_map(|note| note.message.strip_prefix(COLUMN)).collect();
+    let mut columns = brief(&columns).into_iter();
+    let mut shown = |note: &str| match note.strip_prefix(COLUMN) {
+        Some(_) => columns.next().map(|column| format!("{COLUMN}{}", column.replace('"', "`"))),
+        None => Some(match note.strip_prefix("has type ").and_then(|arrow| arrow.parse::<DataType>().ok()) {
+            Some(found) => format!("has type {}", type_name(&found)),
+            None => lower_first(&with_type_names(&note.replace('\'', "`"))),
+        }),
+    };
+    diagnostic.notes.iter().filter_map(|note| shown(&note.message)).collect()
 }
 
 fn offset(text: &SourceFile, line: u64, column: u64) -> usize {

@@ -8,11 +8,15 @@ mod date_trunc;
 mod hash;
 mod intervals;
 mod json;
+mod lambdas;
 mod length;
 mod mode;
+mod parse_time;
 mod plain;
 mod regexp;
+mod sequence;
 mod sum;
+mod zones;
 
 pub(super) mod checked;
 
@@ -21,7 +25,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion_functions_json::udfs as json_get;
 use datafusion_spark::function as spark;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
-use deltalake::datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use deltalake::datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 pub(super) use intervals::multiplied_interval;
 
@@ -29,16 +33,20 @@ pub(super) use intervals::multiplied_interval;
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(scalars);
 static AGGREGATES: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(aggregates);
 
+static LAMBDAS: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(lambdas::functions);
+
 /// Gives a session the dialect's functions, behind DataFusion's own.
 pub(super) fn register(builder: &mut SessionStateBuilder) {
     builder.scalar_functions().get_or_insert_default().extend(SCALARS.iter().map(Arc::clone));
+    builder.higher_order_functions().get_or_insert_default().extend(LAMBDAS.iter().map(Arc::clone));
     builder.aggregate_functions().get_or_insert_default().extend(AGGREGATES.iter().map(Arc::clone));
 }
 
 /// The names that the dialect adds.
 #[cfg(test)]
 pub(super) fn names() -> Vec<String> {
-    SCALARS.iter().map(|function| function.name().to_owned()).chain(AGGREGATES.iter().map(|function| function.name().to_owned())).collect()
+    let plain = SCALARS.iter().map(|function| function.name().to_owned()).chain(AGGREGATES.iter().map(|function| function.name().to_owned()));
+    plain.chain(LAMBDAS.iter().map(|function| function.name().to_owned())).collect()
 }
 
 fn scalars() -> Vec<Arc<ScalarUDF>> {
@@ -63,6 +71,8 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
         spark::string::unbase64(),
         spark::string::soundex(),
         spark::string::space(),
+        // `substring(..)` is syntax to the parser, and means DataFusion's function.
+        Arc::new(spark::string::substring().as_ref().clone().with_aliases(["text_part"])),
         spark::string::elt(),
         spark::string::luhn_check(),
         spark::string::format_string(),
@@ -98,6 +108,9 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
     all.extend(date_trunc::functions());
     all.extend(length::functions());
     all.extend(json::functions());
+    all.extend(zones::functions());
+    all.extend(parse_time::functions());
+    all.extend(sequence::functions());
     all
 }
 

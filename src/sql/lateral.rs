@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
-use deltalake::datafusion::common::{Column, Result};
-use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Unnest};
+use deltalake::datafusion::common::{Column, NullHandling, Result};
+use deltalake::datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Unnest, lit};
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
 /// What an unnested list is called on its way.
@@ -36,7 +36,12 @@ impl AnalyzerRule for LateralUnnest {
 }
 
 fn unnested(join: &Join) -> Result<Option<LogicalPlan>> {
-    if join.join_type != JoinType::Inner || !join.on.is_empty() || !has_outer(&join.right)? {
+    let keeps = join.join_type == JoinType::Left;
+    if !keeps && join.join_type != JoinType::Inner || !join.on.is_empty() || !has_outer(&join.right)? {
+        return Ok(None);
+    }
+    // What the condition of a left join filters out would have to come back as a row of NULLs.
+    if keeps && !join.filter.as_ref().is_none_or(|filter| *filter == lit(true)) {
         return Ok(None);
     }
     let Some((unnest, outputs)) = taken_apart(&join.right) else { return Ok(None) };
@@ -53,8 +58,10 @@ fn unnested(join: &Join) -> Result<Option<LogicalPlan>> {
         columns.push(list.alias(&name));
         names.push(Column::from_name(name));
     }
-    let mut plan =
-        LogicalPlanBuilder::from(join.left.as_ref().clone()).project(columns)?.unnest_columns_with_options(names.clone(), unnest.options.clone())?;
+    // A left join keeps the row of a list that is NULL or empty.
+    let handling = if keeps { NullHandling::PreserveAndExpandEmpty } else { unnest.options.null_handling };
+    let options = unnest.options.clone().with_null_handling(handling);
+    let mut plan = LogicalPlanBuilder::from(join.left.as_ref().clone()).project(columns)?.unnest_columns_with_options(names.clone(), options)?;
     let mut result: Vec<Expr> = left.columns().into_iter().map(Expr::Column).collect();
     for (output, (qualifier, field)) in outputs.into_iter().zip(join.right.schema().iter()) {
         let found = output.transform(|expr| match expr {
@@ -64,6 +71,9 @@ fn unnested(join: &Join) -> Result<Option<LogicalPlan>> {
             }),
             other => Ok(Transformed::no(other)),
         })?;
+        if keeps && !matches!(found.data, Expr::Column(_)) {
+            return Ok(None);
+        }
         result.push(found.data.alias_qualified(qualifier.cloned(), field.name()));
     }
     plan = plan.project(result)?;

@@ -92,23 +92,15 @@ pub(super) struct TypeNames;
 
 impl TypePlanner for TypeNames {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
-        let ours = matches!(
+        // Nested types and those with parts of their own are the planner's; a decimal without digits is its affair too.
+        let ours = !matches!(
             sql_type,
-            ast::DataType::Custom(..)
-                | ast::DataType::Int64
-                | ast::DataType::Int32
-                | ast::DataType::Float64
-                | ast::DataType::Float32
-                | ast::DataType::Datetime(_)
-                | ast::DataType::Timestamp(None, _)
-                | ast::DataType::HugeInt
-                | ast::DataType::JSON
-                | ast::DataType::CharacterVarying(_)
-                | ast::DataType::CharVarying(_)
-                | ast::DataType::Nvarchar(_)
-                | ast::DataType::Blob(_)
-                | ast::DataType::Binary(_)
-                | ast::DataType::Varbinary(_)
+            ast::DataType::Array(_)
+                | ast::DataType::Struct(..)
+                | ast::DataType::Map(..)
+                | ast::DataType::Decimal(_)
+                | ast::DataType::Numeric(_)
+                | ast::DataType::Dec(_)
         );
         Ok(ours.then(|| parse_type(&sql_type.to_string()).ok()).flatten().map(|found| Arc::new(Field::new("", found, true)) as FieldRef))
     }

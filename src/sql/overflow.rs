@@ -42,18 +42,33 @@ fn check_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let is_integer = |expr: &Expr| expr.get_type(schema).is_ok_and(|found: DataType| found.is_integer());
-    let full = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Decimal128(DECIMAL128_MAX_PRECISION, _)));
     match expr {
-        Expr::BinaryExpr(binary) if binary.op.is_numerical_operators() && full(&Expr::BinaryExpr(binary.clone())) => {
-            Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(checked::decimal(), vec![Expr::BinaryExpr(binary)])))
+        Expr::BinaryExpr(binary) if binary.op.is_numerical_operators() => {
+            // Both sides have one type by now, and the right one is the shallow one of a chain.
+            match binary.right.get_type(schema) {
+                Ok(right) if right.is_integer() && (is_checked(&binary.left) || is_integer(&binary.left)) => match checked::binary(binary.op) {
+                    Some(function) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*binary.left, *binary.right]))),
+                    None => Transformed::no(Expr::BinaryExpr(binary)),
+                },
+                Ok(DataType::Decimal128(..)) => full_decimal(Expr::BinaryExpr(binary), schema),
+                _ => Transformed::no(Expr::BinaryExpr(binary)),
+            }
         }
-        Expr::BinaryExpr(binary) if is_integer(&binary.left) && is_integer(&binary.right) => match checked::binary(binary.op) {
-            Some(function) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*binary.left, *binary.right]))),
-            None => Transformed::no(Expr::BinaryExpr(binary)),
-        },
         Expr::Negative(value) if is_integer(&value) => {
             Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(checked::negation(), vec![*value])))
         }
         other => Transformed::no(other),
     }
+}
+
+fn full_decimal(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    if matches!(expr.get_type(schema), Ok(DataType::Decimal128(DECIMAL128_MAX_PRECISION, _))) {
+        return Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(checked::decimal(), vec![expr])));
+    }
+    Transformed::no(expr)
+}
+
+/// Whether an expression is arithmetic of integers that is checked already.
+fn is_checked(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if checked::is(&call.func))
 }

@@ -3,6 +3,7 @@
 
 mod aliases;
 mod calls;
+mod chains;
 mod dates;
 mod distinct;
 mod expand;
@@ -20,7 +21,7 @@ use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Query, Select, SelectItem, TableFactor, UnaryOperator, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Ident, Query, Select, SelectItem, Spanned, TableFactor, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -40,7 +41,9 @@ pub fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>
     let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new() };
     let flow = match statement {
         Statement::Statement(inner) => {
+            chains::broaden(inner);
             distinct::regroup(inner);
+            chains::broaden(inner);
             inner.visit(&mut rewriter)
         }
         Statement::Explain(explain) => return rewrite(&mut explain.statement, sql),
@@ -96,9 +99,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
-        for (item, name) in select.projection.iter_mut().zip(self.names.pop().unwrap_or_default()) {
-            keep_name(item, name);
-        }
+        keep_names(&mut select.projection, self.names.pop().unwrap_or_default());
         ControlFlow::Continue(())
     }
 
@@ -107,20 +108,13 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        generators::lateral(factor);
         flow(sample::rewrite(factor, self))?;
         flow(pivot::rewrite(factor, self))
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-        if let Expr::Function(function) = expr {
-            match lambdas::rewrite(function, self) {
-                // All hold where none breaks it.
-                Ok(true) => *expr = Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr.clone()))) },
-                Ok(false) => {}
-                Err(error) => return ControlFlow::Break(error),
-            }
-        }
-        ControlFlow::Continue(())
+        flow(lambdas::rewrite(expr, self))
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
@@ -128,6 +122,27 @@ impl VisitorMut for Rewriter {
             Expr::Function(_) => return flow(calls::rewrite(expr, self)),
             Expr::RLike { .. } | Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => return flow(patterns::rewrite(expr, self)),
             Expr::Subquery(query) => select::first_row(query),
+            Expr::Extract { field, expr: value, .. } => {
+                if let Some(part) = dates::extracted(&field.to_string(), value) {
+                    *expr = part;
+                }
+            }
+            Expr::Substring { expr: text, substring_from, substring_for, .. } => {
+                let span = Spanned::span(text.as_ref());
+                let first = expand::expand("1", &[], span);
+                let start = substring_from.as_deref().cloned().or(first);
+                let parts: Vec<Expr> = std::iter::once((**text).clone()).chain(start).chain(substring_for.as_deref().cloned()).collect();
+                let template = if parts.len() == 3 { "text_part($1, $2, $3)" } else { "text_part($1, $2)" };
+                if let Some(call) = expand::expand(template, &parts, span) {
+                    *expr = call;
+                }
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                let span = Spanned::span(timestamp.as_ref());
+                if let Some(call) = expand::expand("at_time_zone($1, $2)", &[(**timestamp).clone(), (**time_zone).clone()], span) {
+                    *expr = call;
+                }
+            }
             Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. } => json_operator(expr),
             _ => {}
         }
@@ -145,18 +160,28 @@ fn flow(result: Result<(), Box<SqlError>>) -> ControlFlow<Box<SqlError>> {
 /// A column without an alias is called as it was written, whatever it is rewritten to.
 fn name_as_written(item: &SelectItem) -> Option<String> {
     match item {
-        SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)) => None,
+        SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => None,
+        // A struct becomes several columns.
+        SelectItem::UnnamedExpr(Expr::Function(function)) if expand::name_of(function) == "unnest" => None,
         SelectItem::UnnamedExpr(expr) => Some(expr.to_string()),
         _ => None,
     }
 }
 
-fn keep_name(item: &mut SelectItem, name: Option<String>) {
-    if let SelectItem::UnnamedExpr(expr) = item
-        && let Some(name) = name
-        && expr.to_string() != name
-    {
-        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+/// Names the items that have none; of those that are written alike the second is called `.._2`.
+fn keep_names(items: &mut [SelectItem], names: Vec<Option<String>>) {
+    let mut given: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    for (item, name) in items.iter_mut().zip(names) {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && let Some(name) = name
+        {
+            let count = given.entry(name.clone()).or_default();
+            *count += 1;
+            let alias = if *count > 1 { format!("{name}_{count}") } else { name };
+            let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
+            let span = Spanned::span(&expr);
+            *item = SelectItem::ExprWithAlias { expr, alias: Ident { value: alias, quote_style: Some('"'), span } };
+        }
     }
 }
 
@@ -164,7 +189,7 @@ fn keep_name(item: &mut SelectItem, name: Option<String>) {
 fn json_operator(expr: &mut Expr) {
     let Expr::BinaryOp { left, op, right } = &*expr else { return };
     let reader = if *op == BinaryOperator::Arrow { "json_get_json($1, $2)" } else { "json_as_text($1, $2)" };
-    let span = deltalake::datafusion::sql::sqlparser::ast::Spanned::span(left.as_ref());
+    let span = Spanned::span(left.as_ref());
     if let Some(call) = expand::expand(reader, &[(**left).clone(), (**right).clone()], span) {
         *expr = call;
     }

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use deltalake::datafusion::common::TableReference;
+use deltalake::datafusion::common::config::ConfigNonZeroUsize;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use deltalake::datafusion::optimizer::{Analyzer, AnalyzerRule};
 use deltalake::datafusion::prelude::SessionConfig;
 
+use super::depth::PARSER_LIMIT;
 use super::functions;
 use super::lateral::LateralUnnest;
 use super::operators::{Operators, TypeNames};
 use super::overflow::CheckedIntegers;
+use super::timestamps::Microseconds;
 
 /// What a session may differ in; of the dialect only [`Division`].
 #[derive(Debug, Clone)]
@@ -75,6 +79,9 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
     settings.execution.time_zone = Some("UTC".into());
     // Unions of `coalesce` are known not to be NULL in the logical plan and not in the physical one, which is no harm.
     settings.execution.skip_physical_aggregate_schema_check = true;
+    if let Ok(limit) = ConfigNonZeroUsize::try_new(PARSER_LIMIT) {
+        settings.sql_parser.recursion_limit = limit;
+    }
     settings.sql_parser.collect_spans = true;
     settings.sql_parser.enable_ident_normalization = false;
     settings.sql_parser.map_string_types_to_utf8view = false;
@@ -84,14 +91,23 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_runtime_env(Arc::clone(&options.runtime))
         .with_default_features()
         .with_type_planner(Arc::new(TypeNames))
-        .with_analyzer_rule(Arc::new(LateralUnnest))
-        .with_analyzer_rule(Arc::new(CheckedIntegers));
+        .with_analyzer_rules(analyzer_rules());
     functions::register(&mut builder);
     builder.expr_planners().get_or_insert_default().push(Arc::new(Operators { division: options.division }));
     let mut state = builder.build();
     // The time that `now()` and its kin give.
     state.mark_start_execution();
     state
+}
+
+/// DataFusion's rules with the dialect's around them: times have one unit before types are coerced, arithmetic is checked
+/// when both sides of an operator have one type.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Microseconds)];
+    rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(LateralUnnest));
+    rules.push(Arc::new(CheckedIntegers));
+    rules
 }
 
 /// Whether a name in a `from` clause is a function that yields rows, such as `generate_series`.

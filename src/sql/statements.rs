@@ -10,6 +10,7 @@ use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::depth::refuse_deep;
 use super::respell::respelt;
 use super::rewrite::rewrite;
 use super::{SqlError, sql_error};
@@ -45,16 +46,18 @@ pub fn split_statements(sql: &str) -> Result<Vec<Range<usize>>, SqlError> {
 /// If it does not parse, or holds no statement or several.
 pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<SqlError>> {
     // Nearly all texts have no semicolon: they are one statement, if any, and are not taken apart first.
-    if !sql.contains(';')
-        && let Ok(mut statement) = state.sql_to_statement(&respelt(sql), &state.config_options().sql_parser.dialect)
-    {
-        rewrite(&mut statement, sql)?;
-        return Ok(statement);
+    if !sql.contains(';') {
+        refuse_deep(sql)?;
+        if let Ok(mut statement) = state.sql_to_statement(&respelt(sql), &state.config_options().sql_parser.dialect) {
+            rewrite(&mut statement, sql)?;
+            return Ok(statement);
+        }
     }
     let ranges = split_statements(sql).map_err(Box::new)?;
     match ranges.as_slice() {
         [range] => {
             let body = sql.get(..range.end).unwrap_or(sql);
+            refuse_deep(body)?;
             let body = respelt(body);
             let mut statement =
                 state.sql_to_statement(&body, &state.config_options().sql_parser.dialect).map_err(|error| Box::new(sql_error(&error, sql)))?;

@@ -243,10 +243,10 @@ impl Reader<'_> {
 fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
     let plain = match name {
         "boolean" | "bool" | "logical" => DataType::Boolean,
-        "tinyint" | "byte" | "int1" => DataType::Int8,
-        "smallint" | "short" | "int2" => DataType::Int16,
-        "int" | "integer" | "int4" | "int32" => DataType::Int32,
-        "bigint" | "long" | "int8" | "int64" => DataType::Int64,
+        "tinyint" | "byte" | "int1" | "byteint" => DataType::Int8,
+        "smallint" | "short" | "int2" | "int16" | "utinyint" | "uint8" => DataType::Int16,
+        "int" | "integer" | "int4" | "int32" | "usmallint" | "uint16" => DataType::Int32,
+        "bigint" | "long" | "int8" | "int64" | "uinteger" | "uint32" => DataType::Int64,
         "real" | "float4" | "float" | "float32" => DataType::Float32,
         "double" | "double precision" | "float8" | "float64" => DataType::Float64,
         "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "bpchar" | "uuid" | "json" => {
@@ -254,9 +254,13 @@ fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
         }
         "binary" | "varbinary" | "bytea" | "blob" | "bytes" => DataType::Binary,
         "date" => DataType::Date32,
-        "timestamp" | "timestamp_ntz" | "datetime" => DataType::Timestamp(TimeUnit::Microsecond, None),
-        "timestamptz" | "timestamp_ltz" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        "timestamp" | "timestamp_ntz" | "datetime" | "timestamp_s" | "timestamp_ms" | "timestamp_us" | "timestamp_ns" => {
+            DataType::Timestamp(TimeUnit::Microsecond, None)
+        }
+        "timestamptz" | "timestamp_ltz" | "timestamp_tz" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         "hugeint" if arguments.is_empty() => DataType::Decimal128(38, 0),
+        // Unsigned numbers are not known to Delta: the next signed type that holds them.
+        "ubigint" | "uint64" if arguments.is_empty() => DataType::Decimal128(20, 0),
         "decimal" | "numeric" | "number" | "dec" => return decimal(arguments),
         _ => return None,
     };

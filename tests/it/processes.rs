@@ -67,7 +67,7 @@ fn builds_at_once_lose_nothing_and_duplicate_nothing() {
 #[cfg(unix)]
 fn wait_for(lines: &std::sync::mpsc::Receiver<String>, wanted: &str) -> Vec<String> {
     let mut seen = Vec::new();
-    while let Ok(line) = lines.recv_timeout(std::time::Duration::from_secs(120)) {
+    while let Ok(line) = lines.recv_timeout(std::time::Duration::from_mins(2)) {
         let found = line.contains(wanted);
         seen.push(line);
         if found {

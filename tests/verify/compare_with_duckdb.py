@@ -6,7 +6,7 @@
 Each line of CHECKS is an expression of the dialect, the same in DuckDB's words where they differ, and the grid whose
 columns it uses. Both engines answer for every row; a row on which one of them fails is asked by itself, and two
 failures are an agreement. Differences that are meant stand in KNOWN with their reason. The exit code is 1 if there is
-any other.
+any other. `--write tests/cases/sql-grid.md` writes the answers that agree as cases.
 """
 
 import argparse
@@ -22,6 +22,10 @@ DATES = ["null", "date '1970-01-01'", "date '2024-02-29'", "date '2023-12-31'", 
 TIMES = ["null", "timestamp '1969-12-31 23:59:59.999999'", "timestamp '2024-02-29 12:30:45.123456'", "timestamp '2024-03-31 00:00:00'", "timestamp '2023-02-28 23:59:59'", "timestamp '2000-01-01 00:00:00'"]
 TEXTS = ["null", "''", "'a'", "'abcabc'", "'größe'", "'日本語'", "' padded '", "'a,b,,c'", "'O''Brien'", "'🙂🙂'", "'100-200'"]
 NUMBERS = ["null", "0", "1", "-1", "7", "-7", "9223372036854775807", "-9223372036854775807"]
+CLOCKS = ["null", "timestamp '2024-03-31 01:59:59.999999'", "timestamp '2024-03-31 02:30:00'", "timestamp '2024-03-31 03:00:00'", "timestamp '2024-10-27 02:30:00'", "timestamp '2024-10-27 03:00:00'", "timestamp '1969-12-31 23:59:59'", "timestamp '2024-07-01 12:00:00'"]
+LISTS = ["null", "cast([] as bigint[])", "[1]", "[3, 1, 2]", "[null, 1]", "[2, 2, null, 5]"]
+DAYS = ["null", "'2024-02-29'", "'2023-02-29'", "'29.02.2024'", "''", "'2024-2-9'", "'2024-02-29 12:30:45'"]
+DECIMALS = ["null", "0.00", "1.25", "-1.25", "99999999.99", "2.50", "-3.50"]
 FLOATS = ["null", "cast(0 as double)", "cast(1.5 as double)", "cast(-2.5 as double)", "cast(1e300 as double)"]
 
 GRIDS = {
@@ -33,10 +37,18 @@ GRIDS = {
     "two dates": ("d, e", [f"{a}, {b}" for a in DATES[:6] for b in DATES[:6]]),
     "two times": ("t, u", [f"{a}, {b}" for a in TIMES for b in TIMES]),
     "two numbers": ("n, m", [f"{a}, {b}" for a in NUMBERS for b in NUMBERS]),
+    "clock": ("t", CLOCKS),
+    "list": ("l", LISTS),
+    "two lists": ("l, k", [f"{a}, {b}" for a in LISTS for b in LISTS]),
+    "day text": ("s", DAYS),
+    "decimal": ("x", DECIMALS),
+    "two decimals": ("x, y", [f"{a}, {b}" for a in DECIMALS for b in DECIMALS]),
+    "date and time": ("d, t", [f"{a}, {b}" for a in DATES[:7] for b in [*TIMES, "timestamp '9999-12-31 00:00:00'"]]),
+    "number and list": ("n, l", [f"{a}, {b}" for a in NUMBERS[:5] for b in LISTS]),
     "two texts": ("s, r", [f"{a}, {b}" for a in TEXTS for b in ["null", "''", "'a'", "'b'", "'ö'"]]),
 }
 
-CASTS = {"d": "date", "e": "date", "t": "timestamp", "u": "timestamp", "s": "varchar", "r": "varchar", "n": "bigint", "m": "bigint", "f": "double"}
+CASTS = {"d": "date", "e": "date", "t": "timestamp", "u": "timestamp", "s": "varchar", "r": "varchar", "n": "bigint", "m": "bigint", "f": "double", "l": "bigint[]", "k": "bigint[]", "x": "decimal(10, 2)", "y": "decimal(10, 2)"}
 
 UNITS = ["year", "quarter", "month", "week", "day", "hour", "minute", "second"]
 
@@ -184,6 +196,96 @@ CHECKS = [
     ("generate_series(1, 4)", None, "number"),
     ("transform([1, 2, n], x -> x % 10)", "list_transform([1, 2, n], lambda x: x % 10)", "number"),
     ("filter([1, 2, n], x -> x > 1)", "list_filter([1, 2, n], lambda x: x > 1)", "number"),
+    ("reduce(l, 0, (a, x) -> a * 10 + coalesce(x, 7))", "list_reduce(l, lambda a, x: a * 10 + coalesce(x, 7), 0)", "list"),
+    ("transform(l, (x, i) -> x * 10 + i)", "list_transform(l, lambda x, i: x * 10 + i - 1)", "list"),
+    ("transform(l, x -> x + n)", "list_transform(l, lambda x: x + n)", "number and list"),
+    ("filter(l, x -> x > n)", "list_filter(l, lambda x: x > n)", "number and list"),
+    ("zip_with(l, k, (x, y) -> x + y)", "case when l is not null and k is not null then list_transform(list_zip(l, k), lambda z: z[1] + z[2]) end", "two lists"),
+    ("list_concat(l, k)", None, "two lists"),
+    ("array_distinct(l)", "list_sort(list_distinct(l))", "list"),
+    *[(f"{name}(l)", None, "list") for name in ["len", "array_length", "list_reverse"]],
+    ("array_max(l)", "list_max(l)", "list"),
+    ("array_min(l)", "list_min(l)", "list"),
+    ("sort_array(l)", "list_sort(l, 'asc', 'nulls first')", "list"),
+    ("sort_array(l, false)", "list_sort(l, 'desc', 'nulls last')", "list"),
+    *[(f"element_at(l, {place})", f"l[{place}]", "list") for place in [1, 3, -1, 9]],
+    ("get(l, 0)", "l[1]", "list"),
+    ("slice(l, 1, 2)", "l[1:2]", "list"),
+    ("array_contains(l, n)", None, "number and list"),
+    ("array_position(l, n)", "list_position(l, n)", "number and list"),
+    ("array_append(l, n)", "list_append(l, n)", "number and list"),
+    ("array_to_string(l, '-')", None, "list"),
+    ("l[2]", None, "list"),
+    ("l = k", None, "two lists"),
+    ("array_size(l)", "len(l)", "list"),
+    ("size(map_from_arrays(l, l))", "cardinality(map(l, l))", "list"),
+    # Times together.
+    ("t at time zone 'Europe/Berlin'", "t at time zone 'Europe/Berlin' at time zone 'UTC'", "clock"),
+    ("t at time zone 'America/New_York'", "t at time zone 'America/New_York' at time zone 'UTC'", "clock"),
+    ("t at time zone 'UTC' at time zone 'Europe/Berlin'", None, "clock"),
+    ("cast(t as timestamptz) at time zone 'Asia/Kathmandu'", None, "clock"),
+    ("from_utc_timestamp(t, 'Europe/Berlin')", "t at time zone 'UTC' at time zone 'Europe/Berlin'", "clock"),
+    ("to_utc_timestamp(t, 'America/New_York')", "t at time zone 'America/New_York' at time zone 'UTC'", "clock"),
+    ("convert_timezone('UTC', 'Asia/Kathmandu', t)", "t at time zone 'UTC' at time zone 'Asia/Kathmandu'", "clock"),
+    *[(f"dateadd({unit}, 1, t)", f"t + interval 1 {unit}", "clock") for unit in UNITS],
+    *[(f"coalesce({order})", None, "date and time") for order in ["d, t", "t, d"]],
+    *[(f"{name}(d, t)", None, "date and time") for name in ["greatest", "least", "nullif", "ifnull"]],
+    *[(f"d {op} t", None, "date and time") for op in ["=", "<>", "<", "<=", ">", ">=", "is distinct from"]],
+    ("case when d > t then d else t end", None, "date and time"),
+    ("t between d and timestamp '9999-12-31'", None, "date and time"),
+    ("d in (t, date '2024-02-29')", None, "date and time"),
+    ("t > '2000-01-01'", None, "time"),
+    ("t in ('2000-01-01', '9999-12-31 00:00:00')", None, "time"),
+    ("epoch_ms(t)", None, "time"),
+    ("epoch_ms(n % 1000000)", None, "number"),
+    ("typeof(n)", None, "number"),
+    ("cast(s as date)", None, "day text"),
+    ("try_cast(s as timestamp)", None, "day text"),
+    ("to_date(s, 'dd.MM.yyyy')", "cast(strptime(s, '%d.%m.%Y') as date)", "day text"),
+    ("to_timestamp(s, 'yyyy-MM-dd HH:mm:ss')", "strptime(s, '%Y-%m-%d %H:%M:%S')", "day text"),
+    ("date_part('dayofweek', d)", "dayofweek(d) + 1", "date"),
+    ("date_part('weekday', d)", "isodow(d) - 1", "date"),
+    ("extract(isodow from d)", None, "date"),
+    ("extract(dayofyear from d)", "dayofyear(d)", "date"),
+    # Decimals.
+    *[(f"x {op} y", None, "two decimals") for op in ["+", "-", "*", "=", "<", "%"]],
+    *[(f"{name}(x)", None, "decimal") for name in ["abs", "floor", "ceil", "round", "sign"]],
+    ("round(x, 1)", None, "decimal"),
+    ("cast(x as bigint)", None, "decimal"),
+    ("cast(x as varchar)", None, "decimal"),
+    ("coalesce(x, 0)", None, "decimal"),
+    ("nvl(x, y)", "coalesce(x, y)", "two decimals"),
+    ("-x", None, "decimal"),
+    # Rewritten clauses.
+    ("n in (select v from (values (1), (7)) as w(v))", None, "number"),
+    ("n not in (select v from (values (1), (7)) as w(v))", None, "number"),
+    ("n in (select v from (values (1), (null)) as w(v))", None, "number"),
+    ("n not in (select v from (values (1), (null)) as w(v))", None, "number"),
+    ("n in (select v from (values (1)) as w(v) where false)", None, "number"),
+    ("exists (select 1 from (values (1), (7)) as w(v) where v = n)", None, "number"),
+    ("(select max(v) from (values (1), (7)) as w(v) where v = n)", None, "number"),
+    ("n is distinct from m or n = 7", None, "two numbers"),
+    ("n is not distinct from m and m > 0", None, "two numbers"),
+    # Text.
+    ("nvl2(s, 'yes', 'no')", "case when s is not null then 'yes' else 'no' end", "text"),
+    ("s || null", None, "text"),
+    ("concat(s, null, 'x')", None, "text"),
+    ("regexp_count(s, 'a')", "len(regexp_extract_all(s, 'a'))", "text"),
+    ("regexp_substr(s, '[0-9]+')", "nullif(regexp_extract(s, '[0-9]+'), '')", "text"),
+    ("locate(r, s)", "strpos(s, r)", "two texts"),
+    ("btrim(s)", "trim(s)", "text"),
+    ("space(3) || s", "repeat(' ', 3) || s", "text"),
+    ("url_encode(s)", "replace(url_encode(s), '%20', '+')", "text"),
+    ("substring(s, -2)", None, "text"),
+    ("octet_length(s)", "strlen(s)", "text"),
+    ("pmod(n, m)", "case when n % m < 0 then (n % m + m) % m else n % m end", "two numbers"),
+    ("try_divide(n, m)", "case when m <> 0 then n / cast(m as double) end", "two numbers"),
+    ("div0(n, m)", "case when m = 0 then 0.0 * n else n / cast(m as double) end", "two numbers"),
+    ("bround(f)", "round_even(f, 0)", "float"),
+    ("nanvl(f, 1.0)", "case when isnan(f) then 1.0 else f end", "float"),
+    ("try_cast(f as int)", "try_cast(trunc(f) as int)", "float"),
+    ("n << 2", None, "number"),
+    ("n >> 1", None, "number"),
     # JSON.
     *[(f"'{{\"a\": {{\"b\": [1, \"x\", null]}}, \"c\": {value}}}' ->> '{key}'", None, "number") for value in ["1.5", "true", "null", '"t"'] for key in ["c", "z"]],
     ("json_extract_string('{\"a\": {\"b\": [1, \"x\", null]}}', '$.a.b[1]')", None, "number"),
@@ -229,6 +331,17 @@ KNOWN = {
     "to_hex(n)": "small letters as in Postgres, DuckDB has capitals",
     "sign(f)": "a double as in Spark, DuckDB gives a small integer",
     "list_sort([3, n, 1])": "NULL comes first, as in Spark's sort_array",
+    "cast(x as bigint)": "Spark cuts the fraction, DuckDB rounds",
+    "floor(x)": "the scale stays, DuckDB takes it away",
+    "ceil(x)": "the scale stays, DuckDB takes it away; the greatest values of the type have no room",
+    "array_distinct(l)": "NULL is a value and the order stays, as in Spark",
+    "pmod(n, m)": "NULL for a divisor of 0, as in Spark",
+    "x * y": "all 38 digits of a decimal are used, DuckDB stops at 18",
+    "sign(x)": "a double as in Spark, DuckDB gives a small integer",
+    "n << 2": "bits fall out on the left as in Spark, DuckDB fails",
+    "list_concat(l, k)": "NULL where both are, DuckDB gives an empty list",
+    "try_cast(s as timestamp)": "months and days have two digits, DuckDB and Spark read one too",
+    "cast(s as date)": "a text with a time of day is no date, DuckDB leaves the time out",
     "cast(f as varchar)": "an exponent is written without a plus sign",
 }
 
@@ -243,7 +356,11 @@ def normal(value):
     if isinstance(value, list):
         return [normal(item) for item in value]
     text = str(value)
-    return text.replace("T", " ").removesuffix(".000000").removesuffix(" 00:00:00") if text[:1].isdigit() and "-" in text else text
+    if not text[:1].isdigit() or "-" not in text:
+        return text
+    text = text.replace("T", " ").removesuffix("Z").removesuffix("+00:00")
+    text = text.rstrip("0").removesuffix(".") if "." in text else text
+    return text.removesuffix(" 00:00:00")
 
 
 def source(columns, rows):
@@ -276,18 +393,40 @@ class Engines:
         return [answer for row in rows for answer in self.answers(ask, expression, columns, [row])]
 
 
+def cases(engines, agreed):
+    """The answers of the expressions that agree on all rows of their grid, several expressions a query."""
+    page = ["# Answers that DuckDB gives too", "", "Written by `tests/verify/compare_with_duckdb.py --write`; don't edit.", "", "```yaml project.yml", "name: example", "targets:", "  default: local", "  local: {warehouse: warehouse, schema: main}", "```"]
+    for grid, expressions in agreed.items():
+        columns, rows = GRIDS[grid][0], list(enumerate(GRIDS[grid][1]))
+        rows = rows if len(rows) <= 12 else rows[:: max(1, len(rows) // 12) | 1]
+        page += ["", f"## Grid: {grid}"]
+        for at in range(0, len(expressions), 6):
+            chosen = expressions[at : at + 6]
+            items = ",\n    ".join(f"{expression} as c{place}" for place, expression in enumerate(chosen))
+            sql = f"select\n    {items}\nfrom {source(columns, rows)}\norder by i"
+            done = subprocess.run([engines.cli, "sql", sql, "--output", "csv", "--warehouse", engines.folder + "/w"], capture_output=True, text=True, cwd=engines.folder)
+            if done.returncode == 0:
+                page += ["", "```sql query.sql", sql, "```", "", "```sh", "alluvium sql --stdin --output csv < query.sql", "```", "", "```result", done.stdout.rstrip("\n"), "```"]
+            else:
+                print(f"not written: {'; '.join(chosen)}: {' '.join((done.stdout + done.stderr).split())[:200]}")
+    return "\n".join(page) + "\n"
+
+
 def main():
     options = argparse.ArgumentParser()
+    options.add_argument("--write")
     options.add_argument("--cli", required=True)
     options.add_argument("--only", default="")
     options = options.parse_args()
-    engines, differences = Engines(options.cli), 0
+    engines, differences, agreed = Engines(options.cli), 0, {}
     for expression, other, grid in CHECKS:
         if options.only not in expression:
             continue
         columns, rows = GRIDS[grid][0], list(enumerate(GRIDS[grid][1]))
         ours = engines.answers(engines.ours, expression, columns, rows)
         theirs = engines.answers(engines.theirs, other or expression, columns, rows)
+        if ours == theirs and "fails" not in ours:
+            agreed.setdefault(grid, []).append(expression)
         for (_, row), our, their in zip(rows, ours, theirs):
             if our != their and KNOWN.get(expression) is None:
                 differences += 1
@@ -300,6 +439,9 @@ def main():
             if our != their and options.only in expression and KNOWN.get(expression) is None:
                 differences += 1
                 print(f"{expression} of {group}: {our!r}, DuckDB {their!r}")
+    if options.write:
+        with open(options.write, "w", encoding="utf-8") as page:
+            page.write(cases(engines, agreed))
     for expression, reason in KNOWN.items():
         if reason:
             print(f"known: {expression}: {reason}")

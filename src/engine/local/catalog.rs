@@ -17,7 +17,7 @@ use deltalake::datafusion::datasource::ViewTable;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::logical_expr::LogicalPlan;
-use deltalake::datafusion::physical_plan::execute_stream;
+use deltalake::datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast;
 
@@ -34,6 +34,8 @@ use crate::sql::{self, Division, SqlError};
 pub(super) struct Bound {
     pub(super) state: SessionState,
     pub(super) plan: LogicalPlan,
+    /// What was planned, to find the places of errors that come late.
+    statement: Statement,
     /// The Delta tables it reads, sorted, each at its version.
     pub(super) inputs: Vec<InputVersion>,
 }
@@ -58,8 +60,35 @@ pub(super) async fn bind_parts(
 ) -> Result<Bound, EngineError> {
     let mut resolver = Resolver { parts: Some(parts), ..Resolver::new(engine, overlays) };
     let default = Scope { database: engine.options.database.clone(), schema: engine.options.schema.clone() };
-    let (state, plan) = resolver.plan(sql, &default, engine.options.division).await?;
-    Ok(Bound { state, plan, inputs: resolver.inputs.into_iter().collect() })
+    let (state, plan, statement) = resolver.plan(sql, &default, engine.options.division).await?;
+    Ok(Bound { state, plan, statement, inputs: resolver.inputs.into_iter().collect() })
+}
+
+impl Bound {
+    /// The plan that runs.
+    ///
+    /// # Errors
+    /// If types do not fit, or a constant can't be worked out.
+    pub(super) async fn physical(&self, sql: &str) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
+        match self.state.create_physical_plan(&self.plan).await {
+            Ok(plan) => Ok(plan),
+            // A sort over a join of unions of constants is planned without the order it needs: sorted in one piece it is not.
+            Err(error) if error.to_string().contains("does not satisfy order requirements") => {
+                let mut state = self.state.clone();
+                state.config_mut().options_mut().optimizer.repartition_sorts = false;
+                state.create_physical_plan(&self.plan).await.map_err(|error| failure::query(error, sql))
+            }
+            Err(error) => Err(blamed(failure::query(error, sql), &self.state, &self.statement, sql).await),
+        }
+    }
+}
+
+/// An error of planning, with the place of the expression that is to blame.
+async fn blamed(error: EngineError, state: &SessionState, statement: &Statement, sql: &str) -> EngineError {
+    match error {
+        EngineError::Sql(inner) => EngineError::Sql(Box::new(sql::blame(*inner, state, statement, sql).await)),
+        other => other,
+    }
 }
 
 /// Runs a query.
@@ -68,7 +97,7 @@ pub(super) async fn bind_parts(
 /// As [`bind_session`].
 pub(super) async fn query(engine: &LocalEngine, sql: &str, overlays: &[Overlay]) -> Result<SendableRecordBatchStream, EngineError> {
     let bound = bind_session(engine, sql, overlays).await?;
-    let plan = bound.state.create_physical_plan(&bound.plan).await.map_err(|error| failure::query(error, sql))?;
+    let plan = bound.physical(sql).await?;
     execute_stream(plan, bound.state.task_ctx()).map_err(|error| failure::query(error, sql))
 }
 
@@ -129,7 +158,7 @@ impl<'a> Resolver<'a> {
         Self { engine, overlays, parts: None, found: BTreeMap::new(), inputs: BTreeSet::new(), open: Vec::new() }
     }
 
-    async fn plan(&mut self, sql: &str, scope: &Scope, division: Division) -> Result<(SessionState, LogicalPlan), EngineError> {
+    async fn plan(&mut self, sql: &str, scope: &Scope, division: Division) -> Result<(SessionState, LogicalPlan, Statement), EngineError> {
         let mut state = self.engine.session_with(division);
         // Once to know the names of tables whatever their case, and once more when their columns are known.
         let statement = parse(&state, &sql::canonical(sql, []), sql)?;
@@ -159,8 +188,10 @@ impl<'a> Resolver<'a> {
         options.catalog.default_schema.clone_from(&scope.schema);
         state.register_catalog_list(Arc::new(catalog));
         let statement = parse(&state, &sql::canonical(sql, columns.iter().map(String::as_str)), sql)?;
-        let plan = sql::plan(&state, statement).await.map_err(|error| failure::query(error, sql))?;
-        Ok((state, plan))
+        match sql::plan(&state, statement.clone()).await {
+            Ok(plan) => Ok((state, plan, statement)),
+            Err(error) => Err(blamed(failure::query(error, sql), &state, &statement, sql).await),
+        }
     }
 
     /// What a name without a schema means if it is temporary.
@@ -242,7 +273,7 @@ impl<'a> Resolver<'a> {
         let scope = Scope { database: name.database.clone(), schema: name.schema.clone() };
         let planned = self.plan(sql, &scope, division).await;
         self.open.pop();
-        let (_, plan) = planned.map_err(|error| within(error, name))?;
+        let (_, plan, _) = planned.map_err(|error| within(error, name))?;
         Ok(Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))
     }
 

@@ -59,7 +59,7 @@ pub(super) async fn stage(engine: &LocalEngine, write: &FilesWrite) -> Result<(S
     let bound = catalog::bind_session(engine, &write.sql, &[]).await?;
     let schema: SchemaRef = Arc::new(bound.plan.schema().as_arrow().clone());
     check_columns(&schema, &config)?;
-    let plan = bound.state.create_physical_plan(&bound.plan).await.map_err(|error| failure::query(error, &write.sql))?;
+    let plan = bound.physical(&write.sql).await?;
     let rows = execute_stream(plan, bound.state.task_ctx()).map_err(|error| failure::query(error, &write.sql))?;
     let aside = aside(&location.path);
     let staged = StagedFiles { relation: write.relation.clone(), config, location, aside, schema };

@@ -61,7 +61,12 @@ async fn carried_out(engine: &LocalEngine, text: &str) -> Result<Option<Sendable
     if let Some(command) = sql::parse_command(text).map_err(EngineError::Sql)? {
         return again(|| carry_out(engine, &command, text).boxed()).await;
     }
-    let statement = sql::parse_query(&engine.session(), text).map_err(EngineError::Sql)?;
+    let statement = match sql::parse_query(&engine.session(), text) {
+        Ok(statement) => statement,
+        // Whatever its body looks like.
+        Err(_) if defines_function(text) => return Err(unknown(text)),
+        Err(error) => return Err(EngineError::Sql(error)),
+    };
     let statement = match statement {
         Statement::Explain(_) => return catalog::query(engine, text, &[]).await.map(Some),
         Statement::Statement(statement) => *statement,
@@ -129,6 +134,11 @@ async fn change(engine: &LocalEngine, statement: &ast::Statement, text: &str) ->
         ast::Statement::Commit { .. } | ast::Statement::StartTransaction { .. } => Ok(()),
         _ => Err(unknown(text)),
     }
+}
+
+fn defines_function(text: &str) -> bool {
+    let words: Vec<String> = text.split_whitespace().take(5).map(str::to_lowercase).collect();
+    words.first().is_some_and(|word| word == "create") && words.iter().any(|word| matches!(word.as_str(), "function" | "macro"))
 }
 
 fn unknown(text: &str) -> EngineError {

@@ -181,7 +181,7 @@ async fn rows(engine: &LocalEngine, write: &TableWrite, streams: &Streams) -> Re
             if let Some(dedupe) = &write.dedupe {
                 bound.plan = one_a_key(&bound, dedupe)?;
             }
-            let plan = bound.state.create_physical_plan(&bound.plan).await.map_err(|error| failure::query(error, sql))?;
+            let plan = bound.physical(sql).await?;
             Ok(Rows { plan, state: bound.state, inputs: bound.inputs })
         }
         TableInput::Seed(seed) => {

@@ -1,5 +1,6 @@
 //! Integer arithmetic that is an error where the result has no room, in place of operators that wrap.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, LazyLock};
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray as _, Datum};
@@ -7,7 +8,7 @@ use deltalake::arrow::compute::kernels::numeric;
 use deltalake::arrow::datatypes::{DataType, Decimal128Type};
 use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err, internal_err};
-use deltalake::datafusion::logical_expr::{ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use deltalake::datafusion::logical_expr::{ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use deltalake::datafusion::physical_expr_common::datum::apply;
 
 use super::plain::Plain;
@@ -60,6 +61,11 @@ pub(in crate::sql) fn decimal() -> Arc<ScalarUDF> {
     Arc::clone(&FUNCTION)
 }
 
+/// Whether a function is arithmetic of integers that is checked.
+pub(in crate::sql) fn is(function: &ScalarUDF) -> bool {
+    (function.inner().as_ref() as &dyn std::any::Any).is::<Checked>()
+}
+
 /// The function for a minus sign before an integer.
 pub(in crate::sql) fn negation() -> Arc<ScalarUDF> {
     function(Operation::Negate, 1)
@@ -87,6 +93,17 @@ impl ScalarUDFImpl for Checked {
         Ok(arguments[0].clone())
     }
 
+    /// The name of a long chain is short: written out for every link it would take the cube of its length.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        if is_deep(args) {
+            let mut hasher = DefaultHasher::new();
+            args.hash(&mut hasher);
+            return Ok(format!("{}(#{:016x})", self.name(), hasher.finish()));
+        }
+        let names: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
+        Ok(format!("{}({})", self.name(), names.join(",")))
+    }
+
     fn is_strict(&self) -> bool {
         true
     }
@@ -102,6 +119,21 @@ impl ScalarUDFImpl for Checked {
         };
         result.map_err(|error| explained(error, &data_type))
     }
+}
+
+/// Whether a chain of checked operators is longer than what one writes by hand.
+fn is_deep(args: &[Expr]) -> bool {
+    const LONG: usize = 16;
+    let mut at = args.first();
+    for _ in 0..LONG {
+        at = match at {
+            Some(Expr::ScalarFunction(call)) => call.args.first(),
+            Some(Expr::BinaryExpr(binary)) => Some(&binary.left),
+            Some(Expr::Cast(inner)) => Some(&inner.expr),
+            _ => return false,
+        };
+    }
+    true
 }
 
 fn negate(value: &dyn Datum, _same: &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> {

@@ -1,9 +1,9 @@
 //! `len`: the letters of a text, the bytes of a binary value, the items of a list or map, as DuckDB and Spark count them.
-//! DataFusion's `length` takes a list for its text.
+//! DataFusion's `length` takes a list for its text. And `typeof`, the type under the name that users know.
 
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array};
+use deltalake::arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, StringArray};
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::compute::kernels::length::length;
 use deltalake::arrow::datatypes::DataType;
@@ -14,7 +14,14 @@ use super::plain::Plain;
 use crate::sql::type_name;
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![Plain { name: "len", signature: Signature::any(1, Volatility::Immutable), returns, run }.into_udf()]
+    let type_of = |columns: &[ArrayRef]| -> Result<ArrayRef> {
+        let name = type_name(columns[0].data_type());
+        Ok(Arc::new(StringArray::from(vec![name; columns[0].len()])))
+    };
+    vec![
+        Plain { name: "len", signature: Signature::any(1, Volatility::Immutable), returns, run }.into_udf(),
+        Plain { name: "typeof", signature: Signature::any(1, Volatility::Immutable), returns: |_| Ok(DataType::Utf8), run: type_of }.into_udf(),
+    ]
 }
 
 fn returns(arguments: &[DataType]) -> Result<DataType> {

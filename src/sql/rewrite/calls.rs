@@ -25,6 +25,16 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         string_agg(function);
         return Ok(());
     }
+    if name == "localtimestamp" && matches!(function.args, FunctionArguments::None) {
+        if let Some(now) = expand("cast(now() as timestamp)", &[], function.name.span()) {
+            *expr = now;
+        }
+        return Ok(());
+    }
+    if matches!(name.as_str(), "list_value" | "list_pack" | "array_construct") {
+        function.name = ObjectName::from(vec![Ident { value: "make_array".into(), quote_style: None, span: function.name.span() }]);
+        return Ok(());
+    }
     let Some(arguments) = arguments(function) else { return Ok(()) };
     let span = function.name.span();
     let replacement = match special(&name, &arguments, span, rewriter)? {
@@ -71,17 +81,21 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("date_add", [date, amount @ Expr::Interval(_)]) => expand("$1 + $2", &[date.clone(), amount.clone()], span),
         ("date_sub", [date, amount @ Expr::Interval(_)]) => expand("$1 - $2", &[date.clone(), amount.clone()], span),
         ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),
-        ("date_part" | "datepart", [part, date]) => {
-            text(part).and_then(dates::part).and_then(|known| expand("date_part($1, $2)", &[literal(known, part.span()), date.clone()], span))
+        ("date_part" | "datepart" | "extract", [part, date]) => {
+            text(part).and_then(dates::part).and_then(|meant| expand(meant, std::slice::from_ref(date), span))
         }
         ("date_format", [value, pattern]) => with_java(value, pattern, "to_char(cast($1 as timestamp), $2)", rewriter, span)?,
         ("from_unixtime", [value, pattern]) if text(pattern).is_some_and(|pattern| !pattern.contains('/')) => {
             with_java(value, pattern, "to_char(from_unixtime($1), $2)", rewriter, span)?
         }
-        ("unix_timestamp", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(floor(date_part('epoch', $1)) as bigint)")?,
+        ("unix_timestamp", [value, pattern]) => {
+            parsed(value, pattern, rewriter, span, "cast(floor(date_part('epoch', parse_time($1, $2, $3))) as bigint)")?
+        }
         ("strftime", [value, pattern]) => strftime(value, pattern, span),
-        ("to_date", [value, pattern]) => with_java(value, pattern, "to_date($1, $2)", rewriter, span)?,
-        ("to_timestamp" | "strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "$1")?,
+        ("to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(parse_time($1, $2, $3) as date)")?,
+        ("try_to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(try_parse_time($1, $2, $3) as date)")?,
+        ("to_timestamp" | "to_timestamp_ntz" | "strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "parse_time($1, $2, $3)")?,
+        ("try_to_timestamp" | "try_strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "try_parse_time($1, $2, $3)")?,
         ("get_json_object" | "json_extract_string", [json, path]) => json_path(json, path, "json_as_text", rewriter, span)?,
         ("json_extract", [json, path]) => json_path(json, path, "json_get_json", rewriter, span)?,
         _ => None,
@@ -144,12 +158,10 @@ fn with_java(value: &Expr, pattern: &Expr, template: &str, rewriter: &Rewriter, 
     Ok(expand(template, &[value.clone(), literal(&known, pattern.span())], span))
 }
 
-/// Text read as a timestamp, and `template` around it.
+/// Text read by a pattern: `template` with the text, the pattern and the pattern as it was written.
 fn parsed(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span, template: &str) -> Result<Option<Expr>, Box<SqlError>> {
     let known = pattern_of(pattern, rewriter)?;
-    let reader = if formats::has_time(&known) { "cast(to_timestamp_micros($1, $2) as timestamp)" } else { "cast(to_date($1, $2) as timestamp)" };
-    let read = expand(reader, &[value.clone(), literal(&known, pattern.span())], span);
-    Ok(read.and_then(|read| expand(template, &[read], span)))
+    Ok(expand(template, &[value.clone(), literal(&known, pattern.span()), pattern.clone()], span))
 }
 
 /// DuckDB takes the pattern on either side.

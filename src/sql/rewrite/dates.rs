@@ -59,16 +59,30 @@ pub(super) fn trunc(date: &Expr, unit: &str, span: Span, rewriter: &Rewriter) ->
     Ok(expand(template, std::slice::from_ref(date), span))
 }
 
-/// The name that DataFusion has for a part of a date, where it has another than DuckDB and Snowflake.
+/// A part of a date that DataFusion has under another name, or not at all; days of the week count as the functions of
+/// these names do.
 pub(super) fn part(word: &str) -> Option<&'static str> {
     Some(match word.to_lowercase().as_str() {
-        "dayofyear" => "doy",
-        "dayofweek" | "weekday" => "dow",
-        "dayofweek_iso" | "dayofweekiso" => "isodow",
-        "dayofmonth" => "day",
-        "weekofyear" | "week_iso" => "week",
+        "dayofyear" => "date_part('doy', $1)",
+        "dayofweek" => "date_part('dow', $1) + 1",
+        "weekday" => "(date_part('dow', $1) + 6) % 7",
+        "dayofweek_iso" | "dayofweekiso" | "dow_iso" | "isodow" => "(date_part('dow', $1) + 6) % 7 + 1",
+        "dayofmonth" | "days" => "date_part('day', $1)",
+        "weekofyear" | "week_iso" | "weeks" => "date_part('week', $1)",
+        "yearofweek" | "yearofweekiso" => "date_part('isoyear', $1)",
+        "years" => "date_part('year', $1)",
+        "months" | "mon" => "date_part('month', $1)",
+        "quarters" => "date_part('quarter', $1)",
+        "hours" => "date_part('hour', $1)",
+        "minutes" => "date_part('minute', $1)",
+        "seconds" => "date_part('second', $1)",
         _ => return None,
     })
+}
+
+/// `extract(part from date)` with a part that DataFusion does not know.
+pub(super) fn extracted(word: &str, value: &Expr) -> Option<Expr> {
+    expand(part(word)?, std::slice::from_ref(value), value.span())
 }
 
 fn canonical_unit(word: &str) -> Option<&'static str> {

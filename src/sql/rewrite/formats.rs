@@ -72,14 +72,9 @@ pub(super) fn from_strftime(pattern: &str) -> String {
     pattern.replace("%f", "%6f").replace("%g", "%3f").replace("%n", "%9f")
 }
 
-/// Whether a pattern of chrono says a time of day; a pattern without one is of a date.
-pub(super) fn has_time(pattern: &str) -> bool {
-    ["%H", "%-H", "%I", "%-I", "%T", "%R", "%X", "%c", "%s", "%M", "%k", "%l"].iter().any(|part| pattern.contains(part))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{from_java, has_time};
+    use super::from_java;
 
     #[test]
     fn letters_become_specifiers() {
@@ -92,6 +87,5 @@ mod tests {
             assert_eq!(from_java(java).as_deref(), Ok(chrono), "{java}");
         }
         assert_eq!(from_java("yyyy-ww"), Err("ww".to_owned()));
-        assert!(has_time("%Y %H") && !has_time("%Y-%m-%d"));
     }
 }

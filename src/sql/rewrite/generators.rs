@@ -19,6 +19,9 @@ struct Lists {
 
 /// Rewrites the generators of a select.
 pub(super) fn rewrite(select: &mut Select, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    for join in select.from.iter_mut().flat_map(|table| &mut table.joins) {
+        plain_joins(&mut join.join_operator);
+    }
     for view in std::mem::take(&mut select.lateral_views) {
         let join = join(&view, rewriter)?;
         match select.from.last_mut() {
@@ -40,13 +43,48 @@ pub(super) fn rewrite(select: &mut Select, rewriter: &Rewriter) -> Result<(), Bo
     Ok(())
 }
 
+/// `semi join` and `anti join` are the left ones.
+fn plain_joins(join: &mut ast::JoinOperator) {
+    let empty = ast::JoinOperator::CrossJoin(ast::JoinConstraint::None);
+    *join = match std::mem::replace(join, empty) {
+        ast::JoinOperator::Semi(on) => ast::JoinOperator::LeftSemi(on),
+        ast::JoinOperator::Anti(on) => ast::JoinOperator::LeftAnti(on),
+        other => other,
+    };
+}
+
+/// `lateral unnest(l)`, whose first word says what is meant anyway.
+pub(super) fn lateral(factor: &mut TableFactor) {
+    let TableFactor::Function { lateral: true, name, args, with_ordinality, alias } = factor else { return };
+    if !matches!(name.to_string().to_lowercase().as_str(), "unnest" | "explode") {
+        return;
+    }
+    let lists = args.iter().map(|argument| if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument { Some(expr.clone()) } else { None });
+    if let Some(array_exprs) = lists.collect::<Option<Vec<_>>>() {
+        *factor =
+            TableFactor::UNNEST { alias: alias.take(), array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: *with_ordinality };
+    }
+}
+
 /// A generator that stands in a select list and makes several columns.
 fn listed(item: &SelectItem, rewriter: &Rewriter) -> Result<Option<Lists>, Box<SqlError>> {
-    let SelectItem::UnnamedExpr(Expr::Function(function)) = item else { return Ok(None) };
-    match name_of(function).as_str() {
-        "posexplode" | "stack" => generator(function, 0, rewriter).map(Some),
-        _ => Ok(None),
+    let (function, alias) = match item {
+        SelectItem::UnnamedExpr(Expr::Function(function)) => (function, None),
+        SelectItem::ExprWithAlias { expr: Expr::Function(function), alias } => (function, Some(alias)),
+        _ => return Ok(None),
+    };
+    if !matches!(name_of(function).as_str(), "posexplode" | "stack") {
+        return Ok(None);
     }
+    let mut lists = generator(function, 0, rewriter)?;
+    if let Some(alias) = alias {
+        if lists.exprs.len() > 1 {
+            let message = format!("`{}` makes {} columns, and one is named", name_of(function), lists.exprs.len());
+            return Err(rewriter.refuse(&message, alias.span, "leave the alias out, or use LATERAL VIEW, which names each of them"));
+        }
+        lists.names = vec![alias.value.clone()];
+    }
+    Ok(Some(lists))
 }
 
 /// `lateral view [outer] explode(l) t as e` as `cross join unnest(l) as t(e)`.

@@ -35,7 +35,28 @@ pub(super) fn query(query: &mut Query, rewriter: &Rewriter) -> Result<(), Box<Sq
         };
         limit(query, quantity);
     }
-    order_by_all(query, rewriter)
+    order_by_all(query, rewriter)?;
+    order_by_places(query);
+    Ok(())
+}
+
+/// `select distinct upper(x) .. order by upper(x)`: the planner looks for the column, not for the expression.
+fn order_by_places(query: &mut Query) {
+    let Some(ast::OrderBy { kind: OrderByKind::Expressions(keys), .. }) = &mut query.order_by else { return };
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    if select.distinct.is_none() {
+        return;
+    }
+    let named = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    let known = select.projection.iter().take_while(|item| named(item));
+    let items: Vec<&Expr> = known
+        .filter_map(|item| if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item { Some(expr) } else { None })
+        .collect();
+    for key in keys.iter_mut().filter(|key| !matches!(key.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_))) {
+        if let Some(at) = items.iter().position(|item| **item == key.expr) {
+            key.expr = number(at as u64 + 1);
+        }
+    }
 }
 
 fn minus(body: &mut SetExpr) {
@@ -104,13 +125,46 @@ fn first_select(body: &SetExpr) -> Option<&Select> {
 pub(super) fn exists_in_list(item: &mut SelectItem) {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
     let _ = ast::visit_expressions_mut(expr, |inner| {
-        if let Expr::Exists { subquery, negated } = inner
-            && let Some(counted) = counted(subquery, *negated)
-        {
-            *inner = counted;
+        match inner {
+            Expr::Exists { subquery, negated } => {
+                if let Some(counted) = counted(subquery, *negated) {
+                    *inner = counted;
+                }
+            }
+            Expr::InSubquery { expr, subquery, negated } => {
+                if let Some(found) = among(expr, subquery, *negated) {
+                    *inner = found;
+                }
+            }
+            _ => {}
         }
         std::ops::ControlFlow::<()>::Continue(())
     });
+}
+
+/// `a in (select ..)` in a select list, by counting: how many are equal, how many there are, how many of them are NULL.
+fn among(value: &Expr, query: &Query, negated: bool) -> Option<Expr> {
+    let span = value.span();
+    let counting = |text: &str| -> Option<Expr> {
+        let mut outer = super::expand::query_at(text, span)?;
+        let SetExpr::Select(select) = outer.body.as_mut() else { return None };
+        if let ast::TableFactor::Derived { subquery, .. } = &mut select.from.first_mut()?.relation {
+            **subquery = query.clone();
+        }
+        Some(Expr::Subquery(Box::new(outer)))
+    };
+    let equal = counting("select count(1) from (select 1) as in__(value__) where in__.value__ = placeholder__")?;
+    let Expr::Subquery(mut equal) = equal else { return None };
+    if let SetExpr::Select(select) = equal.body.as_mut()
+        && let Some(Expr::BinaryOp { right, .. }) = &mut select.selection
+    {
+        **right = Expr::Nested(Box::new(value.clone()));
+    }
+    let all = counting("select count(1) from (select 1) as in__(value__)")?;
+    let known = counting("select count(in__.value__) from (select 1) as in__(value__)")?;
+    let template = "case when coalesce($1, 0) > 0 then true when $2 = 0 then false when $4 is null or $3 < $2 then null else false end";
+    let found = expand(template, &[Expr::Subquery(equal), all, known, value.clone()], span)?;
+    if negated { expand("not ($1)", &[found], span) } else { Some(found) }
 }
 
 fn counted(query: &Query, negated: bool) -> Option<Expr> {
@@ -161,7 +215,52 @@ pub(super) fn refused(select: &Select, rewriter: &Rewriter) -> Result<(), Box<Sq
             ));
         }
     }
+    for item in &select.projection {
+        if let SelectItem::ExprWithAlias { expr: Expr::Value(value), alias } = item
+            && let Value::Number(digits, _) = &value.value
+            && alias.value.starts_with('_')
+            && alias.span.start == value.span.end
+        {
+            let message = format!("`{digits}{}` is `{digits}` with the name `{}` here, and one number in other engines", alias.value, alias.value);
+            return Err(rewriter.refuse_unsafe(&message, alias.span, "write the number without `_`"));
+        }
+    }
+    if let Some(span) = select.selection.as_ref().and_then(window_call) {
+        return Err(rewriter.refuse(
+            "a window function can't stand in `where`",
+            span,
+            "put the condition into `qualify`, or into a query around this one",
+        ));
+    }
     twice(select, rewriter)
+}
+
+/// The place of a window function in an expression, outside of its subqueries.
+fn window_call(expr: &Expr) -> Option<Span> {
+    struct Windows {
+        depth: usize,
+    }
+    impl ast::Visitor for Windows {
+        type Break = Span;
+
+        fn pre_visit_query(&mut self, _: &Query) -> std::ops::ControlFlow<Span> {
+            self.depth += 1;
+            std::ops::ControlFlow::Continue(())
+        }
+
+        fn post_visit_query(&mut self, _: &Query) -> std::ops::ControlFlow<Span> {
+            self.depth -= 1;
+            std::ops::ControlFlow::Continue(())
+        }
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> std::ops::ControlFlow<Span> {
+            match expr {
+                Expr::Function(function) if self.depth == 0 && function.over.is_some() => std::ops::ControlFlow::Break(function.name.span()),
+                _ => std::ops::ControlFlow::Continue(()),
+            }
+        }
+    }
+    ast::Visit::visit(expr, &mut Windows { depth: 0 }).break_value()
 }
 
 /// Refuses two columns of one name, with both places.

@@ -3,16 +3,18 @@
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
-use deltalake::arrow::array::RecordBatch;
-use deltalake::arrow::datatypes::{DataType, Field, SchemaRef};
+use deltalake::arrow::array::{AsArray as _, RecordBatch};
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 use deltalake::arrow::json::ReaderBuilder;
 use deltalake::arrow::json::reader::infer_json_schema_from_iterator;
+use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 use super::super::super::EngineError;
 use super::location::FileEntry;
 use super::read::{BATCH_ROWS, Sent, each_file, line_at, open, quoted, text_of_line};
+use super::texts::{cast_texts, misfit};
 use super::{Reading, declared_type};
 use crate::base::{Code, Diagnostic};
 use crate::sql::type_name;
@@ -100,19 +102,59 @@ fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) 
 /// If the file is not JSON, or a value does not fit its type.
 pub(super) fn decode(reading: &Reading, file: &FileEntry, schema: &SchemaRef, send: &mut dyn FnMut(RecordBatch) -> Sent) -> Result<(), EngineError> {
     let input = BufReader::new(Objects::new(open(reading, file)?));
-    let reader = ReaderBuilder::new(Arc::clone(schema)).with_batch_size(BATCH_ROWS).with_coerce_primitive(true).build(input);
+    let written = as_written(schema);
+    let reader = ReaderBuilder::new(Arc::clone(&written)).with_batch_size(BATCH_ROWS).with_coerce_primitive(true).build(input);
+    let mut rows = 0;
     for batch in reader.map_err(|error| malformed(file, &arrow_reason(&error)))? {
-        match batch {
-            Ok(batch) => {
-                if send(batch) == Sent::Enough {
-                    break;
-                }
-            }
-            Err(error) => return Err(diagnose(reading, file, schema, &error)),
+        let batch = batch.map_err(|error| diagnose(reading, file, &written, &error))?;
+        let count = batch.num_rows();
+        if send(with_decimals(reading, file, schema, batch, rows)?) == Sent::Enough {
+            break;
         }
+        rows += count;
     }
     Ok(())
 }
+
+/// Decimals as texts: Arrow rounds what has more digits than they keep.
+fn as_written(schema: &SchemaRef) -> SchemaRef {
+    let text = |field: &Field| Arc::new(field.clone().with_data_type(DataType::Utf8));
+    let fields = schema.fields().iter().map(|field| if field.data_type().is_decimal() { text(field) } else { Arc::clone(field) });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The decimals of a batch whose first object is the file's `start`th, out of their texts.
+fn with_decimals(reading: &Reading, file: &FileEntry, schema: &SchemaRef, batch: RecordBatch, start: usize) -> Result<RecordBatch, EngineError> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let mut columns = batch.columns().to_vec();
+    for (field, column) in schema.fields().iter().zip(&mut columns).filter(|(field, _)| field.data_type().is_decimal()) {
+        let Some(texts) = column.as_string_opt::<i32>() else { continue };
+        let (typed, wrong) = cast_texts(texts, field.data_type()).map_err(|error| malformed(file, &arrow_reason(&error)))?;
+        if let Some(row) = wrong {
+            let reason = format!("column `{}`: {}", field.name(), misfit(texts.value(row), field.data_type()));
+            return Err(at_row(reading, file, start + row, &reason));
+        }
+        *column = typed;
+    }
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| malformed(file, &arrow_reason(&error)))
+}
+
+/// Reads the file again up to an object, by its number from 0, whose value does not fit.
+fn at_row(reading: &Reading, file: &FileEntry, row: usize, reason: &str) -> EngineError {
+    let input = match open(reading, file) {
+        Ok(input) => input,
+        Err(error) => return error,
+    };
+    let mut objects = serde_json::Deserializer::from_reader(BufReader::new(Objects::new(input))).into_iter::<IgnoredAny>();
+    for _ in 0..row {
+        objects.next();
+    }
+    at_object(reading, file, objects.byte_offset(), None, reason, VALUE_HELP)
+}
+
+const VALUE_HELP: &str = "correct the value, or declare another type for the column";
 
 /// Reads the file again, object by object, to say which one is wrong.
 fn diagnose(reading: &Reading, file: &FileEntry, schema: &SchemaRef, error: &ArrowError) -> EngineError {
@@ -131,7 +173,7 @@ fn diagnose(reading: &Reading, file: &FileEntry, schema: &SchemaRef, error: &Arr
         let Ok(mut decoder) = ReaderBuilder::new(Arc::clone(schema)).with_coerce_primitive(true).build_decoder() else { break };
         let text = object.to_string();
         if let Err(error) = decoder.serialize(&[object]).and_then(|()| decoder.flush().map(|_| ())) {
-            return at_object(reading, file, start, Some(text), &wrong_value(&error), "correct the value, or declare another type for the column");
+            return at_object(reading, file, start, Some(text), &wrong_value(&error), VALUE_HELP);
         }
     }
     malformed(file, &arrow_reason(error))

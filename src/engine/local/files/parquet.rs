@@ -21,6 +21,7 @@ use super::super::super::EngineError;
 use super::super::failure::{self, plain};
 use super::{Reading, declared_type};
 use crate::base::{Code, Diagnostic};
+use crate::sql::type_name;
 
 /// The columns of all files, merged by name.
 ///
@@ -54,6 +55,11 @@ pub(super) fn table(reading: &Reading, schema: &SchemaRef, declared: &[(String, 
     if !schema.fields().iter().any(|field| wanted(field).is_some()) {
         return Ok(table);
     }
+    for (field, wanted) in schema.fields().iter().filter_map(|field| Some((field, wanted(field)?))) {
+        if loses_digits(field.data_type(), &wanted) {
+            return Err(too_narrow(field, &wanted));
+        }
+    }
     let columns = schema.fields().iter().map(|field| {
         let column = Expr::Column(Column::from_name(field.name()));
         match wanted(field) {
@@ -65,6 +71,25 @@ pub(super) fn table(reading: &Reading, schema: &SchemaRef, declared: &[(String, 
         LogicalPlanBuilder::scan("files", provider_as_source(table), None).and_then(|scan| scan.project(columns)).and_then(LogicalPlanBuilder::build);
     let plan = plan.map_err(|error| failure::query(error, ""))?;
     Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// Whether a cast would round without a word.
+fn loses_digits(found: &DataType, wanted: &DataType) -> bool {
+    match (found, wanted) {
+        (
+            DataType::Decimal32(_, found) | DataType::Decimal64(_, found) | DataType::Decimal128(_, found) | DataType::Decimal256(_, found),
+            DataType::Decimal128(_, wanted),
+        ) => found > wanted,
+        (found, wanted) => found.is_decimal() && wanted.is_integer(),
+    }
+}
+
+fn too_narrow(field: &Field, wanted: &DataType) -> EngineError {
+    let (found, wanted) = (type_name(field.data_type()).to_lowercase(), type_name(wanted).to_lowercase());
+    let message = format!("the files' `{}` is {found}, and {wanted} keeps fewer digits behind the point", field.name());
+    EngineError::Diagnosed(Box::new(
+        Diagnostic::error(Code::InputFile, message).help(format!("declare the column as {found}, and round it in a model where that is meant")),
+    ))
 }
 
 #[derive(Debug)]

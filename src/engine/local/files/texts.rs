@@ -1,8 +1,11 @@
 //! Texts of files as values of a type, without losing any of their digits.
 
-use deltalake::arrow::array::{Array, ArrayRef, StringArray};
+use std::sync::Arc;
+
+use deltalake::arrow::array::{Array, ArrayRef, AsArray as _, Decimal128Array, StringArray};
+use deltalake::arrow::compute::kernels::cast_utils::parse_decimal;
 use deltalake::arrow::compute::{CastOptions, cast_with_options};
-use deltalake::arrow::datatypes::DataType;
+use deltalake::arrow::datatypes::{DataType, Decimal128Type};
 use deltalake::arrow::error::ArrowError;
 
 use crate::sql::type_name;
@@ -12,7 +15,8 @@ use crate::sql::type_name;
 /// # Errors
 /// If the type is none that texts can become.
 pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType) -> Result<(ArrayRef, Option<usize>), ArrowError> {
-    let typed = cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })?;
+    let plain = cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })?;
+    let typed = with_exponents(texts, plain, data_type);
     let unreadable = typed.null_count() > texts.null_count();
     let mut wrong = unreadable.then(|| (0..texts.len()).find(|row| texts.is_valid(*row) && typed.is_null(*row))).flatten();
     if let Some(scale) = scale(data_type) {
@@ -20,6 +24,19 @@ pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType) -> Result<(A
         wrong = rounded.or(wrong);
     }
     Ok((typed, wrong))
+}
+
+/// Decimals in scientific notation, which Arrow's cast of texts does not read.
+fn with_exponents(texts: &StringArray, typed: ArrayRef, data_type: &DataType) -> ArrayRef {
+    let DataType::Decimal128(precision, scale) = data_type else { return typed };
+    let (Some(values), true) = (typed.as_primitive_opt::<Decimal128Type>(), typed.null_count() > texts.null_count()) else { return typed };
+    let read = |row: usize| {
+        let text = Some(texts.value(row).trim()).filter(|text| values.is_null(row) && text.contains(['e', 'E']))?;
+        parse_decimal::<Decimal128Type>(text, *precision, *scale).ok()
+    };
+    let all =
+        (0..texts.len()).map(|row| if texts.is_null(row) { None } else { read(row).or_else(|| values.is_valid(row).then(|| values.value(row))) });
+    Arc::new(all.collect::<Decimal128Array>().with_data_type(data_type.clone()))
 }
 
 /// What is wrong with a text that [`cast_texts`] refuses.
@@ -60,7 +77,20 @@ fn decimals(text: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::decimals;
+    use deltalake::arrow::array::{Array as _, AsArray as _, StringArray};
+    use deltalake::arrow::datatypes::{DataType, Decimal128Type};
+
+    use super::{cast_texts, decimals};
+
+    #[test]
+    fn decimals_in_scientific_notation() {
+        let texts = StringArray::from(vec![Some("1.5e2"), None, Some("2.50"), Some("-125E-2"), Some("1e40"), Some("1e")]);
+        let (typed, wrong) = cast_texts(&texts, &DataType::Decimal128(10, 2)).unwrap();
+        let typed = typed.as_primitive::<Decimal128Type>();
+        let values: Vec<_> = (0..typed.len()).map(|row| typed.is_valid(row).then(|| typed.value(row))).collect();
+        assert_eq!(values, [Some(15000), None, Some(250), Some(-125), None, None]);
+        assert_eq!(wrong, Some(4));
+    }
 
     #[test]
     fn digits_behind_the_point() {
