@@ -6,7 +6,7 @@ with account as (
 expected as (
     select
         spelling.account_type,
-        count(*) as account_count,
+        count(account.account_id) as account_count,
         count(distinct customer.customer_id) as customer_count,
         count(case when account.balance_amount < 0 then 1 end) as overdrawn_account_count,
         cast(sum(account.balance_amount) as decimal(18, 2)) as balance_amount
