@@ -323,29 +323,13 @@ impl Node {
 
     #[must_use]
     pub fn test(&self) -> Option<&TestDetails> {
-        match &self.kind {
-            NodeKind::Test(details) => Some(details),
-            NodeKind::Model
-            | NodeKind::Analysis
-            | NodeKind::Described(_)
-            | NodeKind::Seed { .. }
-            | NodeKind::Snapshot
-            | NodeKind::Source { .. }
-            | NodeKind::UnitTest(_) => None,
-        }
+        let NodeKind::Test(details) = &self.kind else { return None };
+        Some(details)
     }
 
     #[must_use]
     pub fn unit_test(&self) -> Option<&UnitTest> {
-        match &self.kind {
-            NodeKind::UnitTest(details) => Some(details),
-            NodeKind::Model
-            | NodeKind::Analysis
-            | NodeKind::Described(_)
-            | NodeKind::Seed { .. }
-            | NodeKind::Snapshot
-            | NodeKind::Source { .. }
-            | NodeKind::Test(_) => None,
-        }
+        let NodeKind::UnitTest(details) = &self.kind else { return None };
+        Some(details)
     }
 }
