@@ -20,6 +20,7 @@ mod nodes;
 mod project;
 mod python;
 mod relation;
+mod sound;
 mod source;
 mod streams;
 mod trees;
@@ -29,5 +30,5 @@ mod variables;
 mod versions;
 
 pub use layers::Layers;
-pub use project::{Body, Project, ResolveOptions, resolve};
+pub use project::{Body, Project, ResolveOptions, resolve, resolve_sound};
 pub use variables::Variables;

@@ -18,7 +18,10 @@ mod overflow;
 mod place;
 mod qualified;
 mod respell;
+mod recover;
+mod refused;
 mod rewrite;
+mod said;
 mod session;
 mod stars;
 mod statements;
@@ -31,15 +34,16 @@ mod probe;
 mod reference;
 
 pub use assignments::assignments;
-pub use blame::blame;
+pub use blame::{blame, repeated};
 pub use commands::{
     Alteration, Command, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Word, parse_command,
 };
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
-pub use output::output_columns;
+pub use output::{cte_names, cte_tables, output_columns};
 pub use place::slashes;
 pub use qualified::qualified;
+pub use recover::failures;
 pub use rewrite::{plan, rewrite};
 pub use session::{Division, SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;

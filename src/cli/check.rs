@@ -36,7 +36,7 @@ pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: I
 
 async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
     let format = format(options.format, global, session, streams);
-    let ready = match session.try_project() {
+    let ready = match session.try_sound_project() {
         Ok(ready) => ready,
         Err(found) => {
             let findings = found.into_iter().map(of_project).collect();
@@ -49,7 +49,9 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     let project = &ready.project;
     let memo = session.check_memo(&ready);
-    let before = match &options.against {
+    // With nodes left out for their errors there is no state to compare or to keep.
+    let is_whole = !project.warnings.iter().any(Diagnostic::is_error);
+    let before = match options.against.as_ref().filter(|_| is_whole) {
         Some(against) => Some(earlier(session, &ready, against, &memo).await?),
         None => None,
     };
@@ -62,7 +64,7 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     checked.keep(&selected);
     findings.extend(checked.findings);
     let mut list = None;
-    if walked.len() == all.len() {
+    if is_whole && walked.len() == all.len() {
         let text = state_text(&checked.states);
         write_state(session, &ready, &text)?;
         if let Some(before) = before {
