@@ -162,9 +162,7 @@ fn wrong_time(node: &Node, config: &SnapshotConfig, query: &SchemaRef, planner: 
     (!is_time && !is_text).then(|| {
         let message = format!("`updated_at` of `{}` is {}, expected a date or a timestamp", node.name, type_name(&found));
         let (place, label) = set_at(node, "updated_at", updated_at, sources);
-        Diagnostic::error(Code::ConfigType, message)
-            .at(place, label)
-            .help("name the column with the time of the last change, or cast it")
+        Diagnostic::error(Code::ConfigType, message).at(place, label).help("name the column with the time of the last change, or cast it")
     })
 }
 

@@ -19,6 +19,8 @@ pub(super) fn in_properties(project: &Project, node: &Node, mut diagnostic: Diag
     if let (Some(place), Some(label)) = (place, diagnostic.labels.first_mut()) {
         label.span = place;
         label.text = format!("named here for the test `{}`", test.name);
+        // Other places in the macro's query are this one.
+        diagnostic.labels.retain(|label| label.primary || label.span.file != test.span.file);
     }
     diagnostic
 }

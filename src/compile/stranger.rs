@@ -53,7 +53,10 @@ fn slip(planner: &Planner, (name, sql): (&str, &str), statement: &Statement, str
     let ctes = cte_names(statement);
     let message = format!("there is no table `{name}`");
     if ctes.iter().any(|cte| cte.eq_ignore_ascii_case(name)) {
-        return Some(SqlError::new(Code::UnknownTable, message).help(format!("`{name}` is a CTE that stands behind this one, or inside another; move it before")));
+        return Some(
+            SqlError::new(Code::UnknownTable, message)
+                .help(format!("`{name}` is a CTE that stands behind this one, or inside another; move it before")),
+        );
     }
     // `with customer as (select * from customers)` reads a table that is there, perhaps.
     let near = nearest(name, ctes.iter().map(String::as_str))?;

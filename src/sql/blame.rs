@@ -7,8 +7,8 @@ use std::ops::{ControlFlow, Range};
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, Spanned as _, TableFactor, Value, Visit as _, VisitMut as _, Visitor, VisitorMut,
-    visit_expressions_mut,
+    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, Spanned as _, TableFactor, Value, Visit as _,
+    VisitMut as _, Visitor, VisitorMut, visit_expressions_mut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 

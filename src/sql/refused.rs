@@ -24,7 +24,9 @@ impl AnalyzerRule for Misplaced {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.apply_with_subqueries(|node| {
             match node {
-                LogicalPlan::Filter(filter) => no_window(std::slice::from_ref(&filter.predicate), "a condition on rows or groups", "`qualify` for windows, or a CTE")?,
+                LogicalPlan::Filter(filter) => {
+                    no_window(std::slice::from_ref(&filter.predicate), "a condition on rows or groups", "`qualify` for windows, or a CTE")?
+                }
                 LogicalPlan::Aggregate(aggregate) => no_window(&aggregate.group_expr, "`group by`", "a CTE")?,
                 LogicalPlan::Join(join) => {
                     let keys = join.on.iter().flat_map(|(left, right)| [left, right]);

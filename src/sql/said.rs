@@ -61,7 +61,9 @@ fn no_signature(text: &str) -> Option<Said> {
     let head = format!("{name}(");
     let numbers: std::collections::BTreeSet<usize> = text
         .split_once("Candidate functions:")
-        .map(|(_, known)| known.lines().filter_map(|line| line.trim().strip_prefix(&head)?.strip_suffix(')')).map(|list| listed(list).len()).collect())
+        .map(|(_, known)| {
+            known.lines().filter_map(|line| line.trim().strip_prefix(&head)?.strip_suffix(')')).map(|list| listed(list).len()).collect()
+        })
         .unwrap_or_default();
     let variadic = text.contains("..");
     let number = |number: &usize| if *number == 1 { "one argument".to_owned() } else { format!("{number} arguments") };
@@ -109,10 +111,7 @@ fn without_window(text: &str) -> Option<Said> {
         ["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "nth_value", "ratio_to_report"];
     let name = text.strip_prefix("Invalid function '")?.split('\'').next()?;
     KNOWN.contains(&name.to_lowercase().as_str()).then(|| {
-        Said::new(
-            format!("`{name}` is a window function and needs `over (..)`"),
-            format!("write `{name}(..) over (partition by .. order by ..)`"),
-        )
+        Said::new(format!("`{name}` is a window function and needs `over (..)`"), format!("write `{name}(..) over (partition by .. order by ..)`"))
     })
 }
 
@@ -150,7 +149,10 @@ fn failed_cast(text: &str) -> Option<Said> {
 /// Names that are not there, or there twice.
 fn of_names(text: &str) -> Option<Said> {
     if let Some(name) = text.strip_prefix("The window ").and_then(|rest| rest.strip_suffix(" is not defined!")) {
-        return Some(Said::new(format!("there is no window `{name}`"), format!("define it behind the conditions: `window {name} as (partition by ..)`")));
+        return Some(Said::new(
+            format!("there is no window `{name}`"),
+            format!("define it behind the conditions: `window {name} as (partition by ..)`"),
+        ));
     }
     if let Some(name) = text.strip_prefix("Invalid qualifier ") {
         let help = "use the alias, else the name, of a table in `from`";
@@ -160,7 +162,9 @@ fn of_names(text: &str) -> Option<Said> {
         return Some(Said::new(format!("`{name}` is not a type"), type_help(name)).code(Code::TypeUnknown));
     }
     if let Some(name) = text.strip_prefix("Field ").and_then(|rest| rest.strip_suffix(" not found in struct")) {
-        return Some(Said::new(format!("the struct has no field `{name}`"), "look at the type of the struct for its fields").code(Code::UnknownColumn));
+        return Some(
+            Said::new(format!("the struct has no field `{name}`"), "look at the type of the struct for its fields").code(Code::UnknownColumn),
+        );
     }
     let twice = [" contains duplicate unqualified field name ", " contains duplicate qualified field name "];
     let name = match twice.iter().find_map(|words| text.split_once(words)) {
@@ -183,7 +187,10 @@ fn of_groups(text: &str) -> Option<Said> {
         return Some(Said::new("an aggregate can't stand in `where`", "filter groups with `having`, or aggregate in a CTE first"));
     }
     if text.starts_with("Aggregate function calls cannot ") {
-        return Some(Said::new("an aggregate or a window function can't stand in an aggregate's arguments", "compute the inner one in a CTE, and aggregate its column"));
+        return Some(Said::new(
+            "an aggregate or a window function can't stand in an aggregate's arguments",
+            "compute the inner one in a CTE, and aggregate its column",
+        ));
     }
     if text.starts_with("Window function calls cannot be nested") {
         return Some(Said::new("a window function can't stand in another's arguments", "compute the inner one in a CTE, and use its column here"));
@@ -195,7 +202,10 @@ fn of_groups(text: &str) -> Option<Said> {
     let column = ["column ", "references: "].iter().find_map(|words| head.rsplit_once(words)).map_or(head, |(_, column)| column);
     let column = column.trim_matches(['"', '\'', '`']);
     if column.contains(['(', ' ']) {
-        return Some(Said::new("this is neither grouped nor aggregated", "add it to `group by`, or aggregate it, e.g. with `max(..)` or `any_value(..)`"));
+        return Some(Said::new(
+            "this is neither grouped nor aggregated",
+            "add it to `group by`, or aggregate it, e.g. with `max(..)` or `any_value(..)`",
+        ));
     }
     let column = brief(&[column]).concat();
     Some(Said::new(
@@ -228,7 +238,10 @@ fn of_types(text: &str) -> Option<Said> {
     }
     if let Some((_, rest)) = text.split_once("annot access field at argument ") {
         let found = rest.split_once("type ")?.1.split_once(" is not Struct")?.0;
-        return Some(Said::new(format!("{} has no fields", named(found)), "only structs and maps have them; of a text in JSON, `->>` takes a field out"));
+        return Some(Said::new(
+            format!("{} has no fields", named(found)),
+            "only structs and maps have them; of a text in JSON, `->>` takes a field out",
+        ));
     }
     if text.starts_with("Expected LIMIT to be an integer") || text.starts_with("Expected OFFSET to be an integer") {
         return Some(Said { message: text.to_owned(), help: Some("write a whole number".into()), code: None });

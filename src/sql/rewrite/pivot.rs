@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    self, ExcludeSelectItem, Expr, ExprWithAlias, Ident, NullInclusion, ObjectNamePart, PivotValueSource, Query, Select, SelectItem, SetExpr, Spanned,
-    TableAlias, TableFactor, TableWithJoins, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
+    self, ExcludeSelectItem, Expr, ExprWithAlias, Ident, NullInclusion, ObjectNamePart, PivotValueSource, Query, Select, SelectItem, SetExpr,
+    Spanned, TableAlias, TableFactor, TableWithJoins, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::Rewriter;
@@ -71,7 +71,9 @@ fn give_places(query: &mut Query, written: &[Ident]) {
         type Break = ();
         fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
             for item in &mut select.projection {
-                let SelectItem::Wildcard(WildcardAdditionalOptions { opt_exclude: Some(ExcludeSelectItem::Multiple(names)), .. }) = item else { continue };
+                let SelectItem::Wildcard(WildcardAdditionalOptions { opt_exclude: Some(ExcludeSelectItem::Multiple(names)), .. }) = item else {
+                    continue;
+                };
                 for name in names.iter_mut().flat_map(|name| &mut name.0) {
                     if let ObjectNamePart::Identifier(ident) = name {
                         self.give(ident);
