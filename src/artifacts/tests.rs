@@ -220,7 +220,9 @@ fn manifest(nodes: &[Node]) -> Json {
         docs: &docs,
         selectors: &Map::new(),
     };
-    serialize_manifest(&input, serde_json::value::Serializer).unwrap()
+    let mut text = Vec::new();
+    manifest::write_entries(&input, &mut text).unwrap();
+    serde_json::from_slice(&text).unwrap()
 }
 
 fn result(id: &str, outcome: NodeOutcome) -> NodeResult {
