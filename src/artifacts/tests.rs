@@ -74,7 +74,7 @@ fn node(kind: NodeKind, materialization: Materialization, name: &str, path: &str
         raw_code: "select 1 as id".into(),
         language: "sql",
         checksum: "00ff".into(),
-        config,
+        config: Box::new(config),
         description: "what it is".into(),
         columns: IndexMap::new(),
         constraints: Vec::new(),
