@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use alluvium::base::{Diagnostic, Events, Memo, Sources, SystemClock};
-use alluvium::check::{CheckFormat, Finding, Offline, SourcesLock, check, declared_schema, render_findings, report, state_text};
+use alluvium::check::{CheckFormat, Finding, Offline, ProjectState, SourcesLock, check, declared_schema, render_findings, report};
 use alluvium::graph::{Dag, IndirectSelection, Selection, select, selector_definitions};
 use alluvium::jinja::Invocation;
 use alluvium::load::{LoadOptions, load, load_dependencies, load_lock};
@@ -169,7 +169,8 @@ fn proved(project: &Arc<Project>, dag: &Dag, folder: &Path) -> String {
     let events = Events::new(Arc::new(SystemClock), Vec::new());
     let offline = Arc::new(Offline::new(project, inputs, BTreeMap::new(), events));
     let all: BTreeSet<NodeId> = project.nodes.keys().cloned().collect();
-    let checked = futures::executor::block_on(check(project, dag, &all, &offline, &Memo::off()));
+    let memo = Memo::off();
+    let checked = futures::executor::block_on(check(project, dag, &all, &offline, &memo));
     let sources = &project.sources;
     let of_project = project.parsed.warnings.iter().chain(&project.warnings).cloned().map(|diagnostic| Finding { node: None, diagnostic });
     let findings: Vec<Finding> = checked.findings.into_iter().chain(of_project).collect();
@@ -180,12 +181,12 @@ fn proved(project: &Arc<Project>, dag: &Dag, folder: &Path) -> String {
         drop(render_findings(&report, sources, &format));
     }
     drop(render_findings(&report, sources, &CheckFormat::Github { folder: String::new() }));
-    for text in
-        [render_findings(&report, sources, &CheckFormat::Json), render_findings(&report, sources, &CheckFormat::Sarif), state_text(&checked.states)]
-    {
+    for format in [CheckFormat::Json, CheckFormat::Sarif] {
+        let text = render_findings(&report, sources, &format);
         let read: Result<serde_json::Value, _> = serde_json::from_str(&text);
         assert!(read.is_ok(), "this is no JSON: {text}");
     }
+    assert!(ProjectState::of_texts(&checked.states).is_ok(), "the state can't be read: {:?}", checked.states);
     said
 }
 

@@ -9,7 +9,7 @@ mod targets;
 use std::path::Path;
 
 /// Of the inputs made here; long ones take their time.
-const LONGEST: usize = 2000;
+const LONGEST: usize = 1500;
 
 fn fed(name: &str, count: usize) {
     let (_, target) = targets::TARGETS.into_iter().find(|(known, _)| *known == name).unwrap();
@@ -35,7 +35,7 @@ fn fed(name: &str, count: usize) {
 
 #[test]
 fn templates() {
-    fed("templates", 300);
+    fed("templates", 200);
 }
 
 #[test]
