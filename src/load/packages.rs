@@ -128,7 +128,7 @@ fn load_packages(folder: &Path, root: &ProjectFile, renderer: &TextRenderer, sou
                 places.push((path, format!("{}/{name}/", root.packages_install_path.trim_end_matches('/'))));
             }
         }
-        Err(error) => out.push(unreadable(&error)),
+        Err(error) => out.push(unreadable(&error, &root.packages_install_path, sources)),
     }
     let installed: HashSet<PathBuf> = places.iter().map(|(path, _)| files::absolute(path)).collect();
     for local in entries.iter().filter_map(local_path) {
