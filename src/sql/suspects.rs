@@ -169,7 +169,7 @@ fn place(expr: &Expr, text: &SourceFile, sql: &str) -> Option<Range<usize>> {
         Expr::BinaryOp { left, right, .. } => Some(place(left, text, sql)?.start..place(right, text, sql)?.end),
         Expr::Nested(inner) => place(inner, text, sql).map(|inner| in_parentheses(&inner, sql).unwrap_or(inner)),
         Expr::Cast { expr: inner, .. } => place(inner, text, sql).map(|inner| of_cast(&inner, sql).unwrap_or(inner)),
-        Expr::Function(_) => found.map(|name| closing(sql, name.end).map_or(name.clone(), |end| name.start..end)),
+        Expr::Function(_) => found.map(|call| of_call(&call, sql).unwrap_or(call)),
         _ => found,
     }
 }
@@ -179,6 +179,13 @@ fn in_parentheses(inner: &Range<usize>, sql: &str) -> Option<Range<usize>> {
     let rest = sql.get(inner.end..)?;
     let end = inner.end + rest.len() - rest.trim_start().strip_prefix(')')?.len();
     before.ends_with('(').then(|| before.len() - 1..end)
+}
+
+/// `name(..)`: the parser's place ends with the arguments.
+fn of_call(call: &Range<usize>, sql: &str) -> Option<Range<usize>> {
+    let open = call.start + sql.get(call.start..)?.find('(')?;
+    let is_name = sql.get(call.start..open)?.chars().all(|c| c.is_alphanumeric() || "_.\" ".contains(c));
+    Some(call.start..closing(sql, open).filter(|_| is_name)?)
 }
 
 /// `cast(inner as type)` or `inner::type`.
