@@ -129,15 +129,15 @@ impl Planner {
     }
 
     /// What a query yields over tables of the given schemas, and what follows from its plan. `statement` is what `sql` was
-    /// parsed to.
+    /// parsed to; where something is wrong it is parsed again, which is rarer than copying it each time.
     pub(super) async fn plan(&self, sql: &str, statement: Statement, tables: Vec<KnownTable<'_>>) -> Result<Planned, Vec<SqlError>> {
         let columns: Vec<&str> = tables.iter().flat_map(|table| table.schema.fields().iter().map(|field| field.name().as_str())).collect();
         let spelt = canonical(sql, columns);
         let statement = if spelt == sql { statement } else { self.parse(&spelt).map_err(|error| vec![*error])? };
         let state = self.session_over(&tables).map_err(|error| vec![sql_error(&error, sql)])?;
-        let plan = match plan(&state, statement.clone()).await {
+        let plan = match plan(&state, statement).await {
             Ok(plan) => plan,
-            Err(error) => return Err(Box::pin(failures(error, &state, &statement, &spelt)).await),
+            Err(error) => return Err(self.failures(error, &state, &spelt).await),
         };
         if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_)) {
             return Err(vec![not_a_query(sql)]);
@@ -148,13 +148,21 @@ impl Planner {
         doubts.extend(divisions(&plan, &spelt));
         let plan = match state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) {
             Ok(plan) => plan,
-            Err(error) => return Err(Box::pin(failures(error, &state, &statement, &spelt)).await),
+            Err(error) => return Err(self.failures(error, &state, &spelt).await),
         };
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
-            return Err(vec![twice(name, &statement, &spelt)]);
+            let error = self.parse(&spelt).map_or_else(|error| *error, |statement| twice(name, &statement, &spelt));
+            return Err(vec![error]);
         }
         Ok(Planned { schema: Arc::new(schema), facts, doubts, needs })
+    }
+
+    async fn failures(&self, error: DataFusionError, state: &SessionState, sql: &str) -> Vec<SqlError> {
+        match self.parse(sql) {
+            Ok(statement) => Box::pin(failures(error, state, &statement, sql)).await,
+            Err(error) => vec![*error],
+        }
     }
 
     /// The type of an expression over rows of the given aliases and schemas.

@@ -63,8 +63,8 @@ fn branch(error: &mut SqlError, statement: &Statement, text: &SourceFile) {
     impl Finder<'_> {
         fn look(&mut self, body: &SetExpr) {
             let SetExpr::SetOperation { left, right, .. } = body else { return };
-            if range(body.span(), self.text).as_ref() == Some(self.whole) {
-                self.found = range(right.span(), self.text);
+            if at(body.span(), self.text).as_ref() == Some(self.whole) {
+                self.found = at(right.span(), self.text);
             }
             self.look(left);
             self.look(right);
@@ -130,7 +130,7 @@ fn in_select(error: &mut SqlError, statement: &Statement, text: &SourceFile) -> 
                 self.found.extend(star);
             } else if self.message.starts_with("a subquery in the place of a value") {
                 let inside = |place: Range<usize>| self.whole.is_some_and(|whole| whole.start <= place.start && place.end <= whole.end);
-                self.found.extend(star.filter(|(span, _)| range(*span, self.text).is_some_and(inside)));
+                self.found.extend(star.filter(|(span, _)| at(*span, self.text).is_some_and(inside)));
             }
             self.grouped_aggregate(select);
             ControlFlow::Continue(())
@@ -153,7 +153,7 @@ fn in_select(error: &mut SqlError, statement: &Statement, text: &SourceFile) -> 
         error.message = message;
         error.help = Some("group by the columns that are not aggregated".to_owned());
     }
-    range(span, text)
+    at(span, text)
 }
 
 /// The second of two columns of one name in a select list, and the first where it has a name there.
@@ -193,7 +193,7 @@ pub fn repeated(statement: &Statement, name: &str, sql: &str) -> Option<(Range<u
     let _ = inner.visit(&mut finder);
     // Where only stars tell, the outermost select is the last one left.
     let (place, first) = finder.pairs.into_iter().next().or_else(|| finder.stars.into_iter().next_back())?;
-    Some((range(place, &text)?, first.and_then(|first| range(first, &text))))
+    Some((at(place, &text)?, first.and_then(|first| at(first, &text))))
 }
 
 /// A name or a type in the message that stands once in the text.
@@ -261,7 +261,7 @@ async fn of_using(error: &SqlError, state: &SessionState, statement: &Statement,
     for (without, removed) in all.into_iter().rev() {
         let left = plan(state, without).await.err().map(|left| sql_error(&left, sql).message);
         if left.as_ref() != Some(&error.message) {
-            return range(removed, &SourceFile::new("", sql.into()));
+            return at(removed, &SourceFile::new("", sql.into()));
         }
     }
     None
@@ -295,7 +295,7 @@ async fn culprit(error: &SqlError, state: &SessionState, statement: &Statement, 
     let text = SourceFile::new("", sql.into());
     let mut places: Vec<(Option<Range<usize>>, bool)> = Vec::new();
     each(&mut statement.clone(), |expr| {
-        places.push((range(expr.span(), &text), is_plain(expr)));
+        places.push((at(expr.span(), &text), is_plain(expr)));
         ControlFlow::Continue(())
     });
     if places.len() > MOST {
@@ -332,17 +332,21 @@ async fn plans(state: &SessionState, statement: Statement) -> bool {
     }
 }
 
-fn each(statement: &mut Statement, visit: impl FnMut(&mut Expr) -> ControlFlow<()>) {
+pub(super) fn each(statement: &mut Statement, visit: impl FnMut(&mut Expr) -> ControlFlow<()>) {
     if let Statement::Statement(inner) = statement {
         let _ = visit_expressions_mut(inner.as_mut(), visit);
     }
 }
 
-fn is_plain(expr: &Expr) -> bool {
+pub(super) fn is_plain(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_))
 }
 
-fn range(span: Span, text: &SourceFile) -> Option<Range<usize>> {
+pub(super) fn range(expr: &Expr, text: &SourceFile) -> Option<Range<usize>> {
+    at(expr.span(), text)
+}
+
+fn at(span: Span, text: &SourceFile) -> Option<Range<usize>> {
     let offset = |line: u64, column: u64| text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize;
     (span.start.line > 0).then(|| offset(span.start.line, span.start.column)..offset(span.end.line, span.end.column))
 }

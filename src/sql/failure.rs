@@ -84,7 +84,7 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
         message = head;
     } else if code == Code::SqlSyntax {
         let end = sql.trim_end().len();
-        found.range = Some(end.saturating_sub(1)..end);
+        found.range = Some(sql.floor_char_boundary(end.saturating_sub(1))..end);
     }
     found.help = found.help.or(said.help).or_else(|| suggestion(&raw)).or_else(|| place::help(&shown)).or_else(|| which(&found.notes));
     if found.code == Code::SqlSyntax {
@@ -165,7 +165,28 @@ fn bare_message(error: &DataFusionError) -> String {
     while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
-    text.to_owned()
+    dumped(text).unwrap_or_else(|| text.to_owned())
+}
+
+/// The message in the dump that reading a Parquet file makes of an error in a filter.
+fn dumped(text: &str) -> Option<String> {
+    let (_, dump) = text.split_once("Error evaluating filter predicate: ")?;
+    if dump.contains("DivideByZero") {
+        return Some("divide by zero error".into());
+    }
+    let mut message = String::new();
+    let mut letters = dump.split_once('"')?.1.chars();
+    loop {
+        match letters.next()? {
+            '"' => return Some(message),
+            '\\' => message.extend(match letters.next()? {
+                'n' => Some('\n'),
+                't' => Some('\t'),
+                other => Some(other),
+            }),
+            letter => message.push(letter),
+        }
+    }
 }
 
 fn classify(message: &str, raw: &str) -> (Code, String) {
