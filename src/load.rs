@@ -31,9 +31,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use decl::{
-    ColumnDecl, ExposureDecl, ExternalDecl, FixtureDecl, FixtureSource, Freshness, FreshnessDecl, FreshnessRule, GroupDecl, MacroArgumentDecl,
-    MacroDecl, MeasureDecl, NodeDecl, NodeDeclKind, Origin, OverridesDecl, Period, Properties, Quoting, SemanticDecl, SingularTestDecl, SourceDecl,
-    SourceTableDecl, TestDecl, UnitInputDecl, UnitTestDecl, VersionDecl,
+    ColumnDecl, ExposureDecl, ExternalDecl, FixtureDecl, FixtureSource, Freshness, FreshnessDecl, FreshnessRule, FunctionDecl, GroupDecl,
+    MacroArgumentDecl, MacroDecl, MeasureDecl, NodeDecl, NodeDeclKind, Origin, OverridesDecl, Period, Properties, Quoting, SemanticDecl,
+    SingularTestDecl, SourceDecl, SourceTableDecl, TestDecl, UnitInputDecl, UnitTestDecl, VersionDecl,
 };
 pub use dependencies::{
     Dependencies, GitSource, LOCK_FILE, Lock, PACKAGE_FILES, PackageDecl, PackageSlots, PackageSource, load_dependencies, load_lock, package_slots,

@@ -17,7 +17,8 @@ pub use config::{
 };
 pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
 pub use node::{
-    ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
+    ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind, NodeRef,
+    ResourceType, SourceRef, TestDetails,
 };
 pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState};
 pub use relation::RelationName;

@@ -98,6 +98,7 @@ pub fn serialize_manifest<S: Serializer>(input: &ManifestInput<'_>, serializer: 
             of_files: of_kind(|kind| match kind {
                 ResourceType::Analysis | ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
                 ResourceType::Exposure
+                | ResourceType::Function
                 | ResourceType::Metric
                 | ResourceType::SavedQuery
                 | ResourceType::SemanticModel
@@ -114,6 +115,7 @@ pub fn serialize_manifest<S: Serializer>(input: &ManifestInput<'_>, serializer: 
         semantic_models: of_kind(|kind| kind == ResourceType::SemanticModel),
         saved_queries: of_kind(|kind| kind == ResourceType::SavedQuery),
         unit_tests: of_kind(|kind| kind == ResourceType::UnitTest),
+        functions: of_kind(|kind| kind == ResourceType::Function),
         groups: input.groups.iter().map(|group| (group.id.as_str(), group_json(group))).collect(),
         selectors: input.selectors.iter().collect(),
         disabled,
@@ -143,7 +145,7 @@ struct Manifest<'a, 'c> {
     saved_queries: BTreeMap<&'a str, Entry<'a, 'c>>,
     semantic_models: BTreeMap<&'a str, Entry<'a, 'c>>,
     unit_tests: BTreeMap<&'a str, Entry<'a, 'c>>,
-    functions: BTreeMap<&'a str, Json>,
+    functions: BTreeMap<&'a str, Entry<'a, 'c>>,
 }
 
 #[derive(Debug, Serialize)]

@@ -117,7 +117,7 @@ pub fn state_text(nodes: &BTreeMap<NodeId, String>) -> String {
 pub(super) fn node_text(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline) -> Option<String> {
     let has_columns = match node.kind {
         NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) | NodeKind::Described(_) => true,
-        NodeKind::Analysis | NodeKind::UnitTest(_) => false,
+        NodeKind::Analysis | NodeKind::Function(_) | NodeKind::UnitTest(_) => false,
     };
     let text = || serde_json::to_string_pretty(&node_state(node, ready, inputs)).unwrap_or_default().replace('\n', "\n    ");
     has_columns.then(text)
@@ -164,6 +164,7 @@ fn title(node: &Node) -> String {
         | NodeKind::Snapshot
         | NodeKind::Analysis
         | NodeKind::Described(_)
+        | NodeKind::Function(_)
         | NodeKind::Test(_)
         | NodeKind::UnitTest(_) => node.name.clone(),
     }

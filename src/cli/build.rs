@@ -58,6 +58,7 @@ impl Kind {
             Self::Test { .. } => matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest),
             Self::Build => match node.resource_type() {
                 ResourceType::Exposure
+                | ResourceType::Function
                 | ResourceType::Model
                 | ResourceType::SavedQuery
                 | ResourceType::Seed
@@ -133,7 +134,7 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, ag
     }
     Ok(if report.interrupted {
         Exit::Unusable
-    } else if report.totals.error > 0 {
+    } else if report.totals.error > 0 || !report.broken.is_empty() {
         Exit::Failed
     } else {
         Exit::Fine

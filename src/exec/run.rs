@@ -46,6 +46,8 @@ pub struct RunReport {
     pub totals: Totals,
     pub elapsed_seconds: f64,
     pub interrupted: bool,
+    /// Ephemeral models that could not be compiled, so that their readers were skipped.
+    pub broken: Vec<NodeStart>,
 }
 
 /// What all nodes of a run share.
@@ -58,6 +60,8 @@ pub(super) struct Shared {
     planner: Planner,
     /// What was compiled during the run, because it had to wait for its parents.
     late: Mutex<BTreeMap<NodeId, Compilation>>,
+    /// What nobody runs and could not be compiled.
+    broken: Mutex<BTreeMap<NodeId, NodeStart>>,
     pub surroundings: Arc<dyn Surroundings>,
     /// The same, to tell it of what is staged.
     pub staged: Arc<StagedPort>,
@@ -90,6 +94,28 @@ impl Shared {
     pub(super) async fn batch_compilation(&self, node: &Node, batch: Batch) -> Compilation {
         let known = self.known(node, &*self.late.lock().await);
         compile_batch(&self.compiled.project, &self.planner, (node, Some(batch)), &known, &self.surroundings).await
+    }
+
+    /// A node that can't be compiled because of another. What is wrong with one that does not run itself, as an
+    /// ephemeral model, is told with the first of its readers.
+    pub(super) async fn skipped(&self, because: &NodeId, at: DateTime<Utc>) -> Ended {
+        let late = self.late.lock().await;
+        let found = late.get(because).or_else(|| self.compiled.nodes.get(because)).cloned();
+        drop(late);
+        let node = self.compiled.project.nodes.get(because).filter(|node| !self.order.nodes.contains(&node.id));
+        let (Some(node), Some(Compilation::Failed(diagnostics))) = (node, found) else {
+            return Ended::skipped(&format!("because of `{}`", self.name(because)), at);
+        };
+        let mut broken = self.broken.lock().await;
+        if !broken.contains_key(because) {
+            broken.insert(because.clone(), node_start(self, because, (0, 0), "main", at));
+            for diagnostic in diagnostics {
+                let sources = Arc::clone(&self.compiled.project.sources);
+                self.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some(because.to_string()) });
+            }
+        }
+        let kind = if node.resource_type() == ResourceType::Model { "ephemeral model" } else { node.resource_type().name() };
+        Ended::skipped(&format!("Compilation Error in the {kind} `{}`", node.name), at)
     }
 
     /// What is known of a node's parents.
@@ -134,7 +160,18 @@ pub async fn run(
     let planner = Planner::new(&compiled.project);
     let staged = Arc::new(StagedPort::new(published));
     let surroundings: Arc<dyn Surroundings> = Arc::<StagedPort>::clone(&staged);
-    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings, staged });
+    let shared = Arc::new(Shared {
+        compiled,
+        order,
+        engine,
+        events: events.clone(),
+        options,
+        planner,
+        late: Mutex::default(),
+        broken: Mutex::default(),
+        surroundings,
+        staged,
+    });
     let mut queue = Queue::new(Arc::clone(&shared), total);
     let (mut results, mut last) = (Vec::new(), Vec::new());
     if queue.total > 0 {
@@ -147,8 +184,9 @@ pub async fn run(
     results.append(&mut queue.results);
     results.append(&mut last);
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-    let report = RunReport { results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled() };
-    events.send(&Event::RunFinished { totals: report.totals, elapsed_seconds });
+    let broken: Vec<NodeStart> = shared.broken.lock().await.values().cloned().collect();
+    let report = RunReport { results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled(), broken };
+    events.send(&Event::RunFinished { totals: report.totals, elapsed_seconds, broken: report.broken.clone() });
     report
 }
 

@@ -101,6 +101,13 @@ fn body(node: &Node, old: &PreviousNode) -> bool {
         }
         // A generic test is named after what it says.
         NodeKind::Test(details) if details.generic.is_some() => false,
+        NodeKind::Function(details) => {
+            let fields = details.fields();
+            let now = |key: &str| essence(fields.get(key).unwrap_or(&Json::Null));
+            now("arguments") != essence(&old.arguments)
+                || now("returns") != essence(&old.returns)
+                || plain_sql(&node.raw_code) != plain_sql(old.raw_code.as_deref().unwrap_or_default())
+        }
         NodeKind::Model | NodeKind::Analysis | NodeKind::Snapshot | NodeKind::Test(_) => {
             plain_sql(&node.raw_code) != plain_sql(old.raw_code.as_deref().unwrap_or_default())
         }

@@ -29,6 +29,9 @@ pub struct ParsedPackage {
     /// Files of macros, and of generic tests.
     pub macros: Vec<SqlFile>,
     pub analyses: Vec<SqlFile>,
+    pub functions: Vec<SqlFile>,
+    /// Functions in Python, which no engine here runs.
+    pub python_functions: Vec<SqlFile>,
     pub seeds: Vec<SeedFile>,
     pub docs: Vec<DocFile>,
     pub fixtures: Vec<FixtureFile>,
@@ -85,7 +88,20 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
     for file in &found.properties {
         read_properties(file, &ground, &mut properties, out);
     }
-    let PackageFiles { models, python_models, snapshots, singular_tests, macros, analyses, seeds, docs, fixtures, properties: _ } = found;
+    let PackageFiles {
+        models,
+        python_models,
+        snapshots,
+        singular_tests,
+        macros,
+        analyses,
+        functions,
+        python_functions,
+        seeds,
+        docs,
+        fixtures,
+        properties: _,
+    } = found;
     let (name, root_dir) = (project.name.value.clone(), root.to_owned());
     ParsedPackage {
         name,
@@ -98,6 +114,8 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
         singular_tests,
         macros,
         analyses,
+        functions,
+        python_functions,
         seeds,
         docs,
         fixtures,

@@ -104,6 +104,7 @@ fn add_kind(of: &mut Fingerprinter, kind: &NodeKind) {
         // Few projects have many, and all that these hold takes long to name.
         NodeKind::Described(described) => of.add(&6_u8).debug(described),
         NodeKind::UnitTest(unit) => of.add(&7_u8).debug(unit),
+        NodeKind::Function(details) => of.add(&8_u8).debug(details),
     };
 }
 

@@ -34,14 +34,16 @@ pub struct PreviousManifest {
     pub semantic_models: BTreeMap<String, PreviousNode>,
     pub saved_queries: BTreeMap<String, PreviousNode>,
     pub unit_tests: BTreeMap<String, PreviousNode>,
+    pub functions: BTreeMap<String, PreviousNode>,
     pub macros: BTreeMap<String, PreviousMacro>,
 }
 
 impl PreviousManifest {
     #[must_use]
     pub fn node(&self, id: &NodeId) -> Option<&PreviousNode> {
-        let maps = [&self.nodes, &self.sources, &self.exposures, &self.metrics, &self.semantic_models, &self.saved_queries, &self.unit_tests];
-        maps.into_iter().find_map(|map| map.get(id.as_str()))
+        let files = [&self.nodes, &self.sources, &self.functions, &self.unit_tests];
+        let described = [&self.exposures, &self.metrics, &self.semantic_models, &self.saved_queries];
+        files.into_iter().chain(described).find_map(|map| map.get(id.as_str()))
     }
 }
 
@@ -77,6 +79,9 @@ pub struct PreviousNode {
     pub owner: Json,
     pub maturity: Json,
     pub url: Json,
+    /// Of functions.
+    pub arguments: Json,
+    pub returns: Json,
 }
 
 /// Of a unit test the checksum is a text, of every other node a map with the method's name.

@@ -138,6 +138,7 @@ fn materialization(reader: &mut Reader<'_>, kind: ResourceType) -> Materializati
         ResourceType::Seed => Materialization::Seed,
         ResourceType::Snapshot => Materialization::Snapshot,
         ResourceType::Test | ResourceType::UnitTest => Materialization::Test,
+        ResourceType::Function => Materialization::Custom("function".into()),
         ResourceType::Model => reader.text("materialized").map_or(Materialization::View, |name| Materialization::from_name(&name)),
         ResourceType::Analysis
         | ResourceType::Exposure
