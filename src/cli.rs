@@ -201,6 +201,6 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Snapshot => build::build(build::Kind::Snapshot, &global, invocation, streams).await,
         Command::Run => build::build(build::Kind::Run, &global, invocation, streams).await,
         Command::Test(options) => build::build(build::Kind::Test { skip_proved: options.skip_proved }, &global, invocation, streams).await,
-        Command::Build => build::build(build::Kind::Build, &global, invocation, streams).await,
+        Command::Build(options) => build::build(build::Kind::Build { show: options.show }, &global, invocation, streams).await,
     }
 }

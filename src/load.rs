@@ -159,6 +159,12 @@ pub fn target_folder(project_dir: &std::path::Path) -> String {
     peek(project_dir, "target-path").and_then(|path| path.as_str().map(str::to_owned)).unwrap_or_else(|| "target".to_owned())
 }
 
+/// The folder for logs that a folder's project file names.
+#[must_use]
+pub fn log_folder(project_dir: &std::path::Path) -> Option<PathBuf> {
+    peek(project_dir, "log-path")?.as_str().filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 fn peek(project_dir: &std::path::Path, key: &str) -> Option<Json> {
     let sources = Sources::new();
     let path = project::find(project_dir)?;

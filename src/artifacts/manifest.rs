@@ -15,7 +15,7 @@ pub use self::hooks::HookEntry;
 use self::hooks::{Nodes, hook_json};
 use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
-use crate::manifest::{Group, Node, NodeId, ResourceType};
+use crate::manifest::{Group, Node, NodeId, ResourceType, VARIABLES};
 
 /// What `manifest.json` is made from.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct ManifestInput<'a> {
     pub compiled: &'a BTreeMap<NodeId, String>,
     pub macros: &'a [MacroEntry],
     pub docs: &'a [DocEntry],
+    /// The variables that nodes ask for, by package.
+    pub variables: &'a Map<String, Json>,
     /// The definitions of `selectors.yml` by name.
     pub selectors: &'a Map<String, Json>,
 }
@@ -122,12 +124,11 @@ pub fn serialize_manifest<S: Serializer>(input: &ManifestInput<'_>, serializer: 
         parent_map,
         child_map,
         group_map: group_map(&shown),
-        ..Manifest::default()
     };
     manifest.serialize(serializer)
 }
 
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 struct Manifest<'a, 'c> {
     metadata: Json,
     nodes: Nodes<'a, 'c>,
@@ -164,8 +165,13 @@ struct ManifestMetadata<'a> {
 }
 
 fn metadata(input: &ManifestInput<'_>) -> Json {
+    let mut header = input.header.clone();
+    if !input.variables.is_empty() {
+        // dbt's schema has no place for them but this one, which takes any text.
+        header.env.insert(VARIABLES.to_owned(), Json::Object(input.variables.clone()).to_string());
+    }
     to_json(&ManifestMetadata {
-        common: Metadata::new("https://schemas.getdbt.com/dbt/manifest/v12.json", input.header),
+        common: Metadata::new("https://schemas.getdbt.com/dbt/manifest/v12.json", &header),
         project_name: input.project_name,
         project_id: hex(&Md5::digest(input.project_name)),
         user_id: None,

@@ -49,6 +49,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         snapshot: None,
         test: TestConfig::default(),
         raw: Map::new(),
+        written: Map::new(),
         spans: std::collections::BTreeMap::new(),
     }
 }
@@ -218,6 +219,7 @@ fn manifest(nodes: &[Node]) -> Json {
         compiled: &BTreeMap::from([(NodeId::new("model.bank.stg_customer"), "select 1 as id".to_owned())]),
         macros: &macros,
         docs: &docs,
+        variables: &Map::new(),
         selectors: &Map::new(),
     };
     serialize_manifest(&input, serde_json::value::Serializer).unwrap()

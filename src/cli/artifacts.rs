@@ -107,6 +107,7 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
         compiled,
         macros: &macros(project),
         docs: &docs(project),
+        variables: &project.variables_read(),
         selectors: &selector_definitions(&project.parsed.selectors),
     };
     write_manifest(target, &input)?;

@@ -120,7 +120,7 @@ impl Planner {
 
     /// A function that is defined in SQL, from what its body calls.
     pub(super) async fn function(&self, key: &str, definition: &Definition, inner: Vec<ScalarUDF>) -> Result<ScalarUDF, Box<SqlError>> {
-        let mut state = self.base.clone();
+        let mut state = Box::new(self.base.clone());
         for called in inner {
             register(&mut state, called);
         }
@@ -129,7 +129,6 @@ impl Planner {
 
     /// What a query yields over tables of the given schemas and with the given functions, and what follows from its plan.
     /// `statement` is what `sql` was parsed to.
-    #[expect(clippy::too_many_arguments, reason = "the query as text and tree, and the two kinds of names in it")]
     pub(super) async fn plan(
         &self,
         sql: &str,
@@ -247,8 +246,8 @@ impl Planner {
     }
 }
 
-fn with_functions(session: &SessionState, functions: Vec<ScalarUDF>) -> SessionState {
-    let mut state = session.clone();
+fn with_functions(session: &SessionState, functions: Vec<ScalarUDF>) -> Box<SessionState> {
+    let mut state = Box::new(session.clone());
     for function in functions {
         register(&mut state, function);
     }

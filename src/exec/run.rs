@@ -318,10 +318,17 @@ impl Queue {
         let broken = ended.outcome.is_failure() || ended.outcome == NodeOutcome::Skipped;
         let failed = ended.outcome.is_failure();
         self.report(&id, start, &ended, &thread);
-        self.release(&id, broken.then_some(&id));
+        let blocks = broken && !self.goes_on(&id);
+        self.release(&id, blocks.then_some(&id));
         if failed && self.shared.options.fail_fast {
             self.stopping = true;
         }
+    }
+
+    /// Whether what reads a node runs though the node failed: `on_error: continue`.
+    fn goes_on(&self, id: &NodeId) -> bool {
+        let config = self.shared.compiled.project.nodes.get(id).and_then(|node| node.config.raw.get("on_error"));
+        config.and_then(serde_json::Value::as_str) == Some("continue")
     }
 
     /// Lets go of those that wait for a node; `cause` blocks them.

@@ -116,6 +116,7 @@ const KEPT: [&str; 22] = [
     "saved-queries",
     "semantic_models",
     "saved_queries",
+    "log-path",
     "require-dbt-version",
     "flags",
 ];
@@ -204,7 +205,7 @@ impl ProjectFile {
             paths,
             flags,
         };
-        for key in ["config-version", "dbt-cloud", "anchors", "analyses"] {
+        for key in ["config-version", "dbt-cloud", "anchors", "analyses", "log-path"] {
             reader.take(key);
         }
         match dialect {

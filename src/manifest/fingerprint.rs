@@ -159,6 +159,7 @@ fn add_config(of: &mut Fingerprinter, config: &NodeConfig) {
         snapshot,
         test,
         raw,
+        written: _,
         spans: _,
     } = config;
     of.add(enabled).add(materialization).add(alias).add(schema).add(database).add(tags).add(group).add(access).add(full_refresh);

@@ -106,7 +106,7 @@ fn common(node: &Node) -> Map<String, Json> {
         "description": node.description,
         "columns": columns,
         "config": config(node),
-        "unrendered_config": node.config.raw,
+        "unrendered_config": node.config.raw.iter().map(|(key, value)| (key.clone(), node.config.written.get(key).unwrap_or(value).clone())).collect::<Map<_, _>>(),
         "tags": node.config.tags,
         "meta": node.config.meta,
         "group": node.config.group,

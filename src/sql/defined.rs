@@ -101,11 +101,10 @@ pub async fn scalar_function(state: &SessionState, name: &str, definition: &Defi
     let lead = text.len() - definition.body.trim_end().trim_end_matches(';').len();
     let body = planned(state, &text, &schema).await.map_err(|error| shifted(*error, lead))?;
     let volatility = match definition.volatility {
-        Some(Volatility::Deterministic) => expr::Volatility::Immutable,
         Some(Volatility::Stable) => expr::Volatility::Stable,
         Some(Volatility::NonDeterministic) => expr::Volatility::Volatile,
         None if body.is_volatile() => expr::Volatility::Volatile,
-        None => expr::Volatility::Immutable,
+        Some(Volatility::Deterministic) | None => expr::Volatility::Immutable,
     };
     let failed = |error: DataFusionError| Box::new(shifted(sql_error(&error, &text), lead));
     let known = DFSchema::try_from(Arc::clone(&schema)).map_err(failed)?;
@@ -194,6 +193,7 @@ async fn planned(state: &SessionState, text: &str, schema: &SchemaRef) -> std::r
     Ok(body)
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
 fn more_than_a_row() -> Box<SqlError> {
     let error = SqlError::new(Code::NotAvailable, "a function can't hold aggregates, window functions or subqueries");
     Box::new(error.help("write it as a macro, which puts its text into the query"))

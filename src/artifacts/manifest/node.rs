@@ -57,7 +57,7 @@ impl Serialize for Entry<'_, '_> {
             }
             NodeKind::Function(details) => {
                 let (common, code) = (common(node, context), code(node, context));
-                Function { common, code, function: details.fields() }.serialize(serializer)
+                Function { common, code, details: details.fields() }.serialize(serializer)
             }
             NodeKind::Analysis => Coded { common: common(node, context), code: code(node, context) }.serialize(serializer),
             NodeKind::Snapshot => Snapshot { common: common(node, context), code: code(node, context), defer_relation: None }.serialize(serializer),
@@ -157,7 +157,7 @@ struct Function<'a> {
     #[serde(flatten)]
     code: Code<'a>,
     #[serde(flatten)]
-    function: Map<String, Json>,
+    details: Map<String, Json>,
 }
 
 #[derive(Debug, Serialize)]
@@ -227,7 +227,7 @@ fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
         unrendered_config: unrendered(node),
         created_at: created_at(context.input),
         config_call_dict: Map::new(),
-        unrendered_config_call_dict: Map::new(),
+        unrendered_config_call_dict: node.config_expressions(),
         relation_name: relation.map(ToString::to_string),
         raw_code: &node.raw_code,
         doc_blocks: [],
@@ -255,7 +255,8 @@ fn patch_path(node: &Node) -> Option<String> {
 }
 
 fn unrendered(node: &Node) -> BTreeMap<&str, &Json> {
-    node.config.raw.iter().map(|(key, value)| (key.as_str(), value)).collect()
+    let written = |key: &str| node.config.written.get(key);
+    node.config.raw.iter().map(|(key, value)| (key.as_str(), written(key).unwrap_or(value))).collect()
 }
 
 fn sorted(ids: &[String]) -> BTreeSet<&String> {

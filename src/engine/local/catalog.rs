@@ -196,7 +196,7 @@ impl<'a> Resolver<'a> {
         options.catalog.default_schema.clone_from(&scope.schema);
         state.register_catalog_list(Arc::new(catalog));
         let statement = parse(&state, &sql::canonical(sql, columns.iter().map(String::as_str)), sql)?;
-        functions::register(self.engine, &mut state, &statement, scope).await?;
+        functions::register(self.engine, &mut state, (&statement, sql), scope).await?;
         match sql::plan(&state, statement.clone()).await {
             Ok(plan) => Ok((state, plan, statement)),
             Err(error) => Err(blamed(failure::query(error, sql), &state, &statement, sql).await),

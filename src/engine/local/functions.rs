@@ -49,8 +49,19 @@ pub(super) async fn create(engine: &LocalEngine, (create, text): (&CreateFunctio
 ///
 /// # Errors
 /// If what is recorded of one of them does not plan any more.
-pub(super) async fn register(engine: &LocalEngine, state: &mut SessionState, statement: &Statement, scope: &Scope) -> Result<(), EngineError> {
-    register_within(engine, state, statement, (scope, Vec::new())).await
+pub(super) async fn register(
+    engine: &LocalEngine,
+    state: &mut SessionState,
+    (statement, text): (&Statement, &str),
+    scope: &Scope,
+) -> Result<(), EngineError> {
+    register_within(engine, state, statement, (scope, Vec::new())).await.map_err(|error| match error {
+        EngineError::Sql(mut inner) if inner.code == Code::UnknownFunction && inner.range.is_none() => {
+            inner.range = inner.message.split('`').nth(1).and_then(|name| sql::place_of(text, name.rsplit('.').next()?));
+            EngineError::Sql(inner)
+        }
+        other => other,
+    })
 }
 
 fn register_within<'a>(
@@ -62,7 +73,7 @@ fn register_within<'a>(
     async move {
         for call in sql::called_functions(statement) {
             let Some(name) = scope.of_parts(&call.parts) else { continue };
-            let Some(record) = engine.views.get(&name.of_function()).await? else { continue };
+            let Some(record) = engine.views.get(&name.of_function()).await? else { return Err(unknown(&name)) };
             if open.contains(&name) {
                 let message = format!("the function `{}` calls itself", name.short());
                 return Err(EngineError::Sql(Box::new(SqlError::new(Code::Cycle, message))));
@@ -91,6 +102,12 @@ async fn define(
     let function = sql::scalar_function(state, key, definition).await.map_err(EngineError::Sql)?;
     sql::register(state, function);
     Ok(())
+}
+
+fn unknown(name: &RelationName) -> EngineError {
+    let error = SqlError::new(Code::UnknownFunction, format!("there is no function `{}`", name.short()));
+    let help = format!("it has not been made: `alluvium build --select {}` makes one of a project", name.identifier);
+    EngineError::Sql(Box::new(error.help(help)))
 }
 
 /// An error inside of a function: its places are in the function's text, not in the query's.
