@@ -193,7 +193,7 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,
         Command::Show(options) => inspect::show(&options, &global, invocation, streams).await,
         Command::RunOperation(options) => operation::run_operation(&options, &global, invocation, streams).await,
-        Command::Check(options) => check::check(&options, &global, invocation, streams).await,
+        Command::Check(options) => Box::pin(check::check(&options, &global, invocation, streams)).await,
         Command::Contract { command: args::ContractCommand::Infer { model } } => contract::infer(&model, &global, invocation, streams).await,
         Command::Lineage(options) => lineage::lineage(&options, &global, invocation, streams).await,
         Command::Sources { command: args::SourcesCommand::Lock } => sources::lock(&global, invocation, streams).await,

@@ -116,7 +116,6 @@ const KEPT: [&str; 22] = [
     "saved-queries",
     "semantic_models",
     "saved_queries",
-    "log-path",
     "require-dbt-version",
     "flags",
 ];

@@ -70,8 +70,8 @@ impl ConfigValues {
         self.values.insert(key, (value, span));
     }
 
-    /// Where a key is set to more than nothing.
-    fn set_at(&self, key: &str) -> Option<Option<Span>> {
+    /// Where a key is set to more than nothing; `fallback` where that is no place in a file.
+    fn set_at(&self, key: &str, fallback: Span) -> Option<Span> {
         let (value, span) = self.values.get(key)?;
         let empty = match value {
             Json::Null | Json::Bool(false) => true,
@@ -80,7 +80,7 @@ impl ConfigValues {
             Json::Object(map) => map.is_empty(),
             Json::Bool(true) | Json::Number(_) => false,
         };
-        (!empty).then_some(*span)
+        (!empty).then_some(span.unwrap_or(fallback))
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Json> {

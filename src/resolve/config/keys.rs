@@ -133,9 +133,8 @@ pub(super) fn without_effect(values: &ConfigValues, kind: ResourceType, fallback
     if !matches!(kind, ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot) || !built_in {
         return;
     }
-    for (key, place, help) in WITHOUT_EFFECT.iter().filter_map(|(key, help)| Some((key, values.set_at(key)?, help))) {
-        let diagnostic = Diagnostic::warning(Code::NotAvailable, format!("the config `{key}` has no effect on Delta tables"))
-            .at(place.unwrap_or(fallback), "set here");
+    for (key, place, help) in WITHOUT_EFFECT.iter().filter_map(|(key, help)| Some((key, values.set_at(key, fallback)?, help))) {
+        let diagnostic = Diagnostic::warning(Code::NotAvailable, format!("the config `{key}` has no effect on Delta tables")).at(place, "set here");
         found.push(diagnostic.help(*help));
     }
 }
