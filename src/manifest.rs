@@ -16,7 +16,7 @@ pub use config::{
     Audit, ExternalConfig, FileFormat, HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, NodeConfig, OnSchemaChange, OnViolation,
     PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StreamKind, Streams, TestConfig,
 };
-pub use expressions::variable_names;
+pub use expressions::{config_keys, variable_names};
 pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
 pub use node::{
     ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind, NodeRef,

@@ -25,6 +25,17 @@ impl Node {
     }
 }
 
+/// The keys that calls of `config()` in a template set by name.
+#[must_use]
+pub fn config_keys(text: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let mut rest = text;
+    while let Some(inside) = call(&mut rest, "config") {
+        found.extend(split(inside).into_iter().filter_map(|argument| argument.split_once('=')).map(|(key, _)| key.trim()).filter(|key| is_name(key)));
+    }
+    found
+}
+
 /// The variables that a template asks for by `var('name')`.
 #[must_use]
 pub fn variable_names(text: &str) -> BTreeSet<&str> {
@@ -127,6 +138,7 @@ mod tests {
     #[test]
     fn a_call_is_split_at_its_own_commas() {
         assert_eq!(split("a='x,y', b=f(1, 2), c=[1, 2]"), ["a='x,y'", " b=f(1, 2)", " c=[1, 2]"]);
+        assert_eq!(config_keys("{{ config(a='x', b = 2) }} {{ config.get('c') }}").into_iter().collect::<Vec<_>>(), ["a", "b"]);
         assert!(names_something("'a' if target.name == 'b' else 'c'"));
         assert!(!names_something("['target', true, 1.5]"));
     }

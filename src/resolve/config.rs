@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use crate::base::{Code, Diagnostic, Span};
-use crate::manifest::{Access, Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig};
+use crate::manifest::{Access, Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig, config_keys};
 
 /// Config keys with their values and where they stand.
 #[derive(Debug, Clone, Default)]
@@ -54,9 +54,14 @@ impl ConfigValues {
         }
     }
 
-    /// Takes over what was written of values that are still those of `before`.
-    pub(super) fn written_in(&mut self, before: &Self) {
-        let kept = before.written.iter().filter(|(key, _)| self.get(key) == before.get(key));
+    /// Takes over what was written of values that are still those of `before`, and not set by the template `text`.
+    pub(super) fn written_in(&mut self, before: &Self, text: &str) {
+        if before.written.is_empty() {
+            self.written.clear();
+            return;
+        }
+        let own = config_keys(text);
+        let kept = before.written.iter().filter(|(key, _)| self.get(key) == before.get(key) && !own.contains(key.as_str()));
         self.written = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
     }
 

@@ -300,7 +300,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     let of_root = builder.root_values(draft.package, draft.resource_type, &fqn);
     let above = values.clone();
     let mut parsed = parse(builder, &draft, values, enabled(&of_root));
-    parsed.noted.config.written_in(&above);
+    parsed.noted.config.written_in(&above, &draft.raw_code);
     parsed.noted.config.extend(&of_root);
     let hooked = Hooked { name: &draft.name, package: &draft.package.name, kind: draft.resource_type, span: draft.span };
     let (refs, sources) = references(builder, &hooked, &parsed.noted.config);
