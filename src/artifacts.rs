@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub use catalog::{CatalogColumn, CatalogTable, catalog_json};
-pub use manifest::{DocEntry, HookEntry, MacroEntry, ManifestInput, serialize_manifest};
+pub use manifest::{DocEntry, HookEntry, MacroEntry, ManifestInput};
 pub use paths::{batch_path, compiled_path, run_path};
 pub use run_results::{RunResultsInput, run_results_json};
 pub use sources::sources_json;
@@ -40,7 +40,7 @@ pub struct ArtifactHeader {
 /// # Errors
 /// If the folder or the file can't be written.
 pub fn write_manifest(target: &Path, input: &ManifestInput<'_>) -> Result<(), FileError> {
-    files::write_with(&target.join("manifest.json"), |out| Ok(serialize_manifest(input, &mut serde_json::Serializer::new(out))?))
+    files::write_with(&target.join("manifest.json"), |out| manifest::write_entries(input, out))
 }
 
 /// Writes `run_results.json` into the target folder.

@@ -24,6 +24,6 @@ pub use lineage::{Direction, LineageFormat, lineage};
 pub use lock::{LOCK_FILE, LockError, LockedColumn, LockedRelation, SourcesLock, declared_schema, locked_schemas};
 pub use offline::Offline;
 pub use record::{Finding, Record, RecordLabel, Report, Summary, report};
-pub use state::{ColumnState, ContractState, LINEAGE_FILE, NodeState, ProjectState, state_text};
+pub use state::{ColumnState, ContractState, LINEAGE_FILE, NodeState, ProjectState, write_state};
 pub use visit::Proof;
 pub use walk::{Checked, check};

@@ -6,15 +6,16 @@ mod hooks;
 mod node;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 
 use md5::{Digest as _, Md5};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 pub use self::hooks::HookEntry;
-use self::hooks::{Nodes, hook_json};
 use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
+use crate::base::in_parallel;
 use crate::manifest::{Group, Node, NodeId, ResourceType, VARIABLES};
 
 /// What `manifest.json` is made from.
@@ -73,80 +74,98 @@ pub struct DocEntry {
     pub contents: String,
 }
 
-/// Hands the artifact to a serializer, everything sorted by id. Entries are made one at a time as they are written.
+/// As many entries are made at a time, on all cores.
+const PORTION: usize = 4096;
+
+/// Writes the artifact, everything sorted by id. Entries of nodes are made a portion at a time as they are written.
 ///
 /// # Errors
-/// What the serializer fails with.
-pub fn serialize_manifest<S: Serializer>(input: &ManifestInput<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+/// What the writer fails with.
+pub fn write_entries(input: &ManifestInput<'_>, out: &mut dyn Write) -> io::Result<()> {
     let shown: BTreeMap<&str, &Node> = input.nodes.iter().map(|node| (node.id.as_str(), *node)).collect();
     let context = node::Context::new(input, &shown);
-    let of_kind = |wanted: fn(ResourceType) -> bool| -> BTreeMap<&str, Entry<'_, '_>> {
+    let of_kind = |wanted: fn(ResourceType) -> bool| -> Vec<(&str, Entry<'_, '_>)> {
         let wanted = shown.iter().filter(|(_, node)| wanted(node.resource_type()));
-        wanted.map(|(id, node)| (*id, Entry { node, context: &context })).collect()
+        wanted.map(|(id, node)| (*id, Entry::Node { node, context: &context })).collect()
     };
     let mut disabled: BTreeMap<&str, Vec<Entry<'_, '_>>> = BTreeMap::new();
     for node in input.disabled {
-        disabled.entry(node.id.as_str()).or_default().push(Entry { node, context: &context });
+        disabled.entry(node.id.as_str()).or_default().push(Entry::Node { node, context: &context });
     }
-    let (mut parent_map, mut child_map) = edges(&shown);
-    let hook_ids: Vec<String> = input.hooks.iter().map(HookEntry::id).collect();
-    for id in &hook_ids {
-        parent_map.entry(id).or_default();
-        child_map.entry(id).or_default();
-    }
-    let manifest = Manifest {
-        metadata: metadata(input),
-        nodes: Nodes {
-            of_files: of_kind(|kind| match kind {
-                ResourceType::Analysis | ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
-                ResourceType::Exposure
-                | ResourceType::Function
-                | ResourceType::Metric
-                | ResourceType::SavedQuery
-                | ResourceType::SemanticModel
-                | ResourceType::Source
-                | ResourceType::UnitTest => false,
-            }),
-            hooks: input.hooks.iter().map(|hook| (hook.id(), hook_json(hook, input))).collect(),
-        },
-        sources: of_kind(|kind| kind == ResourceType::Source),
-        macros: input.macros.iter().map(|entry| (entry.id.as_str(), macro_json(entry, input))).collect(),
-        docs: input.docs.iter().map(|entry| (doc_id(entry), doc_json(entry))).collect(),
-        exposures: of_kind(|kind| kind == ResourceType::Exposure),
-        metrics: of_kind(|kind| kind == ResourceType::Metric),
-        semantic_models: of_kind(|kind| kind == ResourceType::SemanticModel),
-        saved_queries: of_kind(|kind| kind == ResourceType::SavedQuery),
-        unit_tests: of_kind(|kind| kind == ResourceType::UnitTest),
-        functions: of_kind(|kind| kind == ResourceType::Function),
-        groups: input.groups.iter().map(|group| (group.id.as_str(), group_json(group))).collect(),
-        selectors: input.selectors.iter().collect(),
-        disabled,
-        parent_map,
-        child_map,
-        group_map: group_map(&shown),
-    };
-    manifest.serialize(serializer)
+    let mut nodes = of_kind(|kind| match kind {
+        ResourceType::Analysis | ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
+        ResourceType::Exposure
+        | ResourceType::Function
+        | ResourceType::Metric
+        | ResourceType::SavedQuery
+        | ResourceType::SemanticModel
+        | ResourceType::Source
+        | ResourceType::UnitTest => false,
+    });
+    let hooks: Vec<(String, &HookEntry)> = input.hooks.iter().map(|hook| (hook.id(), hook)).collect();
+    nodes.extend(hooks.iter().map(|(id, hook)| (id.as_str(), Entry::Hook { hook, input })));
+    nodes.sort_by_key(|(id, _)| *id);
+    let (parents, children) = edges(&shown, &hooks);
+    let mut fields = Fields { out, any: false };
+    fields.field("metadata", &metadata(input))?;
+    fields.entries("nodes", &nodes)?;
+    fields.entries("sources", &of_kind(|kind| kind == ResourceType::Source))?;
+    fields.field("macros", &input.macros.iter().map(|entry| (entry.id.as_str(), macro_json(entry, input))).collect::<BTreeMap<_, _>>())?;
+    fields.field("docs", &input.docs.iter().map(|entry| (doc_id(entry), doc_json(entry))).collect::<BTreeMap<_, _>>())?;
+    fields.entries("exposures", &of_kind(|kind| kind == ResourceType::Exposure))?;
+    fields.entries("metrics", &of_kind(|kind| kind == ResourceType::Metric))?;
+    fields.field("groups", &input.groups.iter().map(|group| (group.id.as_str(), group_json(group))).collect::<BTreeMap<_, _>>())?;
+    fields.field("selectors", &input.selectors.iter().collect::<BTreeMap<_, _>>())?;
+    fields.field("disabled", &disabled)?;
+    fields.field("parent_map", &parents)?;
+    fields.field("child_map", &children)?;
+    fields.field("group_map", &group_map(&shown))?;
+    fields.entries("saved_queries", &of_kind(|kind| kind == ResourceType::SavedQuery))?;
+    fields.entries("semantic_models", &of_kind(|kind| kind == ResourceType::SemanticModel))?;
+    fields.entries("unit_tests", &of_kind(|kind| kind == ResourceType::UnitTest))?;
+    fields.entries("functions", &of_kind(|kind| kind == ResourceType::Function))?;
+    fields.out.write_all(b"}")
 }
 
-#[derive(Serialize)]
-struct Manifest<'a, 'c> {
-    metadata: Json,
-    nodes: Nodes<'a, 'c>,
-    sources: BTreeMap<&'a str, Entry<'a, 'c>>,
-    macros: BTreeMap<&'a str, Json>,
-    docs: BTreeMap<String, Json>,
-    exposures: BTreeMap<&'a str, Entry<'a, 'c>>,
-    metrics: BTreeMap<&'a str, Entry<'a, 'c>>,
-    groups: BTreeMap<&'a str, Json>,
-    selectors: BTreeMap<&'a String, &'a Json>,
-    disabled: BTreeMap<&'a str, Vec<Entry<'a, 'c>>>,
-    parent_map: BTreeMap<&'a str, BTreeSet<&'a str>>,
-    child_map: BTreeMap<&'a str, BTreeSet<&'a str>>,
-    group_map: BTreeMap<&'a str, BTreeSet<&'a str>>,
-    saved_queries: BTreeMap<&'a str, Entry<'a, 'c>>,
-    semantic_models: BTreeMap<&'a str, Entry<'a, 'c>>,
-    unit_tests: BTreeMap<&'a str, Entry<'a, 'c>>,
-    functions: BTreeMap<&'a str, Entry<'a, 'c>>,
+/// The fields of the artifact, as they are written.
+struct Fields<'w> {
+    out: &'w mut dyn Write,
+    any: bool,
+}
+
+impl Fields<'_> {
+    fn name(&mut self, name: &str) -> io::Result<()> {
+        write!(self.out, "{}\"{name}\":", if self.any { "," } else { "{" })?;
+        self.any = true;
+        Ok(())
+    }
+
+    fn field(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
+        self.name(name)?;
+        Ok(serde_json::to_writer(&mut *self.out, value)?)
+    }
+
+    fn entries(&mut self, name: &str, entries: &[(&str, Entry<'_, '_>)]) -> io::Result<()> {
+        self.name(name)?;
+        let mut before = b"{";
+        for portion in entries.chunks(PORTION) {
+            for text in in_parallel(portion, entry_text) {
+                self.out.write_all(before)?;
+                self.out.write_all(&text?)?;
+                before = b",";
+            }
+        }
+        self.out.write_all(if entries.is_empty() { b"{}" } else { b"}" })
+    }
+}
+
+/// `"id":{...}`
+fn entry_text((id, entry): &(&str, Entry<'_, '_>)) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(4096);
+    serde_json::to_writer(&mut text, id)?;
+    text.push(b':');
+    serde_json::to_writer(&mut text, entry)?;
+    Ok(text)
 }
 
 #[derive(Debug, Serialize)]
@@ -182,16 +201,18 @@ fn metadata(input: &ManifestInput<'_>) -> Json {
     })
 }
 
-type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+type Edges<'a> = BTreeMap<&'a str, Vec<&'a str>>;
 
 /// Parents and children of every node. Both maps have every node as a key.
-fn edges<'a>(nodes: &BTreeMap<&'a str, &'a Node>) -> (Edges<'a>, Edges<'a>) {
-    let mut parents: Edges<'a> = nodes.keys().map(|id| (*id, BTreeSet::new())).collect();
+fn edges<'a>(nodes: &BTreeMap<&'a str, &'a Node>, hooks: &'a [(String, &HookEntry)]) -> (Edges<'a>, Edges<'a>) {
+    let all = nodes.keys().copied().chain(hooks.iter().map(|(id, _)| id.as_str()));
+    let mut parents: Edges<'a> = all.map(|id| (id, Vec::new())).collect();
     let mut children = parents.clone();
+    // Both lists come out sorted: nodes are walked by id, and their parents are.
     for (id, node) in nodes {
+        parents.insert(id, node.depends_on.iter().map(NodeId::as_str).collect());
         for parent in &node.depends_on {
-            parents.entry(id).or_default().insert(parent.as_str());
-            children.entry(parent.as_str()).or_default().insert(id);
+            children.entry(parent.as_str()).or_default().push(id);
         }
     }
     (parents, children)
@@ -209,7 +230,7 @@ fn group_map<'a>(nodes: &BTreeMap<&'a str, &'a Node>) -> Edges<'a> {
     let mut groups: Edges<'a> = BTreeMap::new();
     for (id, node) in nodes {
         if let Some(group) = &node.config.group {
-            groups.entry(group).or_default().insert(id);
+            groups.entry(group).or_default().push(id);
         }
     }
     groups

@@ -75,7 +75,7 @@ fn node(kind: NodeKind, materialization: Materialization, name: &str, path: &str
         raw_code: "select 1 as id".into(),
         language: "sql",
         checksum: "00ff".into(),
-        config,
+        config: Box::new(config),
         description: "what it is".into(),
         columns: IndexMap::new(),
         constraints: Vec::new(),
@@ -222,7 +222,9 @@ fn manifest(nodes: &[Node]) -> Json {
         variables: &Map::new(),
         selectors: &Map::new(),
     };
-    serialize_manifest(&input, serde_json::value::Serializer).unwrap()
+    let mut text = Vec::new();
+    manifest::write_entries(&input, &mut text).unwrap();
+    serde_json::from_slice(&text).unwrap()
 }
 
 fn result(id: &str, outcome: NodeOutcome) -> NodeResult {

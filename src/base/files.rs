@@ -87,6 +87,15 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut dyn std::io::Write) -> std
     written.and_then(|()| std::fs::rename(&aside, path)).map_err(failed("write", path))
 }
 
+/// Puts bytes behind those of a file that is there, by one call where the system takes them all at once.
+///
+/// # Errors
+/// If the file is not there or can't be written.
+pub fn append_at_once(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let file = std::fs::OpenOptions::new().append(true).open(path);
+    file.and_then(|mut file| std::io::Write::write_all(&mut file, bytes)).map_err(failed("write", path))
+}
+
 /// Makes a folder and those above it.
 ///
 /// # Errors

@@ -1,9 +1,11 @@
 //! What a node's check came to, kept between commands by everything it depends on.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use deltalake::arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,15 @@ impl Standing {
         }
     }
 
+    /// As it is kept.
+    pub(super) fn bytes(&self) -> Bytes {
+        record_of(self).unwrap_or_default().into()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        read_record(bytes).unwrap_or(Self::Unknown)
+    }
+
     pub(super) fn schema(&self) -> Option<SchemaRef> {
         match self {
             Self::Ready(kept) => kept.schema(),
@@ -63,7 +74,7 @@ pub(super) fn seen_by_readers(compilation: &Compilation, promised: Option<&Schem
     of.finish()
 }
 
-/// A record of the memo; texts are borrowed from it.
+/// A record of the memo; texts are borrowed from it, and how the node stands is read when somebody wants to know.
 #[derive(Serialize, Deserialize)]
 struct Record<'r> {
     conditions: Vec<(Condition, Fingerprint)>,
@@ -74,7 +85,8 @@ struct Record<'r> {
     state: Option<&'r str>,
     #[serde(borrow)]
     proved: Option<&'r str>,
-    standing: Standing,
+    #[serde(borrow)]
+    standing: &'r [u8],
 }
 
 /// What else must be as it was.
@@ -98,16 +110,17 @@ impl Condition {
 }
 
 /// What a node's check came to.
-pub(super) struct Outcome {
+pub(super) struct Outcome<'m> {
     /// What readers see of it, beside the node itself.
     pub seen: Fingerprint,
     pub proof: Proof,
     pub found: Vec<Diagnostic>,
     /// Its part of `lineage.json`.
-    pub state: Option<String>,
+    pub state: Option<Cow<'m, str>>,
     /// Of a test that can't fail: why.
     pub proved: Option<String>,
-    pub standing: Standing,
+    /// A [`Standing`], as it is kept.
+    pub standing: Bytes,
 }
 
 /// What fingerprints of nodes have in common: everything of the project that is not in the nodes.
@@ -143,8 +156,9 @@ pub(super) fn for_readers(node: &Node, planner: &Planner, seen: &Fingerprint) ->
 }
 
 /// What an earlier command found, if it would be found again.
-pub(super) fn recall(memo: &Memo, key: &Fingerprint, project: &Project, sources: &Sources) -> Option<Outcome> {
-    let record: Record<'_> = read_record(memo.get(key)?)?;
+pub(super) fn recall<'m>(memo: &'m Memo, key: &Fingerprint, project: &Project, sources: &Sources) -> Option<Outcome<'m>> {
+    let bytes = memo.get(key)?;
+    let record: Record<'m> = read_record(bytes)?;
     if record.conditions.iter().any(|(condition, then)| condition.now(project) != *then) {
         return None;
     }
@@ -152,14 +166,14 @@ pub(super) fn recall(memo: &Memo, key: &Fingerprint, project: &Project, sources:
         seen: record.seen,
         proof: record.proof,
         found: if record.found.is_empty() { Vec::new() } else { record.found.restored(sources)? },
-        state: record.state.map(str::to_owned),
+        state: record.state.map(Cow::Borrowed),
         proved: record.proved.map(str::to_owned),
-        standing: record.standing,
+        standing: bytes.slice_ref(record.standing),
     })
 }
 
 /// Keeps what was found, unless something was asked that can't be told from another time.
-pub(super) fn keep(memo: &Memo, key: Fingerprint, outcome: &Outcome, notes: &Notes, project: &Project) {
+pub(super) fn keep(memo: &Memo, key: Fingerprint, outcome: &Outcome<'_>, notes: &Notes, project: &Project) {
     let asked = notes.0.lock().unwrap_or_else(PoisonError::into_inner);
     if !memo.keeps() || asked.contains(&Asked::Beyond) {
         return;
@@ -177,7 +191,7 @@ pub(super) fn keep(memo: &Memo, key: Fingerprint, outcome: &Outcome, notes: &Not
         found: StoredDiagnostics::new(&outcome.found, sources),
         state: outcome.state.as_deref(),
         proved: outcome.proved.as_deref(),
-        standing: outcome.standing.clone(),
+        standing: &outcome.standing,
     };
     if let Some(bytes) = record_of(&record) {
         memo.put(key, bytes);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use deltalake::arrow::datatypes::SchemaRef;
 
 use super::kept::Standing;
@@ -24,8 +25,8 @@ pub struct Offline {
     /// Of the own tables of incremental models and snapshots.
     tables: BTreeMap<NodeId, SchemaRef>,
     learned: RwLock<HashMap<RelationName, SchemaRef>>,
-    /// What earlier commands kept of nodes, not read yet.
-    kept: RwLock<HashMap<NodeId, Standing>>,
+    /// How nodes stand after earlier commands, not read yet.
+    kept: RwLock<HashMap<NodeId, Bytes>>,
     events: Events,
 }
 
@@ -57,17 +58,19 @@ impl Offline {
     }
 
     /// Takes what an earlier command kept of a node.
-    pub(super) fn keep(&self, id: &NodeId, standing: Standing) {
+    pub(super) fn keep(&self, id: &NodeId, standing: Bytes) {
         self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), standing);
     }
 
     pub(super) fn take_kept(&self, id: &NodeId) -> Option<Standing> {
-        self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(id)
+        let bytes = self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(id)?;
+        Some(Standing::from_bytes(&bytes))
     }
 
     /// What is known of a relation whose node was not looked at any more.
     pub(super) fn kept_relation(&self, id: &NodeId) -> Option<RelationFacts> {
-        let schema = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(id)?.schema()?;
+        let bytes = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(id)?.clone();
+        let schema = Standing::from_bytes(&bytes).schema()?;
         Some(relation_facts(&schema))
     }
 

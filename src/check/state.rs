@@ -3,8 +3,9 @@
 //!
 //! The format is described in `docs/checking.md`; a field may be added without a new number.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,18 +100,29 @@ impl ProjectState {
         let state: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if state.format == FORMAT { Ok(state) } else { Err(format!("its format is {}, this version reads {FORMAT}", state.format)) }
     }
+
+    /// What the file would say that is made of the texts of nodes.
+    ///
+    /// # Errors
+    /// If one of them is no node's.
+    pub fn of_texts(nodes: &BTreeMap<NodeId, Cow<'_, str>>) -> Result<Self, String> {
+        let node = |(id, text): (&NodeId, &Cow<'_, str>)| Ok((id.to_string(), serde_json::from_str(text)?));
+        let nodes: Result<BTreeMap<String, NodeState>, serde_json::Error> = nodes.iter().map(node).collect();
+        nodes.map(|nodes| Self { format: FORMAT, nodes }).map_err(|error| error.to_string())
+    }
 }
 
-/// The text of the file, made of those of its nodes.
-#[must_use]
-pub fn state_text(nodes: &BTreeMap<NodeId, String>) -> String {
-    let mut out = String::with_capacity(nodes.values().map(|text| text.len() + 80).sum::<usize>() + 64);
-    let _ = write!(out, "{{\n  \"format\": {FORMAT},\n  \"nodes\": {{");
+/// Writes the file, made of the texts of its nodes: a line for each.
+///
+/// # Errors
+/// What the writer fails with.
+pub fn write_state(nodes: &BTreeMap<NodeId, Cow<'_, str>>, out: &mut dyn Write) -> std::io::Result<()> {
+    write!(out, "{{\n  \"format\": {FORMAT},\n  \"nodes\": {{")?;
     for (at, (id, text)) in nodes.iter().enumerate() {
-        let _ = write!(out, "{}\n    {}: {text}", if at == 0 { "" } else { "," }, serde_json::Value::from(id.as_str()));
+        write!(out, "{}\n    {}: ", if at == 0 { "" } else { "," }, serde_json::Value::from(id.as_str()))?;
+        out.write_all(text.as_bytes())?;
     }
-    out.push_str(if nodes.is_empty() { "}\n}\n" } else { "\n  }\n}\n" });
-    out
+    out.write_all(if nodes.is_empty() { b"}\n}\n" } else { b"\n  }\n}\n" })
 }
 
 /// The text of a node in the file; `None` for what has no rows that others could read.
@@ -119,8 +131,7 @@ pub(super) fn node_text(node: &Node, ready: Option<&CompiledNode>, inputs: &supe
         NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) | NodeKind::Described(_) => true,
         NodeKind::Analysis | NodeKind::Function(_) | NodeKind::UnitTest(_) => false,
     };
-    let text = || serde_json::to_string_pretty(&node_state(node, ready, inputs)).unwrap_or_default().replace('\n', "\n    ");
-    has_columns.then(text)
+    has_columns.then(|| serde_json::to_string(&node_state(node, ready, inputs)).unwrap_or_default())
 }
 
 fn node_state(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline) -> NodeState {

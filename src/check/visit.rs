@@ -1,5 +1,6 @@
 //! One node: compiled against the schemas of its parents, an incremental model in both its forms.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ pub(super) struct Visited {
     pub compilation: Compilation,
     /// What its contract promises where it is not proved.
     pub promised: Option<SchemaRef>,
-    pub outcome: Outcome,
+    pub outcome: Outcome<'static>,
     pub notes: Arc<Notes>,
 }
 
@@ -67,9 +68,9 @@ impl Ground<'_> {
             seen: seen_by_readers(&compilation, promised.as_ref()),
             proof,
             found,
-            state: node_text(node, ready, self.offline),
+            state: node_text(node, ready, self.offline).map(Cow::Owned),
             proved: proved_test(self.project, &before.done, node),
-            standing: Standing::of(node, &compilation, promised.as_ref()),
+            standing: Standing::of(node, &compilation, promised.as_ref()).bytes(),
         };
         Visited { compilation, promised, outcome, notes }
     }

@@ -1,7 +1,8 @@
 //! Walks the graph, level by level: what an earlier command found of a node is taken over where all that it depends on is
 //! as it was; other nodes are compiled, those of one level side by side.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::kept::{self, Outcome, Standing};
@@ -20,7 +21,7 @@ const FEW: usize = 16;
 
 /// The outcome of a check.
 #[derive(Debug)]
-pub struct Checked {
+pub struct Checked<'m> {
     /// What was compiled; nodes of which all was known from an earlier command are not among it.
     pub compiled: CompiledProject,
     /// Of the selected nodes and the sources they read.
@@ -28,17 +29,16 @@ pub struct Checked {
     /// Of the selected nodes that have SQL.
     pub proofs: BTreeMap<NodeId, Proof>,
     /// The entries of `lineage.json`, as text.
-    pub states: BTreeMap<NodeId, String>,
+    pub states: BTreeMap<NodeId, Cow<'m, str>>,
     /// Tests that can't fail, with the proof.
     pub proved_tests: BTreeMap<String, String>,
 }
 
 /// Compiles the selected nodes and everything they read; reports on the selected ones. Results of earlier commands are
 /// taken from `memo`, and new ones kept there.
-pub async fn check(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId>, offline: &Arc<Offline>, memo: &Memo) -> Checked {
+pub async fn check<'m>(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId>, offline: &Arc<Offline>, memo: &'m Memo) -> Checked<'m> {
     let planner = Planner::new(project);
-    let mut wanted = selected.clone();
-    wanted.extend(selected.iter().flat_map(|id| dag.ancestors(id, None)));
+    let wanted = dag.with_ancestors(&selected.iter().cloned().collect(), None);
     let mut walk = Walk {
         ground: Ground { project, planner: &planner, offline },
         memo,
@@ -60,7 +60,7 @@ pub async fn check(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId
     walk.checked
 }
 
-impl Checked {
+impl Checked<'_> {
     /// Leaves only what is said of some nodes, and of the sources that they read.
     pub fn keep(&mut self, selected: &BTreeSet<NodeId>) {
         let project = &self.compiled.project;
@@ -74,7 +74,7 @@ impl Checked {
 }
 
 /// The wanted nodes, each level reading only those before it.
-fn levels<'p>(project: &'p Project, dag: &Dag, wanted: &BTreeSet<NodeId>) -> Vec<Vec<&'p Node>> {
+fn levels<'p>(project: &'p Project, dag: &Dag, wanted: &HashSet<NodeId>) -> Vec<Vec<&'p Node>> {
     let mut level_of: HashMap<&NodeId, usize> = HashMap::with_capacity(wanted.len());
     let mut levels: Vec<Vec<&Node>> = Vec::new();
     for node in dag.order().iter().filter(|id| wanted.contains(*id)).filter_map(|id| project.nodes.get(id)) {
@@ -103,24 +103,24 @@ fn is_compiled(node: &Node) -> bool {
     }
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'm> {
     ground: Ground<'a>,
-    memo: &'a Memo,
+    memo: &'m Memo,
     /// What all keys have in common.
     common: Fingerprint,
     before: Before,
     /// What readers of a node go by.
     readers: HashMap<NodeId, Fingerprint>,
-    checked: Checked,
+    checked: Checked<'m>,
 }
 
-impl Walk<'_> {
+impl<'m> Walk<'_, 'm> {
     async fn level(&mut self, nodes: &[&Node], selected: &BTreeSet<NodeId>) {
         let (compiled, given): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| is_compiled(node));
         for node in given {
             self.given(node);
         }
-        let known: Vec<(Fingerprint, Option<Outcome>)> = if self.memo.keeps() {
+        let known: Vec<(Fingerprint, Option<(Outcome<'m>, Fingerprint)>)> = if self.memo.keeps() {
             in_parallel(&compiled, |node| self.recall(node))
         } else {
             compiled.iter().map(|_| (Fingerprint::default(), None)).collect()
@@ -128,10 +128,10 @@ impl Walk<'_> {
         let mut open: Vec<(&Node, Fingerprint)> = Vec::new();
         for (node, (key, outcome)) in compiled.into_iter().zip(known) {
             match outcome {
-                Some(mut outcome) => {
-                    let standing = std::mem::replace(&mut outcome.standing, Standing::Unknown);
+                Some((mut outcome, reader)) => {
+                    let standing = std::mem::take(&mut outcome.standing);
                     self.ground.offline.keep(&node.id, standing);
-                    self.take(node, outcome, selected.contains(&node.id));
+                    self.take(node, outcome, reader, selected.contains(&node.id));
                 }
                 None => open.push((node, key)),
             }
@@ -140,13 +140,10 @@ impl Walk<'_> {
             Box::pin(self.restore_what_it_reads(node)).await;
         }
         let visited = self.visit_all(&open).await;
-        for ((node, key), visited) in open.into_iter().zip(visited) {
-            if !matches!(node.kind, NodeKind::Seed { .. }) {
-                kept::keep(self.memo, key, &visited.outcome, &visited.notes, self.ground.project);
-            }
+        for ((node, _), (visited, reader)) in open.into_iter().zip(visited) {
             let Visited { compilation, promised, outcome, .. } = visited;
             self.learn(node, compilation, promised);
-            self.take(node, outcome, selected.contains(&node.id));
+            self.take(node, outcome, reader, selected.contains(&node.id));
         }
     }
 
@@ -159,35 +156,48 @@ impl Walk<'_> {
         of.add(&schema.as_deref());
         self.readers.insert(node.id.clone(), kept::for_readers(node, self.ground.planner, &of.finish()));
         if let Some(text) = node_text(node, None, offline) {
-            self.checked.states.insert(node.id.clone(), text);
+            self.checked.states.insert(node.id.clone(), Cow::Owned(text));
         }
     }
 
-    fn recall(&self, node: &Node) -> (Fingerprint, Option<Outcome>) {
+    /// The key of a node, and what an earlier command found of it with what its readers go by.
+    fn recall(&self, node: &Node) -> (Fingerprint, Option<(Outcome<'m>, Fingerprint)>) {
         let project = self.ground.project;
         if matches!(node.kind, NodeKind::Seed { .. }) {
             return (Fingerprint::default(), None);
         }
         let key = kept::key(&self.common, project, node, &self.readers, self.ground.offline);
-        (key, kept::recall(self.memo, &key, project, &project.sources))
+        let Some(outcome) = kept::recall(self.memo, &key, project, &project.sources) else { return (key, None) };
+        let reader = kept::for_readers(node, self.ground.planner, &outcome.seen);
+        (key, Some((outcome, reader)))
     }
 
-    async fn visit_all(&self, open: &[(&Node, Fingerprint)]) -> Vec<Visited> {
+    /// Visits nodes that nothing is known of, keeps what comes of it, and says what readers go by.
+    async fn visit_all(&self, open: &[(&Node, Fingerprint)]) -> Vec<(Visited, Fingerprint)> {
         if open.len() < FEW {
             let mut visited = Vec::with_capacity(open.len());
-            for (node, _) in open {
-                visited.push(self.ground.visit(node, &self.before).await);
+            for (node, key) in open {
+                visited.push(self.visit(node, *key).await);
             }
             return visited;
         }
         // Planning is reckoning alone: threads of our own serve it better than tasks, which are for waiting.
-        in_parallel(open, |(node, _)| futures::executor::block_on(self.ground.visit(node, &self.before)))
+        in_parallel(open, |(node, key)| futures::executor::block_on(self.visit(node, *key)))
+    }
+
+    async fn visit(&self, node: &Node, key: Fingerprint) -> (Visited, Fingerprint) {
+        let visited = Box::pin(self.ground.visit(node, &self.before)).await;
+        if !matches!(node.kind, NodeKind::Seed { .. }) {
+            kept::keep(self.memo, key, &visited.outcome, &visited.notes, self.ground.project);
+        }
+        let reader = kept::for_readers(node, self.ground.planner, &visited.outcome.seen);
+        (visited, reader)
     }
 
     /// Notes what a node came to.
-    fn take(&mut self, node: &Node, outcome: Outcome, reported: bool) {
-        let Outcome { seen, proof, found, state, proved, standing: _ } = outcome;
-        self.readers.insert(node.id.clone(), kept::for_readers(node, self.ground.planner, &seen));
+    fn take(&mut self, node: &Node, outcome: Outcome<'m>, reader: Fingerprint, reported: bool) {
+        let Outcome { seen: _, proof, found, state, proved, standing: _ } = outcome;
+        self.readers.insert(node.id.clone(), reader);
         if let Some(state) = state {
             self.checked.states.insert(node.id.clone(), state);
         }

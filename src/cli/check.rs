@@ -14,8 +14,8 @@ use super::watch::watch;
 use super::{Exit, Invocation, Streams};
 use crate::base::{Code, Diagnostic, Event, Memo, Span, files};
 use crate::check::{
-    Change, CheckFormat, Finding, LINEAGE_FILE, LOCK_FILE, Offline, ProjectState, Report, SourcesLock, changes, check as prove, declared_schema,
-    findings_of_changes, locked_schemas, render_findings, report, state_text,
+    Change, CheckFormat, Checked, Finding, LINEAGE_FILE, LOCK_FILE, Offline, ProjectState, Report, SourcesLock, changes, check as prove,
+    declared_schema, findings_of_changes, locked_schemas, render_findings, report, write_state,
 };
 use crate::engine::{Engine, EngineError};
 use crate::load::target_folder;
@@ -60,13 +60,12 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     let walked = if before.is_some() || global.select.is_empty() && global.exclude.is_empty() { &all } else { &selected };
     let mut checked = prove(project, &ready.dag, walked, &offline, &memo).await;
     checked.keep(&selected);
-    findings.extend(checked.findings);
+    findings.append(&mut checked.findings);
     let mut list = None;
     if walked.len() == all.len() {
-        let text = state_text(&checked.states);
-        write_state(session, &ready, &text)?;
+        write_lineage(session, &ready, &checked)?;
         if let Some(before) = before {
-            let state = ProjectState::parse(&text).map_err(|reason| session.fail(&reason))?;
+            let state = ProjectState::of_texts(&checked.states).map_err(|reason| session.fail(&reason))?;
             let mut found = changes(&before, &state);
             found.retain(|change| selected.contains(&NodeId::new(change.node.as_str())) || !state.nodes.contains_key(&change.node));
             findings.extend(findings_of_changes(&found, project));
@@ -101,12 +100,12 @@ pub(super) async fn proved_among(session: &Session, ready: &Ready, selected: &BT
 }
 
 /// Writes `lineage.json`.
-pub(super) fn write_state(session: &Session, ready: &Ready, text: &str) -> Result<(), Stop> {
+pub(super) fn write_lineage(session: &Session, ready: &Ready, checked: &Checked<'_>) -> Result<(), Stop> {
     if !session.write_json {
         return Ok(());
     }
     let path = ready.project.parsed.target_path.join(LINEAGE_FILE);
-    files::write_text(&path, text).map_err(|error| session.fail(&error.to_string()))?;
+    files::write_with(&path, |mut file| write_state(&checked.states, &mut file)).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "lineage", path: path.to_string_lossy().into_owned() });
     Ok(())
 }
@@ -133,7 +132,7 @@ async fn earlier(session: &Session, ready: &Ready, against: &str, memo: &Memo) -
     let all: BTreeSet<NodeId> = old.project.nodes.keys().cloned().collect();
     let known = offline_in(session, &old, &all, &mut Vec::new(), &found.project).await?;
     let checked = prove(&old.project, &old.dag, &all, &known, memo).await;
-    ProjectState::parse(&state_text(&checked.states)).map_err(|reason| session.fail(&reason))
+    ProjectState::of_texts(&checked.states).map_err(|reason| session.fail(&reason))
 }
 
 fn of_project(diagnostic: Diagnostic) -> Finding {

@@ -29,7 +29,8 @@ async fn carry_out(model: &str, session: &Session, streams: &Streams) -> Result<
     };
     let selected: BTreeSet<NodeId> = [node.id.clone()].into();
     let offline = offline(session, &ready, &selected, &mut Vec::new()).await?;
-    let checked = prove(&ready.project, &ready.dag, &selected, &offline, &Memo::off()).await;
+    let memo = Memo::off();
+    let checked = prove(&ready.project, &ready.dag, &selected, &offline, &memo).await;
     match checked.compiled.nodes.get(&node.id) {
         Some(Compilation::Ready(compiled)) if compiled.query_schema.is_some() => {
             streams.print(&contract(node, compiled));

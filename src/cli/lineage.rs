@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::args::{Global, LineageOptions, LineageOutput, Switch};
-use super::check::{offline, write_state};
+use super::check::{offline, write_lineage};
 use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams};
 use crate::base::Event;
-use crate::check::{Direction, LineageFormat, ProjectState, check as prove, lineage as draw, state_text};
+use crate::check::{Direction, LineageFormat, ProjectState, check as prove, lineage as draw};
 use crate::manifest::NodeId;
 
 pub(super) async fn lineage(options: &LineageOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -23,9 +23,8 @@ async fn carry_out(options: &LineageOptions, session: &Session, streams: &Stream
     let memo = session.check_memo(&ready);
     let checked = prove(&ready.project, &ready.dag, &all, &offline, &memo).await;
     memo.save();
-    let text = state_text(&checked.states);
-    write_state(session, &ready, &text)?;
-    let state = ProjectState::parse(&text).map_err(|reason| session.fail(&reason))?;
+    write_lineage(session, &ready, &checked)?;
+    let state = ProjectState::of_texts(&checked.states).map_err(|reason| session.fail(&reason))?;
     let directions: &[Direction] = match (options.up, options.down) {
         (true, true) => &[Direction::Up, Direction::Down],
         (false, true) => &[Direction::Down],

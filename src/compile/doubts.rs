@@ -82,18 +82,18 @@ fn promise(node: &Node, name: &str) -> Option<Span> {
 }
 
 /// `select *` from a source in a model whose contract lists all columns: a new column of the source breaks the model.
-pub(super) fn stars(
+pub(super) fn stars<'s>(
     node: &Node,
     compiled: &CompiledNode,
     planner: &Planner,
-    statement: &Statement,
+    statement: impl FnOnce() -> Option<&'s Statement>,
     sources: &BTreeSet<RelationName>,
 ) -> Vec<Diagnostic> {
     if !node.config.contract_enforced || node.config.contract_subset || sources.is_empty() {
         return Vec::new();
     }
     let mut found = Vec::new();
-    for (parts, range) in open_stars(statement, &compiled.sql) {
+    for (parts, range) in statement().into_iter().flat_map(|statement| open_stars(statement, &compiled.sql)) {
         let Some(name) = planner.full_name(&parts).filter(|name| sources.contains(name)) else { continue };
         let mut error = SqlError::new(
             Code::SelectStar,

@@ -217,6 +217,16 @@ fn bounded(text: String) -> String {
     })
 }
 
+/// Letters of a proof that are printed: each join of a query tells those of both its sides.
+const LONGEST_PROOF: usize = 300;
+
+fn told(proof: String) -> String {
+    match proof.char_indices().nth(LONGEST_PROOF) {
+        Some((at, _)) => format!("{}...", proof.get(..at).unwrap_or_default()),
+        None => proof,
+    }
+}
+
 impl Column {
     fn unknown() -> Self {
         Self { nulls: Nulls::Unknown, inputs: BTreeSet::new(), numbered: None, text: String::new() }

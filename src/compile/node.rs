@@ -319,10 +319,12 @@ async fn prove(
     }
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
-    let planned = planner.plan(&compiled.sql, statement.clone(), tables, called).await;
+    let planned = planner.plan(&compiled.sql, statement, tables, called).await;
     let Planned { schema, facts, doubts, needs } =
         planned.map_err(|error| failed(compiled, &quoted_text(&project.target.adapter, &compiled.sql, *error)))?;
-    let named = LazyCell::new(|| output_columns(&statement, &compiled.sql));
+    // Few nodes need it again: it is sooner parsed once more than copied for each.
+    let statement = LazyCell::new(|| planner.parse(&compiled.sql).ok());
+    let named = LazyCell::new(|| statement.as_ref().map(|statement| output_columns(statement, &compiled.sql)).unwrap_or_default());
     let place = |wanted: &str| {
         let (_, range) = named.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
         Some(compiled.place(range)?.0)
@@ -333,7 +335,7 @@ async fn prove(
         diagnostics.extend(contract::wrong_checks(node, &schema, planner));
     }
     diagnostics.extend(super::doubts::doubts(node, compiled, &facts, &doubts));
-    diagnostics.extend(super::doubts::stars(node, compiled, planner, &statement, &sources));
+    diagnostics.extend(super::doubts::stars(node, compiled, planner, || statement.as_ref(), &sources));
     diagnostics.extend(super::batches::wrong_times(node, &schema));
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
     let columns = schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))));

@@ -128,7 +128,8 @@ impl Planner {
     }
 
     /// What a query yields over tables of the given schemas and with the given functions, and what follows from its plan.
-    /// `statement` is what `sql` was parsed to.
+    /// `statement` is what `sql` was parsed to; where something is wrong it is parsed again, which is rarer than copying it
+    /// each time.
     pub(super) async fn plan(
         &self,
         sql: &str,
@@ -147,9 +148,9 @@ impl Planner {
             own = with_functions(&session, functions);
             &own
         };
-        let plan = match plan(state, statement.clone()).await {
+        let plan = match plan(state, statement).await {
             Ok(plan) => plan,
-            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), state, &statement, &spelt).await)),
+            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), state, &self.parse(&spelt)?, &spelt).await)),
         };
         if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_)) {
             return Err(Box::new(not_a_query(sql)));
@@ -160,13 +161,13 @@ impl Planner {
         doubts.extend(divisions(&plan, &spelt));
         let plan = match state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) {
             Ok(plan) => plan,
-            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), state, &statement, &spelt).await)),
+            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), state, &self.parse(&spelt)?, &spelt).await)),
         };
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
             let mut error = SqlError::new(Code::SqlInvalid, format!("two columns of the result are called `{name}`"))
                 .help("give one of them another name with `as`");
-            let mut places = output_columns(&statement, &spelt).into_iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
+            let mut places = output_columns(&self.parse(&spelt)?, &spelt).into_iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
             if let (Some((_, first)), Some((_, second))) = (places.next(), places.next()) {
                 error.range = Some(second);
                 error.related = Some(Box::new((first, "the other".to_owned())));

@@ -37,7 +37,8 @@ pub fn proved_test(project: &Project, nodes: &BTreeMap<NodeId, Compilation>, tes
                 .keys
                 .iter()
                 .find(|key| !key.assumed && key.columns.iter().map(|name| name.to_lowercase()).collect::<BTreeSet<_>>().is_subset(&wanted))?;
-            Some(format!("`{column}` of `{}` is unique: {}", node.name, key.because))
+            let own = ready.facts.iter().flat_map(|facts| &facts.keys).find(|own| own.columns == key.columns && !own.assumed).unwrap_or(key);
+            Some(format!("`{column}` of `{}` is unique: {}", node.name, own.because))
         }
         _ => None,
     }

@@ -110,16 +110,16 @@ impl Dag {
 
 /// Kahn's algorithm with a sorted ready set, so that the order is the same from run to run.
 fn ordered(graph: &DiGraph<NodeId, ()>) -> Vec<NodeId> {
-    let mut waiting: HashMap<NodeIndex, usize> =
-        graph.node_indices().map(|at| (at, graph.neighbors_directed(at, Direction::Incoming).count())).collect();
+    // By index.
+    let mut waiting: Vec<usize> = graph.node_indices().map(|at| graph.neighbors_directed(at, Direction::Incoming).count()).collect();
     let mut ready: BTreeSet<(&NodeId, NodeIndex)> = BTreeSet::new();
     let name = |at: NodeIndex| graph.node_weight(at);
-    ready.extend(waiting.iter().filter(|(_, count)| **count == 0).filter_map(|(at, _)| Some((name(*at)?, *at))));
+    ready.extend(graph.externals(Direction::Incoming).filter_map(|at| Some((name(at)?, at))));
     let mut order = Vec::with_capacity(graph.node_count());
     while let Some((id, at)) = ready.pop_first() {
         order.push(id.clone());
         for child in graph.neighbors_directed(at, Direction::Outgoing) {
-            if let Some(count) = waiting.get_mut(&child) {
+            if let Some(count) = waiting.get_mut(child.index()) {
                 *count -= 1;
                 if *count == 0 {
                     ready.extend(name(child).map(|id| (id, child)));

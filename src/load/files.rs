@@ -127,7 +127,11 @@ pub(super) fn collect(ground: &Ground<'_>, out: &mut Diagnostics) -> PackageFile
 fn walk(ground: &Ground<'_>, resource: &str, ignore: &Ignore, out: &mut Diagnostics) -> Vec<Found> {
     let start = ground.root.join(resource);
     let relative = |path: &Path, base: &Path| {
-        let parts: Vec<_> = path.strip_prefix(base).unwrap_or(path).components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        let below = path.strip_prefix(base).unwrap_or(path);
+        if let Some(text) = below.to_str().filter(|_| std::path::MAIN_SEPARATOR == '/') {
+            return text.to_owned();
+        }
+        let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         parts.join("/")
     };
     let enters = |entry: &DirEntry| entry.depth() == 0 || enters(ground, entry, &relative(entry.path(), ground.root), ignore);

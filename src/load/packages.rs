@@ -7,11 +7,11 @@ use super::LoadOptions;
 use super::decl::{Origin, Properties};
 use super::dependencies::{PackageDecl, PackageSource, read_list};
 use super::files::{DocFile, FixtureFile, Ground, PackageFiles, PropertiesFile, SeedFile, SqlFile, collect};
-use super::project::{self, ProjectDialect, ProjectFile, read_yaml, unreadable};
+use super::project::{self, ProjectDialect, ProjectFile, parse_yaml, unreadable};
 use super::reader::read_past_unknown_keys;
 use super::target::{Sections, Target, choose};
 use super::text::TextRenderer;
-use crate::base::{Code, Diagnostic, Diagnostics, Sources, files};
+use crate::base::{Code, Diagnostic, Diagnostics, Sources, files, in_parallel};
 
 /// A package as its files declare it.
 #[derive(Debug)]
@@ -85,9 +85,7 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
     let ground = Ground { root, prefix: &prefix, project: &project, sources };
     let found = collect(&ground, out);
     let mut properties = Properties::default();
-    for file in &found.properties {
-        read_properties(file, &ground, &mut properties, out);
-    }
+    read_properties(&found.properties, &ground, &mut properties, out);
     let PackageFiles {
         models,
         python_models,
@@ -123,12 +121,28 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
     }
 }
 
-fn read_properties(file: &PropertiesFile, ground: &Ground<'_>, properties: &mut Properties, out: &mut Diagnostics) {
-    let Some((id, yaml)) = read_yaml(&file.absolute, &format!("{}{}", ground.prefix, file.path), ground.sources, out) else { return };
-    let folders = file.resource_path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let folders = folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned).collect();
-    let origin = Origin { file: id, path: file.path.clone(), folders, package: ground.project.name.value.clone() };
-    properties.read(&yaml, &origin, out);
+fn read_properties(found: &[PropertiesFile], ground: &Ground<'_>, properties: &mut Properties, out: &mut Diagnostics) {
+    let texts = in_parallel(found, |file| files::read_text(&file.absolute));
+    let mut registered = Vec::with_capacity(found.len());
+    for (file, text) in found.iter().zip(texts) {
+        match text {
+            Ok(text) => registered.push((file, ground.sources.add(&format!("{}{}", ground.prefix, file.path), text))),
+            Err(error) => out.push(unreadable(&error)),
+        }
+    }
+    let parsed = in_parallel(&registered, |(_, id)| {
+        let mut found = Diagnostics::new();
+        let yaml = parse_yaml(*id, ground.sources, &mut found);
+        (yaml, found)
+    });
+    for ((file, id), (yaml, found)) in registered.into_iter().zip(parsed) {
+        out.extend(found);
+        let Some(yaml) = yaml else { continue };
+        let folders = file.resource_path.rsplit_once('/').map_or("", |(folders, _)| folders);
+        let folders = folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned).collect();
+        let origin = Origin { file: id, path: file.path.clone(), folders, package: ground.project.name.value.clone() };
+        properties.read(&yaml, &origin, out);
+    }
 }
 
 /// Packages that are installed, and those that lie in a folder of the user's; sorted by name.

@@ -146,13 +146,12 @@ pub(super) fn read_yaml(path: &Path, shown: &str, sources: &Sources, out: &mut D
         }
     };
     let file = sources.add(shown, text);
-    match parse_noting(sources, file, out) {
-        Ok(yaml) => Some((file, yaml)),
-        Err(diagnostic) => {
-            out.push(diagnostic);
-            None
-        }
-    }
+    parse_yaml(file, sources, out).map(|yaml| (file, yaml))
+}
+
+/// Parses a YAML file that is registered.
+pub(super) fn parse_yaml(file: FileId, sources: &Sources, out: &mut Diagnostics) -> Option<Yaml> {
+    parse_noting(sources, file, out).map_err(|diagnostic| out.push(diagnostic)).ok()
 }
 
 impl ProjectFile {

@@ -330,7 +330,8 @@ pub struct Node {
     pub language: &'static str,
     /// SHA-256 of the file, hexadecimal.
     pub checksum: String,
-    pub config: NodeConfig,
+    /// By itself, as it is most of a node, and nodes are moved.
+    pub config: Box<NodeConfig>,
     /// Config keys as written in the file or the properties, before rendering.
     pub description: String,
     pub columns: IndexMap<String, ColumnDecl>,

@@ -29,6 +29,8 @@ pub(super) struct Builder {
     pub found: Vec<Diagnostic>,
     pub nodes: BTreeMap<NodeId, Node>,
     pub bodies: HashMap<NodeId, Body>,
+    /// What a part has made, in its order; `None` in a builder that is no part.
+    made: Option<Vec<(Node, Option<Body>)>>,
     disabled: Vec<Node>,
     /// Tests wait until all nodes have their relations.
     pub tests: Vec<data_test::Wanted>,
@@ -79,6 +81,7 @@ impl Builder {
             found,
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
+            made: None,
             disabled: Vec::new(),
             tests: Vec::new(),
             groups: Vec::new(),
@@ -174,6 +177,7 @@ impl Builder {
             found: Vec::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
+            made: Some(Vec::new()),
             disabled: Vec::new(),
             tests: Vec::new(),
             groups: Vec::new(),
@@ -187,9 +191,7 @@ impl Builder {
         for mut part in parts {
             self.found.append(&mut part.found);
             self.tests.append(&mut part.tests);
-            self.disabled.append(&mut part.disabled);
-            for (id, node) in std::mem::take(&mut part.nodes) {
-                let body = part.bodies.remove(&id);
+            for (node, body) in part.made.take().into_iter().flatten() {
                 self.add(node, body);
             }
         }
@@ -197,6 +199,10 @@ impl Builder {
 
     /// Takes a node in, unless it is disabled or its id is taken.
     pub(super) fn add(&mut self, node: Node, body: Option<Body>) {
+        if let Some(made) = &mut self.made {
+            made.push((node, body));
+            return;
+        }
         if !node.config.enabled {
             self.disabled.push(node);
             return;

@@ -170,7 +170,7 @@ fn add_test(
         checksum: checksum(""),
         raw_code,
         language: "sql",
-        config,
+        config: Box::new(config),
         description: test.description.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
         columns: IndexMap::new(),
         constraints: Vec::new(),

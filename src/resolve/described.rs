@@ -72,7 +72,7 @@ impl Builder {
             raw_code: String::new(),
             language: "sql",
             checksum: checksum(""),
-            config,
+            config: Box::new(config),
             description,
             columns: IndexMap::new(),
             constraints: Vec::new(),

@@ -1,5 +1,6 @@
 //! Files become nodes: models, seeds, snapshots, analyses, singular tests, and texts given on the command line.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
     let of_python = package.python_models.iter().map(|file| (file, "python"));
     for (file, language) in package.models.iter().map(|file| (file, "sql")).chain(of_python) {
         let properties = described.get(&file.name);
-        let decl = properties.map(|properties| &properties.decl);
+        let decl = properties.map(|properties| properties.decl.as_ref());
         let kind = (NodeKind::Model, ResourceType::Model);
         let mut draft = sql_draft(builder, package, file, kind, decl, package.project.trees.models.as_ref());
         if let Some(properties) = properties {
@@ -342,7 +343,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         depends_on: Vec::new(),
         depends_on_macros: parsed.macros,
         kind: draft.kind,
-        config,
+        config: Box::new(config),
     };
     node.relation = builder.relation_of(&node);
     super::constraints::add_parents(builder, &mut node);
@@ -491,9 +492,9 @@ impl Builder {
         if !stored_test && !built {
             return None;
         }
-        let mut config = node.config.clone();
+        let mut config = Cow::Borrowed(&*node.config);
         if stored_test && config.schema.is_none() {
-            config.schema = Some("dbt_test__audit".into());
+            config.to_mut().schema = Some("dbt_test__audit".into());
         }
         let facts = Arc::clone(&self.facts);
         let library = Arc::clone(&self.library);
@@ -555,7 +556,7 @@ pub(super) fn inline(mut project: Project, name: &str, sql: &str) -> Result<(Pro
         raw_code: sql.to_owned(),
         language: "sql",
         checksum: checksum(sql),
-        config,
+        config: Box::new(config),
         description: String::new(),
         columns: IndexMap::new(),
         constraints: Vec::new(),

@@ -59,7 +59,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         raw_code: String::new(),
         language: "sql",
         checksum: checksum(""),
-        config,
+        config: Box::new(config),
         description: builder.described(
             &package.name,
             table.description.as_ref().map(|text| text.value.as_str()),

@@ -1,5 +1,6 @@
 //! Versions of models: which file is which version, and what of the model's properties each version has.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
@@ -10,13 +11,13 @@ use crate::load::{NodeDecl, ParsedPackage, VersionDecl, Yaml, YamlValue};
 use crate::manifest::{ModelDetails, Version};
 
 /// The properties of one file of models.
-pub(super) struct ModelProperties {
-    pub decl: NodeDecl,
+pub(super) struct ModelProperties<'p> {
+    pub decl: Cow<'p, NodeDecl>,
     pub details: ModelDetails,
 }
 
 /// The properties of every model of a package, by the name of its file.
-pub(super) fn by_file(builder: &mut Builder, package: &ParsedPackage) -> HashMap<String, ModelProperties> {
+pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> HashMap<String, ModelProperties<'p>> {
     let files: HashSet<&str> = package.models.iter().chain(&package.python_models).map(|file| file.name.as_str()).collect();
     let mut found = HashMap::new();
     for decl in &package.properties.models {
@@ -27,7 +28,7 @@ pub(super) fn by_file(builder: &mut Builder, package: &ParsedPackage) -> HashMap
                 time_spine,
                 ..ModelDetails::default()
             };
-            found.insert(decl.name.value.clone(), ModelProperties { decl: decl.clone(), details });
+            found.insert(decl.name.value.clone(), ModelProperties { decl: Cow::Borrowed(decl), details });
             continue;
         }
         let latest = latest(decl, &mut builder.found);
@@ -40,7 +41,7 @@ pub(super) fn by_file(builder: &mut Builder, package: &ParsedPackage) -> HashMap
                 deprecation_date: deprecated,
                 time_spine: time_spine.clone(),
             };
-            found.insert(file, ModelProperties { decl: of_version(builder, decl, version), details });
+            found.insert(file, ModelProperties { decl: Cow::Owned(of_version(builder, decl, version)), details });
         }
     }
     found

@@ -23,8 +23,7 @@ pub(super) const PARSER_LIMIT: usize = NESTING * 8;
 ///
 /// `and`, `or` and `||` cost nothing, because [`super::rewrite`] makes broad trees of their chains.
 pub(super) fn refuse_deep(sql: &str) -> Result<(), Box<SqlError>> {
-    // Every level and every operator is a letter at least.
-    if sql.len() <= NESTING {
+    if is_shallow(sql) {
         return Ok(());
     }
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else { return Ok(()) };
@@ -75,6 +74,14 @@ pub(super) fn refuse_deep(sql: &str) -> Result<(), Box<SqlError>> {
         }
     }
     Ok(())
+}
+
+/// Whether a look at the letters is enough to see that nothing will be refused: levels are opened by brackets and by words
+/// that begin as `case` and `distinct` do, and every operator is a letter at least.
+fn is_shallow(sql: &str) -> bool {
+    let opens =
+        sql.as_bytes().windows(2).filter(|pair| matches!(pair, [b'(' | b'[' | b'{', _] | [b'c' | b'C', b'a' | b'A'] | [b'd' | b'D', b'i' | b'I']));
+    sql.len() <= NESTING || sql.len() < CHAIN && opens.count() < NESTING - 1
 }
 
 /// What is open at one level of parentheses.
@@ -142,5 +149,7 @@ mod tests {
         assert_eq!(refused(format!("select {}1{}", "(".repeat(500), ")".repeat(500))), Some(7 + 399));
         assert_eq!(refused(format!("select {}", vec!["case when a then 1 end"; 900].join(", "))), None);
         assert_eq!(refused(format!("select {} 1 {}", "case when a then ".repeat(500), "end ".repeat(500))), Some(7 + 17 * 399));
+        assert_eq!(refused(format!("select{}1{}", "(".repeat(400), ")".repeat(400))), Some(6 + 399));
+        assert_eq!(refused(format!("select{}1{}", "(".repeat(399), ")".repeat(399))), None);
     }
 }

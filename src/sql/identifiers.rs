@@ -18,6 +18,11 @@ use crate::base::SourceFile;
 /// as it is; the parser will say why. The result has the same length, byte for byte.
 #[must_use]
 pub fn canonical<'a>(sql: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    // Where all letters are small, there is one spelling of each name.
+    if is_small(sql) && known.iter().all(|name| is_small(name)) {
+        return sql.to_owned();
+    }
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else {
         return sql.to_owned();
     };
@@ -45,6 +50,10 @@ pub fn canonical<'a>(sql: &str, known: impl IntoIterator<Item = &'a str>) -> Str
         }
     }
     result
+}
+
+fn is_small(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
 }
 
 struct Word {

@@ -12,6 +12,7 @@ use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
 use super::functions::checked;
+use super::timestamps::holds;
 
 /// Runs behind type coercion, when both sides of an operator have one type.
 #[derive(Debug)]
@@ -28,6 +29,9 @@ impl AnalyzerRule for CheckedIntegers {
 }
 
 fn check_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    if !holds(&plan, is_arithmetic)? {
+        return Ok(Transformed::no(plan));
+    }
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = &plan {
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
@@ -38,6 +42,14 @@ fn check_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let checked = expr.transform_up(|expr| Ok(check(expr, &schema)))?;
         Ok(checked.update_data(|expr| name.restore(expr)))
     })
+}
+
+fn is_arithmetic(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryExpr(binary) => binary.op.is_numerical_operators(),
+        Expr::Negative(_) => true,
+        _ => false,
+    }
 }
 
 fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {

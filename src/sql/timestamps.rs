@@ -7,7 +7,7 @@ use std::sync::Arc;
 use deltalake::arrow::compute::can_cast_types;
 use deltalake::arrow::datatypes::{DataType, TimeUnit};
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _};
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use deltalake::datafusion::logical_expr::expr::{Case, InSubquery, ScalarFunction, WindowFunction};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -59,6 +59,9 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         other => other,
     };
+    if !holds(&plan, may_concern)? {
+        return Ok(Transformed::new_transformed(plan, changed));
+    }
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = &plan {
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
@@ -73,24 +76,55 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::new_transformed(done.data, changed))
 }
 
+/// Whether any expression of a node, or any part of one, is such a one.
+pub(super) fn holds(plan: &LogicalPlan, wanted: fn(&Expr) -> bool) -> Result<bool> {
+    let mut found = false;
+    plan.apply_expressions(|expr| {
+        found = expr.exists(|part| Ok(wanted(part)))?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// Whether an expression is of a kind that may have to do with times, before any type is asked for.
+fn may_concern(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryExpr(binary) => is_comparison(binary.op) || binary.op == Operator::Minus,
+        Expr::Between(_) | Expr::InList(_) | Expr::Case(_) | Expr::InSubquery(_) | Expr::Cast(_) | Expr::TryCast(_) | Expr::WindowFunction(_) => true,
+        Expr::ScalarFunction(call) => unites(call.func.name()) || gives_time(call.func.name()),
+        _ => false,
+    }
+}
+
 /// Whether something has to be done about an expression; most of a plan has nothing to do with times.
 fn concerns(expr: &Expr, schema: &DFSchema) -> Result<bool> {
-    let mixed = |exprs: &[&Expr], compared: bool| -> Result<bool> {
-        let types = exprs.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let mixed = |exprs: &mut dyn Iterator<Item = &Expr>, compared: bool| -> Result<bool> {
+        let types = exprs.map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
         Ok(common(&types, compared)?.is_some())
     };
     Ok(match expr {
-        Expr::BinaryExpr(binary) if is_comparison(binary.op) => mixed(&[&binary.left, &binary.right], true)?,
+        Expr::BinaryExpr(binary) if is_comparison(binary.op) => mixed(&mut [binary.left.as_ref(), &binary.right].into_iter(), true)?,
         Expr::BinaryExpr(binary) if binary.op == Operator::Minus => {
             let types = [binary.right.get_type(schema)?, binary.left.get_type(schema)?];
             types.iter().all(is_time) && common(&types, false)?.is_some()
         }
-        Expr::Between(between) => mixed(&[&between.expr, &between.low, &between.high], true)?,
-        Expr::InList(list) => mixed(&std::iter::once(list.expr.as_ref()).chain(&list.list).collect::<Vec<_>>(), true)?,
-        Expr::Case(_) | Expr::InSubquery(_) | Expr::Cast(_) | Expr::TryCast(_) => true,
-        Expr::ScalarFunction(call) => unites(call.func.name()) || gives_time(call.func.name()),
+        Expr::Between(between) => mixed(&mut [between.expr.as_ref(), &between.low, &between.high].into_iter(), true)?,
+        Expr::InList(list) => mixed(&mut std::iter::once(list.expr.as_ref()).chain(&list.list), true)?,
+        Expr::Case(case) => {
+            let whens = case.when_then_expr.iter().map(|(when, _)| when.as_ref());
+            let thens = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+            let compared = match &case.expr {
+                Some(subject) => mixed(&mut std::iter::once(subject.as_ref()).chain(whens), true)?,
+                None => false,
+            };
+            compared | mixed(&mut thens.chain(case.else_expr.as_deref()), false)?
+        }
+        Expr::ScalarFunction(call) if unites(call.func.name()) => mixed(&mut call.args.iter().skip(usize::from(call.func.name() == "nvl2")), false)?,
+        Expr::InSubquery(_) | Expr::Cast(_) | Expr::TryCast(_) => true,
+        Expr::ScalarFunction(call) => gives_time(call.func.name()),
         Expr::WindowFunction(window) => {
-            matches!(&window.fun, WindowFunctionDefinition::WindowUDF(function) if matches!(function.name(), "lag" | "lead"))
+            window.params.args.len() == 3
+                && matches!(&window.fun, WindowFunctionDefinition::WindowUDF(function) if matches!(function.name(), "lag" | "lead"))
         }
         _ => false,
     })
@@ -124,7 +158,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             args.extend(joined);
             Expr::ScalarFunction(ScalarFunction { func, args })
         }
-        Expr::ScalarFunction(call) => in_microseconds(call, schema),
+        Expr::ScalarFunction(call) => return Ok(in_microseconds(call, schema)),
         Expr::WindowFunction(mut window) => {
             beside(&mut window, schema)?;
             Expr::WindowFunction(window)
@@ -232,16 +266,16 @@ fn beside(window: &mut WindowFunction, schema: &DFSchema) -> Result<()> {
 }
 
 /// A function that gives a time in another unit, with microseconds; a text is read as one at once.
-fn in_microseconds(mut call: ScalarFunction, schema: &DFSchema) -> Expr {
+fn in_microseconds(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
     let reads_text =
         call.func.name() == "to_timestamp" && matches!(call.args.as_slice(), [text] if text.get_type(schema).is_ok_and(|found| found.is_string()));
     let found = Expr::ScalarFunction(call.clone()).get_type(schema);
     match found {
         Ok(DataType::Timestamp(unit, zone)) if unit != TimeUnit::Microsecond => {
             let value = if reads_text { call.args.pop().unwrap_or_default() } else { Expr::ScalarFunction(call) };
-            cast(value, DataType::Timestamp(TimeUnit::Microsecond, zone))
+            Transformed::yes(cast(value, DataType::Timestamp(TimeUnit::Microsecond, zone)))
         }
-        _ => Expr::ScalarFunction(call),
+        _ => Transformed::no(Expr::ScalarFunction(call)),
     }
 }
 

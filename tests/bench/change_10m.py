@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import tempfile
 
-from write_10m import ROOT, TARGET, timed
+from write_10m import binaries, timed
 
 PROJECT = """name: bench
 targets:
@@ -48,11 +48,9 @@ def main():
     arguments.add_argument("--rows", type=int, default=10_000_000)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments.add_argument("--built", action="store_true", help="measure the release binaries as they are, without compiling")
     options = arguments.parse_args()
-    env = {**os.environ, "CARGO_TARGET_DIR": str(TARGET)}
-    build = ["cargo", "build", "--release", "--locked", "--quiet", "--features", "yardstick", "--bin", "alluvium", "--example", "plain_delta_write"]
-    subprocess.run(build, cwd=ROOT, env=env, check=True)
-    alluvium, plain = str(TARGET / "release" / "alluvium"), str(TARGET / "release" / "examples" / "plain_delta_write")
+    alluvium, plain = binaries(options.built)
     rows = options.rows
     half = rows // 2
     conditions = {

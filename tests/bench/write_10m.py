@@ -48,16 +48,22 @@ def timed(command, cwd):
     return seconds, usage.ru_maxrss / scale
 
 
+def binaries(built):
+    """The program and plain delta-rs, compiled unless they are there already."""
+    command = ["cargo", "build", "--release", "--locked", "--quiet", "--features", "yardstick", "--bin", "alluvium", "--example", "plain_delta_write"]
+    if not built:
+        subprocess.run(command, cwd=ROOT, env={**os.environ, "CARGO_TARGET_DIR": str(TARGET)}, check=True)
+    return str(TARGET / "release" / "alluvium"), str(TARGET / "release" / "examples" / "plain_delta_write")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rows", type=int, default=10_000_000)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments.add_argument("--built", action="store_true", help="measure the release binaries as they are, without compiling")
     options = arguments.parse_args()
-    env = {**os.environ, "CARGO_TARGET_DIR": str(TARGET)}
-    build = ["cargo", "build", "--release", "--locked", "--quiet", "--features", "yardstick", "--bin", "alluvium", "--example", "plain_delta_write"]
-    subprocess.run(build, cwd=ROOT, env=env, check=True)
-    alluvium, plain = TARGET / "release" / "alluvium", TARGET / "release" / "examples" / "plain_delta_write"
+    alluvium, plain = binaries(options.built)
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
@@ -70,8 +76,8 @@ def main():
         for number in range(options.rounds):
             shutil.rmtree(folder / "warehouse", ignore_errors=True)
             shutil.rmtree(folder / "plain", ignore_errors=True)
-            theirs.append(timed([str(plain), "write", "input.parquet", "plain"], folder))
-            ours.append(timed([str(alluvium), "run"], folder))
+            theirs.append(timed([plain, "write", "input.parquet", "plain"], folder))
+            ours.append(timed([alluvium, "run"], folder))
             print(f"round {number + 1}: plain delta-rs {theirs[-1][0]:.2f} s {theirs[-1][1]:.0f} MB, alluvium {ours[-1][0]:.2f} s {ours[-1][1]:.0f} MB", flush=True)
         plain_s, ours_s = (statistics.median(seconds for seconds, _ in runs) for runs in (theirs, ours))
         print(f"{options.rows} rows: plain delta-rs {plain_s:.2f} s, alluvium {ours_s:.2f} s, ratio {ours_s / plain_s:.2f}")

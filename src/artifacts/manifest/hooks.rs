@@ -2,16 +2,12 @@
 //!
 //! Their texts are rendered when their time has come, so what they refer to is not known here.
 
-use std::collections::BTreeMap;
-
-use serde::ser::SerializeMap as _;
-use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::super::hex;
 use super::ManifestInput;
-use super::node::{Entry, created_at};
+use super::node::created_at;
 
 /// A hook of a whole run.
 #[derive(Debug, Clone)]
@@ -33,30 +29,6 @@ impl HookEntry {
 
     pub(super) fn id(&self) -> String {
         format!("operation.{}.{}", self.package, self.name())
-    }
-}
-
-/// The nodes of files and, behind them in one map, the hooks.
-#[derive(Default)]
-pub(super) struct Nodes<'a, 'c> {
-    pub of_files: BTreeMap<&'a str, Entry<'a, 'c>>,
-    pub hooks: BTreeMap<String, Json>,
-}
-
-impl Serialize for Nodes<'_, '_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.of_files.len() + self.hooks.len()))?;
-        let (before, behind): (Vec<_>, Vec<_>) = self.of_files.iter().partition(|(id, _)| **id < "operation.");
-        for (id, entry) in before {
-            map.serialize_entry(id, entry)?;
-        }
-        for (id, hook) in &self.hooks {
-            map.serialize_entry(id, hook)?;
-        }
-        for (id, entry) in behind {
-            map.serialize_entry(id, entry)?;
-        }
-        map.end()
     }
 }
 

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::{hex, paths::compiled_path};
 use super::ManifestInput;
 use super::config::{Raw, config_json, docs_json};
+use super::hooks::{HookEntry, hook_json};
 use crate::manifest::{
     ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalSource, Fixture, FixtureRows, GenericTest, Node, NodeKind, NodeRef,
     ResourceType, TestDetails, UnitTest,
@@ -39,14 +40,17 @@ pub(super) fn created_at(input: &ManifestInput<'_>) -> f64 {
 }
 
 /// A node's entry, made when it is written.
-pub(super) struct Entry<'a, 'c> {
-    pub node: &'a Node,
-    pub context: &'c Context<'a>,
+pub(super) enum Entry<'a, 'c> {
+    Node { node: &'a Node, context: &'c Context<'a> },
+    Hook { hook: &'a HookEntry, input: &'a ManifestInput<'a> },
 }
 
 impl Serialize for Entry<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (node, context) = (self.node, self.context);
+        let (node, context) = match self {
+            Self::Node { node, context } => (*node, *context),
+            Self::Hook { hook, input } => return hook_json(hook, input).serialize(serializer),
+        };
         match &node.kind {
             NodeKind::Seed { .. } => {
                 let depends_on = json!({"macros": sorted(&node.depends_on_macros)});

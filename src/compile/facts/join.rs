@@ -8,7 +8,7 @@ use deltalake::datafusion::logical_expr::{Expr, Join, Operator};
 
 use super::expr::Scope;
 use super::plan::{Walk, missing_sides};
-use super::{Column, Doubt, DoubtKind, Facts, FlowKind, Key, NullMaker, Nulls, bounded};
+use super::{Column, Doubt, DoubtKind, Facts, FlowKind, Key, NullMaker, Nulls, bounded, told};
 
 impl Walk<'_> {
     pub(super) fn join(&mut self, join: &Join, outer: Option<&Scope<'_>>) -> Facts {
@@ -158,7 +158,7 @@ fn keys(kind: JoinType, left: &Facts, right: &Facts, pairs: &[(usize, usize)]) -
         let other = moved(other);
         found.push(Key {
             columns: one.columns.union(&other.columns).copied().collect(),
-            because: format!("a join pairs rows: {}; {}", one.because, other.because),
+            because: told(format!("a join pairs rows: {}; {}", one.because, other.because)),
             assumed: one.assumed || other.assumed,
         });
     }
@@ -167,7 +167,7 @@ fn keys(kind: JoinType, left: &Facts, right: &Facts, pairs: &[(usize, usize)]) -
 
 fn kept(key: Key, single: &Key) -> Key {
     Key {
-        because: format!("a join on a key of the other side ({}) keeps rows single; {}", single.because, key.because),
+        because: told(format!("a join on a key of the other side ({}) keeps rows single; {}", single.because, key.because)),
         assumed: key.assumed || single.assumed,
         ..key
     }

@@ -8,7 +8,7 @@ use deltalake::datafusion::logical_expr::{Expr, Operator};
 
 use super::expr::Scope;
 use super::plan::Walk;
-use super::{Facts, FlowKind, Key, Nulls};
+use super::{Facts, FlowKind, Key, Nulls, told};
 
 impl Scope<'_> {
     /// The columns that can't be NULL where a condition is true.
@@ -115,7 +115,7 @@ impl Walk<'_> {
         for key in &mut facts.keys {
             if !key.columns.is_disjoint(&fixed) {
                 key.columns = key.columns.difference(&fixed).copied().collect();
-                key.because = format!("a filter leaves one value of the others; {}", key.because);
+                key.because = told(format!("a filter leaves one value of the others; {}", key.because));
             }
         }
         for at in parts.iter().filter_map(|part| scope.first(part)) {

@@ -30,7 +30,17 @@ pub(in crate::compile) fn leaf_facts(node: &Node, schema: &SchemaRef, query: Opt
         proved.map_or(Nulls::Unknown, |column| column.nulls.clone())
     };
     let columns = schema.fields().iter().map(|field| (field.name().clone(), nulls(field.name(), field.is_nullable()))).collect();
-    let mut keys: Vec<UniqueKey> = query.map(|facts| facts.keys.clone()).unwrap_or_default();
+    // Its own proof stands with the node: told again by every reader, proofs would grow with the depth of the graph.
+    let inherited = |key: &UniqueKey| {
+        let columns: Vec<String> = key.columns.iter().map(|column| format!("`{column}`")).collect();
+        let because = match columns.as_slice() {
+            [] => format!("`{}` has one row", node.name),
+            [column] => format!("{column} is unique in `{}`", node.name),
+            _ => format!("{} together are unique in `{}`", columns.join(", "), node.name),
+        };
+        UniqueKey { because, ..key.clone() }
+    };
+    let mut keys: Vec<UniqueKey> = query.iter().flat_map(|facts| &facts.keys).map(inherited).collect();
     keys.extend(config_key(node));
     keys.extend(declared_keys(node));
     keys.extend(tested.iter().map(|columns| UniqueKey {
