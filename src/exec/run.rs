@@ -1,9 +1,11 @@
 //! A run: nodes start when what they wait for is done, up to the number of threads; what reads a failed node is skipped.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -14,11 +16,11 @@ use super::hooks::{self, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
-use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
+use crate::base::{Code, Diagnostic, Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
 use crate::jinja::Batch;
-use crate::manifest::{Node, NodeId, NodeKind, NodeResult, ResourceType};
+use crate::manifest::{BatchResults, Node, NodeId, NodeKind, NodeResult, ResourceType};
 
 /// How to run.
 #[derive(Clone)]
@@ -41,7 +43,7 @@ pub struct RunOptions {
 /// What a run came to.
 #[derive(Debug, Clone)]
 pub struct RunReport {
-    /// In the order in which nodes ended; audits stand before the node they audited.
+    /// In the order of the run: parents before children, audits before the node they audited.
     pub results: Vec<NodeResult>,
     pub totals: Totals,
     pub elapsed_seconds: f64,
@@ -62,12 +64,25 @@ pub(super) struct Shared {
     late: Mutex<BTreeMap<NodeId, Compilation>>,
     /// What nobody runs and could not be compiled.
     broken: Mutex<BTreeMap<NodeId, NodeStart>>,
+    /// The batches of models that are being built: those that are published, and those that are not yet.
+    open_batches: std::sync::Mutex<BTreeMap<NodeId, BatchResults>>,
     pub surroundings: Arc<dyn Surroundings>,
     /// The same, to tell it of what is staged.
     pub staged: Arc<StagedPort>,
 }
 
 impl Shared {
+    /// Notes how far a model's batches have come.
+    pub(super) fn note_batches(&self, id: &NodeId, results: BatchResults) {
+        self.open_batches.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), results);
+    }
+
+    /// The batches of a model that was interrupted, if some of them are published.
+    fn open_batches(&self, id: &NodeId) -> Option<BatchResults> {
+        let found = self.open_batches.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        found.filter(|results| !results.successful.is_empty() && !results.failed.is_empty())
+    }
+
     pub(super) fn name(&self, id: &NodeId) -> String {
         self.compiled.project.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone())
     }
@@ -169,6 +184,7 @@ pub async fn run(
         planner,
         late: Mutex::default(),
         broken: Mutex::default(),
+        open_batches: std::sync::Mutex::default(),
         surroundings,
         staged,
     });
@@ -178,6 +194,7 @@ pub async fn run(
         results = hooks::run_start(&shared, &mut queue.totals).await;
     }
     queue.work(&cancel).await;
+    queue.sort_results();
     if queue.total > 0 && !cancel.is_cancelled() {
         last = hooks::run_end(&shared, &queue.results, &mut queue.totals).await;
     }
@@ -249,6 +266,14 @@ impl Queue {
         }
     }
 
+    /// Which of several nodes ended first is chance; what is reported has their order.
+    fn sort_results(&mut self) {
+        let audited: HashMap<&NodeId, &NodeId> =
+            self.shared.order.audits.iter().flat_map(|(node, tests)| tests.iter().map(move |test| (test, node))).collect();
+        let position = |id: &NodeId| self.position.get(audited.get(id).copied().unwrap_or(id)).copied();
+        self.results.sort_by_cached_key(|result| position(&result.id));
+    }
+
     async fn work(&mut self, cancel: &CancellationToken) {
         let mut running: JoinSet<Finished> = JoinSet::new();
         loop {
@@ -293,7 +318,10 @@ impl Queue {
         shared.events.send(&Event::NodeStarted(start.clone()));
         running.spawn(async move {
             let ended = match shared.compiled.project.nodes.get(&id) {
-                Some(node) => run_node(&shared, node, &start.thread).await,
+                Some(node) => {
+                    let work = AssertUnwindSafe(run_node(&shared, node, &start.thread)).catch_unwind();
+                    work.await.unwrap_or_else(|_| broken_down(&shared, node))
+                }
                 None => unknown(&shared),
             };
             Finished { id, start, slot, ended }
@@ -367,11 +395,12 @@ impl Queue {
     }
 
     fn skip(&mut self, id: &NodeId, start: NodeStart, message: &str) {
-        let ended = Ended::skipped(message, start.at);
+        let ended = Ended { batches: self.shared.open_batches(id), ..Ended::skipped(message, start.at) };
         let audits = self.shared.order.audits.get(id).cloned().unwrap_or_default();
         self.report(id, start, &ended, "main");
         for test in audits {
             let start = self.begin(&test, "main", ended.compiled_at);
+            let ended = Ended::skipped(message, ended.compiled_at);
             self.report(&test, start, &ended, "main");
         }
         self.release(id, Some(id));
@@ -422,6 +451,14 @@ fn shown_name(node: &Node) -> String {
             format!("{}::{}{version}", unit.model, node.name)
         },
     )
+}
+
+/// Of a node in which the program, or a library of it, panicked: it has failed, and the run goes on without it.
+fn broken_down(shared: &Shared, node: &Node) -> Ended {
+    let diagnostic = Diagnostic::error(Code::InternalError, format!("the program broke down while it worked on `{}`", node.name))
+        .at(node.span, "this node")
+        .help("this is a mistake in Alluvium and not in the project: report it with the lines above that begin with `thread`");
+    Ended::failed(vec![diagnostic], shared.events.now())
 }
 
 fn unknown(shared: &Shared) -> Ended {
