@@ -249,10 +249,10 @@ fn result(id: &str, outcome: NodeOutcome) -> NodeResult {
 
 fn run_results() -> Json {
     let results = [
-        result("test.bank.t", NodeOutcome::Fail),
-        result("model.bank.b", NodeOutcome::Skipped),
         result("model.bank.a", NodeOutcome::Success),
+        result("model.bank.b", NodeOutcome::Skipped),
         result("seed.bank.s", NodeOutcome::Error),
+        result("test.bank.t", NodeOutcome::Fail),
     ];
     let args = json!({"which": "build"});
     run_results_json(&RunResultsInput { header: &header(), results: &results, elapsed_seconds: 4.5, args: args.as_object().unwrap() })
