@@ -112,8 +112,9 @@ pub trait Engine: Send + Sync {
     /// As [`Engine::query`], and where the statement is not one that the engine knows.
     fn statement<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<SendableRecordBatchStream>, EngineError>>;
 
-    /// What an error in the stream of a query's or statement's rows means.
-    fn failure(&self, error: DataFusionError, sql: &str) -> EngineError;
+    /// What an error in the stream of a query's or statement's rows means, and where in it it comes from. This may run parts of
+    /// the query again.
+    fn failure<'a>(&'a self, error: DataFusionError, sql: &'a str, overlays: &'a [Overlay]) -> BoxFuture<'a, EngineError>;
 
     /// Carries out one step.
     ///

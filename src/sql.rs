@@ -22,6 +22,7 @@ mod rewrite;
 mod session;
 mod stars;
 mod statements;
+mod suspects;
 mod timestamps;
 mod types;
 
@@ -44,6 +45,7 @@ pub use rewrite::{plan, rewrite};
 pub use session::{Division, SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
 pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
+pub use suspects::{Mend, Suspect, mended, suspects};
 pub use types::{comparable, is_bare_decimal, parse_type, type_help, type_name};
 
 /// A name in double quotes, ready to stand in SQL.

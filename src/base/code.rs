@@ -47,6 +47,7 @@ codes! {
     FanOut = "fan-out",
     ForeignAdapter = "foreign-adapter",
     InputFile = "input-file",
+    InternalError = "internal-error",
     IntegerDivision = "integer-division",
     InvalidSelector = "invalid-selector",
     JinjaRuntime = "jinja-runtime",

@@ -343,7 +343,10 @@ pub(super) async fn show_rows(
     let mut left = limit.unwrap_or(usize::MAX);
     while left > 0 {
         let Some(batch) = stream.next().await else { break };
-        let batch = batch.map_err(|error| engine.failure(error, sql))?;
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return Err(engine.failure(error, sql, &[]).await),
+        };
         let batch = batch.slice(0, batch.num_rows().min(left));
         left -= batch.num_rows();
         batches.push(batch);

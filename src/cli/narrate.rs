@@ -98,7 +98,8 @@ impl Narrator {
                 vec![record("MainReportVersion", "A001", Level::Info, Text::new(format!("Running with alluvium={version}")), data)]
             }
             Event::Found { counts } => {
-                let line = join(counts.iter().map(|(kind, count)| counted(*count, &kind_words(kind))));
+                let found = join(counts.iter().map(|(kind, count)| counted(*count, &kind_words(kind))));
+                let line = if counts.is_empty() { "no nodes".to_owned() } else { found };
                 let data = self.data(|| json!({"stat_line": line}));
                 vec![record("FoundStats", "W006", Level::Info, Text::new(format!("Found {line}")), data), self.blank()]
             }

@@ -74,7 +74,10 @@ async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: b
     match rows {
         Some(stream) => {
             let schema = stream.schema();
-            let batches: Vec<_> = stream.try_collect().await.map_err(|error| engine.failure(error, statement))?;
+            let batches: Vec<_> = match stream.try_collect().await {
+                Ok(batches) => batches,
+                Err(error) => return Err(engine.failure(error, statement, &[]).await),
+            };
             if last {
                 print_rows(&schema, &batches, options.output, JsonShape::Columns, streams).map_err(shown)?;
             }

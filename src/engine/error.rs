@@ -40,6 +40,9 @@ pub enum EngineError {
     Interrupted,
 }
 
+/// What the names of Alluvium's own records begin with.
+const OWN_SCHEMA: &str = "_alluvium.";
+
 impl EngineError {
     /// The error as a diagnostic, at `place` (a span with a few words on what is there) unless it has a place of its own.
     /// `warehouse` is what the target says of it.
@@ -81,6 +84,10 @@ impl EngineError {
     fn of_the_warehouse(&self, warehouse: &str) -> Diagnostic {
         let (code, help) = match self {
             Self::Conflict { .. } => (Code::WriteConflict, "run it again when the other writer is done"),
+            Self::Damaged { relation, .. } if relation.starts_with(OWN_SCHEMA) => (
+                Code::TableDamaged,
+                "remove the table's folder from the warehouse: Alluvium makes it again, and views are there again when they are built",
+            ),
             Self::Damaged { .. } => (
                 Code::TableDamaged,
                 "bring the missing or broken file back from a copy; or drop the table (`alluvium sql 'drop table ...'`) and build it again",
@@ -89,7 +96,10 @@ impl EngineError {
                 (Code::TableFeature, "drop the feature with the program that put it there, or build the table under another name")
             }
             Self::Unwritable { .. } => (Code::TableUnwritable, "change the table's properties, or build it under another name (`alias`)"),
-            Self::Constraint { .. } | Self::Violated(_) => (Code::ConstraintViolated, "leave such rows out of the query, or drop the constraint"),
+            Self::Violated(_) => (Code::ConstraintViolated, "leave such rows out of the query, or drop the constraint"),
+            Self::Constraint { .. } => {
+                (Code::ConstraintViolated, "mend or leave out such rows in the query, or build the table anew with another type (`--full-refresh`)")
+            }
             Self::Memory { .. } => (Code::MemoryLimit, "raise `memory_limit` of the target, or lower `threads`"),
             Self::Storage { .. } | Self::Interrupted | Self::Sql(_) | Self::Diagnosed(_) | Self::Unsupported { .. } => (
                 Code::StorageAccess,

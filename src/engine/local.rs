@@ -9,6 +9,7 @@ mod external;
 mod failure;
 mod files;
 mod layout;
+mod locate;
 mod rules;
 mod schema;
 mod stage;
@@ -220,8 +221,8 @@ impl Engine for LocalEngine {
         self.files.bind(binding);
     }
 
-    fn failure(&self, error: DataFusionError, sql: &str) -> EngineError {
-        failure::query(error, sql)
+    fn failure<'a>(&'a self, error: DataFusionError, sql: &'a str, overlays: &'a [Overlay]) -> BoxFuture<'a, EngineError> {
+        Box::pin(async move { locate::located(self, failure::query(error, sql), (sql, overlays), &BTreeMap::new()).await })
     }
 
     fn seed_schema<'a>(&'a self, seed: &'a SeedInput) -> BoxFuture<'a, Result<SchemaRef, EngineError>> {

@@ -43,8 +43,11 @@ pub enum WriteMode {
     },
     /// Replace the partitions that the new rows belong to.
     OverwritePartitions,
-    /// Replace the rows for which a condition holds. New rows for which it does not hold are refused.
-    ReplaceWhere(String),
+    /// Replace the rows for which a condition holds. New rows for which `new` does not hold are refused.
+    ReplaceWhere {
+        condition: String,
+        new: String,
+    },
 }
 
 /// New rows meet old ones by key, NULL being equal to NULL. Conditions are SQL over both, under their aliases.

@@ -1,6 +1,8 @@
 //! A model that is built in batches of time: each is compiled with its inputs filtered to its window, staged, audited and
 //! published by a commit of its own.
 //!
+//! An interrupted run reports the batches that were published, so that `retry` builds the others.
+//!
 //! Batches run one after the other, as each is staged on the version that the one before published. If the first one
 //! fails, the others are not tried; any other that fails leaves the rest to run, and the model is a partial success.
 
@@ -54,6 +56,7 @@ pub(super) async fn build_batches(shared: &Shared, node: &Node, compiled: &Compi
             all.results.failed.push(*window);
             continue;
         }
+        shared.note_batches(&node.id, all.so_far(before, windows.get(index..).unwrap_or_default()));
         let ended = run.build(index, *window, !adds && index == 0).await;
         all.add(config.label(window), *window, ended);
     }
@@ -161,6 +164,15 @@ struct Built {
 }
 
 impl Built {
+    /// The results if the run ended now: `open` are the batches still to come.
+    fn so_far(&self, before: Option<&BatchResults>, open: &[TimeWindow]) -> BatchResults {
+        let earlier = before.iter().flat_map(|before| &before.successful);
+        BatchResults {
+            successful: earlier.chain(&self.results.successful).copied().collect(),
+            failed: self.results.failed.iter().chain(open).copied().collect(),
+        }
+    }
+
     fn add(&mut self, label: String, window: TimeWindow, mut ended: Ended) {
         if ended.outcome == NodeOutcome::Success {
             self.results.successful.push(window);

@@ -414,8 +414,10 @@ async fn ask(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[
 }
 
 async fn one_verdict(shared: &Shared, sql: &str, overlays: &[Overlay]) -> Result<Verdict, EngineError> {
-    let failed = |error| shared.engine.failure(error, sql);
-    let batches: Vec<_> = shared.engine.query(sql, overlays).await?.try_collect().await.map_err(failed)?;
+    let batches: Vec<_> = match shared.engine.query(sql, overlays).await?.try_collect().await {
+        Ok(batches) => batches,
+        Err(error) => return Err(shared.engine.failure(error, sql, overlays).await),
+    };
     let found = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() == 3).and_then(|batch| {
         let failures = batch.column(0).as_primitive_opt::<Int64Type>()?.value(0);
         let flag = |at: usize| Some(batch.column(at).as_boolean_opt()?.value(0));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
-use futures::TryStreamExt as _;
+use futures::StreamExt as _;
 use tokio::runtime::Handle;
 
 use crate::base::{Code, Diagnostic, Event, Events};
@@ -81,7 +81,11 @@ async fn rows(engine: &dyn Engine, sql: &str) -> Result<QueryTable, EngineError>
         columns: stream.schema().fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect(),
         rows: Vec::new(),
     };
-    while let Some(batch) = stream.try_next().await.map_err(|error| engine.failure(error, sql))? {
+    while let Some(batch) = stream.next().await {
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return Err(engine.failure(error, sql, &[]).await),
+        };
         let batch =
             json_rows(&batch).map_err(|error| EngineError::Storage { context: "a result can't be shown".into(), reason: error.to_string() })?;
         table.rows.extend(batch);

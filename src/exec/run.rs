@@ -1,9 +1,11 @@
 //! A run: nodes start when what they wait for is done, up to the number of threads; what reads a failed node is skipped.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -14,11 +16,11 @@ use super::hooks::{self, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
-use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
+use crate::base::{Code, Diagnostic, Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
 use crate::jinja::Batch;
-use crate::manifest::{Node, NodeId, NodeKind, NodeResult, ResourceType};
+use crate::manifest::{BatchResults, Node, NodeId, NodeKind, NodeResult, ResourceType};
 
 /// How to run.
 #[derive(Clone)]
@@ -58,12 +60,25 @@ pub(super) struct Shared {
     planner: Planner,
     /// What was compiled during the run, because it had to wait for its parents.
     late: Mutex<BTreeMap<NodeId, Compilation>>,
+    /// The batches of models that are being built: those that are published, and those that are not yet.
+    open_batches: std::sync::Mutex<BTreeMap<NodeId, BatchResults>>,
     pub surroundings: Arc<dyn Surroundings>,
     /// The same, to tell it of what is staged.
     pub staged: Arc<StagedPort>,
 }
 
 impl Shared {
+    /// Notes how far a model's batches have come.
+    pub(super) fn note_batches(&self, id: &NodeId, results: BatchResults) {
+        self.open_batches.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), results);
+    }
+
+    /// The batches of a model that was interrupted, if some of them are published.
+    fn open_batches(&self, id: &NodeId) -> Option<BatchResults> {
+        let found = self.open_batches.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        found.filter(|results| !results.successful.is_empty() && !results.failed.is_empty())
+    }
+
     pub(super) fn name(&self, id: &NodeId) -> String {
         self.compiled.project.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone())
     }
@@ -134,7 +149,8 @@ pub async fn run(
     let planner = Planner::new(&compiled.project);
     let staged = Arc::new(StagedPort::new(published));
     let surroundings: Arc<dyn Surroundings> = Arc::<StagedPort>::clone(&staged);
-    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late: Mutex::default(), surroundings, staged });
+    let (late, open_batches) = (Mutex::default(), std::sync::Mutex::default());
+    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late, open_batches, surroundings, staged });
     let mut queue = Queue::new(Arc::clone(&shared), total);
     let (mut results, mut last) = (Vec::new(), Vec::new());
     if queue.total > 0 {
@@ -255,7 +271,10 @@ impl Queue {
         shared.events.send(&Event::NodeStarted(start.clone()));
         running.spawn(async move {
             let ended = match shared.compiled.project.nodes.get(&id) {
-                Some(node) => run_node(&shared, node, &start.thread).await,
+                Some(node) => {
+                    let work = AssertUnwindSafe(run_node(&shared, node, &start.thread)).catch_unwind();
+                    work.await.unwrap_or_else(|_| broken_down(&shared, node))
+                }
                 None => unknown(&shared),
             };
             Finished { id, start, slot, ended }
@@ -322,11 +341,12 @@ impl Queue {
     }
 
     fn skip(&mut self, id: &NodeId, start: NodeStart, message: &str) {
-        let ended = Ended::skipped(message, start.at);
+        let ended = Ended { batches: self.shared.open_batches(id), ..Ended::skipped(message, start.at) };
         let audits = self.shared.order.audits.get(id).cloned().unwrap_or_default();
         self.report(id, start, &ended, "main");
         for test in audits {
             let start = self.begin(&test, "main", ended.compiled_at);
+            let ended = Ended::skipped(message, ended.compiled_at);
             self.report(&test, start, &ended, "main");
         }
         self.release(id, Some(id));
@@ -377,6 +397,14 @@ fn shown_name(node: &Node) -> String {
             format!("{}::{}{version}", unit.model, node.name)
         },
     )
+}
+
+/// Of a node in which the program, or a library of it, panicked: it has failed, and the run goes on without it.
+fn broken_down(shared: &Shared, node: &Node) -> Ended {
+    let diagnostic = Diagnostic::error(Code::InternalError, format!("the program broke down while it worked on `{}`", node.name))
+        .at(node.span, "this node")
+        .help("this is a mistake in Alluvium and not in the project: report it with the lines above that begin with `thread`");
+    Ended::failed(vec![diagnostic], shared.events.now())
 }
 
 fn unknown(shared: &Shared) -> Ended {

@@ -208,10 +208,11 @@ impl Reading<'_, '_> {
     }
 
     fn registered(&mut self, found: &Found, text: Result<String, FileError>) -> Option<FileId> {
+        let shown = format!("{}{}", self.ground.prefix, found.path);
         match text {
-            Ok(text) => Some(self.ground.sources.add(&format!("{}{}", self.ground.prefix, found.path), text)),
+            Ok(text) => Some(self.ground.sources.add(&shown, text)),
             Err(error) => {
-                self.out.push(unreadable(&error));
+                self.out.push(unreadable(&error, &shown, self.ground.sources));
                 None
             }
         }

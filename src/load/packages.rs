@@ -107,9 +107,10 @@ fn read_properties(found: &[PropertiesFile], ground: &Ground<'_>, properties: &m
     let texts = in_parallel(found, |file| files::read_text(&file.absolute));
     let mut registered = Vec::with_capacity(found.len());
     for (file, text) in found.iter().zip(texts) {
+        let shown = format!("{}{}", ground.prefix, file.path);
         match text {
-            Ok(text) => registered.push((file, ground.sources.add(&format!("{}{}", ground.prefix, file.path), text))),
-            Err(error) => out.push(unreadable(&error)),
+            Ok(text) => registered.push((file, ground.sources.add(&shown, text))),
+            Err(error) => out.push(unreadable(&error, &shown, ground.sources)),
         }
     }
     let parsed = in_parallel(&registered, |(_, id)| {
@@ -142,7 +143,7 @@ fn load_packages(folder: &Path, root: &ProjectFile, renderer: &TextRenderer, sou
                 places.push((path, format!("{}/{name}/", root.packages_install_path.trim_end_matches('/'))));
             }
         }
-        Err(error) => out.push(unreadable(&error)),
+        Err(error) => out.push(unreadable(&error, &root.packages_install_path, sources)),
     }
     let installed: HashSet<PathBuf> = places.iter().map(|(path, _)| files::absolute(path)).collect();
     for local in entries.iter().filter_map(local_path) {

@@ -129,9 +129,18 @@ pub(super) fn not_found(folder: &Path) -> Diagnostic {
         .help("go to the project's folder, name it with `--project-dir`, or make one with `alluvium init NAME`")
 }
 
-/// A file that can't be read.
-pub(super) fn unreadable(error: &files::FileError) -> Diagnostic {
-    Diagnostic::error(Code::InputFile, error.to_string()).help("check that the file is there, is UTF-8 text, and may be read")
+/// A file that can't be read, registered under `shown` as far as it is text.
+pub(super) fn unreadable(error: &files::FileError, shown: &str, sources: &Sources) -> Diagnostic {
+    let bytes = if error.source.kind() == std::io::ErrorKind::InvalidData { files::read_bytes(&error.path).ok() } else { None };
+    let Some(Err(wrong)) = bytes.as_deref().map(std::str::from_utf8) else {
+        return Diagnostic::error(Code::InputFile, error.to_string()).help("check that the file is there and may be read");
+    };
+    let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
+    let begin = wrong.valid_up_to();
+    let end = begin + char::REPLACEMENT_CHARACTER.len_utf8();
+    Diagnostic::error(Code::InputFile, format!("`{shown}` is not UTF-8"))
+        .at(Span::new(sources.add(shown, text), begin, end), "the first byte that is not")
+        .help("save the file as UTF-8")
 }
 
 /// Reads and parses a YAML file, registered under `shown`.
@@ -139,7 +148,7 @@ pub(super) fn read_yaml(path: &Path, shown: &str, sources: &Sources, out: &mut D
     let text = match files::read_text(path) {
         Ok(text) => text,
         Err(error) => {
-            out.push(unreadable(&error));
+            out.push(unreadable(&error, shown, sources));
             return None;
         }
     };

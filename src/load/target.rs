@@ -373,14 +373,26 @@ fn to_uri(text: &str, base: &Path, span: Option<Span>, out: &mut Diagnostics) ->
                 out.push(wrong(format!("`{text}` has the scheme `{scheme}`, expected a folder or one of {}", SCHEMES.join(", "))));
                 return None;
             }
-            Url::parse(text).ok().map(String::from)
+            let url = Url::parse(text).ok();
+            // A `%` that begins no escape is one all the same.
+            if scheme == "file" { url.and_then(|url| Url::from_file_path(url.to_file_path().ok()?).ok()) } else { url }
         }
-        None => Url::from_file_path(flat(&base.join(text))).ok().map(String::from),
+        None => Url::from_file_path(flat(&base.join(in_home(text)))).ok(),
     };
+    let found = found.map(String::from);
     if found.is_none() {
         out.push(wrong(format!("`{text}` is neither a folder nor a URI")));
     }
     found.map(|uri| if uri.ends_with("://") || uri.ends_with(":///") { uri } else { uri.trim_end_matches('/').to_owned() })
+}
+
+/// A path with the user's folder for a leading `~`, as shells read it: in YAML no shell does.
+fn in_home(text: &str) -> PathBuf {
+    let rest = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', std::path::MAIN_SEPARATOR]));
+    match (rest, std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest.trim_start_matches(['/', std::path::MAIN_SEPARATOR])),
+        _ => PathBuf::from(text),
+    }
 }
 
 /// The absolute path without `.` and `..`, whether or not it is there.
@@ -469,6 +481,20 @@ mod tests {
         assert!(!format!("{target:?}").contains("hush"));
         let found = load(DBT, Some(PROFILES), |options| options.target = Some("other".into())).unwrap_err();
         assert_eq!(found[0].code, Code::UndefinedEnvVar);
+    }
+
+    #[test]
+    fn folders_may_have_any_name_and_uris_may_have_escapes() {
+        let found = |warehouse: &str| {
+            let (target, dir) = load(("project.yml", "name: a\n"), None, |options| options.warehouse = Some(warehouse.into())).unwrap();
+            target.warehouse.replace(&dir.display().to_string(), "<dir>")
+        };
+        assert_eq!(found("my lake"), "file://<dir>/my%20lake");
+        assert_eq!(found("100%"), "file://<dir>/100%25");
+        assert_eq!(found("file:///a%20b/c d/50%/é"), "file:///a%20b/c%20d/50%25/%C3%A9");
+        let home = std::env::home_dir().unwrap();
+        assert_eq!(found("~/lake"), format!("file://{}/lake", home.display()));
+        assert_eq!(found("~lake"), "file://<dir>/~lake");
     }
 
     #[test]

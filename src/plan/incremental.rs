@@ -63,11 +63,15 @@ fn mode(node: &Node, config: &IncrementalConfig, compiled: &CompiledNode, option
         IncrementalStrategy::Append => WriteMode::Append,
         IncrementalStrategy::InsertOverwrite => WriteMode::OverwritePartitions,
         IncrementalStrategy::DeleteInsert => WriteMode::DeleteInsert { keys: config.unique_key.clone(), predicates: of_table(config, compiled) },
-        IncrementalStrategy::ReplaceWhere => WriteMode::ReplaceWhere(conjunction(&config.predicates)),
+        IncrementalStrategy::ReplaceWhere => {
+            let condition = conjunction(&config.predicates);
+            WriteMode::ReplaceWhere { new: condition.clone(), condition }
+        }
+        // Predicates say which old rows of the batch go. What comes is all of its rows.
         IncrementalStrategy::Microbatch(_) => {
-            let condition = options.batch.as_ref().map(|batch| batch.condition.clone());
-            let replaced = config.predicates.iter().cloned().chain(condition).collect::<Vec<_>>();
-            WriteMode::ReplaceWhere(conjunction(&replaced))
+            let batch = options.batch.as_ref().map(|batch| batch.condition.clone());
+            let replaced = config.predicates.iter().cloned().chain(batch.clone()).collect::<Vec<_>>();
+            WriteMode::ReplaceWhere { condition: conjunction(&replaced), new: conjunction(batch.as_slice()) }
         }
         IncrementalStrategy::Merge => WriteMode::Merge(merge(node, config)?),
         IncrementalStrategy::Other(name) => {

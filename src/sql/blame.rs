@@ -89,17 +89,17 @@ async fn plans(state: &SessionState, statement: Statement) -> bool {
     }
 }
 
-fn each(statement: &mut Statement, visit: impl FnMut(&mut Expr) -> ControlFlow<()>) {
+pub(super) fn each(statement: &mut Statement, visit: impl FnMut(&mut Expr) -> ControlFlow<()>) {
     if let Statement::Statement(inner) = statement {
         let _ = visit_expressions_mut(inner.as_mut(), visit);
     }
 }
 
-fn is_plain(expr: &Expr) -> bool {
+pub(super) fn is_plain(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_))
 }
 
-fn range(expr: &Expr, text: &SourceFile) -> Option<Range<usize>> {
+pub(super) fn range(expr: &Expr, text: &SourceFile) -> Option<Range<usize>> {
     let span = expr.span();
     let offset = |line: u64, column: u64| text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize;
     (span.start.line > 0).then(|| offset(span.start.line, span.start.column)..offset(span.end.line, span.end.column))

@@ -131,11 +131,34 @@ fn bare_message(error: &DataFusionError) -> String {
     if text.contains("Span(Location(") {
         return unsupported(text);
     }
+    let inner = dumped(text);
+    let text = inner.as_deref().unwrap_or(text);
     failed_cast(text)
         .or_else(|| without_window(text))
         .or_else(|| no_signature(text))
         .or_else(|| no_condition(text))
         .unwrap_or_else(|| text.to_owned())
+}
+
+/// The message in the dump that reading a Parquet file makes of an error in a filter.
+fn dumped(text: &str) -> Option<String> {
+    let (_, dump) = text.split_once("Error evaluating filter predicate: ")?;
+    if dump.contains("DivideByZero") {
+        return Some("divide by zero error".into());
+    }
+    let mut message = String::new();
+    let mut letters = dump.split_once('"')?.1.chars();
+    loop {
+        match letters.next()? {
+            '"' => return Some(message),
+            '\\' => message.extend(match letters.next()? {
+                'n' => Some('\n'),
+                't' => Some('\t'),
+                other => Some(other),
+            }),
+            letter => message.push(letter),
+        }
+    }
 }
 
 /// What stands before the tree of something that the planner does not know.

@@ -185,6 +185,47 @@ fn an_interrupted_run_leaves_tables_as_they_were() {
     assert_eq!(files, 1, "what was staged is still there");
 }
 
+/// Of a model in batches, those that are published are told in the results, and `retry` builds the others.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_model_in_batches_is_retried_from_where_it_was() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "project.yml", PROJECT);
+    let model = |slow: &str| {
+        format!(
+            "{{{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='ts', begin='2024-01-01', batch_size='day') }}}}\n\
+             select timestamp '2024-01-01' + interval '1 day' * x as ts, '{{{{ invocation_id }}}}' as run from generate_series(0, 3) as t (x)\n\
+             {{% if model.batch and model.batch.id == '20240103' %}}{slow}{{% endif %}}"
+        )
+    };
+    let endless = "where (select count(*) from generate_series(1, 1000000) as a (x) cross join generate_series(1, 1000000) as b (y) \
+                   where a.x % 7 = b.y % 11) > 0";
+    write(folder.path(), "models/daily.sql", &model(endless));
+
+    let mut child = start(folder.path(), "run --event-time-start 2024-01-01 --event-time-end 2024-01-05");
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("3 of 4 START") {
+        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    lines.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
+    let results = std::fs::read_to_string(folder.path().join("target/run_results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let batches = &results["results"][0]["batch_results"];
+    let count = |key: &str| batches[key].as_array().map(Vec::len);
+    assert_eq!((count("successful"), count("failed")), (Some(2), Some(2)), "{results}");
+
+    write(folder.path(), "models/daily.sql", &model(""));
+    let retried = finish(start(folder.path(), "retry"));
+    assert!(!retried.contains("batch 2024-01-02") && retried.contains("batch 2024-01-03") && retried.contains("batch 2024-01-04"), "{retried}");
+    assert_eq!(csv(folder.path(), "select count(*) as n, count(distinct run) as runs from main.daily"), "n,runs\n4,2\n");
+}
+
 /// A process that is killed at whatever moment leaves a warehouse that the next build brings to the same rows.
 #[cfg(unix)]
 #[test]

@@ -8,6 +8,7 @@ mod information_schema;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::SchemaRef;
@@ -23,6 +24,7 @@ use deltalake::datafusion::sql::sqlparser::ast;
 
 use self::names::QueryCatalog;
 use super::super::{EngineError, InputVersion, Overlay, RelationKind, RelationState};
+use super::locate::located;
 use super::streams::Part;
 use super::temporary::Temporary;
 use super::{LocalEngine, failure, streams};
@@ -35,7 +37,8 @@ pub(super) struct Bound {
     pub(super) state: SessionState,
     pub(super) plan: LogicalPlan,
     /// What was planned, to find the places of errors that come late.
-    statement: Statement,
+    pub(super) statement: Statement,
+    scope: Scope,
     /// The Delta tables it reads, sorted, each at its version.
     pub(super) inputs: Vec<InputVersion>,
 }
@@ -61,7 +64,7 @@ pub(super) async fn bind_parts(
     let mut resolver = Resolver { parts: Some(parts), ..Resolver::new(engine, overlays) };
     let default = Scope { database: engine.options.database.clone(), schema: engine.options.schema.clone() };
     let (state, plan, statement) = resolver.plan(sql, &default, engine.options.division).await?;
-    Ok(Bound { state, plan, statement, inputs: resolver.inputs.into_iter().collect() })
+    Ok(Bound { state, plan, statement, scope: default, inputs: resolver.inputs.into_iter().collect() })
 }
 
 impl Bound {
@@ -83,6 +86,62 @@ impl Bound {
     }
 }
 
+/// Plans the query of a view in its schema and with its division.
+///
+/// # Errors
+/// As [`bind_session`].
+pub(super) async fn bind_view(
+    engine: &LocalEngine,
+    (name, text): (&RelationName, &ViewText),
+    overlays: &[Overlay],
+    parts: &BTreeMap<RelationName, Part>,
+) -> Result<Bound, EngineError> {
+    let mut resolver = Resolver { parts: Some(parts), open: vec![name.clone()], ..Resolver::new(engine, overlays) };
+    let scope = Scope { database: name.database.clone(), schema: name.schema.clone() };
+    let (state, plan, statement) = resolver.plan(&text.sql, &scope, text.division).await?;
+    Ok(Bound { state, plan, statement, scope, inputs: resolver.inputs.into_iter().collect() })
+}
+
+/// The query that a view stands for, with how it divides.
+pub(super) struct ViewText {
+    pub(super) sql: String,
+    division: Division,
+}
+
+/// The views that a query names, each with its query and the place where it is named first.
+///
+/// # Errors
+/// If it can't be looked up what is a view.
+pub(super) async fn views(
+    engine: &LocalEngine,
+    bound: &Bound,
+    sql: &str,
+    overlays: &[Overlay],
+) -> Result<Vec<(RelationName, ViewText, Range<usize>)>, EngineError> {
+    let mut found: Vec<(RelationName, ViewText, Range<usize>)> = Vec::new();
+    for (reference, place) in places(&bound.statement, sql) {
+        let name = bound.scope.name(&reference);
+        if found.iter().any(|(known, ..)| *known == name) {
+            continue;
+        }
+        let division = engine.options.division;
+        let over = overlays.iter().find_map(|overlay| match overlay {
+            Overlay::Query { name: over, sql } if *over == name => Some(ViewText { sql: sql.clone(), division }),
+            Overlay::Query { .. } | Overlay::Stage { .. } => None,
+        });
+        let temporary = match engine.temporary.get(reference.table()).filter(|_| reference.schema().is_none()) {
+            Some(Temporary::View(sql)) => Some(ViewText { sql, division }),
+            Some(Temporary::Table(_)) | None => None,
+        };
+        let text = match over.or(temporary) {
+            Some(text) => Some(text),
+            None => engine.views.get(&name).await?.map(|view| ViewText { sql: view.sql, division: view.division }),
+        };
+        found.extend(text.map(|text| (name, text, place)));
+    }
+    Ok(found)
+}
+
 /// An error of planning, with the place of the expression that is to blame.
 async fn blamed(error: EngineError, state: &SessionState, statement: &Statement, sql: &str) -> EngineError {
     match error {
@@ -97,8 +156,14 @@ async fn blamed(error: EngineError, state: &SessionState, statement: &Statement,
 /// As [`bind_session`].
 pub(super) async fn query(engine: &LocalEngine, sql: &str, overlays: &[Overlay]) -> Result<SendableRecordBatchStream, EngineError> {
     let bound = bind_session(engine, sql, overlays).await?;
-    let plan = bound.physical(sql).await?;
-    execute_stream(plan, bound.state.task_ctx()).map_err(|error| failure::query(error, sql))
+    let started = match bound.physical(sql).await {
+        Ok(plan) => execute_stream(plan, bound.state.task_ctx()).map_err(|error| failure::query(error, sql)),
+        Err(error) => Err(error),
+    };
+    match started {
+        Ok(rows) => Ok(rows),
+        Err(error) => Err(located(engine, error, (sql, overlays), &BTreeMap::new()).await),
+    }
 }
 
 /// The columns of a view, by planning it.
@@ -236,7 +301,7 @@ impl<'a> Resolver<'a> {
         if let Some(binding) = self.engine.files.get(name) {
             let session = self.engine.session();
             return match self.part(name) {
-                Some(Part::Files(files)) => self.engine.files.provider_of(&session, &binding, files).await.map(Some),
+                Some(Part::Files(files, known)) => self.engine.files.provider_of(&session, &binding, files, known.as_deref()).await.map(Some),
                 Some(Part::Versions(_)) | None => self.engine.files.provider(&session, &binding).await.map(Some),
             };
         }
@@ -327,7 +392,7 @@ fn is_query(statement: &Statement) -> bool {
 }
 
 /// The tables that a statement names, each with its place in the text.
-fn places(statement: &Statement, sql: &str) -> Vec<(TableReference, std::ops::Range<usize>)> {
+fn places(statement: &Statement, sql: &str) -> Vec<(TableReference, Range<usize>)> {
     let mut found = Vec::new();
     let inner = match statement {
         Statement::Statement(inner) => inner.as_ref(),

@@ -96,7 +96,7 @@ pub(super) async fn stage(
         // An overwrite is staged as a new table.
         WriteMode::Overwrite | WriteMode::Append => change.append(rows).await?,
         WriteMode::OverwritePartitions => change.overwrite_partitions(rows).await?,
-        WriteMode::ReplaceWhere(condition) => change.replace_where(rows, condition).await?,
+        WriteMode::ReplaceWhere { condition, new } => change.replace_where(rows, condition, new).await?,
         WriteMode::DeleteInsert { keys, predicates } => change.delete_insert(rows, keys, predicates).await?,
         WriteMode::Merge(merge) => change.merge(rows, merge).await?,
     }

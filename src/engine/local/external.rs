@@ -25,6 +25,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::super::{EngineError, FilesBinding, FilesWrite};
 use super::files::{FileOptions, Location, compression};
+use super::locate::located;
 use super::{LocalEngine, catalog, failure};
 use crate::base::{Code, Diagnostic};
 use crate::manifest::{ExternalConfig, FileFormat, RelationName};
@@ -68,7 +69,7 @@ pub(super) async fn stage(engine: &LocalEngine, write: &FilesWrite) -> Result<(S
         Err(error) => {
             let _ = staged.dismiss().await;
             Err(match error {
-                Failed::Query(error) => failure::query(error, &write.sql),
+                Failed::Query(error) => located(engine, failure::query(error, &write.sql), (&write.sql, &[]), &BTreeMap::new()).await,
                 Failed::Storage(reason) => unwritable(&staged.config.location, &reason),
             })
         }

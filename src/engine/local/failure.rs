@@ -29,14 +29,12 @@ pub(super) fn reading(error: &DeltaTableError, relation: &RelationName) -> Engin
         }
         other => {
             let text = plain(&other.to_string());
-            match named_feature(&text) {
-                Some(feature) => EngineError::Feature {
-                    relation,
-                    reason: format!("it uses the table feature `{feature}`, which Alluvium does not know"),
-                    writing: false,
-                },
-                None => EngineError::Damaged { relation, reason: format!("its Delta log is damaged: {text}") },
-            }
+            let reason = match (named_feature(&text), text.split_once("Unsupported minimum reader version ")) {
+                (Some(feature), _) => format!("it uses the table feature `{feature}`, which Alluvium does not know"),
+                (None, Some((_, version))) => format!("its log asks for reader version {version}, which Alluvium does not know"),
+                (None, None) => return EngineError::Damaged { relation, reason: format!("its Delta log is damaged: {text}") },
+            };
+            EngineError::Feature { relation, reason, writing: false }
         }
     }
 }
@@ -157,8 +155,8 @@ pub(super) fn query(error: DataFusionError, sql: &str) -> EngineError {
     if let Some(inner) = external(&error) {
         return inner;
     }
-    if let Some(missing) = missing_file(&error) {
-        return missing;
+    if let Some(lost) = missing_file(&error).or_else(|| broken_file(&error)) {
+        return lost;
     }
     if let DataFusionError::ResourcesExhausted(reason) = error.find_root() {
         return out_of_memory(&format!("Resources exhausted: {reason}")).unwrap_or(EngineError::Interrupted);
@@ -186,13 +184,27 @@ fn missing_file(error: &DataFusionError) -> Option<EngineError> {
     Some(gone(path))
 }
 
+/// A Parquet file whose name is right and whose bytes are not.
+fn broken_file(error: &DataFusionError) -> Option<EngineError> {
+    let text = error.find_root().strip_backtrace();
+    // An error in a filter that the file's reader has applied is about the query.
+    let reason = text.strip_prefix("Parquet error: ").filter(|reason| !reason.contains("Error evaluating filter predicate"))?;
+    let message = match reason.strip_prefix("Parquet error: ").unwrap_or(reason).strip_prefix("Failed to fetch metadata for file ") {
+        Some(rest) => format!("a Parquet file is broken: `{}`", absolute(rest.split(": ").next().unwrap_or(rest))),
+        None => format!("a Parquet file is broken: {}", plain(reason)),
+    };
+    let note = "the file is cut off, or was changed after it was written";
+    Some(damaged(message, note))
+}
+
 fn gone(path: &str) -> EngineError {
     let message = format!("a file of a table is gone: `{}`", absolute(path));
-    EngineError::Diagnosed(Box::new(
-        Diagnostic::error(Code::TableDamaged, message)
-            .note("the table's Delta log names the file, so something other than Alluvium has removed it")
-            .help("bring the file back from a copy, or build the table again (`--full-refresh` for one that is built bit by bit)"),
-    ))
+    damaged(message, "the table's Delta log names the file, so something other than Alluvium has removed it")
+}
+
+fn damaged(message: String, note: &str) -> EngineError {
+    let help = "bring the file back from a copy, or build the table again (`--full-refresh` for one that is built bit by bit)";
+    EngineError::Diagnosed(Box::new(Diagnostic::error(Code::TableDamaged, message).note(note).help(help)))
 }
 
 /// An error of ours that went through DataFusion.

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use deltalake::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use deltalake::datafusion::catalog::{Session, TableProvider};
 use deltalake::datafusion::datasource::empty::EmptyTable;
 
@@ -117,7 +117,8 @@ impl FileSources {
         table(reading, schema, binding.config.format, &declared)
     }
 
-    /// Some files of a binding as a table, with the columns that all of them have.
+    /// Some files of a binding as a table, with the columns that all of them have. Where no file is there any more, it has
+    /// the columns that are `known` of earlier ones, in the types that are declared.
     ///
     /// # Errors
     /// As [`FileSources::provider`].
@@ -126,7 +127,14 @@ impl FileSources {
         session: &dyn Session,
         binding: &FilesBinding,
         wanted: &BTreeSet<String>,
+        known: Option<&[(String, String)]>,
     ) -> Result<Arc<dyn TableProvider>, EngineError> {
+        if wanted.is_empty()
+            && self.paths(binding).await?.is_empty()
+            && let Some(schema) = without_files(binding, known)?
+        {
+            return Ok(Arc::new(EmptyTable::new(schema)));
+        }
         let (mut reading, schema, declared) = self.reading(session, binding, self.located(binding)?).await?;
         let mut listing = (*reading.listing).clone();
         listing.files.retain(|file| wanted.contains(&self.stores.name_of(&listing.store_url, &file.meta.location)));
@@ -137,13 +145,13 @@ impl FileSources {
         table(reading, schema, binding.config.format, &declared)
     }
 
-    /// The names of a binding's files, by which they are told apart whatever the spelling of their location.
+    /// The names of a binding's files, by which they are told apart whatever the spelling of their location; there may be none.
     ///
     /// # Errors
-    /// If no file is there, or the location can't be listed.
+    /// If the location can't be listed.
     pub(crate) async fn paths(&self, binding: &FilesBinding) -> Result<Vec<String>, EngineError> {
-        let listing = self.located(binding)?.list(binding.config.format).await;
-        let listing = listing.map_err(|error| placed(error, binding.span))?;
+        let listing = self.located(binding)?.look(binding.config.format).await;
+        let (listing, _) = listing.map_err(|error| placed(error, binding.span))?;
         Ok(listing.files.iter().map(|file| self.stores.name_of(&listing.store_url, &file.meta.location)).collect())
     }
 
@@ -225,6 +233,23 @@ impl FileSources {
         };
         Ok((reading, schema))
     }
+}
+
+/// The columns of a source without files; `None` where neither earlier files nor its declaration tell all of them.
+fn without_files(binding: &FilesBinding, known: Option<&[(String, String)]>) -> Result<Option<SchemaRef>, EngineError> {
+    let declared = declared(binding).map_err(|error| placed(error, binding.span))?;
+    let mut fields: Vec<Field> = Vec::new();
+    for (name, type_name) in known.unwrap_or_default() {
+        let Ok(data_type) = crate::sql::parse_type(type_name) else { return Ok(None) };
+        fields.push(Field::new(name, declared_type(&declared, name).cloned().unwrap_or(data_type), true));
+    }
+    if known.is_none() {
+        if declared.is_empty() || declared.len() < binding.columns.len() {
+            return Ok(None);
+        }
+        fields.extend(declared.into_iter().map(|(name, data_type)| Field::new(name, data_type, true)));
+    }
+    Ok(Some(Arc::new(Schema::new(fields))))
 }
 
 /// Where a row comes from.

@@ -6,9 +6,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
-use deltalake::arrow::compute::filter_record_batch;
-use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch, StringArray};
+use deltalake::arrow::compute::{cast, filter_record_batch, is_null};
+use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::common::{DFSchema, Result};
 use deltalake::datafusion::execution::session_state::SessionState;
@@ -133,6 +133,41 @@ impl Condition {
         let broken: BooleanArray = (0..held.len()).map(|at| Some(held.is_null(at) || !held.value(at))).collect();
         violation(&BrokenRule::Check(self.rule.clone()), batch, &broken, relation)
     }
+}
+
+/// The rule that delta-rs means where it refuses rows: it shows some of them, drawn as a table, and names no rule. `None` where
+/// the drawing can't be read.
+pub(super) fn named(text: &str, table: &DeltaTableState, state: &SessionState, relation: &str) -> Option<Violation> {
+    let (head, drawing) = text.split_once(" rows failed validation check")?;
+    let rows: usize = head.rsplit(' ').next()?.parse().ok()?;
+    let schema = table.snapshot().arrow_schema();
+    let shown = drawn(drawing, &schema)?;
+    let of_batch = schema.fields().iter().zip(shown.columns()).find(|(field, column)| !field.is_nullable() && column.null_count() > 0);
+    let found = match of_batch {
+        Some((field, column)) => violation(&BrokenRule::NotNull { column: field.name().clone() }, &shown, &is_null(column).ok()?, relation).ok()?,
+        None => planned(table, &schema, state).iter().find_map(|condition| condition.broken(&shown, relation).ok()?),
+    };
+    Some(Violation { rows, ..found? })
+}
+
+/// The rows of a table that is drawn with `|` between its columns, in the columns of `schema`.
+fn drawn(drawing: &str, schema: &SchemaRef) -> Option<RecordBatch> {
+    let cells = |line: &str| -> Option<Vec<String>> {
+        let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+        Some(inner.split('|').map(|cell| cell.trim().to_owned()).collect())
+    };
+    let mut lines = drawing.lines().filter_map(cells);
+    let names = lines.next()?;
+    let rows: Vec<Vec<String>> = lines.collect();
+    let is_whole = rows.iter().all(|row| row.len() == names.len());
+    let mut columns = Vec::new();
+    for field in schema.fields() {
+        let at = names.iter().position(|name| name == field.name()).filter(|_| is_whole)?;
+        let texts: StringArray = rows.iter().map(|row| row.get(at).map(String::as_str).filter(|cell| !cell.is_empty())).collect();
+        columns.push(cast(&texts, field.data_type()).ok()?);
+    }
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()
 }
 
 /// What to say of the rows of a batch that break a rule; `None` where there are none.

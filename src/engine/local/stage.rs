@@ -188,7 +188,7 @@ fn operation(staged: &StagedTable, partition_by: Vec<String>) -> DeltaOperation 
     match &staged.mode {
         _ if staged.base.is_none() => write(SaveMode::Overwrite, None),
         WriteMode::Overwrite | WriteMode::OverwritePartitions => write(SaveMode::Overwrite, None),
-        WriteMode::ReplaceWhere(condition) => write(SaveMode::Overwrite, Some(condition.clone())),
+        WriteMode::ReplaceWhere { condition, .. } => write(SaveMode::Overwrite, Some(condition.clone())),
         WriteMode::Append => write(SaveMode::Append, None),
         WriteMode::Merge(Merge { keys, .. }) | WriteMode::DeleteInsert { keys, .. } => merge(keys),
     }

@@ -48,7 +48,8 @@ pub(super) async fn run(engine: &LocalEngine, text: &str) -> Result<Option<Senda
 /// The error, where a name of it stands in the statement, if it has no place.
 fn placed(error: EngineError, text: &str) -> EngineError {
     match error {
-        EngineError::Sql(mut inner) if inner.range.is_none() => {
+        // What is said of a value names no part of the statement.
+        EngineError::Sql(mut inner) if inner.range.is_none() && !inner.message.contains("is not a value of type") => {
             let names: Vec<&str> = inner.message.split('`').skip(1).step_by(2).filter_map(|name| name.rsplit('.').next()).collect();
             inner.range = names.iter().rev().find_map(|name| sql::place_of(text, name));
             EngineError::Sql(inner)

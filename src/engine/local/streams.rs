@@ -24,7 +24,7 @@ use super::super::{EngineError, StreamKind, StreamRead, TableWrite, WriteMode};
 use super::{LocalEngine, failure};
 use crate::base::Code;
 use crate::manifest::RelationName;
-use crate::sql::SqlError;
+use crate::sql::{SqlError, type_name};
 
 /// Names a source's batch in the information of a commit.
 const READ: &str = "alluvium.read";
@@ -32,8 +32,9 @@ const READ: &str = "alluvium.read";
 /// What a write reads of a source.
 #[derive(Debug, Clone)]
 pub(super) enum Part {
-    /// These files of a location, by the paths that the listing has.
-    Files(BTreeSet<String>),
+    /// These files of a location, by the paths that the listing has; and the columns that files had before, with their types,
+    /// where they had to be looked up because no file is there.
+    Files(BTreeSet<String>, Option<Vec<(String, String)>>),
     /// Files of a Delta table, by version: each version's table is read with these files only.
     Versions(BTreeMap<u64, BTreeSet<String>>),
 }
@@ -146,11 +147,15 @@ impl Place<'_> {
             (None, _) => (BTreeSet::new(), None),
             (Some(_), _) if self.anew => (BTreeSet::new(), None),
             (Some(_), None) => return Err(self.unknown()),
+            // Files that were read may be moved away: then there is nothing new.
+            (Some(table), Some(_)) if there.is_empty() => return Ok((Part::Files(BTreeSet::new(), self.columns(table).await?), None)),
             (Some(table), Some(last)) => {
                 let (seen, first) = self.seen(table, last).await?;
                 (seen, Some(first))
             }
         };
+        // Where no file was ever there, this says so.
+        let schema = self.engine.files.provider(&self.engine.session(), &binding).await?.schema();
         let new: BTreeSet<String> = there.into_iter().filter(|path| !seen.contains(path)).collect();
         let batch = last.unwrap_or(0) + 1;
         let mark = Mark {
@@ -160,11 +165,12 @@ impl Place<'_> {
             batch,
             first: first.unwrap_or(batch),
             files: new.iter().cloned().collect(),
+            columns: schema.fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect(),
             version: 0,
         };
         // A batch without files is one only where it ends what was before.
         let mark = (!new.is_empty() || first.is_none()).then_some(mark);
-        Ok((Part::Files(new), mark))
+        Ok((Part::Files(new, None), mark))
     }
 
     /// The files that the table has, and the batch with which they began.
@@ -183,6 +189,21 @@ impl Place<'_> {
             seen.extend(known.get(&batch).ok_or_else(|| self.lost())?.files.iter().cloned());
         }
         Ok((seen, first))
+    }
+
+    /// The columns that the files of the last commit about the source had, if the log still says so.
+    async fn columns(&self, table: &DeltaTable) -> Result<Option<Vec<(String, String)>>, EngineError> {
+        let failed = |error| failure::reading(&error, &self.write.relation);
+        for version in (0..=table.version().unwrap_or(0)).rev() {
+            let Some(entry) = table.log_store().read_commit_entry(version).await.map_err(failed)? else { return Ok(None) };
+            let actions = get_actions(version, &entry).map_err(failed)?;
+            let information = actions.iter().find_map(|action| if let Action::CommitInfo(info) = action { info.info.get(READ) } else { None });
+            let mark = information.and_then(|read| Mark::parse(self.read.kind, &self.source(), read.get(self.source())?));
+            if let Some(mark) = mark.filter(|mark| !mark.columns.is_empty()) {
+                return Ok(Some(mark.columns));
+            }
+        }
+        Ok(None)
     }
 
     /// The batches that the mirror lacks, newest first, from the log.
@@ -220,7 +241,7 @@ fn unreadable(message: String, help: &str) -> EngineError {
 impl Mark {
     fn information(&self) -> Json {
         match self.kind {
-            StreamKind::NewFiles => json!({ "batch": self.batch, "first": self.first, "files": self.files }),
+            StreamKind::NewFiles => json!({ "batch": self.batch, "first": self.first, "files": self.files, "columns": self.columns }),
             StreamKind::NewRows => json!({ "version": self.batch }),
         }
     }
@@ -235,6 +256,7 @@ impl Mark {
             batch: number("batch")?,
             first: number("first")?,
             files: files.collect(),
+            columns: value.get("columns").and_then(|columns| serde_json::from_value(columns.clone()).ok()).unwrap_or_default(),
             version: 0,
         })
     }

@@ -410,24 +410,45 @@ fn root(written: &str, options: &EngineOptions, runtime: &RuntimeEnv) -> Result<
                 .help("use a folder, or a URI of `file`, `memory`, `s3`, `az`, `abfss` or `gs`"),
         ))
     };
-    let mut url = match written.split_once("://") {
-        Some(("file", path)) => {
-            Url::from_directory_path(path.strip_prefix("localhost").unwrap_or(path)).map_err(|()| invalid("the path is not absolute".into()))?
-        }
-        Some(_) => Url::parse(written).map_err(|error| invalid(error.to_string()))?,
-        None => {
-            let project = std::path::absolute(&options.project_dir).map_err(|error| invalid(error.to_string()))?;
-            Url::from_directory_path(project.join(written)).map_err(|()| invalid("the path is not absolute".into()))?
-        }
-    };
     // Parsing takes `..` out of the path of a folder; stores don't know it.
-    url = Url::parse(url.as_str()).map_err(|error| invalid(error.to_string()))?;
-    let trimmed = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&format!("{trimmed}/"));
+    let mut url = if written.contains("://") {
+        Url::parse(written).map_err(|error| invalid(error.to_string()))?
+    } else {
+        let project = std::path::absolute(&options.project_dir).map_err(|error| invalid(error.to_string()))?;
+        let folder = Url::from_directory_path(project.join(written)).map_err(|()| invalid("the path is not absolute".into()))?;
+        Url::parse(folder.as_str()).map_err(|error| invalid(error.to_string()))?
+    };
+    url.set_path(&format!("{}/", escaped(url.path().trim_end_matches('/'))));
     let store = store::root_store(written, &url, &options.storage_options)?;
     if url.scheme() != "file" {
         runtime.register_object_store(&url, Arc::clone(&store));
     }
     let path = Path::from_url_path(url.path()).map_err(|error| invalid(error.to_string()))?;
+    // Reading a log undoes escapes once more, and would look elsewhere.
+    if let Some(escape) = escape(path.as_ref()) {
+        return Err(invalid(format!("the part `{escape}` of a folder's name would be taken for an escape")));
+    }
     Ok(Root { url, path, store })
+}
+
+/// What looks like an escape of a URL.
+fn escape(path: &str) -> Option<&str> {
+    let places = path.match_indices('%').filter_map(|(at, _)| path.get(at..at + 3));
+    places.into_iter().find(|found| found.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// A path of a URL without what may stand there plainly, but not in the names that delta-rs makes of it for its stores.
+fn escaped(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for letter in path.chars() {
+        match letter {
+            '[' => escaped.push_str("%5B"),
+            ']' => escaped.push_str("%5D"),
+            '^' => escaped.push_str("%5E"),
+            '|' => escaped.push_str("%7C"),
+            '@' => escaped.push_str("%40"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }

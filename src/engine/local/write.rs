@@ -27,6 +27,7 @@ use serde_json::Value as Json;
 use self::same::same_rows;
 use super::super::{CommitLabel, Dedupe, EngineError, InputVersion, Overlay, TableInput, TableSettings, TableWrite, WriteMode};
 use super::catalog::Bound;
+use super::locate::located;
 use super::schema::{project, table_schema};
 use super::stage::widened;
 use super::store::{StagingStore, Visible, scoped_runtime};
@@ -89,7 +90,10 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
         writable(base, &write.relation)?;
     }
     let streams = Streams::begin(engine, write, base.as_ref()).await?;
-    let rows = rows(engine, write, &streams).await?;
+    let rows = match rows(engine, write, &streams).await {
+        Ok(rows) => rows,
+        Err(error) => return Err(with_place(engine, error, write, &streams).await),
+    };
     let folder = engine.warehouse.folder(&write.relation).await?;
     let overwrites = base.is_none() || write.mode == WriteMode::Overwrite;
     let visible = match base.as_ref().and_then(DeltaTable::version) {
@@ -137,8 +141,17 @@ pub(super) async fn stage(engine: &LocalEngine, write: &TableWrite) -> Result<St
         }
         Err(error) => {
             let _ = store.discard().await;
-            Err(error)
+            Err(with_place(engine, error, write, &streams).await)
         }
+    }
+}
+
+/// A failure of the rows with its place in their query.
+async fn with_place(engine: &LocalEngine, error: EngineError, write: &TableWrite, streams: &Streams) -> EngineError {
+    let overlays: &[Overlay] = if let TableInput::Overlaid { overlays, .. } = &write.input { overlays } else { &[] };
+    match &write.input {
+        TableInput::Query(sql) | TableInput::Overlaid { sql, .. } => located(engine, error, (sql, overlays), &streams.parts).await,
+        TableInput::Seed(_) => error,
     }
 }
 

@@ -20,12 +20,12 @@ use super::{Change, FILE};
 use crate::sql::quote_ident;
 
 impl Change<'_> {
-    /// New rows in the place of those for which the condition holds.
-    pub(super) async fn replace_where(&mut self, rows: Rows, condition: &str) -> Result<(), EngineError> {
+    /// New rows, for all of which `new` holds, in the place of those for which the condition holds.
+    pub(super) async fn replace_where(&mut self, rows: Rows, condition: &str, new: &str) -> Result<(), EngineError> {
         let before = Arc::clone(&self.layout.before);
         let held = self.condition("replace_where", condition, &[("target", &before)])?;
         let source = self.source(rows, &[]).await?;
-        self.inside(&source.spool, condition).await?;
+        self.inside(&source.spool, new).await?;
         let (mut whole, mut partly) = self.holds(&held).await?;
         if self.layout.rewrite {
             partly = self.all_files().await?;

@@ -154,7 +154,7 @@ fn reference(old: &[Row], new: &[Row], kind: u64) -> (WriteMode, Vec<Row>) {
         }
         7 => {
             let kept = old.iter().filter(|row| row.0.is_none_or(|key| key < 10)).cloned();
-            (WriteMode::ReplaceWhere("ID >= 10".into()), kept.chain(new.iter().cloned()).collect())
+            (WriteMode::ReplaceWhere { condition: "ID >= 10".into(), new: "ID >= 10".into() }, kept.chain(new.iter().cloned()).collect())
         }
         8 => {
             let kept = old.iter().filter(|row| !new.iter().any(|new| new.1 == row.1)).cloned();

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use super::super::super::EngineError;
 use super::location::FileEntry;
 use super::read::{BATCH_ROWS, Sent, each_file, line_at, open, quoted, text_of_line};
-use super::texts::{cast_texts, misfit};
+use super::texts::{cast_texts, misfit, with_article};
 use super::{Reading, declared_type};
 use crate::base::{Code, Diagnostic};
 use crate::sql::type_name;
@@ -213,7 +213,7 @@ fn wrong_value(error: &ArrowError) -> String {
     }
     let named = |arrow: &str| arrow.trim().parse::<DataType>().map_or_else(|_| arrow.to_owned(), |found| type_name(&found).to_lowercase());
     let reason = match rest.strip_prefix("failed to parse ").and_then(|tail| tail.rsplit_once(" as ")) {
-        Some((value, arrow)) => format!("`{}` is not a {}", value.trim_matches('"'), named(arrow)),
+        Some((value, arrow)) => format!("`{}` is not {}", value.trim_matches('"'), with_article(&named(arrow))),
         None => rest.replace(" got ", ", found "),
     };
     match fields.as_slice() {

@@ -220,9 +220,18 @@ impl Location {
     /// # Errors
     /// A diagnostic if there is none.
     pub(super) async fn list(&self, format: FileFormat) -> Result<Listing, EngineError> {
+        let (listing, others) = self.look(format).await?;
+        if listing.files.is_empty() { Err(self.missing(format, others)) } else { Ok(listing) }
+    }
+
+    /// The files there are, maybe none, and how many others lie there.
+    ///
+    /// # Errors
+    /// If the location can't be reached.
+    pub(super) async fn look(&self, format: FileFormat) -> Result<(Listing, usize), EngineError> {
         if self.pattern.is_none() {
             match self.store.head(&self.path).await {
-                Ok(meta) => return Ok(self.listing(vec![(meta, Vec::new())])),
+                Ok(meta) => return Ok((self.listing(vec![(meta, Vec::new())]), 0)),
                 Err(StoreError::NotFound { .. }) => {}
                 // A folder of the local file system is neither a file nor missing.
                 Err(_) if self.store_url == ObjectStoreUrl::local_filesystem() => {}
@@ -238,10 +247,7 @@ impl Location {
         found.sort_by(|a, b| a.location.cmp(&b.location));
         let all = found.len();
         let files: Vec<_> = found.into_iter().filter_map(|meta| self.accept(meta, format)).collect();
-        if files.is_empty() {
-            return Err(self.missing(format, all));
-        }
-        Ok(self.listing(files))
+        Ok((self.listing(files), all))
     }
 
     /// The file with the folders between it and the location, if the location means it.

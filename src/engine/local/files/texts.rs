@@ -46,8 +46,14 @@ pub(super) fn misfit(text: &str, data_type: &DataType) -> String {
         Some(scale) if decimals(text) > scale && text.trim().parse::<f64>().is_ok() => {
             format!("`{text}` has more digits behind the point than {name} keeps")
         }
-        _ => format!("`{text}` is not a {name}"),
+        _ => format!("`{text}` is not {}", with_article(&name)),
     }
+}
+
+/// `a date`, `an integer`.
+pub(super) fn with_article(name: &str) -> String {
+    let article = if name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 fn scale(data_type: &DataType) -> Option<i64> {

@@ -358,6 +358,8 @@ impl Altered<'_> {
                 streams: Vec::new(),
                 label: label(),
             },
+            // The query is none of the user's.
+            "",
         )
         .await
     }

@@ -13,7 +13,7 @@ use deltalake::operations::merge::MergeBuilder;
 use super::super::super::EngineError;
 use super::super::{LocalEngine, catalog, failure};
 use super::composed::Composed;
-use super::rows::delta_session;
+use super::rows::{delta_session, refused};
 use super::tables::{position, table_schema, typed};
 use super::{at, invalid_at, relation_name};
 use crate::base::Code;
@@ -59,10 +59,11 @@ pub(super) async fn run(engine: &LocalEngine, merge: &Merge, statement: &str) ->
     let builder = table.merge(source, on).with_source_alias(alias).with_target_alias(merging.target_alias()).with_session_state(session);
     let wrong = |error| failure::without_place(failure::writing(error, &merging.relation));
     let builder = clauses.into_iter().try_fold(builder, with_clause).map_err(wrong)?;
-    let (table, _) = builder.await.map_err(|error| {
-        let text = error.to_string();
-        if text.contains("MERGE matched a target row") { merging.ambiguous() } else { wrong(error) }
-    })?;
+    let table = match builder.await {
+        Ok((table, _)) => table,
+        Err(error) if error.to_string().contains("MERGE matched a target row") => return Err(merging.ambiguous()),
+        Err(error) => return Err(failure::without_place(refused(engine, &merging.relation, error).await)),
+    };
     engine.warehouse.remember(&merging.relation, &table).await;
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use deltalake::DeltaTableError;
 use deltalake::arrow::array::{Array, AsArray as _, RecordBatch};
 use deltalake::arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -21,7 +22,7 @@ use futures::TryStreamExt as _;
 
 use super::super::super::EngineError;
 use super::super::failure::{self, without_place};
-use super::super::{LocalEngine, catalog};
+use super::super::{LocalEngine, catalog, rules};
 use super::tables::{position, table_schema, typed};
 use super::{existing, relation_name, unknown};
 use crate::manifest::RelationName;
@@ -60,9 +61,23 @@ pub(super) async fn update(engine: &LocalEngine, update: &ast::Update, text: &st
         let condition = target.row_only(engine, condition).await?;
         builder = builder.with_predicate(target.expression(&condition.to_string())?);
     }
-    let (table, _) = builder.await.map_err(|error| failure::writing(error, &target.relation))?;
+    let table = match builder.await {
+        Ok((table, _)) => table,
+        Err(error) => return Err(refused(engine, &target.relation, error).await),
+    };
     engine.warehouse.remember(&target.relation, &table).await;
     Ok(())
+}
+
+/// What delta-rs says of a change that it refuses; of rows that break a rule of the table, with the rule.
+pub(super) async fn refused(engine: &LocalEngine, relation: &RelationName, error: DeltaTableError) -> EngineError {
+    if let Ok(Some(table)) = engine.warehouse.open_table(relation).await
+        && let Ok(snapshot) = table.snapshot()
+        && let Some(violation) = rules::named(&error.to_string(), snapshot, &engine.session(), &relation.short())
+    {
+        return EngineError::Violated(Box::new(violation));
+    }
+    failure::writing(error, relation)
 }
 
 /// `delete from t [where p]`.

@@ -7,11 +7,11 @@ use super::super::super::{
     CommitLabel, Engine as _, EngineError, Outcome, RelationKind, SchemaChange, Step, TableColumn, TableInput, TableSettings, TableWrite, WriteMode,
 };
 use super::super::LocalEngine;
-use super::super::failure::without_place;
+use super::super::write::query_text;
 use super::{existing, invalid, kind_of, proved, relation_name, unknown};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
-use crate::sql::{SqlError, parse_type, quote_ident, type_help, type_name};
+use crate::sql::{self, SqlError, parse_type, quote_ident, type_help, type_name};
 
 /// What commits of statements say of where they came from.
 pub(super) fn label() -> CommitLabel {
@@ -59,6 +59,7 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
             streams: Vec::new(),
             label: label(),
         },
+        text,
     )
     .await
 }
@@ -140,6 +141,7 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
             streams: Vec::new(),
             label: label(),
         },
+        text,
     )
     .await
 }
@@ -218,9 +220,23 @@ pub(super) fn typed(value: &str, field: &Field) -> String {
     }
 }
 
+/// A place in the query of a write as the place in the statement that the query stands in.
+fn in_statement(error: EngineError, step: &Step, text: &str) -> EngineError {
+    let (EngineError::Sql(mut inner), Step::StageTable(write)) = (error.clone(), step) else { return error };
+    let query = query_text(&write.input);
+    let place = sql::embedded_query(text).and_then(|place| Some((query.find(text.get(place.clone())?)?, place)));
+    inner.range = inner.range.zip(place).and_then(|(range, (begin, place))| {
+        let (start, end) = (range.start.checked_sub(begin)?, range.end.checked_sub(begin)?);
+        (end <= place.len()).then_some(place.start + start..place.start + end)
+    });
+    EngineError::Sql(inner)
+}
+
 /// Stages and publishes; what was staged is dismissed where publishing fails.
-pub(super) async fn write(engine: &LocalEngine, write: TableWrite) -> Result<(), EngineError> {
-    let Outcome::Staged { stage, .. } = engine.execute(&Step::StageTable(write)).await.map_err(without_place)? else {
+pub(super) async fn write(engine: &LocalEngine, write: TableWrite, text: &str) -> Result<(), EngineError> {
+    let step = Step::StageTable(write);
+    let staged = engine.execute(&step).await;
+    let Outcome::Staged { stage, .. } = staged.map_err(|error| in_statement(error, &step, text))? else {
         return Ok(());
     };
     match engine.execute(&Step::Publish(stage)).await {

@@ -32,6 +32,8 @@ pub(super) struct Mark {
     pub(super) batch: i64,
     pub(super) first: i64,
     pub(super) files: Vec<String>,
+    /// Of the files, with their types. The log alone keeps them, for runs that find no file.
+    pub(super) columns: Vec<(String, String)>,
     /// Of the table that reads.
     pub(super) version: u64,
 }
@@ -93,6 +95,7 @@ pub(super) async fn read(engine: &LocalEngine, table: &str, source: &str) -> Res
                 batch: number(0, row),
                 first: number(1, row),
                 files: Vec::new(),
+                columns: Vec::new(),
                 version: 0,
             });
             if !files.is_null(row) {

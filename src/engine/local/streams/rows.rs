@@ -41,6 +41,7 @@ pub(super) async fn new_rows(place: &Place<'_>) -> Result<(Part, Option<Mark>), 
         batch: i64::try_from(newest).unwrap_or(i64::MAX),
         first: 0,
         files: Vec::new(),
+        columns: Vec::new(),
         version: 0,
     };
     let begins = place.base.is_none() || place.anew;
