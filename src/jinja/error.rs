@@ -135,6 +135,12 @@ pub(super) fn parse_diagnostic(error: &Error, span: Option<Span>) -> Diagnostic 
     advised(Diagnostic::error(Code::JinjaSyntax, detail(error)).at_opt(span, "here"))
 }
 
+/// The bytes of the rewritten text that the parser speaks of; it counts bytes where it meets a character it does not know.
+pub(super) fn refused_range(error: &Error, text: &str) -> Range<usize> {
+    let range = error.range().unwrap_or_else(|| line_range(text, error.line().unwrap_or(1)));
+    text.floor_char_boundary(range.start)..text.ceil_char_boundary(range.end)
+}
+
 fn detail(error: &Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
 }

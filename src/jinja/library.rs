@@ -8,7 +8,7 @@ use minijinja::{Environment, Value};
 
 use super::blocks::{Block, BlockKind, find_blocks, syntax_error};
 use super::builtin;
-use super::error::{line_range, parse_diagnostic};
+use super::error::{line_range, parse_diagnostic, refused_range};
 use super::macros::{MacroObject, adapters_of};
 use super::rewrite::{OffsetTable, Signature, rewrite_macro};
 use super::values::environment;
@@ -333,8 +333,7 @@ impl Loader {
         };
         let added = self.shared.executing.add_template_owned(unit.template.clone(), rewritten.text.clone());
         if let Err(error) = added {
-            let range = error.range().unwrap_or_else(|| line_range(&rewritten.text, error.line().unwrap_or(1)));
-            let range = unit.table.original_range(range);
+            let range = unit.table.original_range(refused_range(&error, &rewritten.text));
             let span = Span::new(file.file, range.start, range.end);
             return self.diagnostics.push(parse_diagnostic(&error, Some(span)));
         }

@@ -11,7 +11,7 @@ use minijinja::{Environment, Error, State, Value};
 use serde_json::{Map, Value as Json};
 
 use super::blocks::syntax_error;
-use super::error::{RenderFailure, Signal, advised, diagnosed, failure, line_range, parse_diagnostic, problem};
+use super::error::{RenderFailure, Signal, advised, diagnosed, failure, parse_diagnostic, problem, refused_range};
 use super::host::TemplateHost;
 use super::library::{MacroId, MacroLibrary};
 use super::native::value_of;
@@ -396,10 +396,9 @@ fn run(
 }
 
 fn evaluate(environment: &Environment<'_>, main: &Rewritten, session: &Arc<Session>) -> Result<(String, SourceMap), Box<RenderFailure>> {
-    let template = environment.template_from_named_str(MAIN_NAME, &main.text).map_err(|error| {
-        let range = error.range().unwrap_or_else(|| line_range(&main.text, error.line().unwrap_or(1)));
-        parse_diagnostic(&error, Some(session.main_span(range)))
-    })?;
+    let template = environment
+        .template_from_named_str(MAIN_NAME, &main.text)
+        .map_err(|error| parse_diagnostic(&error, Some(session.main_span(refused_range(&error, &main.text)))))?;
     let mut writer = Writer::new(&main.text, Arc::clone(session));
     let root = Value::from_object(Root(Arc::clone(session)));
     match template.render_captured_to(root, &mut writer) {

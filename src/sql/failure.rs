@@ -70,7 +70,7 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
         message = head;
     } else if code == Code::SqlSyntax {
         let end = sql.trim_end().len();
-        found.range = Some(end.saturating_sub(1)..end);
+        found.range = Some(sql.floor_char_boundary(end.saturating_sub(1))..end);
     }
     found.help = found.help.or_else(|| suggestion(&raw)).or_else(|| place::help(&raw));
     if found.range.is_none() {

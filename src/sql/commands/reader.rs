@@ -97,7 +97,7 @@ impl Reader {
         let next = self.parser.peek_token_ref();
         let (found, range) = if next.token == Token::EOF {
             let end = self.here();
-            ("the end of the statement".to_owned(), end.saturating_sub(1)..end)
+            ("the end of the statement".to_owned(), self.sql.floor_char_boundary(end.saturating_sub(1))..end)
         } else {
             (format!("`{}`", next.token), self.offset(next.span.start)..self.offset(next.span.end))
         };
@@ -119,7 +119,9 @@ impl Reader {
         let start = self.here();
         match read(&mut self.parser) {
             Ok(value) => Ok((value, start..self.behind())),
-            Err(ParserError::RecursionLimitExceeded) => Err(self.error("the statement is nested too deeply", start..start + 1)),
+            Err(ParserError::RecursionLimitExceeded) => {
+                Err(self.error("the statement is nested too deeply", start..self.sql.ceil_char_boundary(start + 1)))
+            }
             Err(ParserError::TokenizerError(_) | ParserError::ParserError(_)) => Err(self.expected(what)),
         }
     }

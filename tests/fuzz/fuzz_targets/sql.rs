@@ -1,0 +1,8 @@
+//! libFuzzer feeds the target `sql`.
+#![no_main]
+
+#[allow(dead_code, reason = "the other targets")]
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| drop(targets::sql(input)));
