@@ -29,7 +29,7 @@ pub(super) struct Builder {
     pub found: Vec<Diagnostic>,
     pub nodes: BTreeMap<NodeId, Node>,
     pub bodies: HashMap<NodeId, Body>,
-    /// What a part has made, in its order; `None` in a builder that is no part.
+    /// What a part has made; `None` in a builder that is no part.
     made: Option<Vec<(Node, Option<Body>)>>,
     disabled: Vec<Node>,
     /// Tests wait until all nodes have their relations.
@@ -39,6 +39,13 @@ pub(super) struct Builder {
     pub uses: Vec<described::Uses>,
     /// Measures with their semantic models.
     pub measures: Vec<(String, NodeId, Span)>,
+}
+
+/// What was made of some of a project's declarations, in their order.
+pub(super) struct Part {
+    made: Vec<(Node, Option<Body>)>,
+    tests: Vec<data_test::Wanted>,
+    found: Vec<Diagnostic>,
 }
 
 impl Builder {
@@ -163,9 +170,9 @@ impl Builder {
         })
     }
 
-    /// A builder of the same project that has no nodes yet: what it makes is taken in by [`Builder::absorb`].
-    pub(super) fn part(&self) -> Self {
-        Self {
+    /// What `work` makes of a project of which there are no nodes yet; taken in by [`Builder::absorb`].
+    pub(super) fn part(&self, work: impl FnOnce(&mut Self)) -> Part {
+        let mut part = Self {
             parsed: Arc::clone(&self.parsed),
             facts: Arc::clone(&self.facts),
             library: Arc::clone(&self.library),
@@ -177,21 +184,23 @@ impl Builder {
             found: Vec::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
-            made: Some(Vec::new()),
+            made: Some(Vec::with_capacity(1)),
             disabled: Vec::new(),
             tests: Vec::new(),
             groups: Vec::new(),
             uses: Vec::new(),
             measures: Vec::new(),
-        }
+        };
+        work(&mut part);
+        Part { made: part.made.unwrap_or_default(), tests: part.tests, found: part.found }
     }
 
     /// Takes in the nodes and tests of parts, in their order.
-    pub(super) fn absorb(&mut self, parts: Vec<Self>) {
-        for mut part in parts {
-            self.found.append(&mut part.found);
-            self.tests.append(&mut part.tests);
-            for (node, body) in part.made.take().into_iter().flatten() {
+    pub(super) fn absorb(&mut self, parts: Vec<Part>) {
+        for Part { made, tests, found } in parts {
+            self.found.extend(found);
+            self.tests.extend(tests);
+            for (node, body) in made {
                 self.add(node, body);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
@@ -25,7 +25,6 @@ use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, 
 use crate::manifest::{ColumnDecl, FunctionDetails, Materialization, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
 
 /// Where a node comes from, before it is parsed.
-#[derive(Clone)]
 pub(super) struct Draft<'a> {
     pub kind: NodeKind,
     pub resource_type: ResourceType,
@@ -65,10 +64,10 @@ pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
         drafts.push(draft);
     }
     // Each is rendered by itself, which is most of the work of parsing.
+    let drafts: Vec<Mutex<Option<Draft<'_>>>> = drafts.into_iter().map(|draft| Mutex::new(Some(draft))).collect();
     let parts = in_parallel(&drafts, |draft| {
-        let mut part = builder.part();
-        add_draft(&mut part, draft.clone());
-        part
+        let draft = draft.lock().unwrap_or_else(PoisonError::into_inner).take();
+        builder.part(|part| draft.into_iter().for_each(|draft| add_draft(part, draft)))
     });
     builder.absorb(parts);
     // As in dbt, an entry counts wherever its name is found.
