@@ -25,7 +25,7 @@ impl AnalyzerRule for Misplaced {
         plan.apply_with_subqueries(|node| {
             match node {
                 LogicalPlan::Filter(filter) => {
-                    no_window(std::slice::from_ref(&filter.predicate), "a condition on rows or groups", "`qualify` for windows, or a CTE")?
+                    no_window(std::slice::from_ref(&filter.predicate), "a condition on rows or groups", "`qualify` for windows, or a CTE")?;
                 }
                 LogicalPlan::Aggregate(aggregate) => no_window(&aggregate.group_expr, "`group by`", "a CTE")?,
                 LogicalPlan::Join(join) => {
