@@ -24,7 +24,7 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync)
             done.extend(portion.iter().enumerate().map(|(at, item)| (start + at, work(item))));
         }
     };
-    let mut done: Vec<(usize, R)> = thread::scope(|scope| {
+    let done: Vec<(usize, R)> = thread::scope(|scope| {
         let helpers: Vec<_> = (1..threads).filter_map(|_| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run).ok()).collect();
         let mut done = run();
         for helper in helpers {
@@ -35,8 +35,14 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync)
         }
         done
     });
-    done.sort_unstable_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    // Each is moved to its place; sorting would move it many times.
+    let mut places: Vec<Option<R>> = std::iter::repeat_with(|| None).take(items.len()).collect();
+    for (at, result) in done {
+        if let Some(place) = places.get_mut(at) {
+            *place = Some(result);
+        }
+    }
+    places.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

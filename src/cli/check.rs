@@ -36,6 +36,7 @@ pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: I
 
 async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
     let format = format(options.format, global, session, streams);
+    session.read_ahead();
     let ready = match session.try_project() {
         Ok(ready) => ready,
         Err(found) => {
@@ -204,7 +205,13 @@ async fn offline_in(
                     None
                 }
             },
-            NodeKind::Model | NodeKind::Analysis | NodeKind::Described(_) | NodeKind::Snapshot | NodeKind::Test(_) | NodeKind::UnitTest(_) => None,
+            NodeKind::Model
+            | NodeKind::Analysis
+            | NodeKind::Described(_)
+            | NodeKind::Function(_)
+            | NodeKind::Snapshot
+            | NodeKind::Test(_)
+            | NodeKind::UnitTest(_) => None,
         };
         inputs.extend(schema.map(|schema| (node.id.clone(), schema)));
     }

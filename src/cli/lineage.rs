@@ -17,6 +17,7 @@ pub(super) async fn lineage(options: &LineageOptions, global: &Global, invocatio
 }
 
 async fn carry_out(options: &LineageOptions, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
+    session.read_ahead();
     let ready = session.project()?;
     let all: BTreeSet<NodeId> = ready.project.nodes.keys().cloned().collect();
     let offline = offline(session, &ready, &all, &mut Vec::new()).await?;

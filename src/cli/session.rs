@@ -1,7 +1,8 @@
 //! What the commands share: events and their sinks, loading and resolving, the engine, Ctrl-C.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use serde_json::{Map, Value as Json};
 use tokio::runtime::Handle;
@@ -19,7 +20,7 @@ use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
 use crate::jinja::Invocation as TemplateInvocation;
-use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target};
+use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target, target_folder};
 use crate::manifest::{Node, NodeKind};
 use crate::resolve::{Project, ResolveOptions, resolve};
 use crate::sql::Division;
@@ -65,6 +66,8 @@ pub(super) struct Session {
     hushed: Option<Streams>,
     options: LoadOptions,
     resolve: ResolveOptions,
+    /// What earlier checks kept, being read, and the file it is read from.
+    reading: Mutex<Option<(PathBuf, JoinHandle<Memo>)>>,
 }
 
 /// How many errors are named once more at the end.
@@ -122,6 +125,7 @@ impl Session {
                 sample,
                 event_time,
             },
+            reading: Mutex::default(),
             write_json: global.is_on(Switch::WriteJson),
             warnings,
             version_check: global.is_on(Switch::VersionCheck),
@@ -331,10 +335,28 @@ impl Session {
         Ok(engine)
     }
 
+    /// Begins to read what earlier checks kept, which takes as long as a good part of loading a project.
+    pub(super) fn read_ahead(&self) {
+        let folder = self.options.target_path.clone().unwrap_or_else(|| target_folder(&self.project_dir));
+        let path = self.project_dir.join(folder).join(CHECK_MEMO);
+        let place = path.clone();
+        if self.resolve.partial_parse
+            && let Ok(thread) = std::thread::Builder::new().spawn(move || Memo::open(&place))
+        {
+            *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, thread));
+        }
+    }
+
     /// What earlier checks kept.
     pub(super) fn check_memo(&self, ready: &Ready) -> Memo {
         let path = ready.project.parsed.target_path.join(CHECK_MEMO);
-        let memo = if self.resolve.partial_parse { Memo::open(&path) } else { Memo::anew(&path) };
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let read = reading.filter(|(place, _)| *place == path).and_then(|(_, thread)| thread.join().ok());
+        let memo = match read {
+            Some(memo) => memo,
+            None if self.resolve.partial_parse => Memo::open(&path),
+            None => Memo::anew(&path),
+        };
         memo.writing(self.write_json)
     }
 
@@ -411,6 +433,7 @@ fn files_binding(node: &Node) -> Option<FilesBinding> {
         NodeKind::Source { external: None, .. }
         | NodeKind::Analysis
         | NodeKind::Described(_)
+        | NodeKind::Function(_)
         | NodeKind::Seed { .. }
         | NodeKind::Snapshot
         | NodeKind::Test(_)

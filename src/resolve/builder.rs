@@ -29,7 +29,7 @@ pub(super) struct Builder {
     pub found: Vec<Diagnostic>,
     pub nodes: BTreeMap<NodeId, Node>,
     pub bodies: HashMap<NodeId, Body>,
-    /// What a part has made, in its order; `None` in a builder that is no part.
+    /// What a part has made; `None` in a builder that is no part.
     made: Option<Vec<(Node, Option<Body>)>>,
     disabled: Vec<Node>,
     /// Tests wait until all nodes have their relations.
@@ -39,6 +39,13 @@ pub(super) struct Builder {
     pub uses: Vec<described::Uses>,
     /// Measures with their semantic models.
     pub measures: Vec<(String, NodeId, Span)>,
+}
+
+/// What was made of some of a project's declarations, in their order.
+pub(super) struct Part {
+    made: Vec<(Node, Option<Body>)>,
+    tests: Vec<data_test::Wanted>,
+    found: Vec<Diagnostic>,
 }
 
 impl Builder {
@@ -92,12 +99,12 @@ impl Builder {
 
     pub(super) fn build(mut self) -> Result<Project, Vec<Diagnostic>> {
         let parsed = Arc::clone(&self.parsed);
-        self.later(&parsed.root);
         for package in parsed.all_packages() {
             nodes::add_models(&mut self, package);
             nodes::add_seeds(&mut self, package);
             nodes::add_snapshots(&mut self, package);
             nodes::add_analyses(&mut self, package);
+            nodes::add_functions(&mut self, package);
             source::add_sources(&mut self, package);
             described::add_groups(&mut self, package);
             described::add_exposures(&mut self, package);
@@ -122,14 +129,6 @@ impl Builder {
         self.found.extend(wrong);
         unused::check(&mut self);
         self.finish(lookup, relations)
-    }
-
-    /// What is declared and has no effect yet is said, once for each kind.
-    fn later(&mut self, root: &ParsedPackage) {
-        if let Some(first) = root.properties.functions.first() {
-            let message = format!("functions are not available yet: {} of them will not be created", root.properties.functions.len());
-            self.found.push(Diagnostic::warning(Code::NotAvailable, message).at(first.span, "the first").help("write it as a macro for now"));
-        }
     }
 
     pub(super) fn disabled(&self) -> impl Iterator<Item = &Node> {
@@ -171,9 +170,9 @@ impl Builder {
         })
     }
 
-    /// A builder of the same project that has no nodes yet: what it makes is taken in by [`Builder::absorb`].
-    pub(super) fn part(&self) -> Self {
-        Self {
+    /// What `work` makes of a project of which there are no nodes yet; taken in by [`Builder::absorb`].
+    pub(super) fn part(&self, work: impl FnOnce(&mut Self)) -> Part {
+        let mut part = Self {
             parsed: Arc::clone(&self.parsed),
             facts: Arc::clone(&self.facts),
             library: Arc::clone(&self.library),
@@ -185,21 +184,23 @@ impl Builder {
             found: Vec::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
-            made: Some(Vec::new()),
+            made: Some(Vec::with_capacity(1)),
             disabled: Vec::new(),
             tests: Vec::new(),
             groups: Vec::new(),
             uses: Vec::new(),
             measures: Vec::new(),
-        }
+        };
+        work(&mut part);
+        Part { made: part.made.unwrap_or_default(), tests: part.tests, found: part.found }
     }
 
     /// Takes in the nodes and tests of parts, in their order.
-    pub(super) fn absorb(&mut self, parts: Vec<Self>) {
-        for mut part in parts {
-            self.found.append(&mut part.found);
-            self.tests.append(&mut part.tests);
-            for (node, body) in part.made.take().into_iter().flatten() {
+    pub(super) fn absorb(&mut self, parts: Vec<Part>) {
+        for Part { made, tests, found } in parts {
+            self.found.extend(found);
+            self.tests.extend(tests);
+            for (node, body) in made {
                 self.add(node, body);
             }
         }
@@ -304,6 +305,11 @@ impl Builder {
         let mut relations: HashMap<RelationName, NodeId> = HashMap::new();
         for node in self.nodes.values() {
             let Some(name) = &node.relation else { continue };
+            if node.resource_type() == ResourceType::Function {
+                // A table may have the name of a function.
+                relations.insert(name.of_function(), node.id.clone());
+                continue;
+            }
             let Some(first) = relations.insert(name.clone(), node.id.clone()).and_then(|id| self.nodes.get(&id)) else { continue };
             let both_read = [first, node].iter().all(|node| node.resource_type() == ResourceType::Source);
             let reads_model = [first, node].iter().any(|node| node.resource_type() == ResourceType::Source);

@@ -82,13 +82,13 @@ pub(super) fn add_generic_tests(builder: &mut Builder) {
     let parsed = Arc::clone(&builder.parsed);
     let wanted = std::mem::take(&mut builder.tests);
     let parts = in_parallel(&wanted, |wanted| {
-        let mut part = builder.part();
         let tree = parsed.all_packages().find(|package| package.name == wanted.package);
-        for (column, test) in wanted.tests.iter().filter(|_| wanted.enabled) {
-            let Some(info) = macro_of(&mut part, test) else { continue };
-            add_test(&mut part, wanted, column.as_deref(), test, &info, tree);
-        }
-        part
+        builder.part(|part| {
+            for (column, test) in wanted.tests.iter().filter(|_| wanted.enabled) {
+                let Some(info) = macro_of(part, test) else { continue };
+                add_test(part, wanted, column.as_deref(), test, &info, tree);
+            }
+        })
     });
     builder.absorb(parts);
 }

@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
-"""Kills builds of a small project at random moments, and checks that building on ends with the same rows.
+"""Kills builds at random moments, and checks that building on ends with the same rows.
 
-    tests/verify/kill_builds.py --cli target/release/alluvium [--kills 200] [--seed 1]
+    tests/verify/kill_builds.py --cli target/release/alluvium [--project small|sample] [--kills 200] [--seed 1]
 
-The project reads files as a stream into a table that is appended to and one that is merged, takes a snapshot of the
+The small project reads files as a stream into a table that is appended to and one that is merged, takes a snapshot of the
 latter, and builds a table and a view on it. Five deliveries make a history; one history runs undisturbed, in the others
 every build is killed (SIGKILL) at a random moment and then run again, until so many builds were killed. At the end of
 each history the tables have to hold the same rows, no file may lie beside the tables that no commit names, and the
 files that were read have to be recorded once.
+
+The sample project is the one at the root, with its two deliveries; of its tables all columns are compared but the one that
+says when a row came in.
 """
 
 import argparse
 import json
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,6 +51,12 @@ QUERIES = [
 ]
 DAYS = 5
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SAMPLE = ["project.yml", "models", "snapshots", "macros", "seeds", "data", "tests/generic", *(f"tests/{path.name}" for path in (ROOT / "tests").glob("*.sql"))]
+DELIVERIES = ["2025-06-02", "2025-06-03"]
+# The column of the sample's tables with the time of the build that wrote a row.
+CLOCKED = {"_ingested_at"}
+
 
 def delivery(day):
     rows = [(key, key * 10 + day) for key in range(1, 40) if key % (day + 1) == 0 or day == 0]
@@ -59,20 +69,20 @@ def put(folder, path, text):
     path.write_text(text)
 
 
-def start(cli, folder):
-    return subprocess.Popen([cli, "build"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(cli, folder, more=()):
+    return subprocess.Popen([cli, "build", *more], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def build(cli, folder):
-    process = start(cli, folder)
+def build(cli, folder, more=()):
+    process = start(cli, folder, more)
     output = process.communicate()[0]
     if process.returncode != 0:
         sys.exit(f"a build failed in {folder}:\n{output}")
 
 
-def kill(cli, folder, seconds):
+def kill(cli, folder, seconds, more=()):
     """Whether the build was still running."""
-    process = start(cli, folder)
+    process = start(cli, folder, more)
     time.sleep(seconds)
     running = process.poll() is None
     process.kill()
@@ -80,13 +90,26 @@ def kill(cli, folder, seconds):
     return running
 
 
+def query(cli, folder, text, output="csv"):
+    done = subprocess.run([cli, "sql", text, "--output", output], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{text}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
 def rows(cli, folder):
-    found = []
-    for query in QUERIES:
-        done = subprocess.run([cli, "sql", query, "--output", "csv"], cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"{query}\n{done.stdout}{done.stderr}")
-        found.append(done.stdout)
+    return {text: query(cli, folder, text) for text in QUERIES}
+
+
+def sample_rows(cli, folder):
+    """Of every table of the sample: its rows, sorted, without the columns that tell the time of a build."""
+    found = {}
+    for table in sorted(path.name for path in (folder / "warehouse/bank").iterdir()):
+        result = json.loads(query(cli, folder, f"select * from bank.{table}", "json"))
+        kept = [at for at, column in enumerate(result["columns"]) if column["name"] not in CLOCKED]
+        found[table] = "\n".join(sorted(json.dumps([row[at] for at in kept]) for row in result["rows"]))
+    for path in sorted((folder / "exports").rglob("*.csv")):
+        found[path.name] = "\n".join(sorted(path.read_text().splitlines()))
     return found
 
 
@@ -104,6 +127,23 @@ def orphans(folder):
             if path.is_file() and not relative.startswith("_delta_log/") and relative not in named:
                 found.append(f"{table.name}/{relative}")
     return found
+
+
+def sample_history(cli, disturb):
+    """The sample's two deliveries, and its rows behind them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for path in SAMPLE:
+            if (ROOT / path).is_dir():
+                shutil.copytree(ROOT / path, folder / path)
+            elif (ROOT / path).is_file():
+                (folder / path).parent.mkdir(exist_ok=True)
+                shutil.copy(ROOT / path, folder / path)
+        for day in DELIVERIES:
+            more = ["--vars", f"delivery_date: {day}"]
+            disturb(folder, more)
+            build(cli, folder, more)
+        return sample_rows(cli, folder)
 
 
 def history(cli, disturb):
@@ -128,6 +168,7 @@ def history(cli, disturb):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cli", required=True)
+    parser.add_argument("--project", choices=["small", "sample"], default="small")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -135,26 +176,30 @@ def main():
     moments = random.Random(options.seed)
 
     begin = time.monotonic()
-    expected = history(cli, lambda folder: None)
-    longest = (time.monotonic() - begin) / (DAYS + 2)
+    run, builds = (sample_history, len(DELIVERIES)) if options.project == "sample" else (history, DAYS + 2)
+    expected = run(cli, lambda folder, more=(): None)
+    longest = (time.monotonic() - begin) / builds
     killed = late = 0
 
-    def disturb(folder):
+    def disturb(folder, more=()):
         nonlocal killed, late
         for _ in range(moments.randint(1, 3)):
-            if kill(cli, folder, moments.uniform(0.01, longest * 1.2)):
+            if kill(cli, folder, moments.uniform(0.01, longest * 1.2), more):
                 killed += 1
             else:
                 late += 1
 
     histories = 0
     while killed < options.kills:
-        found = history(cli, disturb)
+        found = run(cli, disturb)
         histories += 1
-        for query, before, after in zip(QUERIES, expected, found):
-            if before != after:
-                sys.exit(f"{query}\nundisturbed:\n{before}\nkilled:\n{after}")
-    print(f"{killed} builds killed in {histories} histories ({late} had ended before): the same rows as undisturbed, nothing left behind")
+        if found.keys() != expected.keys():
+            sys.exit(f"undisturbed: {sorted(expected)}\nkilled: {sorted(found)}")
+        for name, before in expected.items():
+            if before != found[name]:
+                sys.exit(f"{name}\nundisturbed:\n{before}\nkilled:\n{found[name]}")
+    left = "" if options.project == "sample" else ", nothing left behind"
+    print(f"{killed} builds killed in {histories} histories ({late} had ended before): the same rows as undisturbed{left}")
 
 
 if __name__ == "__main__":
