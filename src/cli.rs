@@ -193,7 +193,7 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,
         Command::Show(options) => inspect::show(&options, &global, invocation, streams).await,
         Command::RunOperation(options) => operation::run_operation(&options, &global, invocation, streams).await,
-        Command::Check(options) => check::check(&options, &global, invocation, streams).await,
+        Command::Check(options) => Box::pin(check::check(&options, &global, invocation, streams)).await,
         Command::Contract { command: args::ContractCommand::Infer { model } } => contract::infer(&model, &global, invocation, streams).await,
         Command::Lineage(options) => lineage::lineage(&options, &global, invocation, streams).await,
         Command::Sources { command: args::SourcesCommand::Lock } => sources::lock(&global, invocation, streams).await,
@@ -201,6 +201,6 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Snapshot => build::build(build::Kind::Snapshot, &global, invocation, streams).await,
         Command::Run => build::build(build::Kind::Run, &global, invocation, streams).await,
         Command::Test(options) => build::build(build::Kind::Test { skip_proved: options.skip_proved }, &global, invocation, streams).await,
-        Command::Build => build::build(build::Kind::Build, &global, invocation, streams).await,
+        Command::Build(options) => build::build(build::Kind::Build { show: options.show }, &global, invocation, streams).await,
     }
 }

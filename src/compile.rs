@@ -12,6 +12,7 @@ mod doubts;
 mod ephemeral;
 mod facts;
 mod foreseen;
+mod functions;
 mod history;
 mod host;
 mod kept;
@@ -166,13 +167,17 @@ fn broken_parent(done: &CompiledProject, node: &Node) -> Option<NodeId> {
     })
 }
 
+/// The nodes and what is compiled along with them: ephemeral models and functions, which are part of the text that reads them.
 fn with_ephemeral_parents(project: &Project, dag: &Dag, selected: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let mut wanted: BTreeSet<NodeId> = selected.iter().filter(|id| is_compiled(project, id)).cloned().collect();
     let mut open: Vec<NodeId> = wanted.iter().cloned().collect();
     while let Some(id) = open.pop() {
         for parent in dag.parents(&id) {
-            let ephemeral = project.nodes.get(parent).is_some_and(|node| node.relation.is_none() && node.resource_type() == ResourceType::Model);
-            if ephemeral && wanted.insert(parent.clone()) {
+            let within = project.nodes.get(parent).is_some_and(|node| match node.resource_type() {
+                ResourceType::Model => node.relation.is_none(),
+                kind => kind == ResourceType::Function,
+            });
+            if within && wanted.insert(parent.clone()) {
                 open.push(parent.clone());
             }
         }
@@ -182,9 +187,13 @@ fn with_ephemeral_parents(project: &Project, dag: &Dag, selected: &BTreeSet<Node
 
 fn is_compiled(project: &Project, id: &NodeId) -> bool {
     project.nodes.get(id).is_some_and(|node| match node.resource_type() {
-        ResourceType::Model | ResourceType::Test | ResourceType::Analysis | ResourceType::Seed | ResourceType::Snapshot | ResourceType::UnitTest => {
-            true
-        }
+        ResourceType::Model
+        | ResourceType::Function
+        | ResourceType::Test
+        | ResourceType::Analysis
+        | ResourceType::Seed
+        | ResourceType::Snapshot
+        | ResourceType::UnitTest => true,
         ResourceType::Exposure | ResourceType::Metric | ResourceType::SavedQuery | ResourceType::SemanticModel | ResourceType::Source => false,
     })
 }

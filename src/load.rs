@@ -31,9 +31,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use decl::{
-    ColumnDecl, ExposureDecl, ExternalDecl, FixtureDecl, FixtureSource, Freshness, FreshnessDecl, FreshnessRule, GroupDecl, MacroArgumentDecl,
-    MacroDecl, MeasureDecl, NodeDecl, NodeDeclKind, Origin, OverridesDecl, Period, Properties, Quoting, SemanticDecl, SingularTestDecl, SourceDecl,
-    SourceTableDecl, TestDecl, UnitInputDecl, UnitTestDecl, VersionDecl,
+    ColumnDecl, ExposureDecl, ExternalDecl, FixtureDecl, FixtureSource, Freshness, FreshnessDecl, FreshnessRule, FunctionDecl, GroupDecl,
+    MacroArgumentDecl, MacroDecl, MeasureDecl, NodeDecl, NodeDeclKind, Origin, OverridesDecl, Period, Properties, Quoting, SemanticDecl,
+    SingularTestDecl, SourceDecl, SourceTableDecl, TestDecl, UnitInputDecl, UnitTestDecl, VersionDecl,
 };
 pub use dependencies::{
     Dependencies, GitSource, LOCK_FILE, Lock, PACKAGE_FILES, PackageDecl, PackageSlots, PackageSource, load_dependencies, load_lock, package_slots,
@@ -157,6 +157,12 @@ pub fn project_flags(project_dir: &std::path::Path) -> Map<String, Json> {
 #[must_use]
 pub fn target_folder(project_dir: &std::path::Path) -> String {
     peek(project_dir, "target-path").and_then(|path| path.as_str().map(str::to_owned)).unwrap_or_else(|| "target".to_owned())
+}
+
+/// The folder for logs that a folder's project file names.
+#[must_use]
+pub fn log_folder(project_dir: &std::path::Path) -> Option<PathBuf> {
+    peek(project_dir, "log-path")?.as_str().filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn peek(project_dir: &std::path::Path, key: &str) -> Option<Json> {

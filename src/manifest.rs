@@ -3,6 +3,7 @@
 //! Leaves reading them from files to `load`, and making them from declarations to `resolve`.
 
 mod config;
+mod expressions;
 mod fingerprint;
 mod microbatch;
 mod node;
@@ -15,11 +16,13 @@ pub use config::{
     Audit, ExternalConfig, FileFormat, HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, NodeConfig, OnSchemaChange, OnViolation,
     PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StreamKind, Streams, TestConfig,
 };
+pub use expressions::{config_keys, variable_names};
 pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
 pub use node::{
-    ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, GenericTest, Node, NodeId, NodeKind, NodeRef, ResourceType, SourceRef, TestDetails,
+    ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind, NodeRef,
+    ResourceType, SourceRef, TestDetails,
 };
-pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState};
+pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState, VARIABLES};
 pub use relation::RelationName;
 pub use resources::{
     Access, Described, DescribedKind, Fixture, FixtureFormat, FixtureRows, Group, ModelDetails, Overrides, UnitInput, UnitTest, Version,

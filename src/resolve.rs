@@ -26,6 +26,7 @@ mod trees;
 mod unit_test;
 mod unused;
 mod variables;
+mod variables_read;
 mod versions;
 
 pub use layers::Layers;

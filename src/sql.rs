@@ -7,6 +7,7 @@ mod assignments;
 mod blame;
 mod brief;
 mod commands;
+mod defined;
 mod depth;
 mod failure;
 mod functions;
@@ -34,8 +35,10 @@ mod reference;
 pub use assignments::assignments;
 pub use blame::blame;
 pub use commands::{
-    Alteration, Command, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Word, parse_command,
+    Alteration, Command, CreateFunction, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Volatility,
+    Word, parse_command,
 };
+pub use defined::{Argument, CalledFunction, Definition, called_functions, parsed_body, register, scalar_function};
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
 pub use output::output_columns;

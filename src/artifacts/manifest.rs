@@ -16,7 +16,7 @@ pub use self::hooks::HookEntry;
 use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
 use crate::base::in_parallel;
-use crate::manifest::{Group, Node, NodeId, ResourceType};
+use crate::manifest::{Group, Node, NodeId, ResourceType, VARIABLES};
 
 /// What `manifest.json` is made from.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct ManifestInput<'a> {
     pub compiled: &'a BTreeMap<NodeId, String>,
     pub macros: &'a [MacroEntry],
     pub docs: &'a [DocEntry],
+    /// The variables that nodes ask for, by package.
+    pub variables: &'a Map<String, Json>,
     /// The definitions of `selectors.yml` by name.
     pub selectors: &'a Map<String, Json>,
 }
@@ -93,6 +95,7 @@ pub fn write_entries(input: &ManifestInput<'_>, out: &mut dyn Write) -> io::Resu
     let mut nodes = of_kind(|kind| match kind {
         ResourceType::Analysis | ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Test => true,
         ResourceType::Exposure
+        | ResourceType::Function
         | ResourceType::Metric
         | ResourceType::SavedQuery
         | ResourceType::SemanticModel
@@ -120,7 +123,7 @@ pub fn write_entries(input: &ManifestInput<'_>, out: &mut dyn Write) -> io::Resu
     fields.entries("saved_queries", &of_kind(|kind| kind == ResourceType::SavedQuery))?;
     fields.entries("semantic_models", &of_kind(|kind| kind == ResourceType::SemanticModel))?;
     fields.entries("unit_tests", &of_kind(|kind| kind == ResourceType::UnitTest))?;
-    fields.field("functions", &json!({}))?;
+    fields.entries("functions", &of_kind(|kind| kind == ResourceType::Function))?;
     fields.out.write_all(b"}")
 }
 
@@ -181,8 +184,13 @@ struct ManifestMetadata<'a> {
 }
 
 fn metadata(input: &ManifestInput<'_>) -> Json {
+    let mut header = input.header.clone();
+    if !input.variables.is_empty() {
+        // dbt's schema has no place for them but this one, which takes any text.
+        header.env.insert(VARIABLES.to_owned(), Json::Object(input.variables.clone()).to_string());
+    }
     to_json(&ManifestMetadata {
-        common: Metadata::new("https://schemas.getdbt.com/dbt/manifest/v12.json", input.header),
+        common: Metadata::new("https://schemas.getdbt.com/dbt/manifest/v12.json", &header),
         project_name: input.project_name,
         project_id: hex(&Md5::digest(input.project_name)),
         user_id: None,

@@ -17,11 +17,10 @@ pub struct RunResultsInput<'a> {
     pub args: &'a Map<String, Json>,
 }
 
-/// The artifact as JSON; results are sorted by id.
+/// The artifact as JSON; results keep their order.
 #[must_use]
 pub fn run_results_json(input: &RunResultsInput<'_>) -> Json {
-    let mut results: Vec<_> = input.results.iter().map(result).collect();
-    results.sort_by_key(|result| result.unique_id);
+    let results: Vec<_> = input.results.iter().map(result).collect();
     to_json(&RunResults {
         metadata: Metadata::new("https://schemas.getdbt.com/dbt/run-results/v6.json", input.header),
         results,

@@ -49,6 +49,7 @@ fn config(materialization: Materialization) -> NodeConfig {
         snapshot: None,
         test: TestConfig::default(),
         raw: Map::new(),
+        written: Map::new(),
         spans: std::collections::BTreeMap::new(),
     }
 }
@@ -218,6 +219,7 @@ fn manifest(nodes: &[Node]) -> Json {
         compiled: &BTreeMap::from([(NodeId::new("model.bank.stg_customer"), "select 1 as id".to_owned())]),
         macros: &macros,
         docs: &docs,
+        variables: &Map::new(),
         selectors: &Map::new(),
     };
     let mut text = Vec::new();
@@ -247,10 +249,10 @@ fn result(id: &str, outcome: NodeOutcome) -> NodeResult {
 
 fn run_results() -> Json {
     let results = [
-        result("test.bank.t", NodeOutcome::Fail),
-        result("model.bank.b", NodeOutcome::Skipped),
         result("model.bank.a", NodeOutcome::Success),
+        result("model.bank.b", NodeOutcome::Skipped),
         result("seed.bank.s", NodeOutcome::Error),
+        result("test.bank.t", NodeOutcome::Fail),
     ];
     let args = json!({"which": "build"});
     run_results_json(&RunResultsInput { header: &header(), results: &results, elapsed_seconds: 4.5, args: args.as_object().unwrap() })

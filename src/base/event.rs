@@ -60,6 +60,8 @@ pub enum Event {
     RunFinished {
         totals: Totals,
         elapsed_seconds: f64,
+        /// Nodes that have no line of their own and could not be compiled, so that their readers were skipped.
+        broken: Vec<NodeStart>,
     },
     /// A selection matched nothing.
     NothingToDo,

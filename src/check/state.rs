@@ -129,7 +129,7 @@ pub fn write_state(nodes: &BTreeMap<NodeId, Cow<'_, str>>, out: &mut dyn Write) 
 pub(super) fn node_text(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline) -> Option<String> {
     let has_columns = match node.kind {
         NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) | NodeKind::Described(_) => true,
-        NodeKind::Analysis | NodeKind::UnitTest(_) => false,
+        NodeKind::Analysis | NodeKind::Function(_) | NodeKind::UnitTest(_) => false,
     };
     has_columns.then(|| serde_json::to_string(&node_state(node, ready, inputs)).unwrap_or_default())
 }
@@ -175,6 +175,7 @@ fn title(node: &Node) -> String {
         | NodeKind::Snapshot
         | NodeKind::Analysis
         | NodeKind::Described(_)
+        | NodeKind::Function(_)
         | NodeKind::Test(_)
         | NodeKind::UnitTest(_) => node.name.clone(),
     }

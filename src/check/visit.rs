@@ -130,7 +130,11 @@ impl Ground<'_> {
             return Proof::Wrong;
         }
         match compilation {
-            Compilation::Ready(ready) if ready.query_schema.is_some() || node.resource_type() == ResourceType::Analysis => Proof::Proved,
+            Compilation::Ready(ready)
+                if ready.query_schema.is_some() || matches!(node.resource_type(), ResourceType::Analysis | ResourceType::Function) =>
+            {
+                Proof::Proved
+            }
             Compilation::Ready(_) => Proof::Unknown { because: self.unknown_parent(node, before) },
             Compilation::Deferred { reason } => Proof::Unknown { because: reason.clone() },
             Compilation::Skipped { because } => Proof::Unknown { because: format!("of `{because}`") },

@@ -92,9 +92,13 @@ fn levels<'p>(project: &'p Project, dag: &Dag, wanted: &HashSet<NodeId>) -> Vec<
 
 fn is_compiled(node: &Node) -> bool {
     match node.resource_type() {
-        ResourceType::Model | ResourceType::Test | ResourceType::UnitTest | ResourceType::Analysis | ResourceType::Seed | ResourceType::Snapshot => {
-            true
-        }
+        ResourceType::Model
+        | ResourceType::Function
+        | ResourceType::Test
+        | ResourceType::UnitTest
+        | ResourceType::Analysis
+        | ResourceType::Seed
+        | ResourceType::Snapshot => true,
         ResourceType::Source | ResourceType::Exposure | ResourceType::Metric | ResourceType::SavedQuery | ResourceType::SemanticModel => false,
     }
 }

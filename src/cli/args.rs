@@ -65,8 +65,8 @@ pub(crate) enum Command {
     Test(TestOptions),
     /// Take the snapshots: note which rows changed
     Snapshot,
-    /// Seeds, models, snapshots and tests together, in the order of the graph
-    Build,
+    /// Seeds, functions, models, snapshots and tests together, in the order of the graph
+    Build(SeedOptions),
     /// Run again what failed or was skipped last time, with the same flags
     Retry,
     /// Make the selected nodes here out of what --state names: without reading their rows again
@@ -201,6 +201,16 @@ pub(crate) struct Retired {
     /// Sends artifacts to a service: nothing is ever sent anywhere, so this is refused
     #[arg(long, global = true, hide = true)]
     pub upload_to_artifacts_ingest_api: bool,
+    #[arg(long, global = true, hide = true)]
+    pub no_upload_to_artifacts_ingest_api: bool,
+    /// Tables of saved queries: nothing runs them here, so this is refused
+    #[arg(long, global = true, env = "DBT_EXPORT_SAVED_QUERIES", hide = true)]
+    pub export_saved_queries: bool,
+    #[arg(long, global = true, hide = true)]
+    pub no_export_saved_queries: bool,
+    /// Saved queries stand in the results of every build, without anything being done
+    #[arg(long, global = true, env = "DBT_INCLUDE_SAVED_QUERY", hide = true)]
+    pub include_saved_query: bool,
 }
 
 /// Which tests come along with what they test.

@@ -31,7 +31,7 @@ pub(super) fn manifest(session: &Session, project: &Project) -> Result<(), Stop>
 /// Writes the results of a command that ran no node.
 pub(super) fn results(session: &Session, project: &Project, results: Vec<NodeResult>) -> Result<(), Stop> {
     let elapsed_seconds = (session.events.now() - session.started()).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-    let report = RunReport { results, totals: Totals::default(), elapsed_seconds, interrupted: false };
+    let report = RunReport { results, totals: Totals::default(), elapsed_seconds, interrupted: false, broken: Vec::new() };
     run_results(session, project, &project.parsed.target_path, &report).map_err(|error| session.fail(&error.to_string()))
 }
 
@@ -107,6 +107,7 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
         compiled,
         macros: &macros(project),
         docs: &docs(project),
+        variables: &project.variables_read(),
         selectors: &selector_definitions(&project.parsed.selectors),
     };
     write_manifest(target, &input)?;

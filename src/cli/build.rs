@@ -36,7 +36,10 @@ pub(super) enum Kind {
         /// Leaves out tests that can't fail.
         skip_proved: bool,
     },
-    Build,
+    Build {
+        /// As for seeds.
+        show: bool,
+    },
 }
 
 impl Kind {
@@ -46,7 +49,7 @@ impl Kind {
             Self::Snapshot => "snapshot",
             Self::Run => "run",
             Self::Test { .. } => "test",
-            Self::Build => "build",
+            Self::Build { .. } => "build",
         }
     }
 
@@ -56,8 +59,9 @@ impl Kind {
             Self::Snapshot => node.resource_type() == ResourceType::Snapshot,
             Self::Run => node.resource_type() == ResourceType::Model,
             Self::Test { .. } => matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest),
-            Self::Build => match node.resource_type() {
+            Self::Build { .. } => match node.resource_type() {
                 ResourceType::Exposure
+                | ResourceType::Function
                 | ResourceType::Model
                 | ResourceType::SavedQuery
                 | ResourceType::Seed
@@ -110,7 +114,7 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, ag
         session.events.send(&Event::NothingToDo);
     }
     let audits = match kind {
-        Kind::Run | Kind::Snapshot | Kind::Build => audits(&ready.project, &ready.dag, &selected, &named),
+        Kind::Run | Kind::Snapshot | Kind::Build { .. } => audits(&ready.project, &ready.dag, &selected, &named),
         Kind::Seed { .. } | Kind::Test { .. } => BTreeMap::new(),
     };
     let engine = session.project_engine(&ready.project)?;
@@ -128,12 +132,12 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, ag
     }
     let report = execute(kind, global, session, &ready, &compiled, Arc::clone(&engine), &selected, &audits, again).await;
     artifacts::write(session, &compiled, Some(&report))?;
-    if (kind == Kind::Seed { show: true }) {
+    if matches!(kind, Kind::Seed { show: true } | Kind::Build { show: true }) {
         show_loaded(session, &ready, &report, engine.as_ref(), streams).await?;
     }
     Ok(if report.interrupted {
         Exit::Unusable
-    } else if report.totals.error > 0 {
+    } else if report.totals.error > 0 || !report.broken.is_empty() {
         Exit::Failed
     } else {
         Exit::Fine
@@ -143,7 +147,8 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, ag
 /// Shows the first rows of the seeds that were loaded.
 async fn show_loaded(session: &Session, ready: &Ready, report: &RunReport, engine: &dyn Engine, streams: &Streams) -> Result<(), Stop> {
     let loaded = report.results.iter().filter(|result| result.outcome == NodeOutcome::Success);
-    for node in loaded.filter_map(|result| ready.project.nodes.get(&result.id)) {
+    let nodes = loaded.filter_map(|result| ready.project.nodes.get(&result.id));
+    for node in nodes.filter(|node| node.resource_type() == ResourceType::Seed) {
         let Some(relation) = &node.relation else { continue };
         let (rows, what) = ((Some(SHOWN_ROWS), RowsOutput::Table), format!("seed '{}'", node.name));
         show_rows(rows, &format!("select * from {relation}"), engine, session, &what, streams)
@@ -170,7 +175,7 @@ async fn execute(
     audits: &BTreeMap<NodeId, Vec<NodeId>>,
     again: Option<&Again>,
 ) -> RunReport {
-    let order = run_order(&ready.project, &ready.dag, selected, kind == Kind::Build, audits);
+    let order = run_order(&ready.project, &ready.dag, selected, matches!(kind, Kind::Build { .. }), audits);
     let target = &ready.project.target;
     let folder = ready.project.parsed.target_path.clone();
     let shown = folder.strip_prefix(&session.project_dir).map(std::path::Path::to_path_buf).unwrap_or(folder);

@@ -205,7 +205,13 @@ async fn offline_in(
                     None
                 }
             },
-            NodeKind::Model | NodeKind::Analysis | NodeKind::Described(_) | NodeKind::Snapshot | NodeKind::Test(_) | NodeKind::UnitTest(_) => None,
+            NodeKind::Model
+            | NodeKind::Analysis
+            | NodeKind::Described(_)
+            | NodeKind::Function(_)
+            | NodeKind::Snapshot
+            | NodeKind::Test(_)
+            | NodeKind::UnitTest(_) => None,
         };
         inputs.extend(schema.map(|schema| (node.id.clone(), schema)));
     }

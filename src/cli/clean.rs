@@ -43,13 +43,14 @@ pub(super) fn clean(global: &Global, invocation: Invocation, streams: &Streams) 
 
 /// Folders that hold what cannot be made again, and what that is.
 fn kept_folders<'a>(paths: &'a ProjectPaths, warehouse: &'a str) -> Vec<(&'a str, &'static str)> {
-    let ProjectPaths { models, seeds, snapshots, tests, analyses, macros, docs: _, assets } = paths;
+    let ProjectPaths { models, seeds, snapshots, tests, analyses, functions, macros, docs: _, assets } = paths;
     let named = [
         (models, "models"),
         (seeds, "seeds"),
         (snapshots, "snapshots"),
         (tests, "tests"),
         (analyses, "analyses"),
+        (functions, "functions"),
         (macros, "macros"),
         (assets, "assets"),
     ];

@@ -47,7 +47,7 @@ async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
         results.push(result);
     }
     let elapsed_seconds = (session.events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-    session.events.send(&Event::RunFinished { totals, elapsed_seconds });
+    session.events.send(&Event::RunFinished { totals, elapsed_seconds, broken: Vec::new() });
     artifacts::manifest(session, &ready.project)?;
     artifacts::results(session, &ready.project, results)?;
     Ok(if totals.error > 0 { Exit::Failed } else { Exit::Fine })

@@ -79,6 +79,7 @@ fn is_cataloged(node: &Node) -> bool {
         ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Source => true,
         ResourceType::Analysis
         | ResourceType::Exposure
+        | ResourceType::Function
         | ResourceType::Metric
         | ResourceType::SavedQuery
         | ResourceType::SemanticModel

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value as Json};
 
 use super::args::{Global, Switch};
-use crate::load::project_flags;
+use crate::load::{log_folder, project_flags};
 
 /// Fills what was not given.
 ///
@@ -35,6 +35,7 @@ pub(super) fn settle(global: &mut Global, project_dir: &Path) -> Result<(), Stri
     if let (None, Some(width)) = (global.printer_width, flags.get("printer_width").and_then(Json::as_u64)) {
         global.printer_width = u16::try_from(width).ok();
     }
+    global.log_path = global.log_path.take().or_else(|| log_folder(project_dir));
     if global.is_on(Switch::SingleThreaded) {
         global.threads = Some(1);
     }
@@ -45,6 +46,9 @@ pub(super) fn settle(global: &mut Global, project_dir: &Path) -> Result<(), Stri
 fn refuse(global: &Global) -> Result<(), String> {
     if global.retired.record_timing_info.is_some() {
         return Err("--record-timing-info profiles Python, which does not run here; `timing` in run_results.json has the times of each node".into());
+    }
+    if global.retired.export_saved_queries {
+        return Err("--export-saved-queries makes tables of saved queries, which are described here and not run".into());
     }
     if global.retired.upload_to_artifacts_ingest_api {
         return Err("--upload-to-artifacts-ingest-api sends artifacts to a service; nothing is ever sent from here".into());

@@ -79,7 +79,9 @@ fn line(project: &crate::resolve::Project, node: &Node, output: ListOutput, keys
         ListOutput::Json => format!("{}\n", listed(project.node_json(node), keys)),
         ListOutput::Selector => match &node.kind {
             NodeKind::Source { source_name, .. } => format!("source:{}.{source_name}.{}\n", node.package, node.name),
-            NodeKind::Described(_) | NodeKind::UnitTest(_) => format!("{}:{}\n", node.resource_type().name(), selector_name(node)),
+            NodeKind::Described(_) | NodeKind::Function(_) | NodeKind::UnitTest(_) => {
+                format!("{}:{}\n", node.resource_type().name(), selector_name(node))
+            }
             NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => {
                 format!("{}\n", node.fqn.join("."))
             }

@@ -46,7 +46,7 @@ impl Narrator {
             Event::BatchFinished { batch, done } => vec![self.batch_finished(batch, done)],
             Event::Diagnosed { diagnostic, sources, node } => vec![self.diagnosed(diagnostic, sources, node.as_deref())],
             Event::SqlSent { node, sql } => self.sql_sent(node, sql),
-            Event::RunFinished { totals, elapsed_seconds } => self.run_finished(*totals, *elapsed_seconds),
+            Event::RunFinished { totals, elapsed_seconds, broken } => self.run_finished(*totals, *elapsed_seconds, broken, at),
             Event::CommandCompleted { command, success, elapsed_seconds } => vec![self.completed(command, *success, *elapsed_seconds, at)],
             Event::Message { text, info, node } => vec![self.message(text, *info, node.as_deref())],
             Event::Started { .. }
@@ -261,17 +261,22 @@ impl Narrator {
     }
 
     /// The end of a run: what ran, whether it went well, every failure once more in full, the counts.
-    fn run_finished(&self, totals: Totals, seconds: f64) -> Vec<Record> {
+    fn run_finished(&self, totals: Totals, seconds: f64, broken: &[NodeStart], at: chrono::DateTime<chrono::Utc>) -> Vec<Record> {
         let ran = self.ran();
         let execution = format!(" in {}", duration_words(seconds));
         let data = self.data(|| json!({"stat_line": ran, "execution": execution, "execution_time": seconds}));
         let text = format!("Finished running{}{ran}{execution} ({seconds:.2}s).", if ran.is_empty() { "" } else { " " });
         let mut records = vec![self.blank(), record("FinishedRunningStats", "", Level::Info, Text::new(text), data), self.blank()];
-        records.push(self.summary(totals));
+        records.push(self.summary(totals, broken.len()));
         let warnings = self.finished.iter().filter(|done| done.outcome == NodeOutcome::Warn);
         let failures = self.finished.iter().filter(|done| done.outcome.is_failure());
         for done in warnings.chain(failures) {
             records.extend(self.repeated(done));
+        }
+        for start in broken {
+            let (start, outcome, message) = (start.clone(), NodeOutcome::Error, String::new());
+            let done = NodeDone { start, outcome, message, rows: None, elapsed_seconds: 0.0, finished_at: at, compiled_path: None };
+            records.extend(self.repeated(&done));
         }
         let stats = json!({"pass": totals.pass, "warn": totals.warn, "error": totals.error, "skip": totals.skip, "noop": totals.no_op, "total": totals.total()});
         let done = format!(
@@ -295,18 +300,19 @@ impl Narrator {
         join(counts.iter().map(|(words, count)| counted(*count, words)))
     }
 
-    fn summary(&self, totals: Totals) -> Record {
+    fn summary(&self, totals: Totals, broken: usize) -> Record {
+        let errors = totals.error + broken;
         let partial = self.finished.iter().filter(|done| done.outcome == NodeOutcome::PartialSuccess).count();
         let data = self.data(
-            || json!({"num_errors": totals.error - partial, "num_warnings": totals.warn, "num_partial_success": partial, "keyboard_interrupt": self.interrupted}),
+            || json!({"num_errors": errors - partial, "num_warnings": totals.warn, "num_partial_success": partial, "keyboard_interrupt": self.interrupted}),
         );
         let partly = |text: String| {
             if partial == 0 { text } else { format!("{text}, {}", counted(partial, &("partial success".into(), "partial successes".into()))) }
         };
         let (paint, text) = if self.interrupted {
             (Paint::Yellow, "Exited because of keyboard interrupt".to_owned())
-        } else if totals.error > 0 {
-            let errors = partly(counted(totals.error.saturating_sub(partial), &words("error")));
+        } else if errors > 0 {
+            let errors = partly(counted(errors.saturating_sub(partial), &words("error")));
             (Paint::Red, format!("Completed with {errors}, {}:", counted(totals.warn, &words("warning"))))
         } else if totals.warn > 0 {
             (Paint::Yellow, format!("Completed with {}:", counted(totals.warn, &words("warning"))))

@@ -56,7 +56,7 @@ fn last_run(global: &Global, project_dir: &std::path::Path) -> Result<LastRun, S
     let json: Json = serde_json::from_str(&text).map_err(|error| format!("`{}` is no JSON: {error}", path.display()))?;
     let arguments = json.get("args").and_then(Json::as_object).cloned().unwrap_or_default();
     let which = arguments.get("which").and_then(Json::as_str).unwrap_or_default();
-    let kind = [Kind::Seed { show: false }, Kind::Snapshot, Kind::Run, Kind::Test { skip_proved: false }, Kind::Build]
+    let kind = [Kind::Seed { show: false }, Kind::Snapshot, Kind::Run, Kind::Test { skip_proved: false }, Kind::Build { show: false }]
         .into_iter()
         .find(|kind| kind.name() == which);
     let kind = kind.ok_or_else(|| format!("the last command was `{which}`, which can't be tried again; run, build, seed, snapshot and test can"))?;

@@ -433,6 +433,7 @@ fn files_binding(node: &Node) -> Option<FilesBinding> {
         NodeKind::Source { external: None, .. }
         | NodeKind::Analysis
         | NodeKind::Described(_)
+        | NodeKind::Function(_)
         | NodeKind::Seed { .. }
         | NodeKind::Snapshot
         | NodeKind::Test(_)

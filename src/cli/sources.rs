@@ -75,6 +75,7 @@ async fn entry(engine: &dyn Engine, node: &Node) -> Result<Option<LockedRelation
         | NodeKind::Model
         | NodeKind::Analysis
         | NodeKind::Described(_)
+        | NodeKind::Function(_)
         | NodeKind::Seed { .. }
         | NodeKind::Snapshot
         | NodeKind::Test(_)

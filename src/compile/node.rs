@@ -11,7 +11,7 @@ use super::facts::{NodeFacts, leaf_facts};
 use super::host::NodeHost;
 use super::planner::{KnownTable, NamedTable, Planned, Planner};
 use super::unit_test::{UnitQuery, compile_unit_test};
-use super::{Asked, Compilation, Surroundings, contract};
+use super::{Asked, Compilation, Surroundings, contract, functions};
 use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{Batch, RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
@@ -136,6 +136,10 @@ pub async fn compile_batch(
     if let NodeKind::UnitTest(unit) = &node.kind {
         return compile_unit_test(project, planner, node, unit, done, surroundings).await;
     }
+    if node.language == "python" && node.resource_type() == ResourceType::Function {
+        // The macro that builds it says what is missing.
+        return Compilation::Ready(Arc::new(without_sql(node, None)));
+    }
     if node.language == "python" {
         return Compilation::Failed(vec![python_model(node)]);
     }
@@ -160,6 +164,13 @@ pub async fn compile_batch(
     };
     let mut compiled = assemble(project, node, rendered, &ephemeral, done);
     compiled.history = history;
+    if let Some(details) = node.function().filter(|_| functions::is_scalar(node)) {
+        let definition = functions::definition(node, details, &compiled.sql);
+        return match functions::function(project, planner, &node.name, &definition, done).await {
+            Some(Err(error)) => Compilation::Failed(vec![compiled.diagnose(&error, "this function")]),
+            Some(Ok(_)) | None => Compilation::Ready(Arc::new(compiled)),
+        };
+    }
     // What a macro makes of a query is its own business: nothing is known of the relation before it is there.
     if node.resource_type() == ResourceType::Analysis || matches!(node.config.materialization, Materialization::Custom(_)) {
         return Compilation::Ready(Arc::new(compiled));
@@ -298,13 +309,17 @@ async fn prove(
         compiled.warnings.push(unknown_relation(node, compiled, &stranger.name));
     }
     let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
+    let Some(called) = functions::called(project, planner, &statement, done).await else { return Ok(()) };
+    if !called.is_empty() {
+        surroundings.note(Asked::Beyond);
+    }
     let wrong = super::batches::wrong_inputs(node, &tables, node.span);
     if !wrong.is_empty() {
         return Err(wrong);
     }
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
-    let planned = planner.plan(&compiled.sql, statement, tables).await;
+    let planned = planner.plan(&compiled.sql, statement, tables, called).await;
     let Planned { schema, facts, doubts, needs } =
         planned.map_err(|error| failed(compiled, &quoted_text(&project.target.adapter, &compiled.sql, *error)))?;
     // Few nodes need it again: it is sooner parsed once more than copied for each.

@@ -12,7 +12,7 @@ use deltalake::datafusion::common::{DFSchema, DataFusionError, TableReference};
 use deltalake::datafusion::datasource::empty::EmptyTable;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, cast};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, ScalarUDF, cast};
 use deltalake::datafusion::sql::parser::Statement;
 
 use super::cte_name;
@@ -24,8 +24,8 @@ use crate::base::Code;
 use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    Division, SessionOptions, SqlError, blame, canonical, is_table_function, output_columns, parse_query, plan, rewritten_expression, session_state,
-    sql_error, type_name,
+    Definition, Division, SessionOptions, SqlError, blame, canonical, is_table_function, output_columns, parse_query, plan, register,
+    rewritten_expression, scalar_function, session_state, sql_error, type_name,
 };
 
 /// Plans queries of one project. Cheap to use many times.
@@ -114,16 +114,43 @@ impl Planner {
             .collect())
     }
 
-    /// What a query yields over tables of the given schemas, and what follows from its plan. `statement` is what `sql` was
-    /// parsed to; where something is wrong it is parsed again, which is rarer than copying it each time.
-    pub(super) async fn plan(&self, sql: &str, statement: Statement, tables: Vec<KnownTable<'_>>) -> Result<Planned, Box<SqlError>> {
+    pub(super) fn base(&self) -> &SessionState {
+        &self.base
+    }
+
+    /// A function that is defined in SQL, from what its body calls.
+    pub(super) async fn function(&self, key: &str, definition: &Definition, inner: Vec<ScalarUDF>) -> Result<ScalarUDF, Box<SqlError>> {
+        let mut state = Box::new(self.base.clone());
+        for called in inner {
+            register(&mut state, called);
+        }
+        scalar_function(&state, key, definition).await
+    }
+
+    /// What a query yields over tables of the given schemas and with the given functions, and what follows from its plan.
+    /// `statement` is what `sql` was parsed to; where something is wrong it is parsed again, which is rarer than copying it
+    /// each time.
+    pub(super) async fn plan(
+        &self,
+        sql: &str,
+        statement: Statement,
+        tables: Vec<KnownTable<'_>>,
+        functions: Vec<ScalarUDF>,
+    ) -> Result<Planned, Box<SqlError>> {
         let columns: Vec<&str> = tables.iter().flat_map(|table| table.schema.fields().iter().map(|field| field.name().as_str())).collect();
         let spelt = canonical(sql, columns);
         let statement = if spelt == sql { statement } else { self.parse(&spelt)? };
-        let state = self.session_over(&tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
-        let plan = match plan(&state, statement).await {
+        let session = self.session_over(&tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let own;
+        let state: &SessionState = if functions.is_empty() {
+            &session
+        } else {
+            own = with_functions(&session, functions);
+            &own
+        };
+        let plan = match plan(state, statement).await {
             Ok(plan) => plan,
-            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), &state, &self.parse(&spelt)?, &spelt).await)),
+            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), state, &self.parse(&spelt)?, &spelt).await)),
         };
         if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_)) {
             return Err(Box::new(not_a_query(sql)));
@@ -134,7 +161,7 @@ impl Planner {
         doubts.extend(divisions(&plan, &spelt));
         let plan = match state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) {
             Ok(plan) => plan,
-            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), &state, &self.parse(&spelt)?, &spelt).await)),
+            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), state, &self.parse(&spelt)?, &spelt).await)),
         };
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
@@ -218,6 +245,14 @@ impl Planner {
         }
         Ok(self.sessions.over(catalogs))
     }
+}
+
+fn with_functions(session: &SessionState, functions: Vec<ScalarUDF>) -> Box<SessionState> {
+    let mut state = Box::new(session.clone());
+    for function in functions {
+        register(&mut state, function);
+    }
+    state
 }
 
 /// What in an expression looks at more than one row.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use super::host::{NodeHost, UnitGround};
 use super::node::{render, schemas, with_ctes};
-use super::{Asked, Compilation, CompiledNode, Planner, ScriptText, Surroundings, compile_node, cte_name, render_script};
+use super::{Asked, Compilation, CompiledNode, Planner, ScriptText, Surroundings, compile_node, cte_name, functions, render_script};
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::RenderFailure;
 use crate::manifest::{Fixture, FixtureRows, Node, NodeId, NodeKind, ResourceType, UnitTest};
@@ -82,6 +82,7 @@ pub(super) async fn compile_unit_test(
         Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
     };
     let mut compiled = with_ctes(project, node, rendered, ctes);
+    ground.add_functions(&unit.tested).await;
     match ground.compare(node, &unit, &mut compiled).await {
         Ok(true) => Compilation::Ready(Arc::new(compiled)),
         Ok(false) => Compilation::Deferred { reason: "it reads something whose columns are not known before a run".into() },
@@ -159,13 +160,22 @@ impl Ground<'_> {
         let mut known = BTreeMap::new();
         for parent in &node.depends_on {
             let Some(parent) = self.project.nodes.get(parent) else { continue };
-            if matches!(parent.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot) {
+            if matches!(parent.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Function) {
                 known.insert(parent.id.clone(), Box::pin(self.compiled(parent)).await);
             }
         }
         let compilation = Box::pin(compile_node(self.project, self.planner, node, &known, self.surroundings)).await;
         self.aside.insert(node.id.clone(), compilation.clone());
         compilation
+    }
+
+    /// Compiles the functions that the tested model calls, where that was not done.
+    async fn add_functions(&mut self, tested: &NodeId) {
+        let project = Arc::clone(self.project);
+        let parents = project.nodes.get(tested).into_iter().flat_map(|node| &node.depends_on);
+        for function in parents.filter_map(|id| project.nodes.get(id)).filter(|node| node.function().is_some()) {
+            self.compiled(function).await;
+        }
     }
 
     /// Adds the comparison with what is expected. False where the query's columns are not known yet.
@@ -177,7 +187,10 @@ impl Ground<'_> {
             self.surroundings.note(Asked::Beyond);
         }
         let Some(tables) = schemas(self.project, self.planner, named, self.done, self.surroundings).await else { return Ok(false) };
-        let schema = self.planner.plan(&compiled.sql, statement, tables).await.map_err(|error| failed(compiled, &error))?.schema;
+        let mut known = self.done.clone();
+        known.extend(self.aside.clone());
+        let Some(called) = functions::called(self.project, self.planner, &statement, &known).await else { return Ok(false) };
+        let schema = self.planner.plan(&compiled.sql, statement, tables, called).await.map_err(|error| failed(compiled, &error))?.schema;
         let (fields, expected) = expected(node, unit, &schema).map_err(|diagnostic| vec![*diagnostic])?;
         let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         compiled.unit = Some(UnitQuery { sql: comparison(&compiled.sql, &expected, &columns), columns });

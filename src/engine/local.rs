@@ -8,6 +8,7 @@ mod change;
 mod external;
 mod failure;
 mod files;
+mod functions;
 mod layout;
 mod locate;
 mod rules;

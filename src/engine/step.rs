@@ -228,6 +228,8 @@ pub struct TableSettings {
     pub switch_change_feed: Option<bool>,
     pub description: Option<String>,
     pub column_comments: IndexMap<String, String>,
+    /// SQL of the values of columns in rows that do not name them.
+    pub column_defaults: IndexMap<String, String>,
 }
 
 /// Files for consumers: one file, written aside and renamed.

@@ -51,6 +51,7 @@ fn can_be_audited(project: &Project, id: &NodeId) -> bool {
         ResourceType::Seed | ResourceType::Snapshot => true,
         ResourceType::Analysis
         | ResourceType::Exposure
+        | ResourceType::Function
         | ResourceType::Metric
         | ResourceType::SavedQuery
         | ResourceType::SemanticModel

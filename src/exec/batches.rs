@@ -131,7 +131,7 @@ impl BatchRun<'_> {
         let compiled = match shared.batch_compilation(node, batch).await {
             Compilation::Ready(compiled) => compiled,
             Compilation::Failed(diagnostics) => return Ended::failed(diagnostics, at),
-            Compilation::Skipped { because } => return Ended::skipped(&format!("because of `{}`", shared.name(&because)), at),
+            Compilation::Skipped { because } => return shared.skipped(&because, at).await,
             Compilation::Deferred { reason } => return Ended::new(NodeOutcome::Error, format!("can't be compiled: {reason}"), at),
         };
         let options = PlanOptions {

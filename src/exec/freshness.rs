@@ -26,7 +26,7 @@ pub async fn freshness(project: &Arc<Project>, ids: &[NodeId], engine: &Arc<dyn 
         totals.count(outcome(&result.outcome));
     }
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-    events.send(&Event::RunFinished { totals, elapsed_seconds });
+    events.send(&Event::RunFinished { totals, elapsed_seconds, broken: Vec::new() });
     results
 }
 

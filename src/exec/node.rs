@@ -98,7 +98,7 @@ pub(super) async fn run_node(shared: &Shared, node: &Node, thread: &str) -> Ende
     let compiled = match compilation {
         Compilation::Ready(compiled) => compiled,
         Compilation::Failed(diagnostics) => return Ended::failed(diagnostics, at),
-        Compilation::Skipped { because } => return Ended::new(NodeOutcome::Skipped, format!("because of `{}`", shared.name(&because)), at),
+        Compilation::Skipped { because } => return shared.skipped(&because, at).await,
         Compilation::Deferred { reason } => return Ended::new(NodeOutcome::Error, format!("can't be compiled: {reason}"), at),
     };
     let mut ended = match node.resource_type() {
@@ -326,7 +326,7 @@ async fn audit(
         let result = match shared.compilation(test).await {
             Compilation::Ready(compiled) => Ended { compiled: Some(Arc::clone(&compiled)), ..run_test(shared, test, &compiled, &overlays).await },
             Compilation::Failed(diagnostics) => Ended::failed(diagnostics, started),
-            Compilation::Skipped { because } => Ended::new(NodeOutcome::Skipped, format!("because of `{}`", shared.name(&because)), started),
+            Compilation::Skipped { because } => shared.skipped(&because, started).await,
             Compilation::Deferred { reason } => Ended::new(NodeOutcome::Error, format!("can't be compiled: {reason}"), started),
         };
         if result.outcome.is_failure() {

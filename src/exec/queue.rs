@@ -96,6 +96,7 @@ fn is_run(project: &Project, id: &NodeId) -> bool {
         ResourceType::Model => node.config.materialization != Materialization::Ephemeral,
         // Exposures and saved queries stand in the results of a build without anything being done.
         ResourceType::Exposure
+        | ResourceType::Function
         | ResourceType::SavedQuery
         | ResourceType::Seed
         | ResourceType::Snapshot

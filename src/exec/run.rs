@@ -43,11 +43,13 @@ pub struct RunOptions {
 /// What a run came to.
 #[derive(Debug, Clone)]
 pub struct RunReport {
-    /// In the order in which nodes ended; audits stand before the node they audited.
+    /// In the order of the run: parents before children, audits before the node they audited.
     pub results: Vec<NodeResult>,
     pub totals: Totals,
     pub elapsed_seconds: f64,
     pub interrupted: bool,
+    /// Ephemeral models that could not be compiled, so that their readers were skipped.
+    pub broken: Vec<NodeStart>,
 }
 
 /// What all nodes of a run share.
@@ -60,6 +62,8 @@ pub(super) struct Shared {
     planner: Planner,
     /// What was compiled during the run, because it had to wait for its parents.
     late: Mutex<BTreeMap<NodeId, Compilation>>,
+    /// What nobody runs and could not be compiled.
+    broken: Mutex<BTreeMap<NodeId, NodeStart>>,
     /// The batches of models that are being built: those that are published, and those that are not yet.
     open_batches: std::sync::Mutex<BTreeMap<NodeId, BatchResults>>,
     pub surroundings: Arc<dyn Surroundings>,
@@ -107,6 +111,28 @@ impl Shared {
         compile_batch(&self.compiled.project, &self.planner, (node, Some(batch)), &known, &self.surroundings).await
     }
 
+    /// A node that can't be compiled because of another. What is wrong with one that does not run itself, as an
+    /// ephemeral model, is told with the first of its readers.
+    pub(super) async fn skipped(&self, because: &NodeId, at: DateTime<Utc>) -> Ended {
+        let late = self.late.lock().await;
+        let found = late.get(because).or_else(|| self.compiled.nodes.get(because)).cloned();
+        drop(late);
+        let node = self.compiled.project.nodes.get(because).filter(|node| !self.order.nodes.contains(&node.id));
+        let (Some(node), Some(Compilation::Failed(diagnostics))) = (node, found) else {
+            return Ended::skipped(&format!("because of `{}`", self.name(because)), at);
+        };
+        let mut broken = self.broken.lock().await;
+        if !broken.contains_key(because) {
+            broken.insert(because.clone(), node_start(self, because, (0, 0), "main", at));
+            for diagnostic in diagnostics {
+                let sources = Arc::clone(&self.compiled.project.sources);
+                self.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some(because.to_string()) });
+            }
+        }
+        let kind = if node.resource_type() == ResourceType::Model { "ephemeral model" } else { node.resource_type().name() };
+        Ended::skipped(&format!("Compilation Error in the {kind} `{}`", node.name), at)
+    }
+
     /// What is known of a node's parents.
     fn known(&self, node: &Node, late: &BTreeMap<NodeId, Compilation>) -> BTreeMap<NodeId, Compilation> {
         let compilation = |id: &NodeId| late.get(id).or_else(|| self.compiled.nodes.get(id)).map(|found| (id.clone(), found.clone()));
@@ -149,22 +175,35 @@ pub async fn run(
     let planner = Planner::new(&compiled.project);
     let staged = Arc::new(StagedPort::new(published));
     let surroundings: Arc<dyn Surroundings> = Arc::<StagedPort>::clone(&staged);
-    let (late, open_batches) = (Mutex::default(), std::sync::Mutex::default());
-    let shared = Arc::new(Shared { compiled, order, engine, events: events.clone(), options, planner, late, open_batches, surroundings, staged });
+    let shared = Arc::new(Shared {
+        compiled,
+        order,
+        engine,
+        events: events.clone(),
+        options,
+        planner,
+        late: Mutex::default(),
+        broken: Mutex::default(),
+        open_batches: std::sync::Mutex::default(),
+        surroundings,
+        staged,
+    });
     let mut queue = Queue::new(Arc::clone(&shared), total);
     let (mut results, mut last) = (Vec::new(), Vec::new());
     if queue.total > 0 {
         results = hooks::run_start(&shared, &mut queue.totals).await;
     }
     queue.work(&cancel).await;
+    queue.sort_results();
     if queue.total > 0 && !cancel.is_cancelled() {
         last = hooks::run_end(&shared, &queue.results, &mut queue.totals).await;
     }
     results.append(&mut queue.results);
     results.append(&mut last);
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-    let report = RunReport { results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled() };
-    events.send(&Event::RunFinished { totals: report.totals, elapsed_seconds });
+    let broken: Vec<NodeStart> = shared.broken.lock().await.values().cloned().collect();
+    let report = RunReport { results, totals: queue.totals, elapsed_seconds, interrupted: cancel.is_cancelled(), broken };
+    events.send(&Event::RunFinished { totals: report.totals, elapsed_seconds, broken: report.broken.clone() });
     report
 }
 
@@ -225,6 +264,14 @@ impl Queue {
             totals: Totals::default(),
             stopping: false,
         }
+    }
+
+    /// Which of several nodes ended first is chance; what is reported has their order.
+    fn sort_results(&mut self) {
+        let audited: HashMap<&NodeId, &NodeId> =
+            self.shared.order.audits.iter().flat_map(|(node, tests)| tests.iter().map(move |test| (test, node))).collect();
+        let position = |id: &NodeId| self.position.get(audited.get(id).copied().unwrap_or(id)).copied();
+        self.results.sort_by_cached_key(|result| position(&result.id));
     }
 
     async fn work(&mut self, cancel: &CancellationToken) {
@@ -299,10 +346,17 @@ impl Queue {
         let broken = ended.outcome.is_failure() || ended.outcome == NodeOutcome::Skipped;
         let failed = ended.outcome.is_failure();
         self.report(&id, start, &ended, &thread);
-        self.release(&id, broken.then_some(&id));
+        let blocks = broken && !self.goes_on(&id);
+        self.release(&id, blocks.then_some(&id));
         if failed && self.shared.options.fail_fast {
             self.stopping = true;
         }
+    }
+
+    /// Whether what reads a node runs though the node failed: `on_error: continue`.
+    fn goes_on(&self, id: &NodeId) -> bool {
+        let config = self.shared.compiled.project.nodes.get(id).and_then(|node| node.config.raw.get("on_error"));
+        config.and_then(serde_json::Value::as_str) == Some("continue")
     }
 
     /// Lets go of those that wait for a node; `cause` blocks them.

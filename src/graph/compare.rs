@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::manifest::{Node, NodeKind, PreviousManifest, PreviousNode, ResourceType};
+use crate::manifest::{Node, NodeId, NodeKind, PreviousManifest, PreviousNode, ResourceType};
 use crate::resolve::Project;
 
 /// What `state:` asks for.
@@ -59,30 +59,69 @@ impl Comparison {
 }
 
 /// Whether a node is what a comparison asks for.
-pub(super) fn changed(node: &Node, comparison: Comparison, manifest: &PreviousManifest, macros: &HashSet<String>) -> bool {
+pub(super) fn changed(node: &Node, comparison: Comparison, manifest: &PreviousManifest, changes: &Changes) -> bool {
     let Some(old) = manifest.node(&node.id) else { return !matches!(comparison, Comparison::Old | Comparison::Unmodified) };
     match comparison {
         Comparison::New => false,
         Comparison::Old => true,
-        Comparison::Modified => modified(node, old, macros),
-        Comparison::Unmodified => !modified(node, old, macros),
-        Comparison::Body => body(node, old),
+        Comparison::Modified => modified(node, old, changes),
+        Comparison::Unmodified => !modified(node, old, changes),
+        Comparison::Body => body(node, old) || changes.variables.contains(&node.id),
         Comparison::Configs => configs(node, old),
         Comparison::Relation => relation(node, old),
         Comparison::PersistedDescriptions => persisted_descriptions(node, old),
-        Comparison::Macros => reaches(node, macros),
+        Comparison::Macros => reaches(node, &changes.macros),
         Comparison::Contract => contract(node, old),
     }
 }
 
-fn modified(node: &Node, old: &PreviousNode, macros: &HashSet<String>) -> bool {
+fn modified(node: &Node, old: &PreviousNode, changes: &Changes) -> bool {
     node.fqn != old.fqn
         || body(node, old)
         || configs(node, old)
         || relation(node, old)
         || persisted_descriptions(node, old)
         || contract(node, old)
-        || reaches(node, macros)
+        || reaches(node, &changes.macros)
+        || changes.variables.contains(&node.id)
+        || changes.promised.contains(&node.id)
+}
+
+/// What changed around the nodes.
+pub(super) struct Changes {
+    /// Macros that are new or say something else, by id. Those of the program come with its version, and a manifest of
+    /// dbt's has dbt's own.
+    macros: HashSet<String>,
+    /// Nodes that read a variable with another value.
+    variables: HashSet<NodeId>,
+    /// Nodes that read a node with other columns in its contract.
+    promised: HashSet<NodeId>,
+}
+
+impl Changes {
+    pub(super) fn of(project: &Project, manifest: &PreviousManifest) -> Self {
+        Self {
+            macros: changed_macros(project, manifest),
+            variables: changed_variables(project, manifest),
+            promised: other_columns(project, manifest),
+        }
+    }
+}
+
+fn changed_variables(project: &Project, manifest: &PreviousManifest) -> HashSet<NodeId> {
+    let Some(before) = manifest.variables() else { return HashSet::new() };
+    let of_macros = project.variables_of_macros();
+    let differs = |node: &&Node| {
+        let old = before.get(&node.package);
+        project.variables_of(node, &of_macros).into_iter().any(|(name, value)| old.and_then(|old| old.get(name)).is_some_and(|old| *old != value))
+    };
+    project.nodes.values().filter(differs).map(|node| node.id.clone()).collect()
+}
+
+fn other_columns(project: &Project, manifest: &PreviousManifest) -> HashSet<NodeId> {
+    let differs = |id: &NodeId| Some(contract(project.nodes.get(id)?, manifest.node(id)?));
+    let reads = |node: &&Node| node.resource_type() != ResourceType::Test && node.depends_on.iter().any(|parent| differs(parent) == Some(true));
+    project.nodes.values().filter(reads).map(|node| node.id.clone()).collect()
 }
 
 /// The text of a node, or what stands for it.
@@ -101,6 +140,13 @@ fn body(node: &Node, old: &PreviousNode) -> bool {
         }
         // A generic test is named after what it says.
         NodeKind::Test(details) if details.generic.is_some() => false,
+        NodeKind::Function(details) => {
+            let fields = details.fields();
+            let now = |key: &str| essence(fields.get(key).unwrap_or(&Json::Null));
+            now("arguments") != essence(&old.arguments)
+                || now("returns") != essence(&old.returns)
+                || plain_sql(&node.raw_code) != plain_sql(old.raw_code.as_deref().unwrap_or_default())
+        }
         NodeKind::Model | NodeKind::Analysis | NodeKind::Snapshot | NodeKind::Test(_) => {
             plain_sql(&node.raw_code) != plain_sql(old.raw_code.as_deref().unwrap_or_default())
         }
@@ -140,13 +186,32 @@ const APART: [&str; 13] = [
 
 fn configs(node: &Node, old: &PreviousNode) -> bool {
     let before = if old.unrendered_config.is_empty() && !node.config.raw.is_empty() { &old.config } else { &old.unrendered_config };
-    let now = settings(&node.config.raw);
-    let before = settings(before);
+    let (mut now, mut before) = (settings(&as_written(node)), settings(before));
+    // What an expression gives may differ by target; the expression says whether it was changed.
+    for key in same_expressions(node, old) {
+        now.remove(&key);
+        before.remove(&key);
+    }
     // Of rendered configs every key is there, so only those that are set here can be compared.
     if old.unrendered_config.is_empty() {
         return now.iter().any(|(key, value)| before.get(key).is_some_and(|old| old != value));
     }
     now != before
+}
+
+/// Configs with templates as they stand in YAML, which give one thing or another by target.
+fn as_written(node: &Node) -> Map<String, Json> {
+    let mut config = node.config.raw.clone();
+    config.extend(node.config.written.clone());
+    config
+}
+
+/// The keys that the node's own file sets by the expression that it had before.
+fn same_expressions(node: &Node, old: &PreviousNode) -> Vec<String> {
+    let before = old.unrendered_config_call_dict.clone().unwrap_or_default();
+    let mut now = node.config_expressions();
+    now.retain(|key, value| before.get(key) == Some(value));
+    now.into_iter().map(|(key, _)| key).collect()
 }
 
 /// Configs under one spelling, without what is compared elsewhere or says nothing.
@@ -181,10 +246,13 @@ fn relation(node: &Node, old: &PreviousNode) -> bool {
         let identifier = node.relation.as_ref().map(|name| name.identifier.as_str());
         return identifier.is_some() && old.identifier.is_some() && identifier != old.identifier.as_deref();
     }
+    let same = same_expressions(node, old);
+    let written = as_written(node);
     if old.unrendered_config.is_empty() && !old.config.is_empty() {
         return ["schema", "database", "alias"].iter().any(|key| configured(&node.config.raw, key) != configured(&old.config, key));
     }
-    ["schema", "database", "alias"].iter().any(|key| configured(&node.config.raw, key) != configured(&old.unrendered_config, key))
+    let keys = ["schema", "database", "alias"].into_iter().filter(|key| !same.iter().any(|known| known == key));
+    keys.into_iter().any(|key| configured(&written, key) != configured(&old.unrendered_config, key))
 }
 
 /// Descriptions count where `persist_docs` writes them to the warehouse.
@@ -218,9 +286,7 @@ fn contract(node: &Node, old: &PreviousNode) -> bool {
     now != before || node.constraints.len() != old.constraints.len()
 }
 
-/// The macros of the project and its packages that are new or say something else, by id. Those of the program come with
-/// its version, and a manifest of dbt's has dbt's own.
-pub(super) fn changed_macros(project: &Project, manifest: &PreviousManifest) -> HashSet<String> {
+fn changed_macros(project: &Project, manifest: &PreviousManifest) -> HashSet<String> {
     let is_changed = |id: &str, now: &str| manifest.macros.get(id).is_none_or(|old| plain_sql(&old.macro_sql) != plain_sql(now));
     let macros = project.library.macros().filter(|info| info.package != "dbt" && is_changed(info.id.as_str(), &info.macro_sql));
     macros.map(|info| info.id.as_str().to_owned()).collect()

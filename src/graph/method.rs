@@ -1,13 +1,12 @@
 //! The methods of selection: what a node must be for a criterion to name it.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value as Json;
 
 use super::Dag;
-use super::compare::{Comparison, changed, changed_macros};
+use super::compare::{Changes, Comparison, changed};
 use crate::base::{Code, Diagnostic, nearest};
 use crate::manifest::{Access, Node, NodeKind, PreviousState, ResourceType};
 use crate::resolve::Project;
@@ -18,7 +17,7 @@ pub(super) struct Asked<'a> {
     pub dag: &'a Dag,
     pub previous: Option<&'a PreviousState>,
     /// Macros that are not what they were in the run before; found out once.
-    pub changed_macros: OnceCell<HashSet<String>>,
+    pub changes: OnceCell<Changes>,
 }
 
 /// A method with its value.
@@ -236,8 +235,8 @@ pub(super) fn matches(node: &Node, method: &Method, asked: &Asked<'_>) -> Result
         Method::State(comparison) => {
             let manifest = previous.and_then(|previous| previous.manifest.as_ref());
             let manifest = manifest.ok_or_else(|| lacking("state", "manifest.json", asked))?;
-            let macros = asked.changed_macros.get_or_init(|| changed_macros(asked.project, manifest));
-            changed(node, *comparison, manifest, macros)
+            let changes = asked.changes.get_or_init(|| Changes::of(asked.project, manifest));
+            changed(node, *comparison, manifest, changes)
         }
         Method::Result(status) => {
             let results = previous.and_then(|previous| previous.results.as_ref());

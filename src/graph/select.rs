@@ -81,7 +81,7 @@ pub fn select(project: &Project, dag: &Dag, selection: &Selection) -> Result<Sel
         (None, Some(name)) => selectors.expression(name)?,
         (None, None) => of_arguments(selection, &selectors)?,
     };
-    let asked = Asked { project, dag, previous: selection.previous.as_deref(), changed_macros: OnceCell::new() };
+    let asked = Asked { project, dag, previous: selection.previous.as_deref(), changes: OnceCell::new() };
     let mut evaluation = Evaluation { asked, indirect: selection.indirect, idle: Vec::new() };
     let found = evaluation.sets(&expression)?;
     Ok(Selected { nodes: found.direct.into_iter().collect(), idle: evaluation.idle })

@@ -7,6 +7,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("dbt/expressions.sql", include_str!("builtin/expressions.sql")),
     ("dbt/relations.sql", include_str!("builtin/relations.sql")),
     ("dbt/materialize.sql", include_str!("builtin/materialize.sql")),
+    ("dbt/functions.sql", include_str!("builtin/functions.sql")),
     ("dbt/types.sql", include_str!("builtin/types.sql")),
     ("dbt/tests.sql", include_str!("builtin/tests.sql")),
 ];

@@ -48,6 +48,21 @@ pub(super) fn reference(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[V
     Ok(found(session, session.host.reference(&call)?))
 }
 
+/// `function('name')`, `function('package', 'name')`: the name by which a function is called.
+pub(super) fn function(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let text = |value: &Value| match value.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(problem(Code::MacroArguments, format!("`function` expects names as text, found {}", describe(value)))),
+    };
+    let (package, name) = match args {
+        [name] => (None, text(name)?),
+        [package, name] => (Some(text(package)?), text(name)?),
+        _ => return Err(problem(Code::MacroArguments, format!("`function` takes one or two names but was given {}", args.len()))),
+    };
+    let call = RefCall { package, name: format!("{name}()"), version: None, span: call_place(session) };
+    Ok(Relation::value(session.host.reference(&call)?))
+}
+
 fn found(session: &Session, name: RelationName) -> Value {
     let restriction = session.host.restriction(&name);
     Relation::restricted(name, restriction)

@@ -40,6 +40,7 @@ pub(super) const KNOWN: &[&str] = &[
     "flags",
     "fromjson",
     "fromyaml",
+    "function",
     "graph",
     "invocation_args_dict",
     "invocation_id",
@@ -302,6 +303,7 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
     Some(match name {
         "ref" => function("ref", f::reference),
         "source" => function("source", f::source),
+        "function" => function("function", f::function),
         "config" => Value::from_object(f::Config(Arc::clone(session))),
         "this" => session.host.this().map_or_else(|| Value::from(()), Relation::value),
         "execute" => Value::from(session.execute),

@@ -421,7 +421,7 @@ fn rewrite_called(text: &str, tokens: &[Token], index: usize, origin: u32, edits
         Some(owner) if owner.is(text, "builtins") => owner.start,
         Some(_) => return,
     };
-    if !matches!(name, "ref" | "source" | "config") || (dotted && owner.is_none()) {
+    if !matches!(name, "ref" | "source" | "config" | "function") || (dotted && owner.is_none()) {
         return;
     }
     if let Some(end) = closing(tokens, index + 1).and_then(|close| tokens.get(close)) {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use super::yaml::Yaml;
 use crate::base::{FileId, Span, Spanned};
-use crate::manifest::{ConstraintDecl, DescribedKind, FileFormat, FixtureFormat, Version};
+use crate::manifest::{ConstraintDecl, DescribedKind, FileFormat, FixtureFormat, FunctionArgument, Version};
 
 /// The properties file a declaration stands in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,7 @@ pub struct Properties {
     pub unit_tests: Vec<UnitTestDecl>,
     /// Metrics, semantic models and saved queries.
     pub semantics: Vec<SemanticDecl>,
-    /// Names of `functions`, which nothing builds yet.
-    pub functions: Vec<Spanned<String>>,
+    pub functions: Vec<FunctionDecl>,
 }
 
 /// Which section a [`NodeDecl`] stands in.
@@ -45,9 +44,19 @@ pub enum NodeDeclKind {
     Seed,
     Snapshot,
     Analysis,
+    Function,
 }
 
-/// An entry of `models`, `seeds`, `snapshots` or `analyses`.
+/// An entry of `functions`.
+#[derive(Debug, Clone)]
+pub struct FunctionDecl {
+    pub node: NodeDecl,
+    pub arguments: Vec<FunctionArgument>,
+    pub returns: Option<Spanned<String>>,
+    pub returns_description: Option<String>,
+}
+
+/// An entry of `models`, `seeds`, `snapshots` or `analyses`, and what one of `functions` shares with them.
 #[derive(Debug, Clone)]
 pub struct NodeDecl {
     pub kind: NodeDeclKind,

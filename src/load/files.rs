@@ -64,6 +64,8 @@ pub(super) struct PackageFiles {
     pub singular_tests: Vec<SqlFile>,
     pub macros: Vec<SqlFile>,
     pub analyses: Vec<SqlFile>,
+    pub functions: Vec<SqlFile>,
+    pub python_functions: Vec<SqlFile>,
     pub seeds: Vec<SeedFile>,
     pub docs: Vec<DocFile>,
     pub fixtures: Vec<FixtureFile>,
@@ -92,7 +94,8 @@ pub(super) fn collect(ground: &Ground<'_>, out: &mut Diagnostics) -> PackageFile
     let ignore = Ignore::of(ground.root);
     let paths = &ground.project.paths;
     let mut walked: BTreeMap<&str, Vec<Found>> = BTreeMap::new();
-    for path in [&paths.models, &paths.seeds, &paths.snapshots, &paths.tests, &paths.analyses, &paths.macros, &paths.docs].into_iter().flatten() {
+    let all = [&paths.models, &paths.seeds, &paths.snapshots, &paths.tests, &paths.analyses, &paths.functions, &paths.macros, &paths.docs];
+    for path in all.into_iter().flatten() {
         if !walked.contains_key(path.as_str()) {
             walked.insert(path, walk(ground, path, &ignore, out));
         }
@@ -108,12 +111,15 @@ pub(super) fn collect(ground: &Ground<'_>, out: &mut Diagnostics) -> PackageFile
         singular_tests: reading.sql(below(&paths.tests).into_iter().filter(is_singular).collect()),
         macros: reading.sql(below(&paths.macros).into_iter().chain(below(&paths.tests).into_iter().filter(is_generic)).collect()),
         analyses: reading.sql(below(&paths.analyses)),
+        functions: reading.sql(below(&paths.functions)),
+        python_functions: reading.ending_in("py", below(&paths.functions)),
         seeds: below(&paths.seeds).into_iter().filter(|found| has_ending(found, &["csv"])).map(|found| seed(ground, found)).collect(),
         docs: reading.docs(below(&paths.docs)),
         fixtures: reading.fixtures(below(&paths.tests).into_iter().filter(|found| found.below.starts_with("fixtures/")).collect()),
         properties: Vec::new(),
     };
-    let described: Vec<&Vec<String>> = vec![&paths.models, &paths.seeds, &paths.snapshots, &paths.tests, &paths.analyses, &paths.macros];
+    let described: Vec<&Vec<String>> =
+        vec![&paths.models, &paths.seeds, &paths.snapshots, &paths.tests, &paths.analyses, &paths.functions, &paths.macros];
     result.properties = properties(described.into_iter().flat_map(|paths| below(paths)));
     result
 }

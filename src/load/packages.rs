@@ -29,6 +29,9 @@ pub struct ParsedPackage {
     /// Files of macros, and of generic tests.
     pub macros: Vec<SqlFile>,
     pub analyses: Vec<SqlFile>,
+    pub functions: Vec<SqlFile>,
+    /// Functions in Python, which no engine here runs.
+    pub python_functions: Vec<SqlFile>,
     pub seeds: Vec<SeedFile>,
     pub docs: Vec<DocFile>,
     pub fixtures: Vec<FixtureFile>,
@@ -83,7 +86,20 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
     let found = collect(&ground, out);
     let mut properties = Properties::default();
     read_properties(&found.properties, &ground, &mut properties, out);
-    let PackageFiles { models, python_models, snapshots, singular_tests, macros, analyses, seeds, docs, fixtures, properties: _ } = found;
+    let PackageFiles {
+        models,
+        python_models,
+        snapshots,
+        singular_tests,
+        macros,
+        analyses,
+        functions,
+        python_functions,
+        seeds,
+        docs,
+        fixtures,
+        properties: _,
+    } = found;
     let (name, root_dir) = (project.name.value.clone(), root.to_owned());
     ParsedPackage {
         name,
@@ -96,6 +112,8 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
         singular_tests,
         macros,
         analyses,
+        functions,
+        python_functions,
         seeds,
         docs,
         fixtures,

@@ -30,6 +30,7 @@ pub struct ProjectPaths {
     pub snapshots: Vec<String>,
     pub tests: Vec<String>,
     pub analyses: Vec<String>,
+    pub functions: Vec<String>,
     pub macros: Vec<String>,
     pub docs: Vec<String>,
     pub assets: Vec<String>,
@@ -48,6 +49,7 @@ pub struct ConfigTrees {
     pub metrics: Option<Yaml>,
     pub semantic_models: Option<Yaml>,
     pub saved_queries: Option<Yaml>,
+    pub functions: Option<Yaml>,
 }
 
 /// An entry of `dispatch`.
@@ -210,7 +212,7 @@ impl ProjectFile {
             paths,
             flags,
         };
-        for key in ["config-version", "dbt-cloud", "anchors", "analyses", "functions"] {
+        for key in ["config-version", "dbt-cloud", "anchors", "analyses", "log-path"] {
             reader.take(key);
         }
         match dialect {
@@ -306,11 +308,11 @@ fn read_paths(reader: &mut MapReader<'_, '_>) -> ProjectPaths {
     let tests = paths("test-paths", None, &["tests"]);
     let analyses = paths("analysis-paths", None, &["analyses"]);
     let macros = paths("macro-paths", None, &["macros"]);
-    let all: Vec<&str> = [&models, &seeds, &snapshots, &analyses, &macros].into_iter().flatten().map(String::as_str).collect();
+    let functions = paths("function-paths", None, &["functions"]);
+    let all: Vec<&str> = [&models, &seeds, &snapshots, &analyses, &macros, &functions].into_iter().flatten().map(String::as_str).collect();
     let docs = paths("docs-paths", None, &all);
     let assets = paths("asset-paths", None, &[]);
-    paths("function-paths", None, &[]);
-    ProjectPaths { models, seeds, snapshots, tests, analyses, macros, docs, assets }
+    ProjectPaths { models, seeds, snapshots, tests, analyses, functions, macros, docs, assets }
 }
 
 /// A folder as the rest of the room compares it: with `/`, without `./` before and `/` behind.
@@ -359,5 +361,6 @@ fn trees(reader: &mut MapReader<'_, '_>) -> ConfigTrees {
         metrics: tree("metrics"),
         semantic_models: tree("semantic-models").or_else(|| tree("semantic_models")),
         saved_queries: tree("saved-queries").or_else(|| tree("saved_queries")),
+        functions: tree("functions"),
     }
 }

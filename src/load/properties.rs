@@ -2,7 +2,7 @@
 //! are kept for later. Sources and generic tests have files of their own.
 
 use super::data_tests::{read_singular, read_tests};
-use super::decl::{ColumnDecl, ExposureDecl, GroupDecl, MacroArgumentDecl, MacroDecl, NodeDecl, NodeDeclKind, Origin, Properties};
+use super::decl::{ColumnDecl, ExposureDecl, FunctionDecl, GroupDecl, MacroArgumentDecl, MacroDecl, NodeDecl, NodeDeclKind, Origin, Properties};
 use super::reader::{MapReader, items, unknown_key, wrong_type};
 use super::semantic::{read_metric, read_saved_query, read_semantic_model};
 use super::sources::read_source;
@@ -10,7 +10,7 @@ use super::unit_tests::read_unit_test;
 use super::versions::{read_version, read_versions};
 use super::yaml::{Yaml, YamlValue};
 use crate::base::{Code, Diagnostic, Diagnostics, Span, Spanned, nearest};
-use crate::manifest::{ConstraintDecl, ConstraintKind};
+use crate::manifest::{ConstraintDecl, ConstraintKind, FunctionArgument};
 
 const SECTIONS: [&str; 17] = [
     "version",
@@ -68,7 +68,7 @@ impl Properties {
             "metrics" => self.semantics.extend(read_metric(entry, origin, out)),
             "semantic_models" => self.semantics.extend(read_semantic_model(entry, origin, out)),
             "saved_queries" => self.semantics.extend(read_saved_query(entry, origin, out)),
-            _ => self.functions.extend(entry.get("name").and_then(|name| Some(Spanned::new(name.as_str()?.to_owned(), name.span)))),
+            _ => self.functions.extend(read_function(entry, origin, out)),
         }
     }
 }
@@ -113,6 +113,7 @@ fn read_node(kind: NodeDeclKind, entry: &Yaml, origin: &Origin, out: &mut Diagno
         NodeDeclKind::Seed => "seed",
         NodeDeclKind::Snapshot => "snapshot",
         NodeDeclKind::Analysis => "analysis",
+        NodeDeclKind::Function => "function",
     };
     let mut reader = MapReader::new(entry, title(word, entry), out);
     let name = reader.required("name");
@@ -130,6 +131,11 @@ fn read_node(kind: NodeDeclKind, entry: &Yaml, origin: &Origin, out: &mut Diagno
     let deprecation_date = if is_model { reader.string("deprecation_date") } else { None };
     if is_model {
         semantics_of_model(&mut reader);
+    }
+    if kind == NodeDeclKind::Function {
+        // Read by `read_function`.
+        reader.take("arguments");
+        reader.take("returns");
     }
     let relation = if kind == NodeDeclKind::Snapshot { reader.string("relation") } else { None };
     if let Some((key, _)) = reader.take_entry("expectations").filter(|_| is_model) {
@@ -157,6 +163,39 @@ fn read_node(kind: NodeDeclKind, entry: &Yaml, origin: &Origin, out: &mut Diagno
         time_spine,
         relation,
     })
+}
+
+fn read_function(entry: &Yaml, origin: &Origin, out: &mut Diagnostics) -> Option<FunctionDecl> {
+    let node = read_node(NodeDeclKind::Function, entry, origin, out)?;
+    let what = title("function", entry);
+    let mut arguments = Vec::new();
+    if let Some(list) = entry.get("arguments").filter(|list| !list.is_null()) {
+        for item in items(list, &format!("`arguments` of {what}"), out) {
+            let mut reader = MapReader::new(item, title("argument", item), out);
+            let (name, data_type) = (reader.required("name"), reader.required("data_type"));
+            let description = reader.string("description").map(|text| text.value);
+            let default = reader.take("default_value").map(Yaml::to_json).filter(|value| !value.is_null());
+            reader.finish();
+            if let (Some(name), Some(data_type)) = (name, data_type) {
+                arguments.push(FunctionArgument { name: name.value, data_type: data_type.value, description, default });
+            }
+        }
+    }
+    let (mut returns, mut returns_description) = (None, None);
+    match entry.get("returns") {
+        Some(yaml) => {
+            let mut reader = MapReader::new(yaml, format!("`returns` of {what}"), out);
+            returns = reader.required("data_type");
+            returns_description = reader.string("description").map(|text| text.value);
+            reader.finish();
+        }
+        None => out.push(
+            Diagnostic::error(Code::YamlType, format!("{what} lacks `returns`"))
+                .at(node.name.span, "this function")
+                .help("add `returns:` with the `data_type` of the result"),
+        ),
+    }
+    Some(FunctionDecl { node, arguments, returns, returns_description })
 }
 
 /// Semantic models written as part of a model, which newer tools read.

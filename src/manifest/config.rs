@@ -360,6 +360,8 @@ pub struct NodeConfig {
     /// Data tests only.
     pub test: TestConfig,
     pub raw: serde_json::Map<String, Json>,
+    /// What was written for keys of `raw` whose values come of templates in YAML.
+    pub written: serde_json::Map<String, Json>,
     /// Where the keys of `raw` were set, as far as that is a place in a file.
     pub spans: BTreeMap<String, Span>,
 }

@@ -104,6 +104,7 @@ fn add_kind(of: &mut Fingerprinter, kind: &NodeKind) {
         // Few projects have many, and all that these hold takes long to name.
         NodeKind::Described(described) => of.add(&6_u8).debug(described),
         NodeKind::UnitTest(unit) => of.add(&7_u8).debug(unit),
+        NodeKind::Function(details) => of.add(&8_u8).debug(details),
     };
 }
 
@@ -158,6 +159,7 @@ fn add_config(of: &mut Fingerprinter, config: &NodeConfig) {
         snapshot,
         test,
         raw,
+        written: _,
         spans: _,
     } = config;
     of.add(enabled).add(materialization).add(alias).add(schema).add(database).add(tags).add(group).add(access).add(full_refresh);

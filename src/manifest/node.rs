@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{Described, ExternalConfig, ModelDetails, NodeConfig, RelationName, UnitTest};
 use crate::base::{FileId, Span, Spanned};
@@ -48,6 +48,7 @@ impl fmt::Display for NodeId {
 pub enum ResourceType {
     Analysis,
     Exposure,
+    Function,
     Metric,
     Model,
     SavedQuery,
@@ -60,9 +61,10 @@ pub enum ResourceType {
 }
 
 impl ResourceType {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Analysis,
         Self::Exposure,
+        Self::Function,
         Self::Metric,
         Self::Model,
         Self::SavedQuery,
@@ -79,6 +81,7 @@ impl ResourceType {
         match self {
             Self::Analysis => "analysis",
             Self::Exposure => "exposure",
+            Self::Function => "function",
             Self::Metric => "metric",
             Self::Model => "model",
             Self::SavedQuery => "saved_query",
@@ -97,13 +100,22 @@ impl ResourceType {
     }
 }
 
-/// A `ref()` as written: package, name, version.
+/// A `ref()` as written: package, name, version. A call of `function()` has `()` behind the name, so that functions share
+/// no names with models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeRef {
     pub package: Option<String>,
     pub name: String,
     pub version: Option<String>,
     pub span: Option<Span>,
+}
+
+impl NodeRef {
+    /// The name of the function that is meant, where it is one.
+    #[must_use]
+    pub fn function(&self) -> Option<&str> {
+        self.name.strip_suffix("()")
+    }
 }
 
 /// A `source()` as written.
@@ -235,12 +247,42 @@ pub struct GenericTest {
     pub span: Span,
 }
 
+/// What only functions have.
+#[derive(Debug, Clone)]
+pub struct FunctionDetails {
+    pub arguments: Vec<FunctionArgument>,
+    /// The type of the result.
+    pub returns: String,
+    pub returns_description: Option<String>,
+}
+
+impl FunctionDetails {
+    /// What dbt's entry of a function has beside what all nodes have.
+    #[must_use]
+    pub fn fields(&self) -> serde_json::Map<String, Json> {
+        let argument = |argument: &FunctionArgument| json!({"name": argument.name, "data_type": argument.data_type, "description": argument.description, "default_value": argument.default});
+        let arguments: Vec<Json> = self.arguments.iter().map(argument).collect();
+        let returns = json!({"data_type": self.returns, "description": self.returns_description});
+        serde_json::Map::from_iter([("arguments".to_owned(), Json::from(arguments)), ("returns".to_owned(), returns)])
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct FunctionArgument {
+    pub name: String,
+    pub data_type: String,
+    pub description: Option<String>,
+    /// What it is where a call leaves it out: a number or a truth value, or text that is SQL.
+    pub default: Option<Json>,
+}
+
 /// What differs by resource type.
 #[derive(Debug, Clone)]
 pub enum NodeKind {
     Model,
     Analysis,
     Described(Box<Described>),
+    Function(Box<FunctionDetails>),
     Seed { path: std::path::PathBuf },
     Snapshot,
     Source { source_name: String, loader: String, external: Option<ExternalSource> },
@@ -255,6 +297,7 @@ impl NodeKind {
             Self::Model => ResourceType::Model,
             Self::Analysis => ResourceType::Analysis,
             Self::Described(described) => described.kind.resource_type(),
+            Self::Function(_) => ResourceType::Function,
             Self::Seed { .. } => ResourceType::Seed,
             Self::Snapshot => ResourceType::Snapshot,
             Self::Source { .. } => ResourceType::Source,
@@ -325,6 +368,12 @@ impl Node {
     #[must_use]
     pub fn test(&self) -> Option<&TestDetails> {
         let NodeKind::Test(details) = &self.kind else { return None };
+        Some(details)
+    }
+
+    #[must_use]
+    pub fn function(&self) -> Option<&FunctionDetails> {
+        let NodeKind::Function(details) = &self.kind else { return None };
         Some(details)
     }
 

@@ -23,6 +23,10 @@ pub struct PreviousState {
 /// `sources.json`: when each source got its last rows, where that was found out.
 pub type PreviousFreshness = BTreeMap<NodeId, Option<chrono::DateTime<chrono::Utc>>>;
 
+/// Under which name `metadata.env` of a manifest has the project's variables, as far as nodes ask for them: a map by
+/// package, as text.
+pub const VARIABLES: &str = "ALLUVIUM_VARS";
+
 /// `manifest.json`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -34,14 +38,29 @@ pub struct PreviousManifest {
     pub semantic_models: BTreeMap<String, PreviousNode>,
     pub saved_queries: BTreeMap<String, PreviousNode>,
     pub unit_tests: BTreeMap<String, PreviousNode>,
+    pub functions: BTreeMap<String, PreviousNode>,
     pub macros: BTreeMap<String, PreviousMacro>,
+    pub metadata: PreviousMetadata,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PreviousMetadata {
+    pub env: BTreeMap<String, String>,
 }
 
 impl PreviousManifest {
+    /// The variables of the run by package; `None` where the manifest does not tell.
+    #[must_use]
+    pub fn variables(&self) -> Option<Map<String, Json>> {
+        serde_json::from_str(self.metadata.env.get(VARIABLES)?).ok()
+    }
+
     #[must_use]
     pub fn node(&self, id: &NodeId) -> Option<&PreviousNode> {
-        let maps = [&self.nodes, &self.sources, &self.exposures, &self.metrics, &self.semantic_models, &self.saved_queries, &self.unit_tests];
-        maps.into_iter().find_map(|map| map.get(id.as_str()))
+        let files = [&self.nodes, &self.sources, &self.functions, &self.unit_tests];
+        let described = [&self.exposures, &self.metrics, &self.semantic_models, &self.saved_queries];
+        files.into_iter().chain(described).find_map(|map| map.get(id.as_str()))
     }
 }
 
@@ -60,6 +79,7 @@ pub struct PreviousNode {
     pub fqn: Vec<String>,
     pub config: Map<String, Json>,
     pub unrendered_config: Map<String, Json>,
+    pub unrendered_config_call_dict: Option<Map<String, Json>>,
     pub description: Option<String>,
     pub columns: BTreeMap<String, PreviousColumn>,
     pub constraints: Vec<Json>,
@@ -77,6 +97,9 @@ pub struct PreviousNode {
     pub owner: Json,
     pub maturity: Json,
     pub url: Json,
+    /// Of functions.
+    pub arguments: Json,
+    pub returns: Json,
 }
 
 /// Of a unit test the checksum is a text, of every other node a map with the method's name.

@@ -21,6 +21,17 @@ impl RelationName {
         (self.database.to_lowercase(), self.schema.to_lowercase(), self.identifier.to_lowercase())
     }
 
+    /// The same name as that of a function, with `()` behind it: a table may have the name without.
+    #[must_use]
+    pub fn of_function(&self) -> Self {
+        Self::new(&*self.database, &*self.schema, format!("{}()", self.identifier))
+    }
+
+    #[must_use]
+    pub fn is_function(&self) -> bool {
+        self.identifier.ends_with("()")
+    }
+
     /// `schema.identifier`, as log lines show it.
     #[must_use]
     pub fn short(&self) -> String {

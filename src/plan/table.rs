@@ -66,7 +66,9 @@ pub(super) fn files_write(
 
 pub(super) fn view_write(node: &Node, relation: &RelationName, compiled: &CompiledNode, options: &PlanOptions) -> ViewWrite {
     let description = (node.config.persist_docs_relation && !node.description.is_empty()).then(|| node.description.clone());
-    ViewWrite { relation: relation.clone(), sql: compiled.sql.clone(), proved: compiled.schema.is_some(), description, label: label(node, options) }
+    // Whether a function is made shows in the warehouse.
+    let proved = compiled.schema.is_some() && node.refs.iter().all(|reference| reference.function().is_none());
+    ViewWrite { relation: relation.clone(), sql: compiled.sql.clone(), proved, description, label: label(node, options) }
 }
 
 fn label(node: &Node, options: &PlanOptions) -> CommitLabel {
@@ -87,5 +89,6 @@ fn settings(node: &Node) -> TableSettings {
         switch_change_feed: node.config.change_feed,
         description: (node.config.persist_docs_relation && !node.description.is_empty()).then(|| node.description.clone()),
         column_comments,
+        column_defaults: indexmap::IndexMap::new(),
     }
 }

@@ -99,12 +99,12 @@ impl Builder {
 
     pub(super) fn build(mut self) -> Result<Project, Vec<Diagnostic>> {
         let parsed = Arc::clone(&self.parsed);
-        self.later(&parsed.root);
         for package in parsed.all_packages() {
             nodes::add_models(&mut self, package);
             nodes::add_seeds(&mut self, package);
             nodes::add_snapshots(&mut self, package);
             nodes::add_analyses(&mut self, package);
+            nodes::add_functions(&mut self, package);
             source::add_sources(&mut self, package);
             described::add_groups(&mut self, package);
             described::add_exposures(&mut self, package);
@@ -129,14 +129,6 @@ impl Builder {
         self.found.extend(wrong);
         unused::check(&mut self);
         self.finish(lookup, relations)
-    }
-
-    /// What is declared and has no effect yet is said, once for each kind.
-    fn later(&mut self, root: &ParsedPackage) {
-        if let Some(first) = root.properties.functions.first() {
-            let message = format!("functions are not available yet: {} of them will not be created", root.properties.functions.len());
-            self.found.push(Diagnostic::warning(Code::NotAvailable, message).at(first.span, "the first").help("write it as a macro for now"));
-        }
     }
 
     pub(super) fn disabled(&self) -> impl Iterator<Item = &Node> {
@@ -313,6 +305,11 @@ impl Builder {
         let mut relations: HashMap<RelationName, NodeId> = HashMap::new();
         for node in self.nodes.values() {
             let Some(name) = &node.relation else { continue };
+            if node.resource_type() == ResourceType::Function {
+                // A table may have the name of a function.
+                relations.insert(name.of_function(), node.id.clone());
+                continue;
+            }
             let Some(first) = relations.insert(name.clone(), node.id.clone()).and_then(|id| self.nodes.get(&id)) else { continue };
             let both_read = [first, node].iter().all(|node| node.resource_type() == ResourceType::Source);
             let reads_model = [first, node].iter().any(|node| node.resource_type() == ResourceType::Source);

@@ -13,12 +13,14 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use crate::base::{Code, Diagnostic, Span};
-use crate::manifest::{Access, Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig};
+use crate::manifest::{Access, Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig, config_keys};
 
 /// Config keys with their values and where they stand.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConfigValues {
     values: IndexMap<String, (Json, Option<Span>)>,
+    /// As written, where that is a template in YAML: what it gives may differ by target.
+    written: Map<String, Json>,
 }
 
 const ADDITIVE: [&str; 5] = ["tags", "pre_hook", "post_hook", "pre-hook", "post-hook"];
@@ -27,22 +29,40 @@ const MERGED: [&str; 4] = ["meta", "tblproperties", "column_types", "persist_doc
 impl ConfigValues {
     /// Adds a value of a nearer place.
     pub(super) fn set(&mut self, key: &str, value: Json, span: Option<Span>) {
+        self.set_written(key, value, None, span);
+    }
+
+    /// The same, with what was written where that is something else.
+    pub(super) fn set_written(&mut self, key: &str, value: Json, written: Option<Json>, span: Option<Span>) {
         let key = key.strip_prefix('+').unwrap_or(key);
-        let merged = match self.values.get(key) {
-            Some((before, _)) if ADDITIVE.contains(&key) => Json::Array(list(before.clone()).into_iter().chain(list(value)).collect()),
-            Some((Json::Object(before), _)) if MERGED.contains(&key) => match value {
-                Json::Object(map) => Json::Object(before.clone().into_iter().chain(map).collect()),
-                other => other,
-            },
-            _ => value,
-        };
-        self.values.insert(key.to_owned(), (merged, span));
+        let before = self.values.get(key).map(|(value, _)| value);
+        if written.is_some() || self.written.contains_key(key) {
+            let joined = merged(key, self.written.get(key).or(before), written.clone().unwrap_or_else(|| value.clone()));
+            if written.is_some() || ADDITIVE.contains(&key) || MERGED.contains(&key) {
+                self.written.insert(key.to_owned(), joined);
+            } else {
+                self.written.remove(key);
+            }
+        }
+        let joined = merged(key, self.values.get(key).map(|(value, _)| value), value);
+        self.values.insert(key.to_owned(), (joined, span));
     }
 
     pub(super) fn extend(&mut self, nearer: &Self) {
         for (key, (value, span)) in &nearer.values {
-            self.set(key, value.clone(), *span);
+            self.set_written(key, value.clone(), nearer.written.get(key).cloned(), *span);
         }
+    }
+
+    /// Takes over what was written of values that are still those of `before`, and not set by the template `text`.
+    pub(super) fn written_in(&mut self, before: &Self, text: &str) {
+        if before.written.is_empty() {
+            self.written.clear();
+            return;
+        }
+        let own = config_keys(text);
+        let kept = before.written.iter().filter(|(key, _)| self.get(key) == before.get(key) && !own.contains(key.as_str()));
+        self.written = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
     }
 
     /// Keys, values and where they stand, in order.
@@ -53,6 +73,19 @@ impl ConfigValues {
     /// Puts an entry as it was, merging nothing.
     pub(super) fn restore(&mut self, key: String, value: Json, span: Option<Span>) {
         self.values.insert(key, (value, span));
+    }
+
+    /// Where a key is set to more than nothing; `fallback` where that is no place in a file.
+    fn set_at(&self, key: &str, fallback: Span) -> Option<Span> {
+        let (value, span) = self.values.get(key)?;
+        let empty = match value {
+            Json::Null | Json::Bool(false) => true,
+            Json::String(text) => text.is_empty(),
+            Json::Array(items) => items.is_empty(),
+            Json::Object(map) => map.is_empty(),
+            Json::Bool(true) | Json::Number(_) => false,
+        };
+        (!empty).then_some(span.unwrap_or(fallback))
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Json> {
@@ -80,6 +113,18 @@ impl ConfigValues {
     }
 }
 
+/// A value joined to that of a farther place.
+fn merged(key: &str, before: Option<&Json>, value: Json) -> Json {
+    match before {
+        Some(before) if ADDITIVE.contains(&key) => Json::Array(list(before.clone()).into_iter().chain(list(value)).collect()),
+        Some(Json::Object(before)) if MERGED.contains(&key) => match value {
+            Json::Object(map) => Json::Object(before.clone().into_iter().chain(map).collect()),
+            other => other,
+        },
+        _ => value,
+    }
+}
+
 fn list(value: Json) -> Vec<Json> {
     match value {
         Json::Array(items) => items,
@@ -93,6 +138,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
     let with_own = values.with_own_keys();
     let values = with_own.as_ref().unwrap_or(values);
     keys::misspelt(values, found);
+    keys::without_effect(values, kind, fallback, found);
     let mut reader = Reader { values, fallback, found };
     let contract_enforced = match values.get("contract") {
         Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),
@@ -128,6 +174,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, f
         snapshot: history::snapshot(&mut reader, &materialization),
         test: test_config(&mut reader),
         raw: values.raw(),
+        written: values.written.clone(),
         spans: values.spans(),
         materialization,
     }
@@ -138,6 +185,7 @@ fn materialization(reader: &mut Reader<'_>, kind: ResourceType) -> Materializati
         ResourceType::Seed => Materialization::Seed,
         ResourceType::Snapshot => Materialization::Snapshot,
         ResourceType::Test | ResourceType::UnitTest => Materialization::Test,
+        ResourceType::Function => Materialization::Custom("function".into()),
         ResourceType::Model => reader.text("materialized").map_or(Materialization::View, |name| Materialization::from_name(&name)),
         ResourceType::Analysis
         | ResourceType::Exposure

@@ -96,7 +96,7 @@ impl TemplateHost for ParseHost {
     fn reference(&self, call: &RefCall) -> Result<RelationName, HostError> {
         let found = NodeRef { package: call.package.clone(), name: call.name.clone(), version: call.version.clone(), span: call.span };
         self.note(|noted| noted.refs.push(found));
-        Ok(self.placeholder(&call.name))
+        Ok(self.placeholder(call.name.trim_end_matches("()")))
     }
 
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError> {

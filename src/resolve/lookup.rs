@@ -42,6 +42,10 @@ impl Lookup {
                     let candidate = Candidate { package: node.package.clone(), id: node.id.clone(), version, is_latest };
                     lookup.refs.entry(node.name.clone()).or_default().push(candidate);
                 }
+                (_, ResourceType::Function) => {
+                    let candidate = Candidate { package: node.package.clone(), id: node.id.clone(), version: None, is_latest: true };
+                    lookup.refs.entry(format!("{}()", node.name)).or_default().push(candidate);
+                }
                 (
                     _,
                     ResourceType::Analysis
@@ -58,6 +62,8 @@ impl Lookup {
         for node in disabled {
             if let NodeKind::Source { source_name, .. } = &node.kind {
                 lookup.disabled_sources.insert((source_name.clone(), node.name.clone()));
+            } else if node.resource_type() == ResourceType::Function {
+                lookup.disabled.insert(format!("{}()", node.name), node.span);
             } else {
                 lookup.disabled.insert(node.name.clone(), node.span);
             }
@@ -109,6 +115,14 @@ impl Lookup {
         if let Some(version) = call.version.as_ref().filter(|_| candidates.is_empty() && !named.is_empty()) {
             return no_version(name, version, named, span);
         }
+        if let Some(function) = call.function() {
+            let diagnostic = Diagnostic::error(Code::UnresolvedRef, format!("there is no function `{function}`")).at_opt(span, "called here");
+            if let Some(disabled) = self.disabled.get(name) {
+                return diagnostic.also(*disabled, "this one is disabled").help("enable it, or take the call out");
+            }
+            let known = self.refs.keys().filter_map(|name| name.strip_suffix("()"));
+            return diagnostic.help_nearest(nearest(function, known), "`alluvium ls --resource-type function` lists the functions");
+        }
         let message = match &call.package {
             Some(package) => format!("there is no node `{name}` in the package `{package}`"),
             None => format!("there is no model, seed or snapshot `{name}`"),
@@ -124,7 +138,7 @@ impl Lookup {
             return diagnostic.help(format!("did you mean `{call}`?"));
         }
         diagnostic.help_nearest(
-            nearest(name, self.refs.keys().map(String::as_str)),
+            nearest(name, self.refs.keys().map(String::as_str).filter(|name| !name.ends_with(')'))),
             "`alluvium ls --resource-type model seed snapshot` lists what can be referred to",
         )
     }

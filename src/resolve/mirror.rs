@@ -23,6 +23,7 @@ impl Project {
                 map.extend(source(node, source_name, loader));
             }
             NodeKind::Described(described) => map.extend(described.fields.clone()),
+            NodeKind::Function(details) => map.extend(details.fields()),
             NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::UnitTest(_) => {}
         }
         Json::Object(map)
@@ -54,6 +55,7 @@ impl Project {
     pub fn graph_json(&self) -> Json {
         let (mut nodes, mut sources, mut exposures) = (Map::new(), Map::new(), Map::new());
         let (mut metrics, mut models, mut queries, mut unit_tests) = (Map::new(), Map::new(), Map::new(), Map::new());
+        let mut functions = Map::new();
         for (id, node) in &self.nodes {
             let map = match &node.kind {
                 NodeKind::Source { .. } => &mut sources,
@@ -64,6 +66,7 @@ impl Project {
                     DescribedKind::SavedQuery => &mut queries,
                 },
                 NodeKind::UnitTest(_) => &mut unit_tests,
+                NodeKind::Function(_) => &mut functions,
                 NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => &mut nodes,
             };
             map.insert(id.to_string(), self.node_json(node));
@@ -75,7 +78,7 @@ impl Project {
             .collect();
         json!({
             "nodes": nodes, "sources": sources, "exposures": exposures, "metrics": metrics, "groups": groups, "semantic_models": models,
-            "saved_queries": queries, "unit_tests": unit_tests,
+            "saved_queries": queries, "unit_tests": unit_tests, "functions": functions,
         })
     }
 }
@@ -103,7 +106,7 @@ fn common(node: &Node) -> Map<String, Json> {
         "description": node.description,
         "columns": columns,
         "config": config(node),
-        "unrendered_config": node.config.raw,
+        "unrendered_config": node.config.raw.iter().map(|(key, value)| (key.clone(), node.config.written.get(key).unwrap_or(value).clone())).collect::<Map<_, _>>(),
         "tags": node.config.tags,
         "meta": node.config.meta,
         "group": node.config.group,

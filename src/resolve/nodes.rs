@@ -22,7 +22,7 @@ use super::versions;
 use crate::base::{Code, Diagnostic, FileId, Span, in_parallel, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
 use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
-use crate::manifest::{ColumnDecl, Materialization, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
+use crate::manifest::{ColumnDecl, FunctionDetails, Materialization, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
 
 /// Where a node comes from, before it is parsed.
 pub(super) struct Draft<'a> {
@@ -89,6 +89,36 @@ pub(super) fn add_analyses(builder: &mut Builder, package: &ParsedPackage) {
         let draft = sql_draft(builder, package, file, (NodeKind::Analysis, ResourceType::Analysis), decls.get(file.name.as_str()).copied(), None);
         add_draft(builder, draft);
     }
+}
+
+pub(super) fn add_functions(builder: &mut Builder, package: &ParsedPackage) {
+    let of_python = package.python_functions.iter().map(|file| (file, "python"));
+    let decls = &package.properties.functions;
+    for (file, language) in package.functions.iter().map(|file| (file, "sql")).chain(of_python) {
+        let Some(decl) = decls.iter().find(|decl| decl.node.name.value == file.name) else {
+            let message = format!("the function `{}` is not described, so its arguments and its result are not known", file.name);
+            builder.found.push(
+                Diagnostic::error(Code::YamlType, message)
+                    .at(Span::file_start(file.file), "this function")
+                    .help(format!("add `functions:` with `name: {}`, `arguments:` and `returns:` to a properties file", file.name)),
+            );
+            continue;
+        };
+        let details = FunctionDetails {
+            arguments: decl.arguments.clone(),
+            returns: decl.returns.as_ref().map(|returns| returns.value.clone()).unwrap_or_default(),
+            returns_description: decl.returns_description.clone(),
+        };
+        let kind = (NodeKind::Function(Box::new(details)), ResourceType::Function);
+        let mut draft = sql_draft(builder, package, file, kind, Some(&decl.node), package.project.trees.functions.as_ref());
+        if language == "python" {
+            draft.language = language;
+            draft.template = None;
+        }
+        add_draft(builder, draft);
+    }
+    let names = package.functions.iter().chain(&package.python_functions).map(|file| file.name.as_str());
+    orphans(builder, decls.iter().map(|decl| &decl.node), names, "function");
 }
 
 pub(super) fn add_singular_tests(builder: &mut Builder, package: &ParsedPackage) {
@@ -268,13 +298,15 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         values.extend(&renderer.config(config, &mut builder.found));
     }
     let of_root = builder.root_values(draft.package, draft.resource_type, &fqn);
+    let above = values.clone();
     let mut parsed = parse(builder, &draft, values, enabled(&of_root));
+    parsed.noted.config.written_in(&above, &draft.raw_code);
     parsed.noted.config.extend(&of_root);
     let hooked = Hooked { name: &draft.name, package: &draft.package.name, kind: draft.resource_type, span: draft.span };
     let (refs, sources) = references(builder, &hooked, &parsed.noted.config);
     parsed.noted.refs.extend(refs);
     parsed.noted.sources.extend(sources);
-    if draft.language == "python" && parsed.noted.config.get("materialized").is_none() {
+    if draft.language == "python" && draft.resource_type == ResourceType::Model && parsed.noted.config.get("materialized").is_none() {
         parsed.noted.config.set("materialized", Json::from("table"), None);
     }
     let mut config = typed(&parsed.noted.config, draft.resource_type, draft.span, &mut builder.found);
@@ -419,6 +451,7 @@ impl Builder {
             ResourceType::SemanticModel => &trees.semantic_models,
             ResourceType::SavedQuery => &trees.saved_queries,
             ResourceType::UnitTest => &trees.unit_tests,
+            ResourceType::Function => &trees.functions,
             ResourceType::Analysis => &None,
         };
         if package.name == parsed.root.name { ConfigValues::default() } else { self.tree_values(&parsed.root, tree.as_ref(), fqn) }
@@ -453,7 +486,7 @@ impl Builder {
 
     pub(super) fn relation_of(&mut self, node: &Node) -> Option<crate::manifest::RelationName> {
         let stored_test = node.resource_type() == ResourceType::Test && node.config.test.store_failures;
-        let built = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot)
+        let built = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Function)
             && node.config.materialization != Materialization::Ephemeral;
         if !stored_test && !built {
             return None;

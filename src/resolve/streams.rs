@@ -41,6 +41,7 @@ impl Project {
                 ResourceType::Model
                 | ResourceType::Analysis
                 | ResourceType::Exposure
+                | ResourceType::Function
                 | ResourceType::Metric
                 | ResourceType::SavedQuery
                 | ResourceType::SemanticModel
@@ -79,6 +80,7 @@ fn fits(source: &Node, kind: StreamKind) -> bool {
         NodeKind::Model
         | NodeKind::Analysis
         | NodeKind::Described(_)
+        | NodeKind::Function(_)
         | NodeKind::Seed { .. }
         | NodeKind::Snapshot
         | NodeKind::Test(_)

@@ -51,10 +51,16 @@ impl<'a> YamlRenderer<'a> {
         let mut values = ConfigValues::default();
         if let YamlValue::Map(entries) = &yaml.value {
             for (key, value) in entries {
-                values.set(&key.value, self.config_value(&key.value, value, found), Some(value.span));
+                self.set(&mut values, &key.value, value, found);
             }
         }
         values
+    }
+
+    fn set(&self, values: &mut ConfigValues, key: &str, value: &Yaml, found: &mut Vec<Diagnostic>) {
+        let rendered = self.config_value(key, value, found);
+        let written = Some(value.to_json()).filter(|written| *written != rendered);
+        values.set_written(key, rendered, written, Some(value.span));
     }
 
     fn config_value(&self, key: &str, value: &Yaml, found: &mut Vec<Diagnostic>) -> Json {
@@ -75,7 +81,7 @@ impl<'a> YamlRenderer<'a> {
             if fqn.first() == Some(&key.value) && is_map {
                 below = Some(value);
             } else if !is_path(&key.value, value) {
-                values.set(&key.value, self.config_value(&key.value, value, found), Some(value.span));
+                self.set(&mut values, &key.value, value, found);
             }
         }
         if let Some(below) = below {

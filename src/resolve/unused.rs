@@ -18,6 +18,7 @@ pub(super) fn check(builder: &mut Builder) {
         ("sources", trees.sources.clone(), ResourceType::Source),
         ("data_tests", trees.data_tests.clone(), ResourceType::Test),
         ("unit_tests", trees.unit_tests.clone(), ResourceType::UnitTest),
+        ("functions", trees.functions.clone(), ResourceType::Function),
         ("exposures", trees.exposures.clone(), ResourceType::Exposure),
     ];
     let mut found = Vec::new();

@@ -5,6 +5,7 @@
 
 mod alter;
 mod describe;
+mod function;
 mod maintain;
 mod merge;
 mod reader;
@@ -45,6 +46,36 @@ pub enum Command {
     Restore { table: Named, to: Moment },
     Optimize { table: Named, condition: Option<Piece>, zorder: Vec<Word> },
     Vacuum { table: Named, retain_hours: Option<u64>, dry_run: bool },
+    CreateFunction(CreateFunction),
+    DropFunction { name: Named, if_exists: bool },
+}
+
+/// `create function name (arguments) returns type as body`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateFunction {
+    pub name: Named,
+    pub or_replace: bool,
+    pub arguments: Vec<NewArgument>,
+    pub returns: TypeName,
+    /// `None` where it is as volatile as its body.
+    pub volatility: Option<Volatility>,
+    pub body: Piece,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewArgument {
+    pub name: Word,
+    pub data_type: TypeName,
+    pub default: Option<Piece>,
+}
+
+/// Whether a function gives the same for the same arguments, in dbt's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volatility {
+    Deterministic,
+    /// Within one query.
+    Stable,
+    NonDeterministic,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,17 +104,44 @@ pub enum Moment {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Alteration {
-    AddColumns { columns: Vec<NewColumn>, if_not_exists: bool },
-    DropColumns { columns: Vec<Word>, if_exists: bool },
-    RenameColumn { from: Word, to: Word },
+    AddColumns {
+        columns: Vec<NewColumn>,
+        if_not_exists: bool,
+    },
+    DropColumns {
+        columns: Vec<Word>,
+        if_exists: bool,
+    },
+    RenameColumn {
+        from: Word,
+        to: Word,
+    },
     RenameTable(Named),
-    ChangeColumn { column: Word, data_type: Option<TypeName>, comment: Option<String> },
+    ChangeColumn {
+        column: Word,
+        data_type: Option<TypeName>,
+        comment: Option<String>,
+    },
+    /// `None` where the default is dropped.
+    Default {
+        column: Word,
+        value: Option<Piece>,
+    },
     SetNotNull(Word),
     DropNotNull(Word),
-    AddCheck { name: Word, condition: Piece },
-    DropConstraint { name: Word, if_exists: bool },
+    AddCheck {
+        name: Word,
+        condition: Piece,
+    },
+    DropConstraint {
+        name: Word,
+        if_exists: bool,
+    },
     SetProperties(Vec<(String, String)>),
-    UnsetProperties { keys: Vec<Word>, if_exists: bool },
+    UnsetProperties {
+        keys: Vec<Word>,
+        if_exists: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +149,8 @@ pub struct NewColumn {
     pub name: Word,
     pub data_type: TypeName,
     pub not_null: bool,
+    /// The value of the column in rows that do not name it.
+    pub default: Option<Piece>,
     pub comment: Option<String>,
 }
 
@@ -144,10 +204,16 @@ pub enum MergeAction {
 /// If it begins so and does not go on so.
 pub fn parse_command(sql: &str) -> Result<Option<Command>, Box<SqlError>> {
     let Some(mut reader) = Reader::new(sql) else { return Ok(None) };
+    if let Some(or_replace) = reader.creates_function() {
+        let command = reader.create_function(or_replace)?;
+        reader.end()?;
+        return Ok(Some(command));
+    }
     let word = reader.upcoming().to_lowercase();
     let command = match word.as_str() {
         "merge" => Command::Merge(reader.merge()?),
         "alter" if reader.second() == "table" => reader.alter()?,
+        "drop" if reader.words(&["drop", "function"]) => reader.drop_function()?,
         "truncate" => reader.truncate()?,
         "comment" => reader.comment()?,
         "describe" | "desc" => reader.describe()?,

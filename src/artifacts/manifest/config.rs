@@ -146,7 +146,7 @@ pub(super) fn config_json(node: &Node) -> Json {
             json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta})
         }
         ResourceType::SavedQuery => saved_query_config(node),
-        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis => node_config(node),
+        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Function => node_config(node),
     }
 }
 
@@ -209,6 +209,12 @@ fn node_extra<'a>(node: &'a Node, raw: &Raw<'a>) -> BTreeMap<&'a str, Json> {
                 extra.entry(key).or_insert(Json::Null);
             }
             extra.insert("snapshot_meta_column_names", raw.or("snapshot_meta_column_names", json!({})));
+        }
+        ResourceType::Function => {
+            extra.entry("type").or_insert(json!("scalar"));
+            for key in ["volatility", "runtime_version", "entry_point"] {
+                extra.entry(key).or_insert(Json::Null);
+            }
         }
         ResourceType::Analysis
         | ResourceType::Exposure

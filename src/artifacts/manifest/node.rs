@@ -59,6 +59,10 @@ impl Serialize for Entry<'_, '_> {
             NodeKind::Model => {
                 Model { common: common(node, context), code: code(node, context), model: model_fields(node, context) }.serialize(serializer)
             }
+            NodeKind::Function(details) => {
+                let (common, code) = (common(node, context), code(node, context));
+                Function { common, code, details: details.fields() }.serialize(serializer)
+            }
             NodeKind::Analysis => Coded { common: common(node, context), code: code(node, context) }.serialize(serializer),
             NodeKind::Snapshot => Snapshot { common: common(node, context), code: code(node, context), defer_relation: None }.serialize(serializer),
             NodeKind::Test(details) => {
@@ -112,7 +116,7 @@ struct Code<'a> {
     refs: Vec<Json>,
     sources: Vec<[&'a str; 2]>,
     metrics: [(); 0],
-    functions: [(); 0],
+    functions: Vec<Vec<&'a str>>,
     depends_on: Json,
     compiled_path: Option<String>,
     compiled: bool,
@@ -148,6 +152,16 @@ struct Coded<'a> {
     common: Common<'a>,
     #[serde(flatten)]
     code: Code<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Function<'a> {
+    #[serde(flatten)]
+    common: Common<'a>,
+    #[serde(flatten)]
+    code: Code<'a>,
+    #[serde(flatten)]
+    details: Map<String, Json>,
 }
 
 #[derive(Debug, Serialize)]
@@ -217,7 +231,7 @@ fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
         unrendered_config: unrendered(node),
         created_at: created_at(context.input),
         config_call_dict: Map::new(),
-        unrendered_config_call_dict: Map::new(),
+        unrendered_config_call_dict: node.config_expressions(),
         relation_name: relation.map(ToString::to_string),
         raw_code: &node.raw_code,
         doc_blocks: [],
@@ -237,12 +251,16 @@ fn checksum(node: &Node) -> Json {
 }
 
 fn patch_path(node: &Node) -> Option<String> {
-    let described = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis);
+    let described = matches!(
+        node.resource_type(),
+        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Function
+    );
     node.properties_path.as_ref().filter(|_| described).map(|path| format!("{}://{path}", node.package))
 }
 
 fn unrendered(node: &Node) -> BTreeMap<&str, &Json> {
-    node.config.raw.iter().map(|(key, value)| (key.as_str(), value)).collect()
+    let written = |key: &str| node.config.written.get(key);
+    node.config.raw.iter().map(|(key, value)| (key.as_str(), written(key).unwrap_or(value))).collect()
 }
 
 fn sorted(ids: &[String]) -> BTreeSet<&String> {
@@ -254,7 +272,14 @@ fn refs(node: &Node) -> Vec<Json> {
         Some(version) => version.parse::<i64>().map_or_else(|_| json!(version), |number| json!(number)),
         None => Json::Null,
     };
-    node.refs.iter().map(|reference| json!({"name": reference.name, "package": reference.package, "version": version(reference)})).collect()
+    let relations = node.refs.iter().filter(|reference| reference.function().is_none());
+    relations.map(|reference| json!({"name": reference.name, "package": reference.package, "version": version(reference)})).collect()
+}
+
+/// The functions that a node calls: names, with their package where it is given.
+fn functions(node: &Node) -> Vec<Vec<&str>> {
+    let called = node.refs.iter().filter_map(|reference| Some((reference.package.as_deref(), reference.function()?)));
+    called.map(|(package, name)| package.into_iter().chain([name]).collect()).collect()
 }
 
 fn sources(node: &Node) -> Vec<[&str; 2]> {
@@ -273,7 +298,7 @@ fn code<'a>(node: &'a Node, context: &Context<'a>) -> Code<'a> {
         refs: refs(node),
         sources: sources(node),
         metrics: [],
-        functions: [],
+        functions: functions(node),
         depends_on: depends_on(node),
         compiled_path: compiled_code.map(|_| format!("{}/{}", context.input.target_path, compiled_path(node))),
         compiled: compiled_code.is_some(),
@@ -386,6 +411,7 @@ fn properties_key(node: &Node) -> &'static str {
     match node.resource_type() {
         ResourceType::Analysis => "analyses",
         ResourceType::Exposure => "exposures",
+        ResourceType::Function => "functions",
         ResourceType::Metric => "metrics",
         ResourceType::Model => "models",
         ResourceType::SavedQuery => "saved_queries",

@@ -85,7 +85,7 @@ fn a_run_that_goes_well_reads_as_dbts() {
         done(files, NodeOutcome::Success, "", None),
         Event::NodeStarted(test.clone()),
         done(test, NodeOutcome::Pass, "", Some(0)),
-        Event::RunFinished { totals: totals(4, 0, 0, 0, 0), elapsed_seconds: 3661.2 },
+        Event::RunFinished { totals: totals(4, 0, 0, 0, 0), elapsed_seconds: 3661.2, broken: Vec::new() },
         Event::ArtifactWritten { kind: "manifest", path: "target/manifest.json".into() },
     ];
     let expected = "\
@@ -123,7 +123,7 @@ fn events_of_a_failing_run() -> Vec<Event> {
         done(start(7, "snapshot", "snapshot", "history"), NodeOutcome::Success, "OK", None),
         done(start(8, "test", "test", "odd"), NodeOutcome::Error, "x", None),
         done(start(9, "model", "view", "same"), NodeOutcome::NoOp, "", None),
-        Event::RunFinished { totals: totals(1, 1, 4, 2, 1), elapsed_seconds: 1.2 },
+        Event::RunFinished { totals: totals(1, 1, 4, 2, 1), elapsed_seconds: 1.2, broken: Vec::new() },
     ]
 }
 
@@ -177,7 +177,7 @@ fn a_warning_of_a_failing_node_is_not_taken_for_its_failure() {
     let events = [
         Event::Diagnosed { diagnostic, sources, node: Some("model.bank.a".into()) },
         done(start(1, "model", "view", "a"), NodeOutcome::Error, "disk full", None),
-        Event::RunFinished { totals: totals(0, 0, 1, 0, 0), elapsed_seconds: 0.0 },
+        Event::RunFinished { totals: totals(0, 0, 1, 0, 0), elapsed_seconds: 0.0, broken: Vec::new() },
     ];
     let text = plain(&events);
     assert!(text.contains("Failure in model a (models/a.sql)\n12:00:00    disk full\n"), "{text}");
@@ -185,7 +185,7 @@ fn a_warning_of_a_failing_node_is_not_taken_for_its_failure() {
 
 #[test]
 fn an_interrupted_run_says_so() {
-    let text = plain(&[Event::Interrupted, Event::RunFinished { totals: totals(0, 0, 0, 2, 0), elapsed_seconds: 0.0 }]);
+    let text = plain(&[Event::Interrupted, Event::RunFinished { totals: totals(0, 0, 0, 2, 0), elapsed_seconds: 0.0, broken: Vec::new() }]);
     assert!(text.contains("12:00:00  Exited because of keyboard interrupt\n"), "{text}");
     assert!(text.contains("Finished running in 0 hours 0 minutes and 0.00 seconds (0.00s)."), "{text}");
 }
@@ -286,7 +286,7 @@ fn what_steers_a_terminal_is_escaped_everywhere() {
         done(node.clone(), NodeOutcome::Success, evil, None),
         done(node.clone(), NodeOutcome::Skipped, evil, None),
         done(node, NodeOutcome::Fail, evil, Some(1)),
-        Event::RunFinished { totals: totals(0, 0, 1, 0, 0), elapsed_seconds: 0.0 },
+        Event::RunFinished { totals: totals(0, 0, 1, 0, 0), elapsed_seconds: 0.0, broken: Vec::new() },
         Event::ArtifactWritten { kind: "manifest", path: evil.into() },
         Event::CommandCompleted { command: evil.into(), success: true, elapsed_seconds: 0.0 },
         Event::Failed { message: evil.into() },

@@ -27,7 +27,7 @@ use super::super::{EngineError, InputVersion, Overlay, RelationKind, RelationSta
 use super::locate::located;
 use super::streams::Part;
 use super::temporary::Temporary;
-use super::{LocalEngine, failure, streams};
+use super::{LocalEngine, failure, functions, streams};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
 use crate::sql::{self, Division, SqlError};
@@ -204,6 +204,14 @@ impl Scope {
         let schema = reference.schema().unwrap_or(&self.schema);
         RelationName::new(reference.catalog().unwrap_or(&self.database), schema, reference.table())
     }
+
+    /// A name whose parts are given.
+    pub(super) fn of_parts(&self, parts: &[String]) -> Option<RelationName> {
+        let mut parts = parts.iter().rev();
+        let identifier = parts.next()?;
+        let schema = parts.next().unwrap_or(&self.schema);
+        Some(RelationName::new(parts.next().unwrap_or(&self.database), schema, identifier))
+    }
 }
 
 /// Resolves the names of one query and of the views it reads.
@@ -253,6 +261,7 @@ impl<'a> Resolver<'a> {
         options.catalog.default_schema.clone_from(&scope.schema);
         state.register_catalog_list(Arc::new(catalog));
         let statement = parse(&state, &sql::canonical(sql, columns.iter().map(String::as_str)), sql)?;
+        functions::register(self.engine, &mut state, (&statement, sql), scope).await?;
         match sql::plan(&state, statement.clone()).await {
             Ok(plan) => Ok((state, plan, statement)),
             Err(error) => Err(blamed(failure::query(error, sql), &state, &statement, sql).await),

@@ -30,9 +30,10 @@ use super::super::{Engine as _, EngineError, Outcome, RelationKind, Step, ViewWr
 use super::LocalEngine;
 use super::catalog::{self, Scope};
 use super::failure::{self, without_place};
+use super::functions;
 use crate::base::Code;
 use crate::manifest::RelationName;
-use crate::sql::{self, Command, Piece, SqlError};
+use crate::sql::{self, Command, CreateFunction, Named, Piece, SqlError};
 
 /// How often a statement that lost against another writer is run again.
 const ATTEMPTS: usize = 10;
@@ -65,7 +66,7 @@ async fn carried_out(engine: &LocalEngine, text: &str) -> Result<Option<Sendable
     let statement = match sql::parse_query(&engine.session(), text) {
         Ok(statement) => statement,
         // Whatever its body looks like.
-        Err(_) if defines_function(text) => return Err(unknown(text)),
+        Err(_) if defines_macro(text) => return Err(unknown(text)),
         Err(error) => return Err(EngineError::Sql(error)),
     };
     let statement = match statement {
@@ -102,6 +103,8 @@ async fn carry_out(engine: &LocalEngine, command: &Command, text: &str) -> Resul
         Command::Show(shown) => describe::show(engine, shown).await,
         Command::Restore { table, to } => maintain::restore(engine, table, to).await,
         Command::Optimize { table, condition, zorder } => maintain::optimize(engine, text, (table, condition.as_ref(), zorder)).await,
+        Command::CreateFunction(create) => create_function(engine, create, text).await.map(|()| None),
+        Command::DropFunction { name, if_exists } => drop_function(engine, name, *if_exists).await.map(|()| None),
         Command::Vacuum { table, retain_hours, dry_run } => maintain::vacuum(engine, table, *retain_hours, *dry_run).await,
     }
 }
@@ -137,9 +140,9 @@ async fn change(engine: &LocalEngine, statement: &ast::Statement, text: &str) ->
     }
 }
 
-fn defines_function(text: &str) -> bool {
+fn defines_macro(text: &str) -> bool {
     let words: Vec<String> = text.split_whitespace().take(5).map(str::to_lowercase).collect();
-    words.first().is_some_and(|word| word == "create") && words.iter().any(|word| matches!(word.as_str(), "function" | "macro"))
+    words.first().is_some_and(|word| word == "create") && words.iter().any(|word| word == "macro")
 }
 
 fn unknown(text: &str) -> EngineError {
@@ -246,7 +249,7 @@ async fn drop_schema(engine: &LocalEngine, name: &ObjectName, if_exists: bool, c
     let (database, schema) = schema_of(engine, name)?;
     let inside = |name: &RelationName| name.database.eq_ignore_ascii_case(&database) && name.schema.eq_ignore_ascii_case(&schema);
     let tables = engine.warehouse.tables_of(&database, &schema).await?;
-    let views: Vec<_> = engine.views.list().await?.into_iter().map(|(name, _)| name).filter(inside).collect();
+    let views: Vec<_> = engine.views.recorded().await?.into_iter().map(|(name, _)| name).filter(inside).collect();
     if !cascade && let Some(first) = tables.first().or(views.first()) {
         let help = "write `cascade` behind the name to drop what it holds too";
         return Err(invalid(format!("the schema `{schema}` is not empty: it holds `{}`", first.identifier), help));
@@ -301,6 +304,21 @@ async fn create_view(engine: &LocalEngine, create: &ast::CreateView, text: &str)
     catalog::bind_session(engine, &sql, &[]).await.map_err(without_place)?;
     let write = ViewWrite { relation, sql, proved: true, description: create.comment.clone(), label: tables::label() };
     engine.execute(&Step::PutView(write)).await.map(|_: Outcome| ())
+}
+
+async fn create_function(engine: &LocalEngine, create: &CreateFunction, text: &str) -> Result<(), EngineError> {
+    let relation = relation_name(engine, &create.name.name)?;
+    let sql = sql::statement_text(text).to_owned();
+    let write = ViewWrite { relation, sql, proved: true, description: None, label: tables::label() };
+    functions::create(engine, (create, text), write).await
+}
+
+async fn drop_function(engine: &LocalEngine, named: &Named, if_exists: bool) -> Result<(), EngineError> {
+    let name = relation_name(engine, &named.name)?;
+    if functions::remove(engine, &name).await? || if_exists {
+        return Ok(());
+    }
+    Err(invalid_at(&format!("there is no function `{}`", name.short()), &named.range, "write `drop function if exists` where that is fine"))
 }
 
 /// A query with its names of tables spelt out, so that it means the same wherever it is read from.

@@ -1,7 +1,7 @@
 //! Views: their definitions live in the Delta table `_alluvium.relations` of the warehouse, so that they are
 //! transactional too.
 //!
-//! Columns: `database`, `schema`, `identifier`, `kind` (`view`), `sql`, `description`, `run_id`, `node` (all text),
+//! Columns: `database`, `schema`, `identifier`, `kind` (`view` or `function`), `sql`, `description`, `run_id`, `node` (all text),
 //! `recorded_at` (timestamp with zone, microseconds), `dropped` (boolean), `division` (text: `fraction` where the view was
 //! made for SQL in which `/` of whole numbers is one, else NULL; older records have no such column). The table is append-only: of several rows about
 //! one name the latest counts. An unchanged definition writes nothing.
@@ -76,6 +76,14 @@ impl Views {
     /// # Errors
     /// If the records can't be read.
     pub(super) async fn list(&self) -> Result<Vec<(RelationName, View)>, EngineError> {
+        Ok(self.recorded().await?.into_iter().filter(|(name, _)| !name.is_function()).collect())
+    }
+
+    /// All views and functions, sorted.
+    ///
+    /// # Errors
+    /// If the records can't be read.
+    pub(super) async fn recorded(&self) -> Result<Vec<(RelationName, View)>, EngineError> {
         Ok(self.all().await?.iter().filter(|(_, view)| !view.dropped).map(|(name, view)| (name.clone(), view.clone())).collect())
     }
 
@@ -186,7 +194,7 @@ fn row(name: &RelationName, view: &View, label: &CommitLabel) -> Result<RecordBa
             text(Some(&name.database)),
             text(Some(&name.schema)),
             text(Some(&name.identifier)),
-            text(Some("view")),
+            text(Some(if name.is_function() { "function" } else { "view" })),
             text(Some(&view.sql)),
             text(view.description.as_deref()),
             text(Some(&label.run_id)),

@@ -340,6 +340,10 @@ fn configuration(
     rules::settled(configuration, write, schema, state)
 }
 
+/// Where the schema of a Delta table holds what a column is in rows that do not name it. delta-rs can't write tables that
+/// have the feature `allowColumnDefaults`, so that is not set: the default is for statements that run here.
+pub(super) const DEFAULT: &str = "CURRENT_DEFAULT";
+
 /// The columns with their comments; a comment that is there stays unless this write has another.
 fn delta_fields(schema: &SchemaRef, settings: &TableSettings, base: Option<&DeltaTable>) -> Result<Vec<StructField>, DeltaTableError> {
     const COMMENT: &str = "comment";
@@ -353,6 +357,8 @@ fn delta_fields(schema: &SchemaRef, settings: &TableSettings, base: Option<&Delt
         };
         let mut field = field.clone();
         field.metadata.extend(comment.map(|comment| (COMMENT.to_owned(), comment)));
+        let default = settings.column_defaults.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.name()));
+        field.metadata.extend(default.map(|(_, text)| (DEFAULT.to_owned(), MetadataValue::String(text.clone()))));
         field
     };
     Ok(converted.fields().map(commented).collect())

@@ -1,9 +1,11 @@
 //! The config keys that dbt, its adapters and this program know, to notice misspelt ones. A project may keep keys of its
 //! own among them, so only a key that is nearly a known one is worth a word.
 
-use crate::base::{Code, Diagnostic, nearest};
+use serde_json::Value as Json;
 
 use super::ConfigValues;
+use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::manifest::{Materialization, ResourceType};
 
 /// Every key that some resource has.
 const KNOWN: &[&str] = &[
@@ -115,6 +117,27 @@ const KNOWN: &[&str] = &[
 
 /// The distance at which a name is more likely another name than a slip.
 const FAR: usize = 2;
+
+/// Keys of other warehouses that say where rows lie, who reads them or what is sent before them, and what to do here.
+const WITHOUT_EFFECT: [(&str, &str); 3] = [
+    ("grants", "who may read a table is up to the storage that it lies in"),
+    ("location_root", "a table lies in the folder of its schema in the warehouse; `databases` of the target names further warehouses"),
+    ("sql_header", "send the statement in a `pre_hook`"),
+];
+
+/// Says of such keys that nothing comes of them.
+pub(super) fn without_effect(values: &ConfigValues, kind: ResourceType, fallback: Span, found: &mut Vec<Diagnostic>) {
+    // A macro may make something of them.
+    let built_in =
+        values.get("materialized").and_then(Json::as_str).is_none_or(|name| !matches!(Materialization::from_name(name), Materialization::Custom(_)));
+    if !matches!(kind, ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot) || !built_in {
+        return;
+    }
+    for (key, place, help) in WITHOUT_EFFECT.iter().filter_map(|(key, help)| Some((key, values.set_at(key, fallback)?, help))) {
+        let diagnostic = Diagnostic::warning(Code::NotAvailable, format!("the config `{key}` has no effect on Delta tables")).at(place, "set here");
+        found.push(diagnostic.help(*help));
+    }
+}
 
 /// A warning for each key that is nearly a known one.
 pub(super) fn misspelt(values: &ConfigValues, found: &mut Vec<Diagnostic>) {

@@ -3,7 +3,7 @@
 use deltalake::datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::reader::{Read, Reader};
-use super::{Alteration, Command, NewColumn, Word};
+use super::{Alteration, Command, NewColumn, Piece, Word};
 
 const FORM: &str = "`alter table t add column c int`, `drop column c`, `rename column c to d`, `alter column c type bigint`, `add constraint n check (c > 0)` or `set tblproperties ('k' = 'v')`";
 
@@ -63,20 +63,35 @@ impl Reader {
     fn new_column(&mut self) -> Read<NewColumn> {
         let name = self.identifier("a column")?;
         let data_type = self.data_type()?;
-        let mut column = NewColumn { name, data_type, not_null: false, comment: None };
+        let mut column = NewColumn { name, data_type, not_null: false, default: None, comment: None };
         loop {
             let start = self.here();
             if self.words(&["not", "null"]) {
                 column.not_null = true;
+            } else if self.word("default") {
+                let (value, not_null) = self.default_value()?;
+                column.default = Some(value);
+                column.not_null |= not_null;
             } else if self.word("comment") {
                 column.comment = Some(self.string("a text")?);
             } else if self.word("first") || self.word("after") {
                 return Err(self.error("a column is added behind the others: a place for it can't be given", start..self.behind()));
-            } else if self.word("default") || self.word("generated") {
-                return Err(self.error("defaults and generated columns are not available", start..self.behind()));
+            } else if self.word("generated") {
+                return Err(self.error("generated columns are not available", start..self.behind()));
             } else {
                 return Ok(column);
             }
+        }
+    }
+
+    /// A default, and whether `not null` stands behind it: to the parser that is a condition on the value.
+    fn default_value(&mut self) -> Read<(Piece, bool)> {
+        let value = self.expression("a value")?;
+        let text = self.slice(&value).to_lowercase();
+        let bare = text.strip_suffix("null").and_then(|head| head.trim_end().strip_suffix("not")).map(str::trim_end);
+        match bare.filter(|head| !head.ends_with(" is")) {
+            Some(bare) => Ok((value.start..value.start + bare.len(), true)),
+            None => Ok((value, false)),
         }
     }
 
@@ -127,12 +142,18 @@ impl Reader {
         if self.words(&["drop", "not", "null"]) {
             return Ok(Alteration::DropNotNull(column));
         }
+        if self.words(&["set", "default"]) {
+            return Ok(Alteration::Default { column, value: Some(self.default_value()?.0) });
+        }
+        if self.words(&["drop", "default"]) {
+            return Ok(Alteration::Default { column, value: None });
+        }
         let typed = self.word("type") || self.words(&["set", "data", "type"]);
         if !typed && self.word("comment") {
             return Ok(Alteration::ChangeColumn { column, data_type: None, comment: Some(self.string("a text")?) });
         }
         if !typed && !changes {
-            return Err(self.expected("`type`, `comment`, `set not null` or `drop not null`"));
+            return Err(self.expected("`type`, `comment`, `set` or `drop` with `not null` or `default`"));
         }
         // `change column a a bigint` names the column twice.
         if changes && self.upcoming().eq_ignore_ascii_case(&column.value) {

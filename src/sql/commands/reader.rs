@@ -172,6 +172,11 @@ impl Reader {
         matches!(self.parser.peek_token_ref().token, Token::SingleQuotedString(_))
     }
 
+    /// Whether the next token is a text in quotes of any kind.
+    pub(super) fn at_text(&self) -> bool {
+        self.at_string() || matches!(self.parser.peek_token_ref().token, Token::DollarQuotedString(_))
+    }
+
     /// Whether an alias comes: a word that opens no clause.
     pub(super) fn alias(&mut self, stop: &[&str]) -> Read<Option<Word>> {
         let explicit = self.word("as");

@@ -10,6 +10,7 @@ use deltalake::datafusion::datasource::MemTable;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::super::super::{Engine as _, EngineError, RelationKind};
+use super::super::write::DEFAULT;
 use super::super::{LocalEngine, failure};
 use super::relations;
 use crate::manifest::RelationName;
@@ -112,7 +113,7 @@ async fn columns(engine: &LocalEngine) -> Result<RecordBatch, EngineError> {
         ("table_name", text(rows.iter().map(|(name, ..)| name.identifier.as_str()))),
         ("column_name", text(rows.iter().map(|(_, _, field)| field.name().as_str()))),
         ("ordinal_position", Arc::new(rows.iter().map(|(_, at, _)| i64::try_from(at + 1).ok()).collect::<Int64Array>())),
-        ("column_default", Arc::new(std::iter::repeat_n(None::<&str>, rows.len()).collect::<StringArray>())),
+        ("column_default", Arc::new(rows.iter().map(|(_, _, field)| field.metadata().get(DEFAULT).map(String::as_str)).collect::<StringArray>())),
         ("is_nullable", text(rows.iter().map(|(_, _, field)| if field.is_nullable() { "YES" } else { "NO" }))),
         ("data_type", text(types.iter().map(String::as_str))),
         ("character_maximum_length", Arc::new(std::iter::repeat_n(None, rows.len()).collect::<Int64Array>())),

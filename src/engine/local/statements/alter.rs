@@ -1,7 +1,7 @@
 //! `alter table` and `comment on`.
 //!
 //! What is only said of a table is a commit without files. What its files would have to follow, dropped, renamed and
-//! retyped columns, is a copy of the rows into new files in one commit: Alluvium's tables do not map their columns.
+//! retyped columns and new ones with a value, is a copy of the rows into new files in one commit: Alluvium's tables do not map their columns.
 
 mod metadata;
 
@@ -12,11 +12,12 @@ use deltalake::kernel::{MetadataValue, StructField};
 use deltalake::{DeltaTable, DeltaTableError};
 
 use super::super::super::{EngineError, RelationKind, SchemaChange, TableColumn, TableInput, TableSettings, TableWrite, WriteMode};
+use super::super::write::DEFAULT;
 use super::super::{LocalEngine, failure};
 use super::composed::Composed;
 use super::maintain::open;
 use super::rows::delta_session;
-use super::tables::{columns_of, label, position, table_schema, write};
+use super::tables::{columns_of, label, position, table_schema, typed, write};
 use super::{at, existing, invalid_at, kind_of, relation_name};
 use crate::base::Code;
 use crate::manifest::RelationName;
@@ -59,6 +60,7 @@ pub(super) async fn alter(engine: &LocalEngine, statement: &str, (named, if_exis
                 None => Ok(()),
             }
         }
+        Alteration::Default { column, value } => altered.set_default(column, value.as_ref()).await,
         Alteration::SetNotNull(column) => altered.set_not_null(column).await,
         Alteration::DropNotNull(column) => altered.drop_not_null(column).await,
         Alteration::AddCheck { name, condition } => altered.add_check(name, condition).await,
@@ -110,8 +112,10 @@ impl Altered<'_> {
         failure::writing(error, &self.relation)
     }
 
+    /// Columns without a default are only said of the table; those with one are written into the rows that are there.
     async fn add_columns(self, columns: &[NewColumn], if_not_exists: bool) -> Result<(), EngineError> {
         let mut fields: Vec<StructField> = Vec::new();
+        let mut filled = Vec::new();
         for column in columns {
             let known = self.absent(&column.name);
             if known.is_err() && if_not_exists {
@@ -121,22 +125,72 @@ impl Altered<'_> {
             if fields.iter().any(|field| field.name().eq_ignore_ascii_case(&column.name.value)) {
                 return Err(invalid_at(&format!("the column `{}` is added twice", column.name.value), &column.name.range, "add it once"));
             }
-            if column.not_null {
-                let help = "add it without, fill it, then `alter column .. set not null`";
+            let default = self.default_value(column.default.as_ref()).await?;
+            if column.not_null && default.is_none() {
+                let help = "add it with `default` and a value, or add it without, fill it, then `alter column .. set not null`";
                 return Err(invalid_at("a column that is added is NULL in the rows that are there", &column.name.range, help));
             }
             let data_type = data_type(&column.data_type.text, &column.data_type.range)?;
-            let arrow = Field::new(&column.name.value, data_type, true);
+            let arrow = Field::new(&column.name.value, data_type, !column.not_null);
             let mut field: StructField = (&arrow).try_into_kernel().map_err(|error| self.failed(DeltaTableError::from(error)))?;
             field.metadata.extend(column.comment.iter().map(|text| ("comment".to_owned(), MetadataValue::String(text.clone()))));
             fields.push(field);
+            filled.push((arrow, column, default));
         }
         if fields.is_empty() {
             return Ok(());
         }
+        if filled.iter().any(|(_, _, default)| default.is_some()) {
+            return self.add_filled(&filled).await;
+        }
         let table = self.table.clone().add_columns().with_fields(fields).await.map_err(|error| self.failed(error))?;
         self.remember(&table).await;
         Ok(())
+    }
+
+    /// Writes the rows anew, with columns more.
+    async fn add_filled(&self, added: &[(Field, &NewColumn, Option<String>)]) -> Result<(), EngineError> {
+        let mut select: Vec<String> = self.schema.fields().iter().map(|field| quote_ident(field.name())).collect();
+        let mut columns = columns_of(&self.schema);
+        let mut settings = TableSettings::default();
+        for (field, column, default) in added {
+            let value = default.as_ref().map_or_else(|| "null".to_owned(), |default| format!("({default})"));
+            select.push(format!("{} as {}", typed(&value, field), quote_ident(field.name())));
+            columns.push(TableColumn { name: field.name().clone(), data_type: type_name(field.data_type()), nullable: field.is_nullable() });
+            settings.column_comments.extend(column.comment.iter().map(|text| (field.name().clone(), text.clone())));
+            settings.column_defaults.extend(default.iter().map(|text| (field.name().clone(), text.clone())));
+        }
+        self.copy(select, columns, settings).await
+    }
+
+    /// The text of a default that plans by itself; `None` where it is NULL.
+    async fn default_value(&self, value: Option<&Piece>) -> Result<Option<String>, EngineError> {
+        let Some(piece) = value else { return Ok(None) };
+        let mut text = Composed::new(self.statement);
+        text.push("select ").piece(piece);
+        super::super::catalog::bind_session(self.engine, text.text(), &[]).await.map_err(|error| match text.locate(error) {
+            EngineError::Sql(mut inner) if inner.code == Code::UnknownColumn => {
+                inner.help = Some("a default is the same for all rows: it can't use columns".into());
+                EngineError::Sql(inner)
+            }
+            other => other,
+        })?;
+        let value = self.statement.get(piece.clone()).unwrap_or_default().trim();
+        Ok((!value.eq_ignore_ascii_case("null")).then(|| value.to_owned()))
+    }
+
+    /// Rows that are there stay as they are.
+    async fn set_default(&self, column: &Word, value: Option<&Piece>) -> Result<(), EngineError> {
+        let name = self.column(column)?.name().clone();
+        let value = self.default_value(value).await?;
+        self.edit_field(&name, |field| {
+            let metadata = field.entry("metadata").or_insert_with(|| serde_json::json!({})).as_object_mut()?;
+            match value {
+                Some(value) => metadata.insert(DEFAULT.to_owned(), value.into()),
+                None => metadata.remove(DEFAULT),
+            }
+        })
+        .await
     }
 
     async fn drop_columns(&self, columns: &[Word], if_exists: bool) -> Result<(), EngineError> {
@@ -178,6 +232,9 @@ impl Altered<'_> {
         let mut settings = TableSettings::default();
         if let Some(comment) = field.metadata().get("comment") {
             settings.column_comments.insert(to.value.clone(), comment.clone());
+        }
+        if let Some(default) = field.metadata().get(DEFAULT) {
+            settings.column_defaults.insert(to.value.clone(), default.clone());
         }
         self.copy(select, columns, settings).await
     }
@@ -333,7 +390,12 @@ impl Altered<'_> {
     }
 
     /// Writes the rows anew, with other columns, in one commit.
-    async fn copy(&self, select: Vec<String>, columns: Vec<TableColumn>, settings: TableSettings) -> Result<(), EngineError> {
+    async fn copy(&self, select: Vec<String>, columns: Vec<TableColumn>, mut settings: TableSettings) -> Result<(), EngineError> {
+        for field in self.schema.fields() {
+            if let Some(default) = field.metadata().get(DEFAULT) {
+                settings.column_defaults.entry(field.name().clone()).or_insert_with(|| default.clone());
+            }
+        }
         if let Some(field) = self
             .schema
             .fields()

@@ -14,7 +14,7 @@ use super::super::super::EngineError;
 use super::super::{LocalEngine, catalog, failure};
 use super::composed::Composed;
 use super::rows::{delta_session, refused};
-use super::tables::{position, table_schema, typed};
+use super::tables::{default_of, position, table_schema, typed};
 use super::{at, invalid_at, relation_name};
 use crate::base::Code;
 use crate::manifest::RelationName;
@@ -154,6 +154,14 @@ impl Merging<'_> {
             MergeAction::Update(assignments) | MergeAction::Insert(assignments) => {
                 columns = self.columns(assignments)?;
                 pieces.extend(assignments.iter().map(|(_, value)| value));
+                if clause.when == MergeWhen::NotMatched {
+                    for field in self.schema.fields().iter().filter(|field| !columns.contains(field.name())).collect::<Vec<_>>() {
+                        if let Some(value) = default_of(field) {
+                            columns.push(field.name().clone());
+                            texts.push(value);
+                        }
+                    }
+                }
             }
         }
         let conditions = usize::from(clause.condition.is_some());
@@ -162,7 +170,7 @@ impl Merging<'_> {
         let mut values: BTreeMap<String, Expr> = columns.into_iter().zip(planned).collect();
         if clause.when == MergeWhen::NotMatched {
             for field in self.schema.fields() {
-                // A column that is not named is NULL, and no default of delta-rs.
+                // A column that is not named and has no default is NULL, and nothing that delta-rs would take.
                 values.entry(field.name().clone()).or_insert_with(|| {
                     let null = deltalake::datafusion::scalar::ScalarValue::try_from(field.data_type());
                     Expr::Literal(null.unwrap_or(deltalake::datafusion::scalar::ScalarValue::Null), None)
@@ -217,7 +225,7 @@ impl Merging<'_> {
             }
         }
         for (place, value) in texts.iter().enumerate() {
-            let value = field(place).map_or_else(|| value.clone(), |field| typed(value, field));
+            let value = field(pieces.len() - conditions + place).map_or_else(|| value.clone(), |field| typed(value, field));
             let comma = if pieces.is_empty() && place == 0 { "" } else { ", " };
             text.push(&format!("{comma}{value} as __text_{place}"));
         }

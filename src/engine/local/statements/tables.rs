@@ -3,11 +3,14 @@
 use deltalake::arrow::datatypes::{Field, SchemaRef};
 use deltalake::datafusion::sql::sqlparser::ast::{self, ColumnOption, TableConstraint};
 
+use indexmap::IndexMap;
+
 use super::super::super::{
     CommitLabel, Engine as _, EngineError, Outcome, RelationKind, SchemaChange, Step, TableColumn, TableInput, TableSettings, TableWrite, WriteMode,
 };
-use super::super::LocalEngine;
-use super::super::write::query_text;
+use super::super::failure::without_place;
+use super::super::write::{DEFAULT, query_text};
+use super::super::{LocalEngine, catalog};
 use super::{existing, invalid, kind_of, proved, relation_name, unknown};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
@@ -34,6 +37,7 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
         }
     }
     let columns = declared(create)?;
+    let column_defaults = declared_defaults(engine, create).await?;
     let sql = match &create.query {
         Some(query) => proved(engine, query, text).await?.0,
         None if columns.is_empty() => {
@@ -55,7 +59,7 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
             columns,
             // A table that takes the place of another is not bound by what a contract said of that one.
             checks: Some(Vec::new()),
-            settings: TableSettings::default(),
+            settings: TableSettings { column_defaults, ..TableSettings::default() },
             streams: Vec::new(),
             label: label(),
         },
@@ -88,7 +92,7 @@ fn declared(create: &ast::CreateTable) -> Result<Vec<TableColumn>, EngineError> 
             for option in &column.options {
                 match &option.option {
                     ColumnOption::NotNull | ColumnOption::PrimaryKey(_) => nullable = false,
-                    ColumnOption::Null | ColumnOption::Comment(_) | ColumnOption::Unique(_) => {}
+                    ColumnOption::Null | ColumnOption::Comment(_) | ColumnOption::Unique(_) | ColumnOption::Default(_) => {}
                     other => {
                         return Err(EngineError::Unsupported {
                             message: format!("column `{name}`: `{other}` is not available yet"),
@@ -102,13 +106,34 @@ fn declared(create: &ast::CreateTable) -> Result<Vec<TableColumn>, EngineError> 
         .collect()
 }
 
+/// The defaults of columns, by name.
+async fn declared_defaults(engine: &LocalEngine, create: &ast::CreateTable) -> Result<IndexMap<String, String>, EngineError> {
+    let mut found = IndexMap::new();
+    for column in &create.columns {
+        for option in &column.options {
+            let ColumnOption::Default(value) = &option.option else { continue };
+            let value = value.to_string();
+            catalog::bind_session(engine, &format!("select {value}"), &[]).await.map_err(without_place)?;
+            if !value.eq_ignore_ascii_case("null") {
+                found.insert(column.name.value.clone(), value);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What a column is in a row that does not name it, as SQL.
+pub(super) fn default_of(field: &Field) -> Option<String> {
+    field.metadata().get(DEFAULT).map(|text| format!("({text})"))
+}
+
 /// A query with the columns and no rows.
 fn empty_rows(columns: &[TableColumn]) -> String {
     let columns: Vec<_> = columns.iter().map(|column| format!("null as {}", quote_ident(&column.name))).collect();
     format!("select {} where false", columns.join(", "))
 }
 
-/// `insert into`: columns that are not named are NULL, values are cast to the table's types.
+/// `insert into`: columns that are not named are their default or NULL, values are cast to the table's types.
 pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &str) -> Result<(), EngineError> {
     let (ast::TableObject::TableName(name), Some(source)) = (&insert.table, &insert.source) else { return Err(unknown(text)) };
     if insert.on.is_some() || insert.returning.is_some() || insert.replace_into || insert.partitioned.is_some() {
@@ -202,10 +227,10 @@ fn insert_query(schema: &SchemaRef, targets: &[usize], source: &str) -> String {
         .enumerate()
         .map(|(at, field)| {
             let value = match targets.iter().position(|target| *target == at) {
-                Some(place) => names.get(place).map_or("null", String::as_str),
-                None => "null",
+                Some(place) => names.get(place).cloned(),
+                None => default_of(field),
             };
-            format!("{} as {}", typed(value, field), quote_ident(field.name()))
+            format!("{} as {}", typed(value.as_deref().unwrap_or("null"), field), quote_ident(field.name()))
         })
         .collect();
     format!("select {} from ({source}) as __source ({})", columns.join(", "), names.join(", "))

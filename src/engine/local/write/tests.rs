@@ -173,6 +173,7 @@ async fn a_new_table_is_one_commit_with_its_settings_and_where_it_came_from() {
         switch_change_feed: None,
         description: Some("all orders".into()),
         column_comments: [("id".to_owned(), "the \"key\"".to_owned())].into_iter().collect(),
+        column_defaults: indexmap::IndexMap::new(),
     };
     assert_eq!(build(&room.engine, write).await, Some(0));
 
