@@ -2,7 +2,7 @@
 
 use super::decl::{Origin, SingularTestDecl, TestDecl};
 use super::properties::{joined_config, take_config, title};
-use super::reader::{MapReader, entries, first_line, wrong_type};
+use super::reader::{MapReader, beginning, entries, wrong_type};
 use super::yaml::{Yaml, YamlValue};
 use crate::base::{Code, Diagnostic, Diagnostics, Span, Spanned};
 
@@ -73,7 +73,7 @@ fn read_test_map(item: &Yaml, outer: &[(Spanned<String>, Yaml)], what: &str, out
     let candidates: Vec<&(Spanned<String>, Yaml)> = outer.iter().filter(|(key, _)| !is_other(&key.value)).collect();
     let &[(key, value)] = candidates.as_slice() else {
         let message = format!("{what}: expected the name of one test, found {}", if candidates.is_empty() { "none" } else { "several keys" });
-        let place = candidates.get(1).map_or_else(|| first_line(item.span), |(key, _)| key.span);
+        let place = candidates.get(1).map_or_else(|| beginning(item.span), |(key, _)| key.span);
         out.push(Diagnostic::error(Code::YamlType, message).at(place, "here").help("indent the arguments below the name of the test"));
         return None;
     };

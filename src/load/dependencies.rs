@@ -182,7 +182,7 @@ fn read_entry(item: &Yaml, rendered: &Yaml, out: &mut Diagnostics) -> Option<Pac
         if reader.out.len() == before {
             let message =
                 if found.is_empty() { "an entry of `packages` says nothing of where from" } else { "an entry of `packages` has two origins" };
-            let diagnostic = Diagnostic::error(Code::YamlType, message).at(super::reader::first_line(item.span), "this entry");
+            let diagnostic = Diagnostic::error(Code::YamlType, message).at(super::reader::beginning(item.span), "this entry");
             reader.out.push(diagnostic.help("give one of `package`, `git`, `local`, `tarball` and `private`"));
         }
         return None;

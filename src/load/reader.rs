@@ -120,7 +120,7 @@ impl<'y, 'd> MapReader<'y, 'd> {
         let value = self.string(key).filter(|text| !text.value.trim().is_empty());
         if value.is_none() && self.out.len() == before {
             let diagnostic = Diagnostic::error(Code::YamlType, format!("{} lacks `{key}`", self.what));
-            self.out.push(diagnostic.at(first_line(self.span), "this entry").help(format!("add `{key}:` with a text")));
+            self.out.push(diagnostic.at(beginning(self.span), "this entry").help(format!("add `{key}:` with a text")));
         }
         value
     }
@@ -128,7 +128,7 @@ impl<'y, 'd> MapReader<'y, 'd> {
     /// Reports that a key is not there.
     pub fn lacks(&mut self, key: &str, expected: &str) {
         let diagnostic = Diagnostic::error(Code::YamlType, format!("{} lacks `{key}`", self.what));
-        self.out.push(diagnostic.at(first_line(self.span), "this entry").help(format!("add `{key}:` with {expected}")));
+        self.out.push(diagnostic.at(beginning(self.span), "this entry").help(format!("add `{key}:` with {expected}")));
     }
 
     pub fn bool(&mut self, key: &'static str) -> Option<bool> {
@@ -245,9 +245,9 @@ pub(super) fn read_past_unknown_keys(found: Diagnostics, sources: &Sources) -> D
     kept
 }
 
-/// A place that stands for an entry of many lines: its first few characters, which a label then marks.
-pub(super) fn first_line(span: Span) -> Span {
-    Span { end: span.end.min(span.start.saturating_add(1)), ..span }
+/// A place that stands for an entry of many lines: where it begins, which a label then marks.
+pub(super) fn beginning(span: Span) -> Span {
+    Span { end: span.start, ..span }
 }
 
 #[cfg(test)]

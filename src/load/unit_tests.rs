@@ -54,7 +54,7 @@ fn read_input(item: &Yaml, what: &str, out: &mut Diagnostics) -> Option<UnitInpu
     if input.is_none() && item.is_map() {
         out.push(
             Diagnostic::error(Code::YamlType, format!("{what} lacks `input`"))
-                .at(super::reader::first_line(item.span), "this entry")
+                .at(super::reader::beginning(item.span), "this entry")
                 .help("add `input: ref('name')`, `input: source('source', 'table')` or `input: this`"),
         );
     }

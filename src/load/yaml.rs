@@ -181,7 +181,8 @@ impl<'t> Composer<'t, '_> {
 
     fn span(&self, span: EventSpan) -> Span {
         let range = span.byte_range().unwrap_or(0..0);
-        Span::new(self.file, range.start, range.end)
+        // The place where a mapping begins is one byte, whatever stands there.
+        Span::new(self.file, self.text.floor_char_boundary(range.start), self.text.ceil_char_boundary(range.end))
     }
 
     fn document(&mut self) -> Composed<Yaml> {
@@ -304,7 +305,8 @@ impl<'t> Composer<'t, '_> {
     }
 
     fn syntax_error(&self, error: &ScanError) -> Diagnostic {
-        let offset = error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
+        let offset = error.marker().byte_offset().unwrap_or(self.text.len());
+        let offset = self.text.floor_char_boundary(offset);
         let width = self.text.get(offset..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let span = Span::new(self.file, offset, offset + width);
         let line_start = self.text.get(..offset).and_then(|head| head.rfind('\n')).map_or(0, |at| at + 1);

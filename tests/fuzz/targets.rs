@@ -81,13 +81,14 @@ fn told(found: &[Diagnostic], sources: &Sources) -> String {
     found.iter().map(|diagnostic| shape(&format!("{} {}", diagnostic.code, diagnostic.message))).collect()
 }
 
-/// A message without what it quotes, and without numbers; fails where it is none for users.
+/// The words of a message without what it quotes; fails where it is none for users.
 fn shape(message: &str) -> String {
     for inner in ["likely caused by a bug", "Span(Location(", "DataFusionError", "SchemaError(", "Some(", "Ident {"] {
         assert!(!message.split('`').step_by(2).any(|part| part.contains(inner)), "no message for users: {message}");
     }
-    let mut out: String = message.split('`').step_by(2).flat_map(|part| [part, "`"]).collect();
-    out.retain(|c| !c.is_ascii_digit());
-    out.push('\n');
-    out
+    // What stands behind `found` is the input's, in quotes or not.
+    let own = message.split(" found").next().unwrap_or_default();
+    let words: Vec<&str> =
+        own.split('`').step_by(2).flat_map(str::split_whitespace).filter(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')).collect();
+    words.join(" ") + "\n"
 }
