@@ -17,11 +17,13 @@ mod history;
 mod host;
 mod kept;
 mod literals;
+mod named;
 mod node;
 mod planner;
 mod proved;
 mod script;
 mod sessions;
+mod stranger;
 mod unit_test;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -20,6 +20,7 @@ mod nodes;
 mod project;
 mod python;
 mod relation;
+mod sound;
 mod source;
 mod streams;
 mod trees;
@@ -30,5 +31,5 @@ mod variables_read;
 mod versions;
 
 pub use layers::Layers;
-pub use project::{Body, Project, ResolveOptions, resolve};
+pub use project::{Body, Project, ResolveOptions, resolve, resolve_sound};
 pub use variables::Variables;

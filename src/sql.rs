@@ -18,8 +18,11 @@ mod output;
 mod overflow;
 mod place;
 mod qualified;
+mod recover;
+mod refused;
 mod respell;
 mod rewrite;
+mod said;
 mod session;
 mod stars;
 mod statements;
@@ -33,7 +36,7 @@ mod probe;
 mod reference;
 
 pub use assignments::assignments;
-pub use blame::blame;
+pub use blame::{blame, repeated};
 pub use commands::{
     Alteration, Command, CreateFunction, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Volatility,
     Word, parse_command,
@@ -41,9 +44,10 @@ pub use commands::{
 pub use defined::{Argument, CalledFunction, Definition, called_functions, parsed_body, register, scalar_function};
 pub use failure::{SqlError, sql_error};
 pub use identifiers::canonical;
-pub use output::output_columns;
+pub use output::{cte_names, cte_tables, output_columns};
 pub use place::slashes;
 pub use qualified::qualified;
+pub use recover::failures;
 pub use rewrite::{plan, rewrite};
 pub use session::{Division, SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;

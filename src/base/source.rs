@@ -183,6 +183,54 @@ impl Sources {
     pub fn text(&self, span: Span) -> String {
         self.file(span.file).text.get(span.start as usize..span.end as usize).unwrap_or_default().to_owned()
     }
+
+    /// The first place of a word within a span; the whole span where it has none.
+    #[must_use]
+    pub fn word(&self, span: Span, word: &str) -> Span {
+        let text = self.text(span);
+        let part = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let alone = |at: &usize| !text[..*at].ends_with(part) && !text[*at + word.len()..].starts_with(part);
+        match text.match_indices(word).map(|(at, _)| at).find(alone) {
+            Some(at) if !word.is_empty() => within(span, at, word.len()),
+            _ => span,
+        }
+    }
+
+    /// The place of a value in a call with `key=value` among its arguments; the whole span where there is none.
+    #[must_use]
+    pub fn argument(&self, span: Span, key: &str) -> Span {
+        let text = self.text(span);
+        let part = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let value = text.match_indices(key).filter(|(at, _)| !text[..*at].ends_with(part)).find_map(|(at, _)| {
+            let rest = text[at + key.len()..].trim_start().strip_prefix('=').filter(|rest| !rest.starts_with('='))?;
+            Some(text.len() - rest.trim_start().len())
+        });
+        match value {
+            Some(at) => within(span, at, value_length(&text[at..])),
+            None => span,
+        }
+    }
+}
+
+fn within(span: Span, at: usize, length: usize) -> Span {
+    let start = span.start + to_u32(at);
+    Span { start, end: start + to_u32(length), ..span }
+}
+
+/// How far a value goes: to the comma or the bracket behind it; those in quotes and brackets of its own do not count.
+fn value_length(text: &str) -> usize {
+    let (mut depth, mut quote) = (0_usize, None);
+    for (at, letter) in text.char_indices() {
+        match (quote, letter) {
+            (Some(open), letter) => quote = (open != letter).then_some(open),
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}' | ',') if depth == 0 => return text[..at].trim_end().len(),
+            (None, ')' | ']' | '}') => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 fn to_u32(value: usize) -> u32 {
@@ -192,6 +240,20 @@ fn to_u32(value: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_and_arguments_are_found_in_a_span() {
+        let sources = Sources::new();
+        let id = sources.add("a.sql", "x config(unique_key=['a', 'b_c'], on = {'x': \"),\"}, b='c')");
+        let call = Span::new(id, 2, 60);
+        let shown = |span: Span| sources.text(span);
+        assert_eq!(shown(sources.argument(call, "unique_key")), "['a', 'b_c']");
+        assert_eq!(shown(sources.argument(call, "on")), "{'x': \"),\"}");
+        assert_eq!(shown(sources.argument(call, "b")), "'c'");
+        assert_eq!(sources.argument(call, "key"), call);
+        assert_eq!(sources.word(call, "b").start, sources.argument(call, "b").start - 2);
+        assert_eq!(sources.word(call, "no"), call);
+    }
 
     #[test]
     fn positions_count_lines_and_characters_from_one() {

@@ -37,7 +37,7 @@ pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: I
 async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
     let format = format(options.format, global, session, streams);
     session.read_ahead();
-    let ready = match session.try_project() {
+    let ready = match session.try_sound_project() {
         Ok(ready) => ready,
         Err(found) => {
             let findings = found.into_iter().map(of_project).collect();
@@ -50,7 +50,9 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     let project = &ready.project;
     let memo = session.check_memo(&ready);
-    let before = match &options.against {
+    // With nodes left out for their errors there is no state to compare or to keep.
+    let is_whole = !project.warnings.iter().any(Diagnostic::is_error);
+    let before = match options.against.as_ref().filter(|_| is_whole) {
         Some(against) => Some(earlier(session, &ready, against, &memo).await?),
         None => None,
     };
@@ -63,7 +65,7 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     checked.keep(&selected);
     findings.append(&mut checked.findings);
     let mut list = None;
-    if walked.len() == all.len() {
+    if is_whole && walked.len() == all.len() {
         write_lineage(session, &ready, &checked)?;
         if let Some(before) = before {
             let state = ProjectState::of_texts(&checked.states).map_err(|reason| session.fail(&reason))?;

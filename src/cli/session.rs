@@ -22,7 +22,7 @@ use crate::graph::Dag;
 use crate::jinja::Invocation as TemplateInvocation;
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target, target_folder};
 use crate::manifest::{Node, NodeKind};
-use crate::resolve::{Project, ResolveOptions, resolve};
+use crate::resolve::{Project, ResolveOptions, resolve, resolve_sound};
 use crate::sql::Division;
 
 /// The file below the target folder with what checks keep.
@@ -196,12 +196,18 @@ impl Session {
         self.ready(project)
     }
 
-    /// The same, for a command that reports on its own; warnings stay in the project.
+    /// What is sound of the project, for a command that reports on its own: warnings stay in the project, and errors that are
+    /// about single nodes are among them.
     ///
     /// # Errors
-    /// Everything that is wrong with the project.
-    pub(super) fn try_project(&self) -> Result<Ready, Vec<Diagnostic>> {
-        self.load_with(&self.options, &self.sources)
+    /// Everything that is wrong with the project, where nothing can be left out for it.
+    pub(super) fn try_sound_project(&self) -> Result<Ready, Vec<Diagnostic>> {
+        let parsed = self.loaded(&self.options, &self.sources)?;
+        let project = resolve_sound(Arc::new(parsed), &self.resolve)?;
+        match Dag::build(&project) {
+            Ok(dag) => Ok(Ready { project: Arc::new(project), dag }),
+            Err(circles) => Err(project.warnings.into_iter().chain(circles).collect()),
+        }
     }
 
     /// The project in another folder, as this one is loaded: same target, vars and profile.

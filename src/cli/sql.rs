@@ -91,7 +91,7 @@ async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: b
 pub(super) fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
     let span = error.range.as_ref().map(|range| Span::new(file, offset + range.start, offset + range.end));
     let mut diagnostic = Diagnostic::error(error.code, error.message.clone()).at_opt(span, "");
-    if let Some((range, what)) = error.related.as_deref() {
+    for (range, what) in &error.related {
         diagnostic = diagnostic.also(Span::new(file, offset + range.start, offset + range.end), what.as_str());
     }
     diagnostic.notes.extend(error.notes.iter().cloned());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use super::{Planner, Surroundings};
-use crate::base::{Code, Diagnostic, nearest};
+use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::{HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, Node, OnSchemaChange, SnapshotConfig, SnapshotStrategy};
 use crate::resolve::Project;
 use crate::sql::{SqlError, comparable, qualified, type_name};
@@ -85,15 +85,16 @@ fn with_columns(schema: &SchemaRef, more: impl Iterator<Item = FieldRef>) -> Sch
 
 /// What the config of an incremental model or a snapshot says about columns that its query does not yield, and conditions
 /// that do not plan.
-pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>, planner: &Planner) -> Vec<Diagnostic> {
-    let mut found = unknown_columns(node, query);
+pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>, planner: &Planner, project: &Project) -> Vec<Diagnostic> {
+    let sources: &Sources = &project.sources;
+    let mut found = unknown_columns(node, query, sources);
     if let Some(config) = &node.config.snapshot {
         // It is the same for all rows, so it sees no column.
         let text = config.valid_to_current.as_ref();
         let wrong = text.and_then(|text| planner.wrong_constant(text, &snapshot_time(config, query)));
-        found.extend(wrong.map(|error| wrong_condition(node, "dbt_valid_to_current", text, *error)));
+        found.extend(wrong.map(|error| wrong_condition(node, "dbt_valid_to_current", text, *error, sources)));
         if found.is_empty() {
-            found.extend(wrong_time(node, config, query, planner));
+            found.extend(wrong_time(node, config, query, planner, sources));
             found.extend(history.into_iter().flat_map(|history| retyped_keys(node, config, query, history)));
         }
     }
@@ -102,9 +103,9 @@ pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&Sche
         let both = [(target, history.unwrap_or(query)), (source, query)];
         let mut check = |option: &str, text: Option<&String>, over: &[(&str, &SchemaRef)]| {
             let wrong = text.and_then(|text| planner.wrong_condition(text, over));
-            found.extend(wrong.map(|error| wrong_condition(node, option, text, *error)));
+            found.extend(wrong.map(|error| wrong_condition(node, option, text, *error, sources)));
         };
-        match config.strategy {
+        match &config.strategy {
             IncrementalStrategy::Merge => {
                 config.predicates.iter().for_each(|predicate| check("incremental_predicates", Some(predicate), &both));
                 check("matched_condition", config.matched_condition.as_ref(), &both);
@@ -125,21 +126,34 @@ pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&Sche
             IncrementalStrategy::Microbatch(_) => {
                 config.predicates.iter().for_each(|predicate| check("incremental_predicates", Some(predicate), &[(node.name.as_str(), query)]));
             }
-            IncrementalStrategy::Append | IncrementalStrategy::InsertOverwrite | IncrementalStrategy::Other(_) => {}
+            IncrementalStrategy::Append | IncrementalStrategy::InsertOverwrite => {}
+            IncrementalStrategy::Other(name) => found.extend(no_strategy(node, name, project)),
         }
     }
     found
 }
 
+/// A strategy that neither the program nor a macro knows.
+fn no_strategy(node: &Node, name: &str, project: &Project) -> Option<Diagnostic> {
+    let its_macro = format!("get_incremental_{}_sql", name.replace('+', "_"));
+    if project.library.find(&node.package, &its_macro).is_some() {
+        return None;
+    }
+    let (place, label) = set_at(node, "incremental_strategy", "", &project.sources);
+    let help = format!("there are {}; a macro `{its_macro}` makes another", IncrementalStrategy::NAMES.join(", "));
+    let message = format!("config `incremental_strategy`: there is no strategy `{name}`");
+    Some(Diagnostic::error(Code::ConfigType, message).at(place, label).help(help))
+}
+
 /// An `updated_at` that is no time.
-fn wrong_time(node: &Node, config: &SnapshotConfig, query: &SchemaRef, planner: &Planner) -> Option<Diagnostic> {
+fn wrong_time(node: &Node, config: &SnapshotConfig, query: &SchemaRef, planner: &Planner, sources: &Sources) -> Option<Diagnostic> {
     let SnapshotStrategy::Timestamp { updated_at } = &config.strategy else { return None };
     let field = query.fields().iter().find(|field| field.name().eq_ignore_ascii_case(updated_at));
     let found = match field {
         Some(field) => field.data_type().clone(),
         None => match planner.type_of(updated_at, &[(node.name.as_str(), query)]) {
             Ok(data_type) => data_type,
-            Err(error) => return Some(wrong_condition(node, "updated_at", Some(updated_at), *error)),
+            Err(error) => return Some(wrong_condition(node, "updated_at", Some(updated_at), *error, sources)),
         },
     };
     let is_time = matches!(found, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null);
@@ -147,9 +161,8 @@ fn wrong_time(node: &Node, config: &SnapshotConfig, query: &SchemaRef, planner: 
     let is_text = matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     (!is_time && !is_text).then(|| {
         let message = format!("`updated_at` of `{}` is {}, expected a date or a timestamp", node.name, type_name(&found));
-        Diagnostic::error(Code::ConfigType, message)
-            .at(node.span, "this snapshot")
-            .help("name the column with the time of the last change, or cast it")
+        let (place, label) = set_at(node, "updated_at", updated_at, sources);
+        Diagnostic::error(Code::ConfigType, message).at(place, label).help("name the column with the time of the last change, or cast it")
     })
 }
 
@@ -167,16 +180,24 @@ fn retyped_keys(node: &Node, config: &SnapshotConfig, query: &SchemaRef, history
         .collect()
 }
 
-fn wrong_condition(node: &Node, option: &str, text: Option<&String>, error: SqlError) -> Diagnostic {
-    let mut diagnostic = Diagnostic::error(error.code, format!("`{option}` of `{}`: {}", node.name, error.message))
-        .at(node.span, format!("this {}", node.resource_type().name()));
+fn wrong_condition(node: &Node, option: &str, text: Option<&String>, error: SqlError, sources: &Sources) -> Diagnostic {
+    let (place, label) = set_at(node, option, "", sources);
+    let mut diagnostic = Diagnostic::error(error.code, format!("`{option}` of `{}`: {}", node.name, error.message)).at(place, label);
     diagnostic.notes.extend(text.map(|text| format!("it says: {text}")));
     diagnostic.help = error.help;
     diagnostic
 }
 
+/// Where a config names a word, and what that place is called.
+fn set_at(node: &Node, option: &str, word: &str, sources: &Sources) -> (Span, String) {
+    match node.config.place(option) {
+        Some(set) => (sources.word(sources.argument(set, option), word), "set here".to_owned()),
+        None => (node.span, format!("this {}", node.resource_type().name())),
+    }
+}
+
 /// Names of columns only: keys and times of snapshots may be expressions.
-fn unknown_columns(node: &Node, schema: &SchemaRef) -> Vec<Diagnostic> {
+fn unknown_columns(node: &Node, schema: &SchemaRef, sources: &Sources) -> Vec<Diagnostic> {
     let name = |option: &'static str, columns: &[String]| columns.iter().map(|column| (option, column.clone())).collect::<Vec<_>>();
     let mut wanted: Vec<(&'static str, String)> = Vec::new();
     if let Some(config) = &node.config.incremental {
@@ -201,8 +222,9 @@ fn unknown_columns(node: &Node, schema: &SchemaRef) -> Vec<Diagnostic> {
         .map(|(option, column)| {
             let help = nearest(&column, known())
                 .map_or_else(|| format!("the columns are {}", known().collect::<Vec<_>>().join(", ")), |near| format!("did you mean `{near}`?"));
+            let (place, label) = set_at(node, option, &column, sources);
             Diagnostic::error(Code::UnknownColumn, format!("`{option}` of `{}` names `{column}`, which its query does not yield", node.name))
-                .at(node.span, format!("this {}", node.resource_type().name()))
+                .at(place, label)
                 .help(help)
         })
         .collect()

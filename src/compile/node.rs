@@ -78,10 +78,10 @@ impl CompiledNode {
             Some(None) => diagnostic = self.quote(diagnostic.at(self.span, what), error),
             None => diagnostic = diagnostic.at(self.span, what),
         }
-        if let Some((range, what)) = error.related.as_deref()
-            && let Some((span, _)) = self.place(range)
-        {
-            diagnostic = diagnostic.also(span, what.as_str());
+        for (range, what) in &error.related {
+            if let Some((span, _)) = self.place(range) {
+                diagnostic = diagnostic.also(span, what.as_str());
+            }
         }
         diagnostic.notes.extend(error.notes.iter().cloned());
         diagnostic.help.clone_from(&error.help);
@@ -306,7 +306,13 @@ async fn prove(
     }
     if let Some(stranger) = named.iter().find(|table| project.node_of_relation(&table.name).is_none()) {
         surroundings.note(Asked::Beyond);
-        compiled.warnings.push(unknown_relation(node, compiled, &stranger.name));
+        let found = super::stranger::unknown_relation(project, planner, (node, compiled), &statement, stranger);
+        // Where a warehouse is at hand, it shows whether the table is there.
+        if found.is_error() && !surroundings.may_block() {
+            return Err(vec![found]);
+        }
+        let found = Diagnostic { severity: Severity::Warning, ..found };
+        compiled.warnings.push(found);
     }
     let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
     let Some(called) = functions::called(project, planner, &statement, done).await else { return Ok(()) };
@@ -320,8 +326,10 @@ async fn prove(
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
     let planned = planner.plan(&compiled.sql, statement, tables, called).await;
-    let Planned { schema, facts, doubts, needs } =
-        planned.map_err(|error| failed(compiled, &quoted_text(&project.target.adapter, &compiled.sql, *error)))?;
+    let Planned { schema, facts, doubts, needs } = planned.map_err(|errors| {
+        let shown = |error| compiled.diagnose(&quoted_text(&project.target.adapter, &compiled.sql, error), &about);
+        errors.into_iter().map(|error| super::named::in_properties(project, node, shown(error))).collect::<Vec<_>>()
+    })?;
     // Few nodes need it again: it is sooner parsed once more than copied for each.
     let statement = LazyCell::new(|| planner.parse(&compiled.sql).ok());
     let named = LazyCell::new(|| statement.as_ref().map(|statement| output_columns(statement, &compiled.sql)).unwrap_or_default());
@@ -337,7 +345,7 @@ async fn prove(
     diagnostics.extend(super::doubts::doubts(node, compiled, &facts, &doubts));
     diagnostics.extend(super::doubts::stars(node, compiled, planner, || statement.as_ref(), &sources));
     diagnostics.extend(super::batches::wrong_times(node, &schema));
-    diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner));
+    diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner, project));
     let columns = schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))));
     diagnostics.extend(project.layers.check_columns(node, columns, place));
     compiled.schema = Some(super::history::relation_schema(node, &schema, compiled.history.as_ref()));
@@ -362,20 +370,6 @@ fn quoted_text(adapter: &str, sql: &str, mut error: SqlError) -> SqlError {
         }
         None => error,
     }
-}
-
-/// A table that no node stands for: whether it is there shows in a run.
-fn unknown_relation(node: &Node, compiled: &CompiledNode, name: &RelationName) -> Diagnostic {
-    let mut error =
-        SqlError::new(Code::NotProved, format!("`{}` reads `{}`, which is no node of the project, so it is not proved", node.name, name.identifier))
-            .help("read it through `ref` or `source`");
-    let mut places = compiled.sql.match_indices(name.identifier.as_str());
-    if let (Some((at, word)), None) = (places.next(), places.next()) {
-        error.range = Some(at..at + word.len());
-    }
-    let mut diagnostic = compiled.diagnose(&error, &format!("this {}", node.resource_type().name()));
-    diagnostic.severity = Severity::Warning;
-    diagnostic
 }
 
 /// The tables a query names, with what is known of them; `None` if one of them is not known before a run.

@@ -24,7 +24,7 @@ use crate::base::Code;
 use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    Definition, Division, SessionOptions, SqlError, blame, canonical, is_table_function, output_columns, parse_query, plan, register,
+    Definition, Division, SessionOptions, SqlError, canonical, failures, is_table_function, parse_query, plan, register, repeated,
     rewritten_expression, scalar_function, session_state, sql_error, type_name,
 };
 
@@ -44,6 +44,13 @@ pub struct Planner {
 pub(super) struct NamedTable {
     reference: TableReference,
     pub name: RelationName,
+}
+
+impl NamedTable {
+    /// Whether it is named without a schema.
+    pub(super) fn is_bare(&self) -> bool {
+        matches!(self.reference, TableReference::Bare { .. })
+    }
 }
 
 /// A table of a known schema that a query reads.
@@ -101,6 +108,13 @@ impl Planner {
         parse_query(&self.base, sql)
     }
 
+    /// Functions that yield rows, sorted.
+    pub(super) fn table_functions(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.base.table_functions().keys().cloned().chain(["unnest".to_owned()]).collect();
+        names.sort();
+        names
+    }
+
     /// The tables that a query names, its own CTEs left out.
     pub(super) fn tables(&self, statement: &Statement, sql: &str) -> Result<Vec<NamedTable>, Box<SqlError>> {
         let references = self.base.resolve_table_references(statement).map_err(|error| Box::new(sql_error(&error, sql)))?;
@@ -136,11 +150,11 @@ impl Planner {
         statement: Statement,
         tables: Vec<KnownTable<'_>>,
         functions: Vec<ScalarUDF>,
-    ) -> Result<Planned, Box<SqlError>> {
+    ) -> Result<Planned, Vec<SqlError>> {
         let columns: Vec<&str> = tables.iter().flat_map(|table| table.schema.fields().iter().map(|field| field.name().as_str())).collect();
         let spelt = canonical(sql, columns);
-        let statement = if spelt == sql { statement } else { self.parse(&spelt)? };
-        let session = self.session_over(&tables).map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let statement = if spelt == sql { statement } else { self.parse(&spelt).map_err(|error| vec![*error])? };
+        let session = self.session_over(&tables).map_err(|error| vec![sql_error(&error, sql)])?;
         let own;
         let state: &SessionState = if functions.is_empty() {
             &session
@@ -150,10 +164,10 @@ impl Planner {
         };
         let plan = match plan(state, statement).await {
             Ok(plan) => plan,
-            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), state, &self.parse(&spelt)?, &spelt).await)),
+            Err(error) => return Err(self.failures(error, state, &spelt).await),
         };
         if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_)) {
-            return Err(Box::new(not_a_query(sql)));
+            return Err(vec![not_a_query(sql)]);
         }
         let needs = needs(&plan);
         let leaves = tables.into_iter().map(|table| Leaf { name: table.named.reference, node: &table.node.id, facts: table.facts }).collect();
@@ -161,20 +175,21 @@ impl Planner {
         doubts.extend(divisions(&plan, &spelt));
         let plan = match state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) {
             Ok(plan) => plan,
-            Err(error) => return Err(Box::new(blame(sql_error(&error, sql), state, &self.parse(&spelt)?, &spelt).await)),
+            Err(error) => return Err(self.failures(error, state, &spelt).await),
         };
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
-            let mut error = SqlError::new(Code::SqlInvalid, format!("two columns of the result are called `{name}`"))
-                .help("give one of them another name with `as`");
-            let mut places = output_columns(&self.parse(&spelt)?, &spelt).into_iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
-            if let (Some((_, first)), Some((_, second))) = (places.next(), places.next()) {
-                error.range = Some(second);
-                error.related = Some(Box::new((first, "the other".to_owned())));
-            }
-            return Err(Box::new(error));
+            let error = self.parse(&spelt).map_or_else(|error| *error, |statement| twice(name, &statement, &spelt));
+            return Err(vec![error]);
         }
         Ok(Planned { schema: Arc::new(schema), facts, doubts, needs })
+    }
+
+    async fn failures(&self, error: DataFusionError, state: &SessionState, sql: &str) -> Vec<SqlError> {
+        match self.parse(sql) {
+            Ok(statement) => Box::pin(failures(error, state, &statement, sql)).await,
+            Err(error) => vec![*error],
+        }
     }
 
     /// The type of an expression over rows of the given aliases and schemas.
@@ -276,6 +291,19 @@ fn not_a_query(sql: &str) -> SqlError {
     let word: String = sql.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
     let error = SqlError::new(Code::SqlInvalid, format!("expected a query, found `{}`", word.to_lowercase())).help("write a select");
     if word.is_empty() { error } else { error.range(begin..begin + word.len()) }
+}
+
+/// Two columns of the result that have one name.
+fn twice(name: &str, statement: &Statement, sql: &str) -> SqlError {
+    let mut error = SqlError::new(Code::SqlInvalid, format!("two columns of the result are called `{name}`"))
+        .help("give one of them another name with `as`, or leave it out of `*` with `except`");
+    if let Some((place, first)) = repeated(statement, name, sql) {
+        error.range = Some(place);
+        if let Some(first) = first {
+            error.relate(first, "the other");
+        }
+    }
+    error
 }
 
 /// A name that stands twice in a schema, if letters' case is no difference, as in Delta.

@@ -135,7 +135,7 @@ impl Ground<'_> {
         };
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         for name in rows.iter().flat_map(Map::keys) {
-            check_name(name, &names, &format!("`{}`", input.label()), fixture.span)?;
+            check_name(name, &names, &format!("`{}`", input.label()), self.project.sources.word(fixture.span, name))?;
         }
         Ok(rows_query(schema.fields(), rows))
     }
@@ -190,11 +190,29 @@ impl Ground<'_> {
         let mut known = self.done.clone();
         known.extend(self.aside.clone());
         let Some(called) = functions::called(self.project, self.planner, &statement, &known).await else { return Ok(false) };
-        let schema = self.planner.plan(&compiled.sql, statement, tables, called).await.map_err(|error| failed(compiled, &error))?.schema;
-        let (fields, expected) = expected(node, unit, &schema).map_err(|diagnostic| vec![*diagnostic])?;
+        let all = |errors: Vec<SqlError>| {
+            let shown = |error| self.of_value(unit, error).map_or_else(|| failed(compiled, error), |found| vec![found]);
+            errors.iter().flat_map(shown).collect::<Vec<_>>()
+        };
+        let schema = self.planner.plan(&compiled.sql, statement, tables, called).await.map_err(all)?.schema;
+        let (fields, expected) = expected(self.project, node, unit, &schema).map_err(|diagnostic| vec![*diagnostic])?;
         let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         compiled.unit = Some(UnitQuery { sql: comparison(&compiled.sql, &expected, &columns), columns });
         Ok(true)
+    }
+}
+
+impl Ground<'_> {
+    /// A value of a fixture that its column can't take.
+    fn of_value(&self, unit: &UnitTest, error: &SqlError) -> Option<Diagnostic> {
+        let (value, _) = error.message.strip_prefix('`')?.split_once("` is not a value of type ")?;
+        let fixtures = unit.given.iter().map(|given| given.fixture.span).chain([unit.expect.span]);
+        let place = fixtures.map(|span| (span, self.project.sources.word(span, value))).find(|(span, place)| span != place)?.1;
+        Some(
+            Diagnostic::error(Code::UnitTestInput, error.message.clone())
+                .at(place, "this value")
+                .help("write a value that the column can have, or null"),
+        )
     }
 }
 
@@ -206,7 +224,7 @@ fn declared(node: &Node) -> Option<SchemaRef> {
 }
 
 /// The columns to compare and the query of the expected rows. The first row says which columns are looked at.
-fn expected(node: &Node, unit: &UnitTest, schema: &SchemaRef) -> Result<(Vec<FieldRef>, String), Box<Diagnostic>> {
+fn expected(project: &Project, node: &Node, unit: &UnitTest, schema: &SchemaRef) -> Result<(Vec<FieldRef>, String), Box<Diagnostic>> {
     let all: Vec<FieldRef> = schema.fields().iter().cloned().collect();
     let rows = match &unit.expect.rows {
         FixtureRows::Sql(sql) => return Ok((all, sql.clone())),
@@ -215,7 +233,7 @@ fn expected(node: &Node, unit: &UnitTest, schema: &SchemaRef) -> Result<(Vec<Fie
     let Some(first) = rows.first() else { return Ok((all.clone(), rows_query(&all, rows))) };
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     for name in rows.iter().flat_map(Map::keys) {
-        check_name(name, &names, &format!("the rows that `{}` expects", node.name), unit.expect.span)?;
+        check_name(name, &names, &format!("the rows that `{}` expects", node.name), project.sources.word(unit.expect.span, name))?;
         if !first.keys().any(|other| other.eq_ignore_ascii_case(name)) {
             let message = format!("a row that `{}` expects has the column `{name}`, which the first row does not have", node.name);
             let diagnostic = Diagnostic::error(Code::UnitTestInput, message).at(unit.expect.span, "these rows");

@@ -71,10 +71,17 @@ fn groups(builder: &Builder) -> Vec<Diagnostic> {
         .map(|node| {
             let group = node.config.group.as_deref().unwrap_or_default();
             Diagnostic::error(Code::UnknownGroup, format!("there is no group `{group}`, to which `{}` is to belong", node.label()))
-                .at(node.properties_span.unwrap_or(node.span), format!("this {}", node.resource_type().name()))
+                .at(group_place(builder, node), "named here")
                 .help_nearest(nearest(group, known.iter().copied()), "declare it under `groups:` in a properties file, with an owner")
         })
         .collect()
+}
+
+fn group_place(builder: &Builder, node: &Node) -> Span {
+    match node.config.place("group") {
+        Some(set) => builder.parsed.sources.argument(set, "group"),
+        None => node.properties_span.unwrap_or(node.span),
+    }
 }
 
 fn own_access(node: &Node) -> Option<Diagnostic> {

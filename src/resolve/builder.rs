@@ -10,8 +10,8 @@ use super::host::Facts;
 use super::kept::{self, Kept};
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions};
-use super::{Layers, Variables, access, constraints, data_test, described, nodes, source, unit_test, unused};
-use crate::base::{Code, Diagnostic, Severity, Span, nearest};
+use super::{Layers, Variables, access, constraints, data_test, described, nodes, sound, source, unit_test, unused};
+use crate::base::{Code, Diagnostic, Severity, Sources, Span, nearest};
 use crate::jinja::{MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject, ProjectDialect};
 use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
@@ -39,6 +39,17 @@ pub(super) struct Builder {
     pub uses: Vec<described::Uses>,
     /// Measures with their semantic models.
     pub measures: Vec<(String, NodeId, Span)>,
+}
+
+/// A finding about what a generic test refers to, at the argument that names it.
+fn at_argument(mut diagnostic: Diagnostic, node: &Node, sources: &Sources) -> Diagnostic {
+    if node.test().is_some_and(|test| test.generic.is_some())
+        && let Some(name) = diagnostic.message.split('`').nth(1).and_then(|name| name.rsplit('.').next()).map(str::to_owned)
+        && let Some(label) = diagnostic.labels.first_mut()
+    {
+        label.span = sources.word(label.span, &name);
+    }
+    diagnostic
 }
 
 /// What was made of some of a project's declarations, in their order.
@@ -97,7 +108,26 @@ impl Builder {
         }
     }
 
-    pub(super) fn build(mut self) -> Result<Project, Vec<Diagnostic>> {
+    pub(super) fn build(self) -> Result<Project, Vec<Diagnostic>> {
+        let (builder, lookup, relations) = self.filled();
+        if builder.found.iter().any(Diagnostic::is_error) {
+            return Err(builder.found);
+        }
+        Ok(builder.finish(lookup, relations))
+    }
+
+    /// The part of the project that nothing is wrong with; what is wrong is among its warnings.
+    pub(super) fn build_sound(self) -> Result<Project, Vec<Diagnostic>> {
+        let (mut builder, lookup, relations) = self.filled();
+        let errors: Vec<&Diagnostic> = builder.found.iter().filter(|found| found.is_error()).collect();
+        match sound::broken(&builder.nodes, &errors, &builder.parsed.sources) {
+            Some(broken) => builder.nodes.retain(|id, _| !broken.contains(id)),
+            None => return Err(builder.found),
+        }
+        Ok(builder.finish(lookup, relations))
+    }
+
+    fn filled(mut self) -> (Self, Lookup, HashMap<RelationName, NodeId>) {
         let parsed = Arc::clone(&self.parsed);
         for package in parsed.all_packages() {
             nodes::add_models(&mut self, package);
@@ -128,23 +158,20 @@ impl Builder {
         let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
         self.found.extend(wrong);
         unused::check(&mut self);
-        self.finish(lookup, relations)
+        // What stands in a tree of the project file is read for every node below it.
+        let mut seen = HashSet::new();
+        self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
+        (self, lookup, relations)
     }
 
     pub(super) fn disabled(&self) -> impl Iterator<Item = &Node> {
         self.disabled.iter()
     }
 
-    fn finish(mut self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Result<Project, Vec<Diagnostic>> {
-        // What stands in a tree of the project file is read for every node below it.
-        let mut seen = HashSet::new();
-        self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
-        if self.found.iter().any(Diagnostic::is_error) {
-            return Err(self.found);
-        }
+    fn finish(self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Project {
         self.kept.memo.save();
         let Facts { project_name, variables, invocation, dispatch, .. } = (*self.facts).clone();
-        Ok(Project {
+        Project {
             sources: Arc::clone(&self.parsed.sources),
             name: project_name,
             target: self.parsed.target.clone(),
@@ -167,7 +194,7 @@ impl Builder {
             lookup,
             relations,
             ground: self.kept.ground(),
-        })
+        }
     }
 
     /// What `work` makes of a project of which there are no nodes yet; taken in by [`Builder::absorb`].
@@ -267,7 +294,7 @@ impl Builder {
                         }
                         left_out.push(node.id.clone());
                     }
-                    Err(diagnostic) => found.push(diagnostic),
+                    Err(diagnostic) => found.push(at_argument(diagnostic, node, &self.parsed.sources)),
                 }
             }
             node.depends_on = parents.into_iter().collect();
@@ -363,12 +390,17 @@ impl Builder {
             if !defined {
                 found.push(
                     Diagnostic::error(Code::ConfigType, format!("config `materialized`: there is no materialization `{name}`"))
-                        .at(node.config.place("materialized").unwrap_or(node.span), "set here")
+                        .at(self.set_at(node, "materialized"), "set here")
                         .help(format!("did you mean `{near}`?")),
                 );
             }
         }
         self.found.extend(found);
+    }
+
+    /// Where a config key has its value.
+    fn set_at(&self, node: &Node, key: &str) -> Span {
+        node.config.place(key).map_or(node.span, |span| self.parsed.sources.argument(span, key))
     }
 
     /// Models that are built in batches of time, and read nothing that has a time.

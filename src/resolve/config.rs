@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::{Code, Diagnostic, Sources, Span};
 use crate::manifest::{Access, Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig, config_keys};
 
 /// Config keys with their values and where they stand.
@@ -134,12 +134,12 @@ fn list(value: Json) -> Vec<Json> {
 }
 
 /// Types the merged values of a node of the given kind. What can't be read is reported and takes its default.
-pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, found: &mut Vec<Diagnostic>) -> NodeConfig {
+pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, sources: &Sources, found: &mut Vec<Diagnostic>) -> NodeConfig {
     let with_own = values.with_own_keys();
     let values = with_own.as_ref().unwrap_or(values);
     keys::misspelt(values, found);
     keys::without_effect(values, kind, fallback, found);
-    let mut reader = Reader { values, fallback, found };
+    let mut reader = Reader { values, fallback, sources, found };
     let contract_enforced = match values.get("contract") {
         Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),
         Some(Json::Bool(enforced)) => *enforced,
@@ -331,13 +331,15 @@ fn test_config(reader: &mut Reader<'_>) -> TestConfig {
 struct Reader<'a> {
     values: &'a ConfigValues,
     fallback: Span,
+    sources: &'a Sources,
     found: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
     /// Where a key was set.
     fn place(&self, key: &str) -> Span {
-        self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback)
+        let set = self.values.values.get(key).and_then(|(_, span)| *span);
+        set.map_or(self.fallback, |span| self.sources.argument(span, key))
     }
 
     fn wrong(&mut self, key: &str, expected: &str, found: Json) {

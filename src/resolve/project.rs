@@ -112,6 +112,15 @@ pub fn resolve(parsed: Arc<ParsedProject>, options: &ResolveOptions) -> Result<P
     Builder::new(parsed, options).build()
 }
 
+/// Resolves what is sound of a project: nodes with errors and all that read them are left out, and the errors are among its
+/// warnings.
+///
+/// # Errors
+/// Everything that is wrong, where some of it is not about nodes.
+pub fn resolve_sound(parsed: Arc<ParsedProject>, options: &ResolveOptions) -> Result<Project, Vec<Diagnostic>> {
+    Builder::new(parsed, options).build_sound()
+}
+
 impl Project {
     /// What `ref` means in a package.
     ///

@@ -43,7 +43,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
     let loader = text(table.loader.as_ref().or(source.loader.as_ref())).unwrap_or_default();
     let database = database.unwrap_or_else(|| builder.facts.database.clone());
     let external = table.external.as_ref().and_then(|external| external_source(builder, &package.name, external));
-    let config = typed(&values, ResourceType::Source, table.span, &mut builder.found);
+    let config = typed(&values, ResourceType::Source, table.span, &builder.parsed.sources, &mut builder.found);
     let node = Node {
         id: NodeId::new(format!("source.{}.{source_name}.{name}", package.name)),
         kind: NodeKind::Source { source_name: source_name.clone(), loader, external },

@@ -9,6 +9,7 @@ use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::brief::brief;
+use super::said::said;
 use super::{place, type_name};
 use crate::base::{Code, SourceFile};
 
@@ -20,21 +21,26 @@ pub struct SqlError {
     /// Byte range in the SQL as it was given.
     pub range: Option<Range<usize>>,
     pub notes: Vec<String>,
-    /// Another place that has to do with it, and what it is.
-    pub related: Option<Box<(Range<usize>, String)>>,
+    /// Other places that have to do with it, and what they are.
+    pub related: Box<[(Range<usize>, String)]>,
     pub help: Option<String>,
 }
 
 impl SqlError {
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), range: None, notes: Vec::new(), related: None, help: None }
+        Self { code, message: message.into(), range: None, notes: Vec::new(), related: Box::default(), help: None }
     }
 
     #[must_use]
     pub fn range(mut self, range: Range<usize>) -> Self {
         self.range = Some(range);
         self
+    }
+
+    /// Adds another place.
+    pub fn relate(&mut self, range: Range<usize>, what: impl Into<String>) {
+        self.related = std::mem::take(&mut self.related).into_iter().chain([(range, what.into())]).collect();
     }
 
     #[must_use]
@@ -53,9 +59,16 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
     if raw.contains("lan does not support logical expression") {
         return correlated(sql);
     }
-    let (code, mut message) =
-        classify(spanned.filter(|_| !raw.contains("needs `over")).map_or(raw.as_str(), |diagnostic| diagnostic.message.as_str()), &raw);
-    let mut found = SqlError::new(code, "");
+    let said = match spanned.filter(|_| !["Invalid function '", "No function matches"].iter().any(|words| raw.starts_with(words))) {
+        Some(diagnostic) => said(&diagnostic.message),
+        None => said(&raw),
+    };
+    let shown = said.message.clone();
+    let (code, mut message) = classify(&shown, &raw);
+    if said.help.is_some() {
+        message.clone_from(&shown);
+    }
+    let mut found = SqlError::new(said.code.unwrap_or(code), "");
     if let Some(diagnostic) = spanned {
         if let Some(span) = diagnostic.span.or_else(|| diagnostic.notes.iter().rev().find_map(|note| note.span)) {
             found.range = Some(offset(&text, span.start.line, span.start.column)..offset(&text, span.end.line, span.end.column));
@@ -63,7 +76,8 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
         found.notes.extend(notes(diagnostic));
         // Help to cast names the planner's own tree.
         let helps = diagnostic.helps.iter().map(|help| lower_first(&help.message.replace('\'', "`")));
-        found.help = helps.into_iter().find(|help| !help.starts_with("perhaps you need to cast")).or_else(|| suggestion(&raw));
+        found.help =
+            said.help.clone().or_else(|| helps.into_iter().find(|help| !help.starts_with("perhaps you need to cast"))).or_else(|| suggestion(&raw));
     } else if let Some((head, line, column)) = split_position(&message) {
         let start = offset(&text, line, column);
         found.range = Some(start..word_end(sql, start));
@@ -72,12 +86,35 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
         let end = sql.trim_end().len();
         found.range = Some(sql.floor_char_boundary(end.saturating_sub(1))..end);
     }
-    found.help = found.help.or_else(|| suggestion(&raw)).or_else(|| place::help(&raw));
+    found.help = found.help.or(said.help).or_else(|| suggestion(&raw)).or_else(|| place::help(&shown)).or_else(|| which(&found.notes));
+    if found.code == Code::SqlSyntax {
+        let help = || "a comma, a bracket or a keyword is missing or too many, here or just before".to_owned();
+        found.help = Some(found.help.unwrap_or_else(help));
+    }
     if found.range.is_none() {
-        found.range = place::of_failure(&raw, sql);
+        found.range = place::of_failure(&shown, sql);
+    }
+    if raw.contains("logical boolean operation") {
+        no_operand(&mut found, &mut message, spanned, &text);
+    }
+    if found.code == Code::UnknownColumn && found.help.is_none() {
+        found.help = Some("look at the columns of what this select reads".to_owned());
     }
     found.message = lower_first(&with_type_names(message.trim_end_matches('.').trim())).replace("found: EOF", "found the end of the text");
     found
+}
+
+/// `and` and `or` take conditions only: the side that is none.
+fn no_operand(found: &mut SqlError, message: &mut String, spanned: Option<&Diagnostic>, text: &SourceFile) {
+    let notes = spanned.map(|diagnostic| diagnostic.notes.as_slice()).unwrap_or_default();
+    let Some(wrong) = notes.iter().find(|note| note.message != "has type Boolean") else { return };
+    let Some(arrow) = wrong.message.strip_prefix("has type ") else { return };
+    if let Some(span) = wrong.span {
+        found.range = Some(offset(text, span.start.line, span.start.column)..offset(text, span.end.line, span.end.column));
+    }
+    *message = format!("expected a condition, found {}", arrow.parse::<DataType>().map_or_else(|_| arrow.to_owned(), |known| type_name(&known)));
+    found.notes.clear();
+    found.help = Some("compare it with something".to_owned());
 }
 
 /// A subquery that uses columns from outside in a way that can't be turned into a join.
@@ -128,16 +165,7 @@ fn bare_message(error: &DataFusionError) -> String {
     while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
-    if text.contains("Span(Location(") {
-        return unsupported(text);
-    }
-    let inner = dumped(text);
-    let text = inner.as_deref().unwrap_or(text);
-    failed_cast(text)
-        .or_else(|| without_window(text))
-        .or_else(|| no_signature(text))
-        .or_else(|| no_condition(text))
-        .unwrap_or_else(|| text.to_owned())
+    dumped(text).unwrap_or_else(|| text.to_owned())
 }
 
 /// The message in the dump that reading a Parquet file makes of an error in a filter.
@@ -159,59 +187,6 @@ fn dumped(text: &str) -> Option<String> {
             letter => message.push(letter),
         }
     }
-}
-
-/// What stands before the tree of something that the planner does not know.
-fn unsupported(text: &str) -> String {
-    let head = text.split(['{', '[']).next().unwrap_or_default();
-    let words = head.trim_end_matches(|c: char| c == '(' || c.is_whitespace());
-    let words = words.rsplit_once('(').map_or(words, |(before, _)| before);
-    format!("{}: this is not supported", words.trim_end_matches([':', ' ', '(']))
-}
-
-/// A call that fits no signature: the planner's text lists every attempt.
-fn no_signature(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("No function matches the given name and argument types '")?;
-    let call = rest.split("'.").next()?;
-    let (name, types) = call.trim_end_matches(')').split_once('(')?;
-    let named = |arrow: &str| arrow.trim().parse::<DataType>().map_or_else(|_| arrow.trim().to_owned(), |found| type_name(&found));
-    let types: Vec<String> = if types.is_empty() { Vec::new() } else { types.split(", ").map(named).collect() };
-    Some(match types.len() {
-        0 => format!("`{name}` takes arguments, and has none here"),
-        _ => format!("`{name}` does not take {}", types.join(", ")),
-    })
-}
-
-/// A window function without a window, which the planner looks up among the others.
-fn without_window(text: &str) -> Option<String> {
-    const KNOWN: [&str; 10] =
-        ["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "nth_value", "ratio_to_report"];
-    let name = text.strip_prefix("Invalid function '")?.split('\'').next()?;
-    KNOWN.contains(&name.to_lowercase().as_str()).then(|| format!("`{name}` is a window function and needs `over (..)`"))
-}
-
-/// A filter that is no condition, with the planner's own names in it.
-fn no_condition(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("Cannot create filter with non-boolean predicate '")?;
-    let arrow = rest.rsplit_once(" returning ")?.1;
-    let shown = arrow.trim().parse::<DataType>().map_or_else(|_| arrow.trim().to_owned(), |found| type_name(&found));
-    Some(format!("expected a condition, found {shown}"))
-}
-
-/// A cast that fails, in the names of types that users know.
-fn failed_cast(text: &str) -> Option<String> {
-    let named = |arrow: &str| arrow.trim().parse::<DataType>().map_or_else(|_| arrow.to_owned(), |found| type_name(&found));
-    if let Some((value, arrow)) = text.strip_prefix("Can't cast value ").and_then(|rest| rest.rsplit_once(" to type ")) {
-        return Some(format!("`{value}` is out of range for {}", named(arrow)));
-    }
-    if let Some((value, arrow)) = text.strip_prefix("Cannot cast value '").and_then(|rest| rest.split_once("' to value of ")) {
-        return Some(format!("`{value}` is not a value of type {}", named(arrow.trim_end_matches(" type"))));
-    }
-    if let Some((value, _)) = text.strip_prefix("Parser error: Error parsing timestamp from '").and_then(|rest| rest.split_once("': ")) {
-        return Some(format!("`{value}` is not a value of type TIMESTAMP"));
-    }
-    let (value, arrow) = text.strip_prefix("Cannot cast string '").and_then(|rest| rest.rsplit_once("' to value of "))?;
-    Some(format!("`{value}` is not a value of type {}", named(arrow.trim_end_matches(" type"))))
 }
 
 fn classify(message: &str, raw: &str) -> (Code, String) {
@@ -299,6 +274,12 @@ fn suggestion(raw: &str) -> Option<String> {
     let (_, fields) = raw.split_once("Valid fields are ")?;
     let fields: Vec<&str> = fields.trim_end_matches('.').split(", ").collect();
     Some(format!("the columns are {}", brief(&fields).join(", ").replace('"', "`")))
+}
+
+/// Which of several columns may be meant.
+fn which(notes: &[String]) -> Option<String> {
+    let columns: Vec<String> = notes.iter().filter_map(|note| note.strip_prefix("possible column ")).map(|column| format!("`{column}`")).collect();
+    (columns.len() > 1).then(|| format!("say which one: {}", columns.join(" or ")))
 }
 
 /// The notes of the planner, with columns as one writes them and types as users know them.

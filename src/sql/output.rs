@@ -1,10 +1,11 @@
 //! Where the columns of a query's result get their names.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Cte, Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement as Ast, TableFactor,
+    Cte, Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement as Ast, TableFactor, Visit as _, Visitor,
+    visit_relations,
 };
 
 use super::stars::factors;
@@ -18,6 +19,47 @@ pub fn output_columns(statement: &Statement, sql: &str) -> Vec<(String, Range<us
     let Ast::Query(query) = inner.as_ref() else { return Vec::new() };
     let text = SourceFile::new("", sql.into());
     of_query(query, &[]).into_iter().filter_map(|ident| Some((ident.value.clone(), range(ident, &text)?))).collect()
+}
+
+/// The names of all CTEs of a statement, in the order in which they stand.
+#[must_use]
+pub fn cte_names(statement: &Statement) -> Vec<String> {
+    struct Names(Vec<String>);
+    impl Visitor for Names {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+            self.0.extend(query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| cte.alias.name.value.clone()));
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(Vec::new());
+    if let Statement::Statement(inner) = statement {
+        let _ = inner.visit(&mut names);
+    }
+    names.0
+}
+
+/// The tables, by the last part of their names, that the CTEs of a name read.
+#[must_use]
+pub fn cte_tables(statement: &Statement, cte: &str) -> Vec<String> {
+    struct Tables<'a>(&'a str, Vec<String>);
+    impl Visitor for Tables<'_> {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+            for cte in query.with.iter().flat_map(|with| &with.cte_tables).filter(|cte| cte.alias.name.value.eq_ignore_ascii_case(self.0)) {
+                let _ = visit_relations(&cte.query, |name| {
+                    self.1.extend(name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.clone()));
+                    ControlFlow::<()>::Continue(())
+                });
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut tables = Tables(cte, Vec::new());
+    if let Statement::Statement(inner) = statement {
+        let _ = inner.visit(&mut tables);
+    }
+    tables.1
 }
 
 fn of_query<'q>(query: &'q Query, around: &[&'q Cte]) -> Vec<&'q Ident> {

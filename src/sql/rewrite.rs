@@ -21,7 +21,7 @@ use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Query, Select, SelectItem, Spanned, TableFactor, VisitMut, VisitorMut,
+    BinaryOperator, DateTimeField, Expr, Ident, Query, Select, SelectItem, Spanned, TableFactor, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -130,6 +130,8 @@ impl VisitorMut for Rewriter {
             Expr::RLike { .. } | Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => return flow(patterns::rewrite(expr, self)),
             Expr::Subquery(query) => select::first_row(query),
             Expr::Extract { field, expr: value, .. } => {
+                let place = if let DateTimeField::Custom(word) = field { word.span } else { Spanned::span(value.as_ref()) };
+                flow(dates::known_part(&field.to_string(), place, self))?;
                 if let Some(part) = dates::extracted(&field.to_string(), value) {
                     *expr = part;
                 }

@@ -14,6 +14,7 @@ use super::functions;
 use super::lateral::LateralUnnest;
 use super::operators::{Operators, TypeNames};
 use super::overflow::CheckedIntegers;
+use super::refused::{Impossible, Misplaced};
 use super::timestamps::Microseconds;
 
 /// What a session may differ in; of the dialect only [`Division`].
@@ -101,10 +102,11 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
 }
 
 /// DataFusion's rules with the dialect's around them: times have one unit before types are coerced, arithmetic is checked
-/// when both sides of an operator have one type.
+/// when both sides of an operator have one type, and what can't be run is refused.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Microseconds)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Misplaced), Arc::new(Microseconds)];
     rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(Impossible));
     rules.push(Arc::new(LateralUnnest));
     rules.push(Arc::new(CheckedIntegers));
     rules

@@ -24,7 +24,7 @@ const MOST: usize = 200;
 /// What the planner says; about a name that is no alias either, what it said of the statement as it was given.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     let mut statement = statement;
-    wildcards::expand(state, &mut statement).await?;
+    Box::pin(wildcards::expand(state, &mut statement)).await?;
     let mut last = None;
     for _ in 0..MOST {
         let error = match state.statement_to_plan(statement.clone()).await {

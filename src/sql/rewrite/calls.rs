@@ -81,7 +81,9 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("date_add", [date, amount @ Expr::Interval(_)]) => expand("$1 + $2", &[date.clone(), amount.clone()], span),
         ("date_sub", [date, amount @ Expr::Interval(_)]) => expand("$1 - $2", &[date.clone(), amount.clone()], span),
         ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),
+        ("date_trunc" | "datetrunc" | "timestamp_trunc" | "datetime_trunc", [first, second]) => dates::truncated(first, second, span, rewriter)?,
         ("date_part" | "datepart" | "extract", [part, date]) => {
+            text(part).map(|word| dates::known_part(word, part.span(), rewriter)).transpose()?;
             text(part).and_then(dates::part).and_then(|meant| expand(meant, std::slice::from_ref(date), span))
         }
         ("date_format", [value, pattern]) => with_java(value, pattern, "to_char(cast($1 as timestamp), $2)", rewriter, span)?,

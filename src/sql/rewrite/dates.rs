@@ -21,11 +21,7 @@ pub(super) fn with_unit(name: &str, unit: &Expr, values: [&Expr; 2], span: Span,
         },
     };
     let Some(known) = canonical_unit(word) else {
-        return Err(rewriter.refuse(
-            &format!("`{word}` is not a unit of time"),
-            unit.span(),
-            "the units are year, quarter, month, week, day, hour, minute, second, millisecond and microsecond",
-        ));
+        return Err(no_unit(word, unit.span(), rewriter));
     };
     let function = match name {
         "dateadd" | "date_add" | "timestampadd" => "timestampadd",
@@ -39,6 +35,45 @@ pub(super) fn with_unit(name: &str, unit: &Expr, values: [&Expr; 2], span: Span,
         format!("{function}($1, cast($2 as timestamp), cast($3 as timestamp))")
     };
     Ok(expand(&template, &[literal(known, unit.span()), first, second], span))
+}
+
+/// `date_trunc` with a unit in any of its names: as a text, as a bare word, and behind the time as in `BigQuery`.
+pub(super) fn truncated(first: &Expr, second: &Expr, span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
+    let bare = |expr: &Expr| match expr {
+        Expr::Identifier(word) if word.quote_style.is_none() => canonical_unit(&word.value),
+        _ => None,
+    };
+    let (unit, value, known) = match (text(first), bare(first), bare(second)) {
+        (Some(word), ..) => match canonical_unit(word) {
+            Some(known) => (first, second, known),
+            None => return Err(no_unit(word, first.span(), rewriter)),
+        },
+        (None, Some(known), _) => (first, second, known),
+        (None, None, Some(known)) => (second, first, known),
+        (None, None, None) => return Ok(None),
+    };
+    Ok(expand("date_trunc($1, $2)", &[literal(known, unit.span()), value.clone()], span))
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
+fn no_unit(word: &str, span: Span, rewriter: &Rewriter) -> Box<SqlError> {
+    rewriter.refuse(
+        &format!("`{word}` is not a unit of time"),
+        span,
+        "the units are year, quarter, month, week, day, hour, minute, second, millisecond and microsecond",
+    )
+}
+
+/// Refuses a part of a time that there is none of.
+pub(super) fn known_part(word: &str, span: Span, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    const OTHERS: [&str; 9] = ["isoyear", "isodow", "dow", "doy", "epoch", "nanosecond", "nanoseconds", "m", "s"];
+    const SHORT: [&str; 6] = ["ms", "us", "msec", "usec", "mins", "secs"];
+    let lower = word.trim_matches('\'').to_lowercase();
+    if canonical_unit(&lower).is_some() || part(&lower).is_some() || OTHERS.contains(&lower.as_str()) || SHORT.contains(&lower.as_str()) {
+        return Ok(());
+    }
+    let parts = "the parts are year, quarter, month, week, day, hour, minute, second, millisecond, microsecond, dow, isodow, doy, isoyear and epoch";
+    Err(rewriter.refuse(&format!("`{word}` is not a part of a time"), span, parts))
 }
 
 /// Spark's `trunc(date, 'month')`, which is a date.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    self, Expr, ExprWithAlias, Ident, NullInclusion, PivotValueSource, Query, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
+    self, ExcludeSelectItem, Expr, ExprWithAlias, Ident, NullInclusion, ObjectNamePart, PivotValueSource, Query, Select, SelectItem, SetExpr,
+    Spanned, TableAlias, TableFactor, TableWithJoins, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::Rewriter;
@@ -35,11 +36,60 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
         _ => return Ok(()),
     };
     let built = sql.and_then(|sql| query_at(&sql, span)).and_then(|query| over(query, (**table).clone()));
-    let Some(query) = built else {
+    let Some(mut query) = built else {
         return Err(rewriter.refuse("this form of PIVOT or UNPIVOT is not supported", span, "name plain columns in it"));
     };
-    *factor = derived(query, alias.clone());
+    give_places(&mut query, &columns_named(factor));
+    let alias = alias.clone();
+    *factor = derived(query, alias);
     Ok(())
+}
+
+/// The columns that a PIVOT or UNPIVOT names, with their places.
+fn columns_named(factor: &TableFactor) -> Vec<Ident> {
+    let of = |expr: &Expr| idents_of(expr);
+    match factor {
+        TableFactor::Pivot { aggregate_functions, value_column, .. } => {
+            aggregate_functions.iter().map(|aggregate| &aggregate.expr).chain(value_column).flat_map(of).collect()
+        }
+        TableFactor::Unpivot { columns, .. } => columns.iter().flat_map(|column| idents_of(&column.expr)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Columns in the built query stand where they were written.
+fn give_places(query: &mut Query, written: &[Ident]) {
+    struct Places<'a>(&'a [Ident]);
+    impl Places<'_> {
+        fn give(&self, ident: &mut Ident) {
+            if let Some(known) = self.0.iter().find(|known| known.value == ident.value) {
+                ident.span = known.span;
+            }
+        }
+    }
+    impl VisitorMut for Places<'_> {
+        type Break = ();
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+            for item in &mut select.projection {
+                let SelectItem::Wildcard(WildcardAdditionalOptions { opt_exclude: Some(ExcludeSelectItem::Multiple(names)), .. }) = item else {
+                    continue;
+                };
+                for name in names.iter_mut().flat_map(|name| &mut name.0) {
+                    if let ObjectNamePart::Identifier(ident) = name {
+                        self.give(ident);
+                    }
+                }
+            }
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::Identifier(ident) = expr {
+                self.give(ident);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _ = query.visit(&mut Places(written));
 }
 
 fn derived(query: Query, alias: Option<TableAlias>) -> TableFactor {
@@ -103,11 +153,14 @@ fn unpivoted(value: &Expr, name: &Ident, columns: &[ExprWithAlias], keep_nulls: 
 }
 
 fn columns_of(expr: &Expr) -> Vec<String> {
+    idents_of(expr).iter().map(Ident::to_string).collect()
+}
+
+fn idents_of(expr: &Expr) -> Vec<Ident> {
     let mut found = Vec::new();
-    let mut probe = expr.clone();
-    let _ = ast::visit_expressions_mut(&mut probe, |inner| {
+    let _ = ast::visit_expressions(expr, |inner| {
         if let Expr::Identifier(name) = inner {
-            found.push(name.to_string());
+            found.push(name.clone());
         }
         ControlFlow::<()>::Continue(())
     });

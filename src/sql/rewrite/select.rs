@@ -272,7 +272,7 @@ fn twice(select: &Select, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
             && let (Some(first), Some(_)) = (rewriter.range(first), rewriter.range(alias.span))
         {
             let mut error = rewriter.refuse(&format!("two columns are called `{}`", alias.value), alias.span, "give one of them another name");
-            error.related = Some(Box::new((first, "the other one".into())));
+            error.relate(first, "the other one");
             return Err(error);
         }
     }

@@ -3,13 +3,15 @@
 
 use std::ops::ControlFlow;
 
-use deltalake::datafusion::common::Result;
+use deltalake::datafusion::common::{DataFusionError, Diagnostic, Result, Span};
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
     self, ExceptSelectItem, Expr, GroupByExpr, Ident, IdentWithAlias, Query, RenameSelectItem, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
     WildcardAdditionalOptions, With,
 };
+
+use crate::base::nearest;
 
 /// Writes out the stars that DataFusion can't.
 ///
@@ -18,22 +20,49 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 pub(super) async fn expand(state: &SessionState, statement: &mut Statement) -> Result<()> {
     let Statement::Statement(inner) = statement else { return Ok(()) };
     loop {
-        let mut finder = Finder { scopes: Vec::new(), found: None, columns: None };
+        let mut finder = Finder::default();
         let _ = inner.visit(&mut finder);
-        let Some(probe) = finder.found else { return Ok(()) };
-        let plan = state.statement_to_plan(Statement::Statement(Box::new(ast::Statement::Query(Box::new(probe))))).await?;
-        let columns = plan.schema().iter().map(|(table, field)| (table.map(|table| table.table().to_owned()), field.name().clone())).collect();
-        let mut writer = Finder { scopes: Vec::new(), found: None, columns: Some(columns) };
+        let Some((probe, named)) = finder.found else {
+            for (probe, named) in finder.replacing {
+                all_known(&named, &columns_of(state, probe).await?)?;
+            }
+            return Ok(());
+        };
+        let columns = columns_of(state, probe).await?;
+        all_known(&named, &columns)?;
+        let mut writer = Finder { columns: Some(columns), ..Finder::default() };
         let _ = inner.visit(&mut writer);
     }
+}
+
+async fn columns_of(state: &SessionState, probe: Query) -> Result<Columns> {
+    let plan = state.statement_to_plan(Statement::Statement(Box::new(ast::Statement::Query(Box::new(probe))))).await?;
+    Ok(plan.schema().iter().map(|(table, field)| (table.map(|table| table.table().to_owned()), field.name().clone())).collect())
+}
+
+/// Refuses names that a star does not stand for, which DataFusion passes over.
+fn all_known(named: &[Ident], columns: &Columns) -> Result<()> {
+    let known = || columns.iter().map(|(_, name)| name.as_str());
+    let Some(wrong) = named.iter().find(|ident| !known().any(|name| name.to_lowercase() == ident.value.to_lowercase())) else { return Ok(()) };
+    let hint = match nearest(&wrong.value, known()) {
+        Some(near) => format!("Did you mean '{near}'?"),
+        None => format!("Valid fields are {}.", known().collect::<Vec<_>>().join(", ")),
+    };
+    let message = format!("column '{}' not found", wrong.value);
+    let diagnostic = Diagnostic::new_error(message.clone(), Span::try_from_sqlparser_span(wrong.span));
+    Err(DataFusionError::Plan(format!("{message}. {hint}")).with_diagnostic(diagnostic))
 }
 
 type Columns = Vec<(Option<String>, String)>;
 
 /// Finds the first star to write out, and writes it out once its columns are known.
+#[derive(Default)]
 struct Finder {
     scopes: Vec<Option<With>>,
-    found: Option<Query>,
+    /// A query of the star alone, and the columns that its options name.
+    found: Option<(Query, Vec<Ident>)>,
+    /// The same of stars that DataFusion writes out.
+    replacing: Vec<(Query, Vec<Ident>)>,
     columns: Option<Columns>,
 }
 
@@ -51,9 +80,14 @@ impl VisitorMut for Finder {
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let Some(at) = select.projection.iter().position(is_special) else { return ControlFlow::Continue(()) };
+        let Some(at) = select.projection.iter().position(is_special) else {
+            if let Some(at) = select.projection.iter().position(|item| options(item).is_some_and(|options| options.opt_replace.is_some())) {
+                self.replacing.push((self.probe(select, at), named(&select.projection[at])));
+            }
+            return ControlFlow::Continue(());
+        };
         match self.columns.take() {
-            None => self.found = Some(self.probe(select, at)),
+            None => self.found = Some((self.probe(select, at), named(&select.projection[at]))),
             Some(columns) => {
                 let item = select.projection.remove(at);
                 let written = written_out(item, columns);
@@ -104,6 +138,18 @@ fn options(item: &SelectItem) -> Option<&WildcardAdditionalOptions> {
         SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => Some(options),
         _ => None,
     }
+}
+
+/// The columns that the options of a star name.
+fn named(item: &SelectItem) -> Vec<Ident> {
+    let Some(options) = options(item) else { return Vec::new() };
+    let replaced = options.opt_replace.iter().flat_map(|replace| &replace.items).map(|item| item.column_name.clone());
+    let renamed: &[IdentWithAlias] = match &options.opt_rename {
+        Some(RenameSelectItem::Single(one)) => std::slice::from_ref(one),
+        Some(RenameSelectItem::Multiple(several)) => several,
+        None => &[],
+    };
+    replaced.chain(renamed.iter().map(|one| one.ident.clone())).collect()
 }
 
 fn is_special(item: &SelectItem) -> bool {
