@@ -42,8 +42,10 @@ pub fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>
     let flow = match statement {
         Statement::Statement(inner) => {
             chains::broaden(inner);
-            distinct::regroup(inner);
-            chains::broaden(inner);
+            if holds_word(sql, "distinct") {
+                distinct::regroup(inner);
+                chains::broaden(inner);
+            }
             inner.visit(&mut rewriter)
         }
         Statement::Explain(explain) => return rewrite(&mut explain.statement, sql),
@@ -53,6 +55,11 @@ pub fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
+}
+
+/// Whether a text has a word, in letters of any case; a look that is cheaper than a walk over the tree.
+fn holds_word(sql: &str, word: &str) -> bool {
+    sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 struct Rewriter {
