@@ -245,7 +245,7 @@ mod tests {
     fn words_and_arguments_are_found_in_a_span() {
         let sources = Sources::new();
         let id = sources.add("a.sql", "x config(unique_key=['a', 'b_c'], on = {'x': \"),\"}, b='c')");
-        let call = Span::new(id, 2, 60);
+        let call = Span::new(id, 2, 58);
         let shown = |span: Span| sources.text(span);
         assert_eq!(shown(sources.argument(call, "unique_key")), "['a', 'b_c']");
         assert_eq!(shown(sources.argument(call, "on")), "{'x': \"),\"}");
