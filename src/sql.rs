@@ -11,6 +11,7 @@ mod defined;
 mod depth;
 mod failure;
 mod functions;
+mod grammar;
 mod identifiers;
 mod lateral;
 mod operators;
@@ -28,6 +29,7 @@ mod stars;
 mod statements;
 mod suspects;
 mod timestamps;
+mod tokens;
 mod types;
 
 #[cfg(test)]
@@ -48,7 +50,7 @@ pub use output::{cte_names, cte_tables, output_columns};
 pub use place::slashes;
 pub use qualified::qualified;
 pub use recover::failures;
-pub use rewrite::{plan, rewrite};
+pub use rewrite::plan;
 pub use session::{Division, SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
 pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
