@@ -7,6 +7,7 @@ mod assignments;
 mod blame;
 mod brief;
 mod commands;
+mod correlated;
 mod defined;
 mod depth;
 mod failure;

@@ -97,11 +97,6 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
     if raw.contains("logical boolean operation") {
         no_operand(&mut found, &mut message, spanned, &text);
     }
-    if found.code == Code::UnknownColumn
-        && let Some(name) = found.range.clone().and_then(|range| sql.get(range)).and_then(|written| written.strip_prefix('"')?.strip_suffix('"'))
-    {
-        found.notes.push(format!("double quotes stand around names; the text is '{}'", name.replace('\'', "''")));
-    }
     if found.code == Code::UnknownColumn && found.help.is_none() {
         found.help = Some("look at the columns of what this select reads".to_owned());
     }

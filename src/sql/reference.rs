@@ -269,6 +269,18 @@ const QUERIES: &[(&str, &str)] = &[
     ("select to_date('2024-02-30', 'yyyy-MM-dd')", "error: `2024-02-30` does not fit the pattern `yyyy-MM-dd`"),
     ("select substr('abcdef', -2), substring('abcdef' from 2 for 3), substr('abc', 0, 2)", "ef, bcd, ab"),
     ("select lag(x) from (values (1)) as t(x)", "error: `lag` is a window function and needs `over (..)`"),
+    (
+        "select t.k, l.y from (values (1), (2), (3)) as t(k), lateral (select y from (values (1, 5), (1, 7), (1, 9), (2, 4)) as u(k, y) where u.k = t.k order by y desc limit 2) as l order by all",
+        "1, 7; 1, 9; 2, 4",
+    ),
+    (
+        "select t.k, l.y, l.n from (values (1), (3)) as t(k) left join lateral (select y, row_number() over (order by y) as n from (values (1, 5), (2, 4), (1, 3)) as u(k, y) where u.k = t.k) as l on true order by all",
+        "1, 3, 1; 1, 5, 2; 3, NULL, NULL",
+    ),
+    (
+        "select t.k, l.n from (values (1)) as t(k), lateral (select row_number() over (order by y) as n from (values (2, 4)) as u(k, y) where u.k > t.k) as l",
+        "error: a subquery can't be carried out where it stands, or with the columns it uses from outside",
+    ),
     ("select 1_000, 5L, 1.5BD + 1BD, 2d / 4", "1000, 5, 2.5, 0.5"),
     ("select 2a, t.3b from (select 1 as 2a, 2 as 3b) as t", "1, 2"),
     ("select 'n=' || 1 + 2, 'n=' || 2 * 3 || '.', 1 + 2 || 'x'", "n=3, n=6., 3x"),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::sql::parser::{DFParserBuilder, Statement};
-use deltalake::datafusion::sql::sqlparser::ast::{self, Expr, UnaryOperator};
+use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::parser::ParserError;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, TokenizerError};
@@ -150,14 +150,11 @@ pub fn rewritten_expression(state: &SessionState, text: &str) -> Result<String, 
 
 /// Parentheses around operands whose place in the tree the text alone does not tell to a parser with other precedences.
 fn parenthesize(expr: &mut Expr) {
-    let own = match expr {
-        Expr::BinaryOp { op, .. } => Some(op.clone()),
-        _ => None,
-    };
+    let joins = matches!(expr, Expr::BinaryOp { op: BinaryOperator::StringConcat, .. });
     let within = |operand: &mut Box<Expr>| {
         let loose = match operand.as_ref() {
-            Expr::BinaryOp { op, .. } => Some(op) != own.as_ref(),
-            Expr::UnaryOp { .. } | Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => true,
+            Expr::BinaryOp { op, .. } => joins != (*op == BinaryOperator::StringConcat),
+            Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => true,
             _ => false,
         };
         if loose {

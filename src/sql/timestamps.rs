@@ -238,6 +238,10 @@ fn readable(expr: Expr, from: &DataType, meant: &DataType) -> Expr {
         DataType::Date32 if from.is_string() => iso_time::date(),
         _ => return expr,
     };
+    if let Expr::Literal(ScalarValue::Utf8(Some(text)), metadata) = &expr {
+        let written = if *meant == DataType::Date32 { iso_time::day(text) } else { iso_time::full(text) };
+        return Expr::Literal(ScalarValue::Utf8(Some(written.unwrap_or_else(|| text.clone()))), metadata.clone());
+    }
     if matches!(&expr, Expr::ScalarFunction(call) if call.func.name() == function.name()) { expr } else { function.call(vec![expr]) }
 }
 

@@ -44,7 +44,7 @@ fn mended(column: &ArrayRef, mend: fn(&str) -> Option<String>) -> ArrayRef {
 }
 
 /// `None` for what the cast takes, and for what is no time at all, of which the cast says so.
-fn full(text: &str) -> Option<String> {
+pub(in crate::sql) fn full(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let has = |at: usize, letter: u8| bytes.get(at) == Some(&letter);
     if has(4, b'-') && has(7, b'-') && (bytes.len() == 10 || has(13, b':') && has(16, b':')) {
@@ -54,7 +54,8 @@ fn full(text: &str) -> Option<String> {
     Some(format!("{}T{}{zone}", date.format("%Y-%m-%d"), time.format("%H:%M:%S%.f")))
 }
 
-fn day(text: &str) -> Option<String> {
+/// The same for a date.
+pub(in crate::sql) fn day(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     if bytes.len() == 10 && bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-') {
         return None;

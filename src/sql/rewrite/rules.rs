@@ -81,6 +81,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("dayofmonth", 1, "date_part('day', $1)", "dayofmonth(date '2024-02-29')", "29"),
     rule("dayofyear", 1, "date_part('doy', $1)", "dayofyear(date '2024-12-31')", "366"),
     rule("dayofweek", 1, "date_part('dow', $1) + 1", "dayofweek(date '2024-02-25')", "1"),
+    rule("isodow", 1, "(date_part('dow', $1) + 6) % 7 + 1", "isodow(date '2024-02-25')", "7"),
     rule("dayofweekiso", 1, "(date_part('dow', $1) + 6) % 7 + 1", "dayofweekiso(date '2024-02-25')", "7"),
     rule("weekday", 1, "(date_part('dow', $1) + 6) % 7", "weekday(date '2024-02-25')", "6"),
     rule("hour", 1, "date_part('hour', $1)", "hour(timestamp '2024-02-29 23:59:58')", "23"),
