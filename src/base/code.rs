@@ -71,6 +71,7 @@ codes! {
     ProjectNotFound = "project-not-found",
     RaisedByProject = "raised-by-project",
     SelectStar = "select-star",
+    SnapshotEphemeral = "snapshot-ephemeral",
     SourceUnknown = "source-unknown",
     SqlInvalid = "sql-invalid",
     SqlSyntax = "sql-syntax",
