@@ -114,6 +114,7 @@ fn model() -> Node {
         meta: Map::new(),
         quote: false,
         span: span(),
+        granularity: None,
         type_span: None,
     };
     model.columns.insert("id".into(), column);

@@ -111,8 +111,8 @@ fn add_kind(of: &mut Fingerprinter, kind: &NodeKind) {
 fn add_columns<'c>(of: &mut Fingerprinter, columns: impl ExactSizeIterator<Item = &'c ColumnDecl>) {
     of.add(&columns.len());
     for column in columns {
-        let ColumnDecl { name, data_type, description, constraints, tags, meta, quote, span: _, type_span: _ } = column;
-        of.add(name).add(data_type).add(description).add(tags).add(quote).json_map(meta);
+        let ColumnDecl { name, data_type, description, constraints, tags, meta, quote, granularity, span: _, type_span: _ } = column;
+        of.add(name).add(data_type).add(description).add(tags).add(quote).add(granularity).json_map(meta);
         add_constraints(of, constraints);
     }
 }

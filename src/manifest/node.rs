@@ -213,6 +213,8 @@ pub struct ColumnDecl {
     pub tags: Vec<String>,
     pub meta: serde_json::Map<String, Json>,
     pub quote: bool,
+    /// `day`, `month`, ...: of a column of times.
+    pub granularity: Option<String>,
     pub span: Span,
     /// Where its type stands.
     pub type_span: Option<Span>,
@@ -357,6 +359,12 @@ impl Node {
     #[must_use]
     pub fn label(&self) -> String {
         self.model.version.as_ref().map_or_else(|| self.name.clone(), |version| format!("{}.v{version}", self.name))
+    }
+
+    /// Kind, name and file, as headlines of failures have them: `model orders (models/orders.sql)`.
+    #[must_use]
+    pub fn described(&self) -> String {
+        format!("{} {} ({})", self.resource_type().name(), self.name, self.original_path)
     }
 
     /// The constraints of the node and of its columns, those of a column with its name.

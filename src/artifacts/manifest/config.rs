@@ -142,8 +142,13 @@ pub(super) fn config_json(node: &Node) -> Json {
         ResourceType::Exposure | ResourceType::UnitTest => {
             json!({"enabled": node.config.enabled, "tags": node.config.tags, "meta": node.config.meta})
         }
-        ResourceType::Metric | ResourceType::SemanticModel => {
-            json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta})
+        ResourceType::Metric => json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta}),
+        ResourceType::SemanticModel => {
+            let mut config = json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta});
+            if !node.config.tags.is_empty() {
+                config["tags"] = json!(node.config.tags);
+            }
+            config
         }
         ResourceType::SavedQuery => saved_query_config(node),
         ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Function => node_config(node),

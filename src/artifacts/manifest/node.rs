@@ -327,7 +327,7 @@ fn columns(node: &Node) -> IndexMap<&str, Json> {
             "name": column.name, "description": column.description, "meta": column.meta, "data_type": column.data_type,
             "constraints": column.constraints.iter().map(|constraint| constraint_json(constraint, false)).collect::<Vec<_>>(),
             "quote": column.quote.then_some(true), "config": {"meta": column.meta, "tags": column.tags}, "tags": column.tags,
-            "granularity": null, "doc_blocks": [],
+            "granularity": column.granularity, "doc_blocks": [],
         })
     };
     node.columns.values().map(|declared| (declared.name.as_str(), column(declared))).collect()
