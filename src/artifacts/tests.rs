@@ -150,7 +150,7 @@ fn source() -> Node {
         option_spans: std::collections::BTreeMap::new(),
     };
     let mut source = node(
-        NodeKind::Source { source_name: "raw".into(), loader: String::new(), external: Some(external) },
+        NodeKind::Source { source_name: "raw".into(), about: Box::default(), external: Some(external) },
         Materialization::Table,
         "customer",
         "models/schema.yml",

@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 
 use super::session::{Session, Stop};
 use crate::artifacts::{
-    ArtifactHeader, DocEntry, HookEntry, MacroEntry, ManifestInput, RunResultsInput, node_entries, write_batch, write_compiled, write_manifest, write_run,
-    write_run_results,
+    ArtifactHeader, DocEntry, HookEntry, MacroEntry, ManifestInput, RunResultsInput, node_entries, write_batch, write_compiled, write_manifest,
+    write_run, write_run_results,
 };
 use crate::base::Event;
 use crate::base::files::FileError;
@@ -98,12 +98,7 @@ pub(super) fn entries(session: &Session, project: &Project, nodes: &[&Node]) -> 
     with_input(session, project, &BTreeMap::new(), |input| node_entries(input, nodes))
 }
 
-fn with_input<R>(
-    session: &Session,
-    project: &Project,
-    compiled: &BTreeMap<NodeId, String>,
-    make: impl FnOnce(&ManifestInput<'_>) -> R,
-) -> R {
+fn with_input<R>(session: &Session, project: &Project, compiled: &BTreeMap<NodeId, String>, make: impl FnOnce(&ManifestInput<'_>) -> R) -> R {
     // What is read from elsewhere in this run still belongs where the project puts it.
     let deferred: BTreeMap<&NodeId, Node> =
         project.deferred.iter().filter_map(|(id, own)| Some((id, Node { relation: Some(own.clone()), ..project.nodes.get(id)?.clone() }))).collect();

@@ -66,18 +66,8 @@ fn list(options: &ListOptions, global: &Global, session: &Session, ready: &Ready
 }
 
 /// The fields of `--output json` where none are named: dbt's.
-const LIST_KEYS: [&str; 10] = [
-    "alias",
-    "name",
-    "package_name",
-    "depends_on",
-    "tags",
-    "config",
-    "resource_type",
-    "source_name",
-    "original_file_path",
-    "unique_id",
-];
+const LIST_KEYS: [&str; 10] =
+    ["alias", "name", "package_name", "depends_on", "tags", "config", "resource_type", "source_name", "original_file_path", "unique_id"];
 
 /// What selects the node.
 fn selector(node: &Node) -> String {

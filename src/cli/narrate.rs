@@ -276,7 +276,9 @@ impl Narrator {
         }
         for start in broken {
             let found = self.diagnosed.get(&start.id).map(Vec::as_slice).unwrap_or_default();
-            let message = found.first().map_or_else(String::new, |(first, sources)| failure_message(&start.described(), std::slice::from_ref(first), sources, ""));
+            let message = found
+                .first()
+                .map_or_else(String::new, |(first, sources)| failure_message(&start.described(), std::slice::from_ref(first), sources, ""));
             let (start, outcome) = (start.clone(), NodeOutcome::Error);
             let done = NodeDone { start, outcome, message, rows: None, elapsed_seconds: 0.0, finished_at: at, compiled_path: None };
             records.extend(self.repeated(&done));

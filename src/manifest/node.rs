@@ -220,6 +220,16 @@ pub struct ColumnDecl {
     pub type_span: Option<Span>,
 }
 
+/// What a source says of all its tables, for readers of the manifest.
+#[derive(Debug, Clone, Default)]
+pub struct AboutSource {
+    pub loader: String,
+    pub description: String,
+    pub meta: serde_json::Map<String, Json>,
+    /// Whether database, schema and identifier are to be quoted, where it is said.
+    pub quoting: [Option<bool>; 3],
+}
+
 /// Where a source's rows come from when it is not a Delta table of the warehouse.
 #[derive(Debug, Clone)]
 pub struct ExternalSource {
@@ -287,7 +297,7 @@ pub enum NodeKind {
     Function(Box<FunctionDetails>),
     Seed { path: std::path::PathBuf },
     Snapshot,
-    Source { source_name: String, loader: String, external: Option<ExternalSource> },
+    Source { source_name: String, about: Box<AboutSource>, external: Option<ExternalSource> },
     Test(Box<TestDetails>),
     UnitTest(Box<UnitTest>),
 }
