@@ -344,7 +344,9 @@ impl Narrator {
             // The terminal has the diagnostics below, so the headline of them is enough.
             let shown = if errors.peek().is_some() { done.message.lines().next().unwrap_or_default() } else { done.message.as_str() };
             let data = self.data(|| json!({"msg": done.message, "node_info": info}));
-            records.push(record(name, code, level, Text::new(indented(&visible(shown))), data));
+            // What stands below a headline is indented already.
+            let text = if done.outcome == NodeOutcome::Error { format!("  {}", visible(shown)) } else { indented(&visible(shown)) };
+            records.push(record(name, code, level, Text::new(text), data));
         }
         records.extend(errors.map(|(diagnostic, sources)| self.diagnosed(diagnostic, sources, Some(&start.id))));
         if let Some(path) = &done.compiled_path {
