@@ -119,7 +119,12 @@ fn events_of_a_failing_run() -> Vec<Event> {
         done(start(3, "test", "test", "unique_child"), NodeOutcome::Skipped, "", None),
         done(start(4, "test", "test", "accepted"), NodeOutcome::Fail, "Got 3 results, configured to fail if != 0", Some(3)),
         done(start(5, "test", "test", "soft"), NodeOutcome::Warn, "Got 2 results, configured to warn if != 0", Some(2)),
-        done(start(6, "seed", "seed", "country"), NodeOutcome::Error, "Database Error in seed country (models/country.sql)\n  line 3 has 4 fields\n  expected 2", None),
+        done(
+            start(6, "seed", "seed", "country"),
+            NodeOutcome::Error,
+            "Database Error in seed country (models/country.sql)\n  line 3 has 4 fields\n  expected 2",
+            None,
+        ),
         done(start(7, "snapshot", "snapshot", "history"), NodeOutcome::Success, "OK", None),
         done(start(8, "test", "test", "odd"), NodeOutcome::Error, "x", None),
         done(start(9, "model", "view", "same"), NodeOutcome::NoOp, "", None),
