@@ -97,6 +97,7 @@ codes! {
     RaisedByProject = "raised-by-project", Compilation;
     SchemaChanged = "schema-changed", Compilation;
     SelectStar = "select-star", Compilation;
+    SnapshotEphemeral = "snapshot-ephemeral", Compilation;
     SourceUnknown = "source-unknown", Compilation;
     SqlInvalid = "sql-invalid", Database;
     SqlSyntax = "sql-syntax", Database;
