@@ -193,7 +193,11 @@ impl Serialize for Config<'_> {
                 json!({"enabled": node.config.enabled, "tags": node.config.tags, "meta": node.config.meta}).serialize(serializer)
             }
             ResourceType::Metric | ResourceType::SemanticModel => {
-                json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta}).serialize(serializer)
+                let mut config = json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta});
+                if node.resource_type() == ResourceType::SemanticModel && !node.config.tags.is_empty() {
+                    config["tags"] = json!(node.config.tags);
+                }
+                config.serialize(serializer)
             }
             ResourceType::SavedQuery => saved_query_config(node).serialize(serializer),
             ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Function => {

@@ -12,8 +12,8 @@ use super::ManifestInput;
 use super::config::{Config, Docs, Raw, Value, alias_types, docs};
 use super::hooks::{HookEntry, hook_json};
 use crate::manifest::{
-    ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalSource, Fixture, FixtureRows, GenericTest, Node, NodeId, NodeKind,
-    NodeRef, ResourceType, TestDetails, UnitTest, Version,
+    AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalSource, Fixture, FixtureRows, GenericTest, Node,
+    NodeId, NodeKind, NodeRef, ResourceType, TestDetails, UnitTest, Version,
 };
 
 /// What a node's entry needs of the other nodes.
@@ -66,11 +66,11 @@ impl Serialize for Entry<'_, '_> {
             NodeKind::Analysis => Coded { common: common(node, context), code: code(node, context) }.serialize(serializer),
             NodeKind::Snapshot => Snapshot { common: common(node, context), code: code(node, context), defer_relation: None }.serialize(serializer),
             NodeKind::Test(details) => {
-                let generic = details.generic.as_ref().map(|generic| generic_fields(node, details, generic, context));
+                let generic = details.generic.as_ref().map(|generic| generic_fields(details, generic, context));
                 Test { common: common(node, context), code: code(node, context), generic }.serialize(serializer)
             }
-            NodeKind::Source { source_name, loader, external } => {
-                source_json(node, source_name, loader, external.as_ref(), context).serialize(serializer)
+            NodeKind::Source { source_name, about, external } => {
+                source_json(node, source_name, about, external.as_ref(), context).serialize(serializer)
             }
             NodeKind::Described(described) => described_json(node, described, context).serialize(serializer),
             NodeKind::UnitTest(unit) => unit_test_json(node, unit, context).serialize(serializer),
@@ -142,7 +142,7 @@ struct Column<'a> {
     quote: Option<bool>,
     config: ColumnConfig<'a>,
     tags: &'a [String],
-    granularity: Option<()>,
+    granularity: Option<&'a str>,
     doc_blocks: [(); 0],
 }
 
@@ -392,7 +392,7 @@ fn column(column: &ColumnDecl) -> Column<'_> {
         quote: column.quote.then_some(true),
         config: ColumnConfig { meta: &column.meta, tags: &column.tags },
         tags: &column.tags,
-        granularity: None,
+        granularity: column.granularity.as_deref(),
         doc_blocks: [],
     }
 }
@@ -443,7 +443,7 @@ fn primary_key(node: &Node, context: &Context<'_>) -> Vec<String> {
     columns.filter(|column| tested("unique", column) && tested("not_null", column)).cloned().collect()
 }
 
-fn generic_fields<'a>(node: &Node, details: &'a TestDetails, generic: &'a GenericTest, context: &Context<'_>) -> GenericFields<'a> {
+fn generic_fields<'a>(details: &'a TestDetails, generic: &'a GenericTest, context: &Context<'_>) -> GenericFields<'a> {
     let attached = details.attached.as_ref().and_then(|id| context.nodes.get(id.as_str()).copied());
     let mut kwargs = generic.arguments.clone();
     if let Some(column) = &details.column {
@@ -454,11 +454,11 @@ fn generic_fields<'a>(node: &Node, details: &'a TestDetails, generic: &'a Generi
     }
     kwargs.sort_keys();
     GenericFields {
-        column_name: details.column.as_deref(),
+        column_name: details.column.as_ref().and_then(|_| generic.arguments.get("column_name")?.as_str()),
         file_key_name: attached.map(|model| format!("{}.{}", properties_key(model), file_name(model))),
         // dbt names models here, and nothing else.
         attached_node: details.attached.as_ref().filter(|id| !id.as_str().starts_with("source.")).map(NodeId::as_str),
-        test_metadata: json!({"name": generic.name, "kwargs": kwargs, "namespace": generic.package.as_ref().filter(|package| **package != node.package)}),
+        test_metadata: json!({"name": generic.name, "kwargs": kwargs, "namespace": generic.package}),
     }
 }
 
@@ -492,7 +492,7 @@ fn file_name(node: &Node) -> &str {
     if let NodeKind::Source { source_name, .. } = &node.kind { source_name } else { &node.name }
 }
 
-fn source_json(node: &Node, source_name: &str, loader: &str, external: Option<&ExternalSource>, context: &Context<'_>) -> Json {
+fn source_json(node: &Node, source_name: &str, about: &AboutSource, external: Option<&ExternalSource>, context: &Context<'_>) -> Json {
     let raw = Raw(&node.config.raw);
     let relation = node.relation.as_ref();
     json!({
@@ -500,15 +500,15 @@ fn source_json(node: &Node, source_name: &str, loader: &str, external: Option<&E
         "schema": relation.map_or(context.input.schema, |name| name.schema.as_str()),
         "name": node.name, "resource_type": "source", "package_name": node.package,
         "path": node.original_path, "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn,
-        "source_name": source_name, "source_description": "", "loader": loader,
+        "source_name": source_name, "source_description": about.description, "loader": about.loader,
         "identifier": relation.map_or(node.name.as_str(), |name| name.identifier.as_str()),
-        "quoting": {"database": null, "schema": null, "identifier": null, "column": null},
+        "quoting": {"database": about.quoting[0], "schema": about.quoting[1], "identifier": about.quoting[2], "column": null},
         "loaded_at_field": raw.or("loaded_at_field", Value::NULL), "loaded_at_query": raw.or("loaded_at_query", Value::NULL),
         "freshness": raw.or("freshness", Value::NULL),
         "external": external.map(|external| json!({
             "location": external.config.location, "file_format": external.config.format.name(), "options": external.config.options,
         })),
-        "description": node.description, "columns": columns(node), "meta": node.config.meta, "source_meta": {},
+        "description": node.description, "columns": columns(node), "meta": node.config.meta, "source_meta": about.meta,
         "tags": node.config.tags, "config": Config(node), "patch_path": null, "unrendered_config": unrendered(node),
         "relation_name": relation.map(ToString::to_string), "created_at": created_at(context.input),
         "unrendered_database": null, "unrendered_schema": null, "doc_blocks": [],
