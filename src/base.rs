@@ -17,7 +17,7 @@ mod source;
 mod stored;
 
 pub use clock::{Clock, SystemClock, moment};
-pub use code::Code;
+pub use code::{Code, Failure};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 pub use escape::{visible, visible_line};
 pub use event::{Event, EventSink, Events, NodeDone, NodeOutcome, NodeStart, RelationParts, Totals};
@@ -27,6 +27,6 @@ pub use journal::{Abandoned, Journal};
 pub use memo::{Memo, read_record, record_of};
 pub use nearest::nearest;
 pub use parallel::{STACK, in_parallel};
-pub use print::{PrintStyle, render_diagnostic};
+pub use print::{PrintStyle, failure_message, render_diagnostic};
 pub use source::{FileId, Position, SourceFile, Sources, Span, Spanned};
 pub use stored::StoredDiagnostics;

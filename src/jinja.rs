@@ -37,4 +37,5 @@ pub use error::RenderFailure;
 pub use host::{Batch, HostError, Invocation, QueryTable, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost};
 pub use library::{MacroFile, MacroId, MacroInfo, MacroKind, MacroLibrary};
 pub use output::{SourceMap, SpanKind};
+pub use python::{python_repr, python_text};
 pub use render::{MacroCall, Rendered, Scope, Template, render, render_call, render_materialization, render_operation, render_script, render_text};

@@ -5,6 +5,8 @@
 //! rendered and planned), `plan` (steps as data), `exec` (steps run by an engine), `artifacts` and the terminal.
 //! `ARCHITECTURE.md` tells which room may use what.
 
+#![forbid(unsafe_code)]
+
 pub mod artifacts;
 pub mod base;
 pub mod check;

@@ -19,8 +19,8 @@ pub use config::{
 pub use expressions::{config_keys, variable_names};
 pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
 pub use node::{
-    ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind, NodeRef,
-    ResourceType, SourceRef, TestDetails,
+    AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind,
+    NodeRef, ResourceType, SourceRef, TestDetails,
 };
 pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState, VARIABLES};
 pub use relation::RelationName;

@@ -127,6 +127,14 @@ pub fn write_entries(input: &ManifestInput<'_>, out: &mut dyn Write) -> io::Resu
     fields.out.write_all(b"}")
 }
 
+/// What the artifact says of some of the nodes, in their order.
+#[must_use]
+pub fn node_entries(input: &ManifestInput<'_>, wanted: &[&Node]) -> Vec<Json> {
+    let shown: BTreeMap<&str, &Node> = input.nodes.iter().map(|node| (node.id.as_str(), *node)).collect();
+    let context = node::Context::new(input, &shown);
+    in_parallel(wanted, |node| to_json(&Entry::Node { node, context: &context }))
+}
+
 /// The fields of the artifact, as they are written.
 struct Fields<'w> {
     out: &'w mut dyn Write,

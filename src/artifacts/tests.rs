@@ -114,6 +114,7 @@ fn model() -> Node {
         meta: Map::new(),
         quote: false,
         span: span(),
+        granularity: None,
         type_span: None,
     };
     model.columns.insert("id".into(), column);
@@ -149,7 +150,7 @@ fn source() -> Node {
         option_spans: std::collections::BTreeMap::new(),
     };
     let mut source = node(
-        NodeKind::Source { source_name: "raw".into(), loader: String::new(), external: Some(external) },
+        NodeKind::Source { source_name: "raw".into(), about: Box::default(), external: Some(external) },
         Materialization::Table,
         "customer",
         "models/schema.yml",

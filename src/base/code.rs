@@ -1,7 +1,7 @@
-//! The closed list of diagnostic codes; each has a page under `docs/codes/` that `alluvium explain` prints.
+//! The closed list of diagnostic codes; each has a page under `docs/codes/` that `alluvium explain` prints, and a kind of failure.
 
 macro_rules! codes {
-    ($($variant:ident = $name:literal,)*) => {
+    ($($variant:ident = $name:literal, $failure:ident;)*) => {
         /// What a diagnostic is about. Names are stable: people search for them and silence warnings by them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $($variant,)* }
@@ -16,6 +16,12 @@ macro_rules! codes {
                 match self { $(Self::$variant => $name,)* }
             }
 
+            /// What dbt calls a failure of this kind.
+            #[must_use]
+            pub fn failure(self) -> Failure {
+                match self { $(Self::$variant => Failure::$failure,)* }
+            }
+
             /// The page that explains the code, in Markdown.
             #[must_use]
             pub fn page(self) -> &'static str {
@@ -27,77 +33,98 @@ macro_rules! codes {
     };
 }
 
+/// The kinds of failure that dbt tells apart, by whose message it is: that of the project, of the database, of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    Compilation,
+    Database,
+    Runtime,
+}
+
+impl Failure {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Compilation => "Compilation Error",
+            Self::Database => "Database Error",
+            Self::Runtime => "Runtime Error",
+        }
+    }
+}
+
 codes! {
-    AccessDenied = "access-denied",
-    AmbiguousRef = "ambiguous-ref",
-    BatchUnfiltered = "batch-unfiltered",
-    BreakingChange = "breaking-change",
-    ConfigType = "config-type",
-    ContractChanged = "contract-changed",
-    ConstraintIgnored = "constraint-ignored",
-    ConstraintInvalid = "constraint-invalid",
-    ConstraintViolated = "constraint-violated",
-    ContractMismatch = "contract-mismatch",
-    ContractNull = "contract-null",
-    Cycle = "cycle",
-    DeprecatedModel = "deprecated-model",
-    DuplicateKey = "duplicate-key",
-    DuplicateName = "duplicate-name",
-    DuplicateRelation = "duplicate-relation",
-    FanOut = "fan-out",
-    ForeignAdapter = "foreign-adapter",
-    InputFile = "input-file",
-    InternalError = "internal-error",
-    IntegerDivision = "integer-division",
-    InvalidSelector = "invalid-selector",
-    JinjaRuntime = "jinja-runtime",
-    JinjaSyntax = "jinja-syntax",
-    JinjaUnsupported = "jinja-unsupported",
-    LayerMaterialization = "layer-materialization",
-    LayerRead = "layer-read",
-    LayerRequirement = "layer-requirement",
-    MacroArguments = "macro-arguments",
-    MemoryLimit = "memory-limit",
-    NamingColumn = "naming-column",
-    NamingModel = "naming-model",
-    NotAvailable = "not-available",
-    NotProved = "not-proved",
-    OrphanProperties = "orphan-properties",
-    OuterJoinGroup = "outer-join-group",
-    PackageUnavailable = "package-unavailable",
-    PackageVersion = "package-version",
-    PackagesMissing = "packages-missing",
-    ProfileInvalid = "profile-invalid",
-    ProjectNotFound = "project-not-found",
-    RaisedByProject = "raised-by-project",
-    SelectStar = "select-star",
-    SourceUnknown = "source-unknown",
-    SqlInvalid = "sql-invalid",
-    SqlSyntax = "sql-syntax",
-    SqlUnsafe = "sql-unsafe",
-    StorageAccess = "storage-access",
-    StorageFeature = "storage-feature",
-    StorageUri = "storage-uri",
-    TableDamaged = "table-damaged",
-    TableFeature = "table-feature",
-    TableUnwritable = "table-unwritable",
-    StreamUnreadable = "stream-unreadable",
-    TypeUnknown = "type-unknown",
-    UndefinedEnvVar = "undefined-env-var",
-    UndefinedMacro = "undefined-macro",
-    UndefinedVar = "undefined-var",
-    UnitTestInput = "unit-test-input",
-    UnknownCode = "unknown-code",
-    UnknownColumn = "unknown-column",
-    UnknownFunction = "unknown-function",
-    UnknownGroup = "unknown-group",
-    UnknownKey = "unknown-key",
-    UnknownTable = "unknown-table",
-    UnresolvedRef = "unresolved-ref",
-    UnresolvedSource = "unresolved-source",
-    WriteConflict = "write-conflict",
-    YamlSyntax = "yaml-syntax",
-    YamlType = "yaml-type",
+    AccessDenied = "access-denied", Compilation;
+    AmbiguousRef = "ambiguous-ref", Compilation;
+    BatchUnfiltered = "batch-unfiltered", Compilation;
+    BreakingChange = "breaking-change", Compilation;
+    ConfigType = "config-type", Compilation;
+    ContractChanged = "contract-changed", Compilation;
+    ConstraintIgnored = "constraint-ignored", Compilation;
+    ConstraintInvalid = "constraint-invalid", Compilation;
+    ConstraintViolated = "constraint-violated", Database;
+    ContractMismatch = "contract-mismatch", Compilation;
+    ContractNull = "contract-null", Compilation;
+    Cycle = "cycle", Runtime;
+    DeprecatedModel = "deprecated-model", Compilation;
+    DuplicateKey = "duplicate-key", Database;
+    DuplicateName = "duplicate-name", Compilation;
+    DuplicateRelation = "duplicate-relation", Compilation;
+    FanOut = "fan-out", Compilation;
+    ForeignAdapter = "foreign-adapter", Compilation;
+    InputFile = "input-file", Database;
+    InternalError = "internal-error", Runtime;
+    IntegerDivision = "integer-division", Compilation;
+    InvalidSelector = "invalid-selector", Runtime;
+    JinjaRuntime = "jinja-runtime", Compilation;
+    JinjaSyntax = "jinja-syntax", Compilation;
+    JinjaUnsupported = "jinja-unsupported", Compilation;
+    LayerMaterialization = "layer-materialization", Compilation;
+    LayerRead = "layer-read", Compilation;
+    LayerRequirement = "layer-requirement", Compilation;
+    MacroArguments = "macro-arguments", Compilation;
+    MemoryLimit = "memory-limit", Database;
+    NamingColumn = "naming-column", Compilation;
+    NamingModel = "naming-model", Compilation;
+    NotAvailable = "not-available", Compilation;
+    NotProved = "not-proved", Compilation;
+    OrphanProperties = "orphan-properties", Compilation;
+    OuterJoinGroup = "outer-join-group", Compilation;
+    PackageUnavailable = "package-unavailable", Runtime;
+    PackageVersion = "package-version", Runtime;
+    PackagesMissing = "packages-missing", Compilation;
+    ProfileInvalid = "profile-invalid", Runtime;
+    ProjectNotFound = "project-not-found", Runtime;
+    RaisedByProject = "raised-by-project", Compilation;
+    SchemaChanged = "schema-changed", Compilation;
+    SelectStar = "select-star", Compilation;
+    SnapshotEphemeral = "snapshot-ephemeral", Compilation;
+    SourceUnknown = "source-unknown", Compilation;
+    SqlInvalid = "sql-invalid", Database;
+    SqlSyntax = "sql-syntax", Database;
+    SqlUnsafe = "sql-unsafe", Database;
+    StorageAccess = "storage-access", Database;
+    StorageFeature = "storage-feature", Database;
+    StorageUri = "storage-uri", Database;
+    TableDamaged = "table-damaged", Database;
+    TableFeature = "table-feature", Database;
+    TableUnwritable = "table-unwritable", Database;
+    StreamUnreadable = "stream-unreadable", Database;
+    TypeUnknown = "type-unknown", Database;
+    UndefinedEnvVar = "undefined-env-var", Compilation;
+    UndefinedMacro = "undefined-macro", Compilation;
+    UndefinedVar = "undefined-var", Compilation;
+    UnitTestInput = "unit-test-input", Compilation;
+    UnknownCode = "unknown-code", Compilation;
+    UnknownColumn = "unknown-column", Database;
+    UnknownFunction = "unknown-function", Database;
+    UnknownGroup = "unknown-group", Compilation;
+    UnknownKey = "unknown-key", Compilation;
+    UnknownTable = "unknown-table", Database;
+    UnresolvedRef = "unresolved-ref", Compilation;
+    UnresolvedSource = "unresolved-source", Compilation;
+    WriteConflict = "write-conflict", Database;
+    YamlSyntax = "yaml-syntax", Compilation;
+    YamlType = "yaml-type", Compilation;
 }
 
 impl std::str::FromStr for Code {

@@ -110,6 +110,14 @@ pub struct NodeStart {
     pub at: DateTime<Utc>,
 }
 
+impl NodeStart {
+    /// Kind, name and file, as headlines of failures have them: `model orders (models/orders.sql)`.
+    #[must_use]
+    pub fn described(&self) -> String {
+        format!("{} {} ({})", self.resource_type, self.name, self.path)
+    }
+}
+
 /// A relation's name as log lines need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelationParts {

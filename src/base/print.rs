@@ -5,7 +5,7 @@ use std::ops::Range;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::escape::{visible, visible_line};
-use super::{Diagnostic, FileId, Label, Severity, Sources, Span};
+use super::{Diagnostic, Failure, FileId, Label, Severity, Sources, Span};
 
 /// How diagnostics are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,30 @@ pub fn render_diagnostic(diagnostic: &Diagnostic, sources: &Sources, style: Prin
     let text = renderer.render(&[group]);
     // The renderer pads quoted lines; trailing blanks differ by content and help nobody.
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// What a node that failed says of itself where there is one text for it, as dbt words it: a headline with the kind of failure
+/// and the node, and below it, indented, the first error: message, place, notes and help. `what` is the node with its
+/// file; without an error it is `otherwise` that is told.
+#[must_use]
+pub fn failure_message(what: &str, diagnostics: &[Diagnostic], sources: &Sources, otherwise: &str) -> String {
+    let error = diagnostics.iter().find(|diagnostic| diagnostic.is_error());
+    let failure = error.map_or(Failure::Runtime, |error| error.code.failure());
+    let body = error.map_or_else(|| otherwise.to_owned(), |error| brief(error, sources));
+    let lines = body.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("\n  {line}") });
+    format!("{} in {what}{}", failure.name(), lines.collect::<String>())
+}
+
+/// A diagnostic without the lines it is about.
+fn brief(diagnostic: &Diagnostic, sources: &Sources) -> String {
+    let place = diagnostic.primary_span().map(|span| {
+        let at = sources.position(span.file, span.start);
+        format!(" --> {}:{}:{}", sources.file(span.file).path, at.line, at.column)
+    });
+    let notes = diagnostic.notes.iter().map(|note| format!("note: {note}"));
+    let help = diagnostic.help.iter().map(|help| format!("help: {help}"));
+    let lines: Vec<String> = std::iter::once(diagnostic.message.clone()).chain(place).chain(notes).chain(help).collect();
+    lines.join("\n")
 }
 
 /// The files with labels, that of the primary place first.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value as Json;
+
 use super::session::{Session, Stop};
 use crate::artifacts::{
-    ArtifactHeader, DocEntry, HookEntry, MacroEntry, ManifestInput, RunResultsInput, write_batch, write_compiled, write_manifest, write_run,
-    write_run_results,
+    ArtifactHeader, DocEntry, HookEntry, MacroEntry, ManifestInput, RunResultsInput, node_entries, write_batch, write_compiled, write_manifest,
+    write_run, write_run_results,
 };
 use crate::base::Event;
 use crate::base::files::FileError;
@@ -85,6 +87,18 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
     if !session.write_json {
         return Ok(());
     }
+    let target = &project.parsed.target_path;
+    with_input(session, project, compiled, |input| write_manifest(target, input))?;
+    session.events.send(&Event::ArtifactWritten { kind: "manifest", path: target.join("manifest.json").to_string_lossy().into_owned() });
+    Ok(())
+}
+
+/// What the manifest says of nodes, without writing it.
+pub(super) fn entries(session: &Session, project: &Project, nodes: &[&Node]) -> Vec<Json> {
+    with_input(session, project, &BTreeMap::new(), |input| node_entries(input, nodes))
+}
+
+fn with_input<R>(session: &Session, project: &Project, compiled: &BTreeMap<NodeId, String>, make: impl FnOnce(&ManifestInput<'_>) -> R) -> R {
     // What is read from elsewhere in this run still belongs where the project puts it.
     let deferred: BTreeMap<&NodeId, Node> =
         project.deferred.iter().filter_map(|(id, own)| Some((id, Node { relation: Some(own.clone()), ..project.nodes.get(id)?.clone() }))).collect();
@@ -93,7 +107,7 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
     let nodes: Vec<&Node> = project.nodes.values().map(|node| deferred.get(&node.id).unwrap_or(node)).collect();
     let disabled: Vec<&Node> = project.disabled.iter().collect();
     let target_path = target.to_string_lossy();
-    let input = ManifestInput {
+    make(&ManifestInput {
         header: &header,
         project_name: &project.name,
         adapter_type: "alluvium",
@@ -109,10 +123,7 @@ fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
         docs: &docs(project),
         variables: &project.variables_read(),
         selectors: &selector_definitions(&project.parsed.selectors),
-    };
-    write_manifest(target, &input)?;
-    session.events.send(&Event::ArtifactWritten { kind: "manifest", path: target.join("manifest.json").to_string_lossy().into_owned() });
-    Ok(())
+    })
 }
 
 fn macros(project: &Project) -> Vec<MacroEntry> {

@@ -10,7 +10,7 @@ use super::build::counts;
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts};
-use crate::base::{Event, NodeDone, NodeOutcome, NodeStart, Span, Totals};
+use crate::base::{Event, NodeDone, NodeOutcome, NodeStart, Span, Totals, failure_message};
 use crate::compile::{ScriptText, Surroundings, render_script};
 use crate::engine::{CommitLabel, Engine, EngineError, Outcome, RelationKind, Step, ViewWrite};
 use crate::exec::EnginePort;
@@ -37,8 +37,9 @@ async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
     let began = session.events.now();
     let target = &ready.project.target;
     session.events.send(&Event::RunStarted { threads: 1, target: target.name.clone(), total: wanted.len() });
-    let cloning =
-        Cloning { session, engine: engine.as_ref(), copies: copies_tables(session, &ready, &engine).await?, anew: global.is_on(Switch::FullRefresh) };
+    let copies = copies_tables(session, &ready, &engine).await?;
+    let anew = global.is_on(Switch::FullRefresh);
+    let cloning = Cloning { session, engine: engine.as_ref(), warehouse: &target.warehouse, copies, anew };
     let (mut results, mut totals) = (Vec::new(), Totals::default());
     for (at, node) in wanted.iter().enumerate() {
         let there = manifest.node(&node.id).and_then(PreviousNode::relation);
@@ -82,6 +83,7 @@ async fn copies_tables(session: &Session, ready: &Ready, engine: &Arc<dyn Engine
 struct Cloning<'a> {
     session: &'a Session,
     engine: &'a dyn Engine,
+    warehouse: &'a str,
     copies: bool,
     /// Whether what is there is made anew.
     anew: bool,
@@ -106,7 +108,14 @@ impl Cloning<'_> {
         events.send(&Event::NodeStarted(start.clone()));
         let (outcome, message) = match self.one(node, there).await {
             Ok(message) => (NodeOutcome::Success, message.to_owned()),
-            Err(error) => (NodeOutcome::Error, error.to_string()),
+            Err(error) => {
+                let found = [error.diagnostic(self.warehouse, Some((node.span, "this node")))];
+                let message = failure_message(&node.described(), &found, &self.session.sources, "");
+                let [found] = found;
+                let sources = Arc::clone(&self.session.sources);
+                events.send(&Event::Diagnosed { diagnostic: Box::new(found), sources, node: Some(node.id.to_string()) });
+                (NodeOutcome::Error, message)
+            }
         };
         let finished_at = events.now();
         let span = TimeSpan { start: start.at, end: finished_at };

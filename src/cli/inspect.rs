@@ -13,11 +13,12 @@ use super::output::{JsonShape, print_rows};
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
-use crate::base::{Event, NodeOutcome};
+use crate::base::{Diagnostic, Event, NodeOutcome, failure_message};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
 use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
 use crate::manifest::{Node, NodeId, NodeKind, NodeResult, ResourceType, TimeSpan};
+use crate::resolve::Project;
 
 pub(super) fn parse(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     let parsed = Session::start("parse", global, &invocation, streams).and_then(|session| {
@@ -49,43 +50,31 @@ pub(super) fn ls(options: &ListOptions, global: &Global, invocation: Invocation,
 fn list(options: &ListOptions, global: &Global, session: &Session, ready: &Ready) -> Result<Vec<String>, Stop> {
     let keys: Vec<&str> = options.output_keys.iter().flat_map(|keys| keys.split([' ', ','])).filter(|key| !key.is_empty()).collect();
     let nodes = selected(global, session, ready)?;
-    let mut lines: Vec<String> =
-        nodes.iter().filter_map(|id| ready.project.nodes.get(id)).map(|node| line(&ready.project, node, options.output, &keys)).collect();
+    let nodes: Vec<&Node> = nodes.iter().filter_map(|id| ready.project.nodes.get(id)).collect();
+    let line: fn(&Node) -> String = match options.output {
+        ListOutput::Json => {
+            let entries = artifacts::entries(session, &ready.project, &nodes).into_iter();
+            return Ok(entries.map(|entry| format!("{}\n", listed(entry, &keys))).collect());
+        }
+        ListOutput::Name => |node| node.name.clone(),
+        ListOutput::Path => |node| node.original_path.clone(),
+        ListOutput::Selector => selector,
+    };
+    let mut lines: Vec<String> = nodes.into_iter().map(|node| line(node) + "\n").collect();
     lines.sort();
     Ok(lines)
 }
 
-/// The fields of `--output json` where none are named.
-const LIST_KEYS: [&str; 13] = [
-    "alias",
-    "name",
-    "package_name",
-    "depends_on",
-    "tags",
-    "config",
-    "resource_type",
-    "source_name",
-    "original_file_path",
-    "unique_id",
-    "path",
-    "identifier",
-    "meta",
-];
+/// The fields of `--output json` where none are named: dbt's.
+const LIST_KEYS: [&str; 10] =
+    ["alias", "name", "package_name", "depends_on", "tags", "config", "resource_type", "source_name", "original_file_path", "unique_id"];
 
-fn line(project: &crate::resolve::Project, node: &Node, output: ListOutput, keys: &[&str]) -> String {
-    match output {
-        ListOutput::Name => format!("{}\n", node.name),
-        ListOutput::Path => format!("{}\n", node.original_path),
-        ListOutput::Json => format!("{}\n", listed(project.node_json(node), keys)),
-        ListOutput::Selector => match &node.kind {
-            NodeKind::Source { source_name, .. } => format!("source:{}.{source_name}.{}\n", node.package, node.name),
-            NodeKind::Described(_) | NodeKind::Function(_) | NodeKind::UnitTest(_) => {
-                format!("{}:{}\n", node.resource_type().name(), selector_name(node))
-            }
-            NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => {
-                format!("{}\n", node.fqn.join("."))
-            }
-        },
+/// What selects the node.
+fn selector(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Source { source_name, .. } => format!("source:{}.{source_name}.{}", node.package, node.name),
+        NodeKind::Described(_) | NodeKind::Function(_) | NodeKind::UnitTest(_) => format!("{}:{}", node.resource_type().name(), selector_name(node)),
+        NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => node.fqn.join("."),
     }
 }
 
@@ -164,7 +153,7 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
     let compilation = compiled.nodes.get(id)?;
     let (outcome, message) = match compilation {
         Compilation::Ready(_) => (NodeOutcome::Success, String::new()),
-        Compilation::Failed(found) => (NodeOutcome::Error, found.first().map_or_else(String::new, |first| first.message.clone())),
+        Compilation::Failed(found) => (NodeOutcome::Error, failed(session, &compiled.project, id, found)),
         Compilation::Deferred { reason } => (NodeOutcome::Skipped, format!("can't be compiled before a run: {reason}")),
         Compilation::Skipped { because } => (NodeOutcome::Skipped, format!("because of `{because}`")),
     };
@@ -184,6 +173,12 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
         run_sql: None,
         relation: compiled.project.nodes.get(id).and_then(|node| node.relation.clone()),
     })
+}
+
+/// The message of a node that failed.
+fn failed(session: &Session, project: &Project, id: &NodeId, found: &[Diagnostic]) -> String {
+    let what = project.nodes.get(id).map_or_else(|| id.to_string(), Node::described);
+    failure_message(&what, found, &session.sources, "")
 }
 
 /// Compiles against the warehouse as it is: templates may query it, unless `queries` is false.
@@ -288,8 +283,9 @@ async fn show_one(
                 Ok(sql) => result.compiled_sql = Some(sql),
                 Err(error) => {
                     result.outcome = NodeOutcome::Error;
-                    result.message = error.to_string();
-                    report_failure(session, node, &error, &compiled.project.target.warehouse);
+                    let found = diagnosed(node, &error, &compiled.project.target.warehouse);
+                    session.diagnosed(&found);
+                    result.message = failed(session, &compiled.project, id, &[found]);
                 }
             }
             result.execute = Some(TimeSpan { start: began, end: session.events.now() });
@@ -358,9 +354,9 @@ pub(super) async fn show_rows(
         .map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })
 }
 
-fn report_failure(session: &Session, node: &CompiledNode, error: &EngineError, warehouse: &str) {
+fn diagnosed(node: &CompiledNode, error: &EngineError, warehouse: &str) -> Diagnostic {
     match error {
-        EngineError::Sql(error) => session.diagnosed(&node.diagnose(error, "this query")),
-        other => session.diagnosed(&other.diagnostic(warehouse, Some((node.span(), "this query")))),
+        EngineError::Sql(error) => node.diagnose(error, "this query"),
+        other => other.diagnostic(warehouse, Some((node.span(), "this query"))),
     }
 }

@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 
 use super::record::{Level, Paint, Record, Text, timestamp};
 use crate::base::{
-    Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Sources, Totals, render_diagnostic, visible, visible_line,
+    Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Sources, Totals, failure_message, render_diagnostic, visible,
+    visible_line,
 };
 use data::{diagnostic_data, node_info, result_data};
 use words::{batch_words, counted, description, duration_words, failing_rows, fancy, indented, join, kind_words, ran_words, result_words, words};
@@ -274,7 +275,11 @@ impl Narrator {
             records.extend(self.repeated(done));
         }
         for start in broken {
-            let (start, outcome, message) = (start.clone(), NodeOutcome::Error, String::new());
+            let found = self.diagnosed.get(&start.id).map(Vec::as_slice).unwrap_or_default();
+            let message = found
+                .first()
+                .map_or_else(String::new, |(first, sources)| failure_message(&start.described(), std::slice::from_ref(first), sources, ""));
+            let (start, outcome) = (start.clone(), NodeOutcome::Error);
             let done = NodeDone { start, outcome, message, rows: None, elapsed_seconds: 0.0, finished_at: at, compiled_path: None };
             records.extend(self.repeated(&done));
         }
@@ -333,16 +338,17 @@ impl Narrator {
         let (name, code) = if failed { ("RunResultFailure", "Z022") } else { ("RunResultWarning", "Z021") };
         let mut records = vec![self.blank(), record(name, code, level, Text::painted(paint, &title), data)];
         let (name, code) = if failed { ("RunResultError", "Z024") } else { ("RunResultWarningMessage", "Z046") };
-        let data = |message: &str| self.data(|| json!({"msg": message, "node_info": info}));
         let diagnostics = self.diagnosed.get(&start.id).map(Vec::as_slice).unwrap_or_default();
         let mut errors = diagnostics.iter().filter(|(diagnostic, _)| diagnostic.is_error() || !failed).peekable();
-        if errors.peek().is_none() && !done.message.is_empty() {
-            let message = indented(&visible(&done.message));
-            records.push(record(name, code, level, Text::new(message), data(&done.message)));
+        if !done.message.is_empty() {
+            // The terminal has the diagnostics below, so the headline of them is enough.
+            let shown = if errors.peek().is_some() { done.message.lines().next().unwrap_or_default() } else { done.message.as_str() };
+            let data = self.data(|| json!({"msg": done.message, "node_info": info}));
+            // What stands below a headline is indented already.
+            let text = if done.outcome == NodeOutcome::Error { format!("  {}", visible(shown)) } else { indented(&visible(shown)) };
+            records.push(record(name, code, level, Text::new(text), data));
         }
-        for (diagnostic, sources) in errors {
-            records.push(record(name, code, level, drawn(diagnostic, sources), data(&diagnostic.message)).standing_alone());
-        }
+        records.extend(errors.map(|(diagnostic, sources)| self.diagnosed(diagnostic, sources, Some(&start.id))));
         if let Some(path) = &done.compiled_path {
             let data = self.data(|| json!({"path": path, "node_info": info}));
             let text = Text::new(format!("  compiled code at {}", visible_line(path)));

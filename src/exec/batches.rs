@@ -67,8 +67,7 @@ pub(super) async fn build_batches(shared: &Shared, node: &Node, compiled: &Compi
     }
     if last_is_done && let Err(diagnostics) = run_node_hooks(shared, node, When::After).await {
         ended.outcome = NodeOutcome::Error;
-        ended.message = diagnostics.first().map_or_else(String::new, |diagnostic| diagnostic.message.clone());
-        ended.diagnostics.extend(diagnostics);
+        ended.diagnostics.splice(0..0, diagnostics);
     }
     ended
 }
@@ -199,10 +198,7 @@ impl Built {
         let (done, failed) = (self.results.successful.len(), self.results.failed.len());
         let (outcome, message) = match (done, failed) {
             (_, 0) => (NodeOutcome::Success, if self.rows == 1 { "1 row".into() } else { format!("{} rows", self.rows) }),
-            (0, _) => {
-                let said = self.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).map(|diagnostic| diagnostic.message.clone());
-                (NodeOutcome::Error, said.or_else(|| self.messages.first().cloned()).unwrap_or_default())
-            }
+            (0, _) => (NodeOutcome::Error, self.messages.first().cloned().unwrap_or_default()),
             (done, failed) => {
                 let lines = std::iter::once(format!("PARTIAL SUCCESS ({done}/{})", done + failed)).chain(self.messages);
                 (NodeOutcome::PartialSuccess, lines.collect::<Vec<_>>().join("\n"))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::comment;
 use super::port::run_text;
 use super::run::Shared;
-use crate::base::{Code, Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, Span, Spanned, Totals};
+use crate::base::{Code, Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, Span, Spanned, Totals, failure_message};
 use crate::compile::{ScriptText, render_script};
 use crate::engine::EngineError;
 use crate::manifest::{Node, NodeId, NodeResult, TimeSpan};
@@ -212,8 +212,9 @@ async fn run_hooks(
         totals.count(outcome);
         let finished_at = shared.events.now();
         let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
+        let message = if outcome.is_failure() { ended.message.clone() } else { String::new() };
         results.push(ended.result(&start, finished_at));
-        let done = NodeDone { start, outcome, message: String::new(), rows: None, elapsed_seconds, finished_at, compiled_path: None };
+        let done = NodeDone { start, outcome, message, rows: None, elapsed_seconds, finished_at, compiled_path: None };
         shared.events.send(&Event::NodeFinished(Box::new(done)));
     }
     results
@@ -259,7 +260,7 @@ async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spann
     match run_script(shared, script, "this hook").await {
         Ok(sql) => Ended { outcome: NodeOutcome::Success, message: format!("{} passed", start.name), sql: Some(sql) },
         Err(diagnostics) => {
-            let message = diagnostics.first().map_or_else(String::new, |diagnostic| diagnostic.message.clone());
+            let message = failure_message(&start.described(), &diagnostics, &shared.compiled.project.sources, "");
             for diagnostic in diagnostics {
                 let sources = std::sync::Arc::clone(&shared.compiled.project.sources);
                 shared.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some(start.id.clone()) });

@@ -73,8 +73,7 @@ impl Ended {
     }
 
     pub(super) fn failed(diagnostics: Vec<Diagnostic>, at: DateTime<Utc>) -> Self {
-        let message = diagnostics.first().map_or_else(String::new, |diagnostic| diagnostic.message.clone());
-        Self { diagnostics, ..Self::new(NodeOutcome::Error, message, at) }
+        Self { diagnostics, ..Self::new(NodeOutcome::Error, "", at) }
     }
 }
 

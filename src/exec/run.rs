@@ -16,7 +16,7 @@ use super::hooks::{self, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
-use crate::base::{Code, Diagnostic, Event, Events, NodeDone, NodeOutcome, NodeStart, Totals};
+use crate::base::{Code, Diagnostic, Event, Events, NodeDone, NodeOutcome, NodeStart, Totals, failure_message};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
 use crate::jinja::Batch;
@@ -309,7 +309,7 @@ impl Queue {
         }
         if shared.compiled.project.nodes.get(&id).is_some_and(|node| matches!(node.kind, NodeKind::Described(_))) {
             let ended = Ended::no_op(start.at);
-            self.report(&id, start, &ended, "main");
+            self.report(&id, start, ended, "main");
             self.release(&id, None);
             return;
         }
@@ -341,11 +341,11 @@ impl Queue {
         for (test, audit, at) in std::mem::take(&mut ended.audits) {
             let start = self.begin(&test, &thread, at);
             self.shared.events.send(&Event::NodeStarted(start.clone()));
-            self.report(&test, start, &audit, &thread);
+            self.report(&test, start, audit, &thread);
         }
         let broken = ended.outcome.is_failure() || ended.outcome == NodeOutcome::Skipped;
         let failed = ended.outcome.is_failure();
-        self.report(&id, start, &ended, &thread);
+        self.report(&id, start, ended, &thread);
         let blocks = broken && !self.goes_on(&id);
         self.release(&id, blocks.then_some(&id));
         if failed && self.shared.options.fail_fast {
@@ -376,7 +376,7 @@ impl Queue {
         }
     }
 
-    fn report(&mut self, id: &NodeId, start: NodeStart, ended: &Ended, thread: &str) {
+    fn report(&mut self, id: &NodeId, start: NodeStart, mut ended: Ended, thread: &str) {
         let shared = Arc::clone(&self.shared);
         let Some(node) = shared.compiled.project.nodes.get(id) else { return };
         let finished_at = shared.events.now();
@@ -384,11 +384,15 @@ impl Queue {
             let sources = Arc::clone(&shared.compiled.project.sources);
             shared.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic.clone()), sources, node: Some(id.to_string()) });
         }
+        if ended.outcome == NodeOutcome::Error {
+            ended.message = failure_message(&node.described(), &ended.diagnostics, &shared.compiled.project.sources, &ended.message);
+        }
         self.totals.count(ended.outcome);
-        let result = result(node, ended, start.at, finished_at, thread);
+        let result = result(node, &ended, start.at, finished_at, thread);
         let rows = if matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest) { ended.failures } else { ended.rows };
         let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-        let compiled_path = ended.compiled.as_ref().filter(|_| ended.outcome.is_failure()).map(|_| (shared.options.compiled_path)(node));
+        let compiled = ended.compiled.as_ref().filter(|compiled| ended.outcome.is_failure() && !compiled.sql.is_empty());
+        let compiled_path = compiled.map(|_| (shared.options.compiled_path)(node));
         let done = NodeDone { start, outcome: ended.outcome, message: ended.message.clone(), rows, elapsed_seconds, finished_at, compiled_path };
         shared.events.send(&Event::NodeFinished(Box::new(done)));
         self.results.push(result);
@@ -397,11 +401,12 @@ impl Queue {
     fn skip(&mut self, id: &NodeId, start: NodeStart, message: &str) {
         let ended = Ended { batches: self.shared.open_batches(id), ..Ended::skipped(message, start.at) };
         let audits = self.shared.order.audits.get(id).cloned().unwrap_or_default();
-        self.report(id, start, &ended, "main");
+        let at = ended.compiled_at;
+        self.report(id, start, ended, "main");
         for test in audits {
-            let start = self.begin(&test, "main", ended.compiled_at);
-            let ended = Ended::skipped(message, ended.compiled_at);
-            self.report(&test, start, &ended, "main");
+            let start = self.begin(&test, "main", at);
+            let ended = Ended::skipped(message, at);
+            self.report(&test, start, ended, "main");
         }
         self.release(id, Some(id));
     }

@@ -4,14 +4,28 @@ use std::fmt::Write as _;
 
 use minijinja::value::{DynObject, ValueKind};
 use minijinja::{Error, Value};
+use serde_json::Value as Json;
 
 use super::containers::{collect, is_own, is_plain_map, is_plain_seq};
 use super::error::problem;
 use super::sets::Set;
+use super::values::from_json;
 use crate::base::Code;
 
 /// The most characters that a width or a precision may ask for.
 const WIDTH_LIMIT: usize = 1 << 16;
+
+/// `str(value)` of what was written in YAML.
+#[must_use]
+pub fn python_text(value: &Json) -> String {
+    text(&from_json(value))
+}
+
+/// `repr(value)` of what was written in YAML.
+#[must_use]
+pub fn python_repr(value: &Json) -> String {
+    repr(&from_json(value))
+}
 
 /// `str(value)`.
 pub(super) fn text(value: &Value) -> String {

@@ -95,7 +95,8 @@ pub struct ColumnDecl {
     pub meta: Option<Yaml>,
     /// As in [`NodeDecl::config`], `tags` and `meta` included.
     pub config: Option<Yaml>,
-    pub raw_policies: Option<Yaml>,
+    /// Of a column of times, for readers of the manifest.
+    pub granularity: Option<Spanned<String>>,
 }
 
 /// A generic test on a node, a column, a source or a source table.

@@ -82,9 +82,9 @@ pub(super) fn output(path: &Path, (profile, asked_at): (&str, Option<Span>), ask
 const KEYS_THAT_COUNT: [&str; 4] = ["type", "schema", "dataset", "threads"];
 
 fn rendered(output: &Yaml, asking: &Asking<'_>, out: &mut Diagnostics) -> Yaml {
-    let Asking { options, renderer, .. } = *asking;
+    let renderer = asking.renderer;
     let adapter = output.get("type").map(|kind| renderer.yaml(kind, &mut Diagnostics::new()));
-    if options.warehouse.is_none() || adapter.is_some_and(|adapter| adapter.as_str() == Some("alluvium")) {
+    if adapter.is_some_and(|adapter| adapter.as_str() == Some("alluvium")) {
         return renderer.yaml(output, out);
     }
     let counting = output.entries().iter().filter(|(key, _)| KEYS_THAT_COUNT.contains(&key.value.as_str()));

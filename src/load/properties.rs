@@ -238,16 +238,16 @@ pub(super) fn read_column(item: &Yaml, out: &mut Diagnostics) -> Option<ColumnDe
     let tests = read_tests(&mut reader);
     let quote = reader.bool("quote");
     let config = take_config(&mut reader, &["tags", "meta"]);
-    for key in ["granularity", "dimension", "entity", "time_granularity", "databricks_tags", "column_mask"] {
+    let granularity = reader.string("granularity");
+    for key in ["dimension", "entity", "time_granularity", "databricks_tags", "column_mask", "policy_tags"] {
         reader.take(key);
     }
-    let raw_policies = reader.take("policy_tags").cloned();
     reader.finish();
     let tags = config.as_ref().and_then(|config| config.get("tags")).map(list).unwrap_or_default();
     let tags = tags.iter().filter_map(|tag| Some(Spanned::new(tag.scalar_text()?, tag.span))).collect();
     let meta = config.as_ref().and_then(|config| config.get("meta")).filter(|meta| meta.is_map()).cloned();
     let name = name?;
-    Some(ColumnDecl { span: item.span, name, data_type, description, constraints, tests, quote, tags, meta, config, raw_policies })
+    Some(ColumnDecl { span: item.span, name, data_type, description, constraints, tests, quote, tags, meta, config, granularity })
 }
 
 pub(super) fn read_constraints(reader: &mut MapReader<'_, '_>) -> Vec<ConstraintDecl> {

@@ -1,7 +1,7 @@
 //! The fingerprint of a node: everything it is, save for where in its files it stands. Fields are taken apart by name, so
 //! that a new one can't be forgotten here.
 
-use super::{ColumnDecl, ConstraintDecl, GenericTest, ModelDetails, Node, NodeConfig, NodeKind, TestConfig, TestDetails};
+use super::{AboutSource, ColumnDecl, ConstraintDecl, GenericTest, ModelDetails, Node, NodeConfig, NodeKind, TestConfig, TestDetails};
 use crate::base::{Fingerprint, Fingerprinter};
 
 impl Node {
@@ -86,8 +86,9 @@ fn add_kind(of: &mut Fingerprinter, kind: &NodeKind) {
         NodeKind::Analysis => of.add(&1_u8),
         NodeKind::Snapshot => of.add(&2_u8),
         NodeKind::Seed { path } => of.add(&3_u8).add(path),
-        NodeKind::Source { source_name, loader, external } => {
-            of.add(&4_u8).add(source_name).add(loader).add(&external.is_some());
+        NodeKind::Source { source_name, about, external } => {
+            let AboutSource { loader, description, meta, quoting } = about.as_ref();
+            of.add(&4_u8).add(source_name).add(loader).add(description).add(quoting.as_slice()).json_map(meta).add(&external.is_some());
             if let Some(external) = external {
                 of.debug(&external.config);
             }
@@ -111,8 +112,8 @@ fn add_kind(of: &mut Fingerprinter, kind: &NodeKind) {
 fn add_columns<'c>(of: &mut Fingerprinter, columns: impl ExactSizeIterator<Item = &'c ColumnDecl>) {
     of.add(&columns.len());
     for column in columns {
-        let ColumnDecl { name, data_type, description, constraints, tags, meta, quote, span: _, type_span: _ } = column;
-        of.add(name).add(data_type).add(description).add(tags).add(quote).json_map(meta);
+        let ColumnDecl { name, data_type, description, constraints, tags, meta, quote, granularity, span: _, type_span: _ } = column;
+        of.add(name).add(data_type).add(description).add(tags).add(quote).add(granularity).json_map(meta);
         add_constraints(of, constraints);
     }
 }

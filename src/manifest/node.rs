@@ -213,9 +213,21 @@ pub struct ColumnDecl {
     pub tags: Vec<String>,
     pub meta: serde_json::Map<String, Json>,
     pub quote: bool,
+    /// `day`, `month`, ...: of a column of times.
+    pub granularity: Option<String>,
     pub span: Span,
     /// Where its type stands.
     pub type_span: Option<Span>,
+}
+
+/// What a source says of all its tables, for readers of the manifest.
+#[derive(Debug, Clone, Default)]
+pub struct AboutSource {
+    pub loader: String,
+    pub description: String,
+    pub meta: serde_json::Map<String, Json>,
+    /// Whether database, schema and identifier are to be quoted, where it is said.
+    pub quoting: [Option<bool>; 3],
 }
 
 /// Where a source's rows come from when it is not a Delta table of the warehouse.
@@ -285,7 +297,7 @@ pub enum NodeKind {
     Function(Box<FunctionDetails>),
     Seed { path: std::path::PathBuf },
     Snapshot,
-    Source { source_name: String, loader: String, external: Option<ExternalSource> },
+    Source { source_name: String, about: Box<AboutSource>, external: Option<ExternalSource> },
     Test(Box<TestDetails>),
     UnitTest(Box<UnitTest>),
 }
@@ -357,6 +369,12 @@ impl Node {
     #[must_use]
     pub fn label(&self) -> String {
         self.model.version.as_ref().map_or_else(|| self.name.clone(), |version| format!("{}.v{version}", self.name))
+    }
+
+    /// Kind, name and file, as headlines of failures have them: `model orders (models/orders.sql)`.
+    #[must_use]
+    pub fn described(&self) -> String {
+        format!("{} {} ({})", self.resource_type().name(), self.name, self.original_path)
     }
 
     /// The constraints of the node and of its columns, those of a column with its name.

@@ -1,5 +1,5 @@
-//! Who may refer to whom: private models are for their group, protected ones for their package where that says so. And
-//! references to models that are deprecated.
+//! Who may refer to whom: private models are for their group, protected ones for their package where that says so, ephemeral
+//! ones not for snapshots. And references to models that are deprecated.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::builder::Builder;
 use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::load::ProjectDialect;
 use crate::manifest::{Access, Materialization, Node, ResourceType};
 
 pub(super) fn check(builder: &mut Builder) {
@@ -19,6 +20,7 @@ pub(super) fn check(builder: &mut Builder) {
         }
         for read in reader.depends_on.iter().filter_map(|id| builder.nodes.get(id)).filter(|node| node.resource_type() == ResourceType::Model) {
             found.extend(denied(builder, reader, read));
+            found.extend(kept_nowhere(builder, reader, read));
             // The tests of a deprecated model are part of it.
             if reader.test().is_none() {
                 found.extend(deprecated_ref(reader, read, now));
@@ -58,6 +60,19 @@ fn denied(builder: &Builder, reader: &Node, read: &Node) -> Option<Diagnostic> {
             .also(read.properties_span.unwrap_or(read.span), "this model")
             .help("put both into one group, or widen the model's `access`"),
     )
+}
+
+/// A history of rows that are nowhere to be looked at. dbt builds it, so a project for dbt may have it.
+fn kept_nowhere(builder: &Builder, reader: &Node, read: &Node) -> Option<Diagnostic> {
+    let is_own = builder.parsed.root.project.dialect == ProjectDialect::Alluvium;
+    let is_wrong = is_own && reader.resource_type() == ResourceType::Snapshot && read.config.materialization == Materialization::Ephemeral;
+    is_wrong.then(|| {
+        let message = format!("the snapshot `{}` reads the ephemeral model `{}`, which has no rows of its own", reader.label(), read.label());
+        Diagnostic::error(Code::SnapshotEphemeral, message)
+            .at(place(reader, read), "read here")
+            .also(read.span, "this model")
+            .help("make the model a view, so that its rows can be tested and compared with their history")
+    })
 }
 
 /// Groups that nobody declared.

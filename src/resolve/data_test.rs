@@ -1,13 +1,14 @@
 //! Generic tests on models, columns and sources become test nodes.
 //!
-//! Names follow dbt's rule, which users know from their logs and select by: the test, the node, the values of the
-//! arguments in the order of their names; a name of 64 characters or more is cut and gets a hash.
+//! Names and ids are dbt's, which users know from their logs, select by, and have in the artifacts of other runs: the
+//! test, the node, the values of the arguments in the order of their names, and in the id a hash of all that the test was
+//! given. The alias and the file of a name of 64 characters or more are cut and get a hash.
 
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use md5::{Digest as _, Md5};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::builder::Builder;
 use super::config::{ConfigValues, typed};
@@ -16,9 +17,10 @@ use super::nodes::checksum;
 use super::project::Body;
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, FileId, in_parallel, nearest};
-use crate::jinja::{MacroCall, MacroInfo, RenderFailure, Scope, TemplateHost, render_call};
-use crate::load::{NodeDecl, SourceDecl, SourceTableDecl, TestDecl};
+use crate::jinja::{MacroCall, MacroInfo, RenderFailure, Scope, TemplateHost, python_repr, python_text, render_call};
+use crate::load::{ColumnDecl, NodeDecl, SourceDecl, SourceTableDecl, TestDecl};
 use crate::manifest::{GenericTest, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
+use crate::sql::quote_ident;
 
 /// The generic tests that one node has.
 pub(super) struct Wanted {
@@ -35,12 +37,30 @@ pub(super) struct Wanted {
     origin_path: String,
     folders: Vec<String>,
     file: FileId,
-    tests: Vec<(Option<String>, TestDecl)>,
+    tests: Vec<(Option<TestedColumn>, TestDecl)>,
+}
+
+/// The column that a test is about.
+#[derive(Clone)]
+struct TestedColumn {
+    name: String,
+    quoted: bool,
+}
+
+impl TestedColumn {
+    fn of(column: &ColumnDecl) -> Self {
+        Self { name: column.name.value.clone(), quoted: column.quote == Some(true) }
+    }
+
+    /// As the test is given it.
+    fn argument(&self) -> String {
+        if self.quoted { quote_ident(&self.name) } else { self.name.clone() }
+    }
 }
 
 impl Wanted {
     pub(super) fn of_node(node: &Node, decl: &NodeDecl) -> Self {
-        let columns = decl.columns.iter().flat_map(|column| column.tests.iter().map(|test| (Some(column.name.value.clone()), test.clone())));
+        let columns = decl.columns.iter().flat_map(|column| column.tests.iter().map(|test| (Some(TestedColumn::of(column)), test.clone())));
         Self {
             attached: node.id.clone(),
             package: node.package.clone(),
@@ -61,7 +81,7 @@ impl Wanted {
     }
 
     pub(super) fn of_source(node: &Node, source: &SourceDecl, table: &SourceTableDecl) -> Self {
-        let columns = table.columns.iter().flat_map(|column| column.tests.iter().map(|test| (Some(column.name.value.clone()), test.clone())));
+        let columns = table.columns.iter().flat_map(|column| column.tests.iter().map(|test| (Some(TestedColumn::of(column)), test.clone())));
         Self {
             attached: node.id.clone(),
             package: node.package.clone(),
@@ -86,7 +106,7 @@ pub(super) fn add_generic_tests(builder: &mut Builder) {
         builder.part(|part| {
             for (column, test) in wanted.tests.iter().filter(|_| wanted.enabled) {
                 let Some(info) = macro_of(part, test) else { continue };
-                add_test(part, wanted, column.as_deref(), test, &info, tree);
+                add_test(part, wanted, column.as_ref(), test, &info, tree);
             }
         })
     });
@@ -112,20 +132,20 @@ fn macro_of(builder: &mut Builder, test: &TestDecl) -> Option<MacroInfo> {
 fn add_test(
     builder: &mut Builder,
     wanted: &Wanted,
-    column: Option<&str>,
+    column: Option<&TestedColumn>,
     test: &TestDecl,
     info: &MacroInfo,
     tree_package: Option<&crate::load::ParsedPackage>,
 ) {
     let mut arguments: Map<String, Json> = test.arguments.iter().map(|(name, value)| (name.value.clone(), value.to_json())).collect();
     if let Some(column) = column.filter(|_| !arguments.contains_key("column_name")) {
-        arguments.insert("column_name".into(), Json::from(column));
+        arguments.insert("column_name".into(), Json::from(column.argument()));
     }
     if !check_arguments(builder, test, info, &arguments) {
         return;
     }
     let (short, full) = names(wanted, test, &arguments);
-    let name = test.name.as_ref().map_or_else(|| short.clone(), |name| name.value.clone());
+    let (short, name) = test.name.as_ref().map_or((short, full), |name| (name.value.clone(), name.value.clone()));
     let fqn: Vec<String> = std::iter::once(wanted.package.clone()).chain(wanted.folders.iter().cloned()).chain([name.clone()]).collect();
     let mut values = tree_package.map(|package| builder.tree_values(package, package.project.trees.data_tests.as_ref(), &fqn)).unwrap_or_default();
     if let Some(config) = &test.config {
@@ -145,20 +165,20 @@ fn add_test(
     }
     config.test.store_failures |= builder.stores_failures(&config);
     config.group.clone_from(&wanted.group);
-    if config.alias.is_none() && short != full && test.name.is_none() {
+    if config.alias.is_none() && short != name {
         config.alias = Some(short.clone());
     }
-    let hash = hash(&format!("{full}|{}|{}|{}", wanted.attached, info.id, Json::Object(arguments.clone())));
+    let hash = hash(wanted, test, &name, &arguments);
     let raw_code = format!("{{{{ {}(**_dbt_generic_test_kwargs) }}}}", info.name);
     let details = TestDetails {
         generic: Some(GenericTest { package: test.package.clone(), name: test.test.value.clone(), arguments, span: test.span }),
         attached: Some(wanted.attached.clone()),
-        column: column.map(str::to_owned),
+        column: column.map(|column| column.name.clone()),
     };
     let mut node = Node {
         id: NodeId::new(format!("test.{}.{name}.{hash}", wanted.package)),
         kind: NodeKind::Test(Box::new(details)),
-        path: format!("{name}.sql"),
+        path: format!("{short}.sql"),
         name,
         package: wanted.package.clone(),
         original_path: wanted.origin_path.clone(),
@@ -260,7 +280,7 @@ fn note(builder: &mut Builder, wanted: &Wanted, (name, config): (&str, ConfigVal
     (host.noted(), macros)
 }
 
-/// The name as it is used, and in full.
+/// The name as files and tables have it, and in full.
 fn names(wanted: &Wanted, test: &TestDecl, arguments: &Map<String, Json>) -> (String, String) {
     let kind = test.package.as_ref().map_or_else(|| test.test.value.clone(), |package| format!("{package}_{}", test.test.value));
     let kind = if wanted.is_source { format!("source_{kind}") } else { kind };
@@ -285,17 +305,6 @@ fn flat(value: &Json) -> Vec<String> {
     }
 }
 
-/// A value as Python's `str` gives it.
-fn python_text(value: &Json) -> String {
-    match value {
-        Json::String(text) => text.clone(),
-        Json::Bool(true) => "True".into(),
-        Json::Bool(false) => "False".into(),
-        Json::Null => "None".into(),
-        other => other.to_string(),
-    }
-}
-
 /// Runs of what can't stand in an identifier become one underscore.
 fn clean(text: &str) -> String {
     let mut result = String::new();
@@ -309,7 +318,25 @@ fn clean(text: &str) -> String {
     result.replace('\u{1}', "_")
 }
 
-fn hash(text: &str) -> String {
-    let digest: String = Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+/// The end of a test's id, which tells tests of one name apart: ten digits of the MD5 of the name and of what the test is
+/// given as Python prints it, every value as text.
+fn hash(wanted: &Wanted, test: &TestDecl, name: &str, arguments: &Map<String, Json>) -> String {
+    let mut given = arguments.clone();
+    given.insert("model".into(), Json::from(format!("{{{{ get_where_subquery({}) }}}}", wanted.model)));
+    let test = json!({"kwargs": given, "name": test.test.value, "namespace": test.package});
+    let digest: String = Md5::digest(format!("{name}{}", python_repr(&as_texts(&test)))).iter().map(|byte| format!("{byte:02x}")).collect();
     digest.chars().skip(22).collect()
+}
+
+/// Every value within as text, and maps by their keys.
+fn as_texts(value: &Json) -> Json {
+    match value {
+        Json::Array(items) => items.iter().map(as_texts).collect(),
+        Json::Object(map) => {
+            let mut sorted: Vec<_> = map.iter().collect();
+            sorted.sort_by_key(|(key, _)| *key);
+            Json::Object(sorted.into_iter().map(|(key, value)| (key.clone(), as_texts(value))).collect())
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Json::from(python_text(value)),
+    }
 }

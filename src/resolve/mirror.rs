@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::project::Project;
 use crate::load::ParsedPackage;
-use crate::manifest::{ColumnDecl, ConstraintDecl, DescribedKind, Node, NodeId, NodeKind, TestDetails, Version};
+use crate::manifest::{AboutSource, ColumnDecl, ConstraintDecl, DescribedKind, Node, NodeId, NodeKind, TestDetails, Version};
 
 impl Project {
     /// `model` as templates see it.
@@ -14,13 +14,13 @@ impl Project {
         match &node.kind {
             NodeKind::Model => map.extend(model(node)),
             NodeKind::Test(details) => map.extend(test(details)),
-            NodeKind::Source { source_name, loader, .. } => {
+            NodeKind::Source { source_name, about, .. } => {
                 if let Some(config) = map.get_mut("config").and_then(Json::as_object_mut) {
                     for key in ["freshness", "loaded_at_field"] {
                         config.entry(key).or_insert(Json::Null);
                     }
                 }
-                map.extend(source(node, source_name, loader));
+                map.extend(source(node, source_name, about));
             }
             NodeKind::Described(described) => map.extend(described.fields.clone()),
             NodeKind::Function(details) => map.extend(details.fields()),
@@ -180,17 +180,17 @@ fn test(details: &TestDetails) -> Map<String, Json> {
     map
 }
 
-fn source(node: &Node, source_name: &str, loader: &str) -> Map<String, Json> {
+fn source(node: &Node, source_name: &str, about: &AboutSource) -> Map<String, Json> {
     let relation = node.relation.as_ref();
     entries(json!({
         "source_name": source_name,
-        "source_description": "",
-        "source_meta": {},
-        "loader": loader,
+        "source_description": about.description,
+        "source_meta": about.meta,
+        "loader": about.loader,
         "identifier": relation.map_or(node.name.as_str(), |relation| relation.identifier.as_str()),
         "loaded_at_field": raw(node, "loaded_at_field", Json::Null),
         "freshness": raw(node, "freshness", Json::Null),
         "external": null,
-        "quoting": {"database": null, "schema": null, "identifier": null, "column": null},
+        "quoting": {"database": about.quoting[0], "schema": about.quoting[1], "identifier": about.quoting[2], "column": null},
     }))
 }

@@ -426,6 +426,7 @@ pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColum
             tags: decl.tags.iter().map(|tag| tag.value.clone()).collect(),
             meta,
             quote: decl.quote.unwrap_or(false),
+            granularity: decl.granularity.as_ref().map(|unit| unit.value.clone()),
             span: decl.name.span,
             type_span: decl.data_type.as_ref().map(|data_type| data_type.span),
         };

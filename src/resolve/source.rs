@@ -14,8 +14,8 @@ use super::nodes::{checksum, columns};
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, Span, Spanned};
 use crate::jinja::{RenderFailure, TemplateHost};
-use crate::load::{ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, SourceDecl, SourceTableDecl};
-use crate::manifest::{ExternalConfig, ExternalSource, FileFormat, ModelDetails, Node, NodeId, NodeKind, RelationName, ResourceType};
+use crate::load::{ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, Quoting, SourceDecl, SourceTableDecl, Yaml};
+use crate::manifest::{AboutSource, ExternalConfig, ExternalSource, FileFormat, ModelDetails, Node, NodeId, NodeKind, RelationName, ResourceType};
 
 pub(super) fn add_sources(builder: &mut Builder, package: &ParsedPackage) {
     for decl in &package.properties.sources {
@@ -23,6 +23,15 @@ pub(super) fn add_sources(builder: &mut Builder, package: &ParsedPackage) {
             add_table(builder, package, decl, table);
         }
     }
+}
+
+fn described(builder: &mut Builder, package: &str, text: Option<&Spanned<String>>, span: Span) -> String {
+    builder.described(package, text.map(|text| text.value.as_str()), text.map_or(span, |text| text.span))
+}
+
+/// What a table says goes before what its source says.
+fn quoting(source: Quoting, table: Quoting) -> [Option<bool>; 3] {
+    [table.database.or(source.database), table.schema.or(source.schema), table.identifier.or(source.identifier)]
 }
 
 fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl, table: &SourceTableDecl) {
@@ -41,12 +50,19 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
     let database = text(source.database.as_ref());
     let identifier = text(table.identifier.as_ref()).unwrap_or_else(|| name.clone());
     let loader = text(table.loader.as_ref().or(source.loader.as_ref())).unwrap_or_default();
+    let meta = source.config.as_ref().and_then(|config| config.get("meta")).map(Yaml::to_json);
+    let about = AboutSource {
+        loader,
+        description: described(builder, &package.name, source.description.as_ref(), source.span),
+        meta: meta.and_then(|meta| meta.as_object().cloned()).unwrap_or_default(),
+        quoting: quoting(source.quoting, table.quoting),
+    };
     let database = database.unwrap_or_else(|| builder.facts.database.clone());
     let external = table.external.as_ref().and_then(|external| external_source(builder, &package.name, external));
     let config = typed(&values, ResourceType::Source, table.span, &builder.parsed.sources, &mut builder.found);
     let node = Node {
         id: NodeId::new(format!("source.{}.{source_name}.{name}", package.name)),
-        kind: NodeKind::Source { source_name: source_name.clone(), loader, external },
+        kind: NodeKind::Source { source_name: source_name.clone(), about: Box::new(about), external },
         name: name.clone(),
         package: package.name.clone(),
         path: source.origin.path.clone(),
@@ -60,11 +76,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         language: "sql",
         checksum: checksum(""),
         config: Box::new(config),
-        description: builder.described(
-            &package.name,
-            table.description.as_ref().map(|text| text.value.as_str()),
-            table.description.as_ref().map_or(table.span, |text| text.span),
-        ),
+        description: described(builder, &package.name, table.description.as_ref(), table.span),
         columns: columns(builder, &package.name, &table.columns),
         constraints: Vec::new(),
         model: ModelDetails::default(),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use indexmap::IndexMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use super::super::to_json;
 use crate::manifest::{Node, OnViolation, ResourceType};
 
 /// Config of models, seeds, snapshots and analyses.
@@ -14,27 +14,27 @@ struct NodeConfigMirror<'a> {
     #[serde(flatten)]
     common: CommonConfig<'a>,
     materialized: &'a str,
-    incremental_strategy: Json,
-    batch_size: Json,
-    lookback: Json,
-    begin: Json,
-    persist_docs: Json,
+    incremental_strategy: Value<'a>,
+    batch_size: Value<'a>,
+    lookback: Value<'a>,
+    begin: Value<'a>,
+    persist_docs: Value<'a>,
     #[serde(rename = "post-hook")]
-    post_hook: Vec<Json>,
+    post_hook: Vec<Hook<'a>>,
     #[serde(rename = "pre-hook")]
-    pre_hook: Vec<Json>,
-    quoting: Json,
-    column_types: Json,
+    pre_hook: Vec<Hook<'a>>,
+    quoting: Value<'a>,
+    column_types: &'a IndexMap<String, String>,
     full_refresh: Option<bool>,
-    unique_key: Json,
-    on_schema_change: Json,
-    on_configuration_change: Json,
-    grants: Json,
-    packages: Json,
-    docs: Json,
-    contract: Json,
+    unique_key: Value<'a>,
+    on_schema_change: Value<'a>,
+    on_configuration_change: Value<'a>,
+    grants: Value<'a>,
+    packages: Value<'a>,
+    docs: Docs<'a>,
+    contract: Contract<'a>,
     #[serde(flatten)]
-    extra: BTreeMap<&'a str, Json>,
+    extra: BTreeMap<&'a str, Value<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,27 +55,71 @@ struct TestConfigMirror<'a> {
     materialized: &'static str,
     severity: &'static str,
     store_failures: Option<bool>,
-    store_failures_as: Json,
+    store_failures_as: Value<'a>,
     r#where: Option<&'a str>,
     limit: Option<u64>,
     fail_calc: &'a str,
     warn_if: &'a str,
     error_if: &'a str,
     #[serde(flatten)]
-    extra: BTreeMap<&'a str, Json>,
+    extra: BTreeMap<&'a str, Value<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 struct SourceConfigMirror<'a> {
     enabled: bool,
-    event_time: Json,
-    freshness: Json,
-    loaded_at_field: Json,
-    loaded_at_query: Json,
+    event_time: Value<'a>,
+    freshness: Value<'a>,
+    loaded_at_field: Value<'a>,
+    loaded_at_query: Value<'a>,
     meta: &'a Map<String, Json>,
     tags: &'a [String],
     #[serde(flatten)]
-    extra: BTreeMap<&'a str, Json>,
+    extra: BTreeMap<&'a str, Value<'a>>,
+}
+
+/// A value as the user wrote it, or its default.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub(super) enum Value<'a> {
+    Given(&'a Json),
+    Flag(bool),
+    Number(u64),
+    Text(&'a str),
+    Character(char),
+    List([(); 0]),
+    Map(EmptyMap),
+    Null(()),
+}
+
+/// `{}`
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct EmptyMap {}
+
+impl Value<'_> {
+    pub(super) const NULL: Self = Self::Null(());
+    const EMPTY_MAP: Self = Self::Map(EmptyMap {});
+}
+
+/// A hook in dbt's full form.
+#[derive(Debug, Serialize)]
+struct Hook<'a> {
+    sql: Value<'a>,
+    transaction: Value<'a>,
+    index: Option<()>,
+}
+
+/// `docs` of a node: whether the site shows it, and its colour.
+#[derive(Debug, Serialize)]
+pub(super) struct Docs<'a> {
+    show: Value<'a>,
+    node_color: Value<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Contract<'a> {
+    enforced: bool,
+    alias_types: Value<'a>,
 }
 
 /// Keys that have a field of their own in the mirrors.
@@ -135,18 +179,31 @@ const TEST_KEYS: [&str; 16] = [
 const SNAPSHOT_KEYS: [&str; 6] = ["check_cols", "dbt_valid_to_current", "strategy", "target_database", "target_schema", "updated_at"];
 const SOURCE_KEYS: [&str; 7] = ["enabled", "event_time", "freshness", "loaded_at_field", "loaded_at_query", "meta", "tags"];
 
-pub(super) fn config_json(node: &Node) -> Json {
-    match node.resource_type() {
-        ResourceType::Test => test_config(node),
-        ResourceType::Source => source_config(node),
-        ResourceType::Exposure | ResourceType::UnitTest => {
-            json!({"enabled": node.config.enabled, "tags": node.config.tags, "meta": node.config.meta})
+/// The config of a node, made when it is written.
+#[derive(Debug)]
+pub(super) struct Config<'a>(pub &'a Node);
+
+impl Serialize for Config<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let node = self.0;
+        match node.resource_type() {
+            ResourceType::Test => test_config(node).serialize(serializer),
+            ResourceType::Source => source_config(node).serialize(serializer),
+            ResourceType::Exposure | ResourceType::UnitTest => {
+                json!({"enabled": node.config.enabled, "tags": node.config.tags, "meta": node.config.meta}).serialize(serializer)
+            }
+            ResourceType::Metric | ResourceType::SemanticModel => {
+                let mut config = json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta});
+                if node.resource_type() == ResourceType::SemanticModel && !node.config.tags.is_empty() {
+                    config["tags"] = json!(node.config.tags);
+                }
+                config.serialize(serializer)
+            }
+            ResourceType::SavedQuery => saved_query_config(node).serialize(serializer),
+            ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Function => {
+                node_config(node).serialize(serializer)
+            }
         }
-        ResourceType::Metric | ResourceType::SemanticModel => {
-            json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta})
-        }
-        ResourceType::SavedQuery => saved_query_config(node),
-        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Function => node_config(node),
     }
 }
 
@@ -163,57 +220,56 @@ fn common<'a>(node: &'a Node, schema: Option<&'static str>) -> CommonConfig<'a> 
     }
 }
 
-fn node_config(node: &Node) -> Json {
+fn node_config(node: &Node) -> NodeConfigMirror<'_> {
     let config = &node.config;
     let raw = Raw(&config.raw);
-    let column_types: Map<String, Json> = config.column_types.iter().map(|(name, kind)| (name.clone(), json!(kind))).collect();
-    to_json(&NodeConfigMirror {
+    NodeConfigMirror {
         common: common(node, None),
         materialized: config.materialization.name(),
-        incremental_strategy: raw.or("incremental_strategy", Json::Null),
-        batch_size: raw.or("batch_size", Json::Null),
-        lookback: raw.or("lookback", json!(1)),
-        begin: raw.or("begin", Json::Null),
-        persist_docs: raw.or("persist_docs", json!({})),
+        incremental_strategy: raw.or("incremental_strategy", Value::NULL),
+        batch_size: raw.or("batch_size", Value::NULL),
+        lookback: raw.or("lookback", Value::Number(1)),
+        begin: raw.or("begin", Value::NULL),
+        persist_docs: raw.or("persist_docs", Value::EMPTY_MAP),
         post_hook: hooks(&raw, "post-hook", "post_hook"),
         pre_hook: hooks(&raw, "pre-hook", "pre_hook"),
-        quoting: raw.or("quoting", json!({})),
-        column_types: Json::Object(column_types),
+        quoting: raw.or("quoting", Value::EMPTY_MAP),
+        column_types: &config.column_types,
         full_refresh: config.full_refresh,
-        unique_key: raw.or("unique_key", Json::Null),
-        on_schema_change: raw.or("on_schema_change", json!("ignore")),
-        on_configuration_change: raw.or("on_configuration_change", json!("apply")),
-        grants: raw.or("grants", json!({})),
-        packages: raw.or("packages", json!([])),
-        docs: docs_json(node),
-        contract: json!({"enforced": config.contract_enforced, "alias_types": raw.inside("contract", "alias_types", json!(true))}),
+        unique_key: raw.or("unique_key", Value::NULL),
+        on_schema_change: raw.or("on_schema_change", Value::Text("ignore")),
+        on_configuration_change: raw.or("on_configuration_change", Value::Text("apply")),
+        grants: raw.or("grants", Value::EMPTY_MAP),
+        packages: raw.or("packages", Value::List([])),
+        docs: docs(node),
+        contract: Contract { enforced: config.contract_enforced, alias_types: alias_types(node) },
         extra: node_extra(node, &raw),
-    })
+    }
 }
 
-fn node_extra<'a>(node: &'a Node, raw: &Raw<'a>) -> BTreeMap<&'a str, Json> {
+fn node_extra<'a>(node: &'a Node, raw: &Raw<'a>) -> BTreeMap<&'a str, Value<'a>> {
     let mut extra = raw.others(&NODE_KEYS);
-    extra.insert("event_time", raw.or("event_time", Json::Null));
-    extra.insert("concurrent_batches", raw.or("concurrent_batches", Json::Null));
+    extra.insert("event_time", raw.or("event_time", Value::NULL));
+    extra.insert("concurrent_batches", raw.or("concurrent_batches", Value::NULL));
     match node.resource_type() {
         ResourceType::Seed => {
-            extra.insert("delimiter", json!(node.config.delimiter));
-            extra.entry("quote_columns").or_insert(Json::Null);
+            extra.insert("delimiter", Value::Character(node.config.delimiter));
+            extra.entry("quote_columns").or_insert(Value::NULL);
         }
         ResourceType::Model => {
-            extra.insert("access", json!(node.config.access.name()));
-            extra.insert("freshness", raw.or("freshness", Json::Null));
+            extra.insert("access", Value::Text(node.config.access.name()));
+            extra.insert("freshness", raw.or("freshness", Value::NULL));
         }
         ResourceType::Snapshot => {
             for key in SNAPSHOT_KEYS {
-                extra.entry(key).or_insert(Json::Null);
+                extra.entry(key).or_insert(Value::NULL);
             }
-            extra.insert("snapshot_meta_column_names", raw.or("snapshot_meta_column_names", json!({})));
+            extra.insert("snapshot_meta_column_names", raw.or("snapshot_meta_column_names", Value::EMPTY_MAP));
         }
         ResourceType::Function => {
-            extra.entry("type").or_insert(json!("scalar"));
+            extra.entry("type").or_insert(Value::Text("scalar"));
             for key in ["volatility", "runtime_version", "entry_point"] {
-                extra.entry(key).or_insert(Json::Null);
+                extra.entry(key).or_insert(Value::NULL);
             }
         }
         ResourceType::Analysis
@@ -228,10 +284,10 @@ fn node_extra<'a>(node: &'a Node, raw: &Raw<'a>) -> BTreeMap<&'a str, Json> {
     extra
 }
 
-fn test_config(node: &Node) -> Json {
+fn test_config(node: &Node) -> TestConfigMirror<'_> {
     let test = &node.config.test;
     let raw = Raw(&node.config.raw);
-    to_json(&TestConfigMirror {
+    TestConfigMirror {
         common: common(node, Some("dbt_test__audit")),
         materialized: "test",
         severity: match test.severity {
@@ -239,74 +295,83 @@ fn test_config(node: &Node) -> Json {
             OnViolation::Error => "ERROR",
         },
         store_failures: (test.store_failures || raw.0.contains_key("store_failures")).then_some(test.store_failures),
-        store_failures_as: raw.or("store_failures_as", Json::Null),
+        store_failures_as: raw.or("store_failures_as", Value::NULL),
         r#where: test.filter.as_deref(),
         limit: test.limit,
         fail_calc: &test.fail_calc,
         warn_if: &test.warn_if,
         error_if: &test.error_if,
         extra: raw.others(&TEST_KEYS),
-    })
+    }
 }
 
 fn saved_query_config(node: &Node) -> Json {
     let raw = Raw(&node.config.raw);
     json!({
-        "enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta, "export_as": raw.or("export_as", Json::Null),
-        "schema": node.config.schema, "cache": {"enabled": raw.inside("cache", "enabled", json!(false))},
+        "enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta, "export_as": raw.or("export_as", Value::NULL),
+        "schema": node.config.schema, "cache": {"enabled": raw.inside("cache", "enabled", Value::Flag(false))},
     })
 }
 
-fn source_config(node: &Node) -> Json {
+fn source_config(node: &Node) -> SourceConfigMirror<'_> {
     let raw = Raw(&node.config.raw);
-    to_json(&SourceConfigMirror {
+    SourceConfigMirror {
         enabled: node.config.enabled,
-        event_time: raw.or("event_time", Json::Null),
-        freshness: raw.or("freshness", Json::Null),
-        loaded_at_field: raw.or("loaded_at_field", Json::Null),
-        loaded_at_query: raw.or("loaded_at_query", Json::Null),
+        event_time: raw.or("event_time", Value::NULL),
+        freshness: raw.or("freshness", Value::NULL),
+        loaded_at_field: raw.or("loaded_at_field", Value::NULL),
+        loaded_at_query: raw.or("loaded_at_query", Value::NULL),
         meta: &node.config.meta,
         tags: &node.config.tags,
         extra: raw.others(&SOURCE_KEYS),
-    })
+    }
 }
 
-/// `docs` of a node: whether the site shows it, and its colour.
-pub(super) fn docs_json(node: &Node) -> Json {
+pub(super) fn docs(node: &Node) -> Docs<'_> {
     let raw = Raw(&node.config.raw);
-    json!({"show": raw.inside("docs", "show", json!(true)), "node_color": raw.inside("docs", "node_color", Json::Null)})
+    Docs { show: raw.inside("docs", "show", Value::Flag(true)), node_color: raw.inside("docs", "node_color", Value::NULL) }
+}
+
+/// Whether types of a contract may be spelt in other ways.
+pub(super) fn alias_types(node: &Node) -> Value<'_> {
+    Raw(&node.config.raw).inside("contract", "alias_types", Value::Flag(true))
 }
 
 /// The keys as the user wrote them.
 pub(super) struct Raw<'a>(pub &'a Map<String, Json>);
 
 impl<'a> Raw<'a> {
-    pub fn or(&self, key: &str, default: Json) -> Json {
-        self.0.get(key).filter(|value| !value.is_null()).cloned().unwrap_or(default)
+    pub fn or(&self, key: &str, default: Value<'a>) -> Value<'a> {
+        given(self.0.get(key)).unwrap_or(default)
     }
 
-    fn inside(&self, key: &str, inner: &str, default: Json) -> Json {
-        self.0.get(key).and_then(|value| value.get(inner)).filter(|value| !value.is_null()).cloned().unwrap_or(default)
+    fn inside(&self, key: &str, inner: &str, default: Value<'a>) -> Value<'a> {
+        given(self.0.get(key).and_then(|value| value.get(inner))).unwrap_or(default)
     }
 
-    fn others(&self, known: &[&str]) -> BTreeMap<&'a str, Json> {
+    fn others(&self, known: &[&str]) -> BTreeMap<&'a str, Value<'a>> {
         let pairs = self.0.iter().map(|(key, value)| (key.trim_start_matches('+'), value));
-        pairs.filter(|(key, _)| !known.contains(key)).map(|(key, value)| (key, value.clone())).collect()
+        pairs.filter(|(key, _)| !known.contains(key)).map(|(key, value)| (key, Value::Given(value))).collect()
     }
 }
 
-/// Hooks in dbt's full form, from a text, a mapping, or a list of these.
-fn hooks(raw: &Raw<'_>, name: &str, other_name: &str) -> Vec<Json> {
-    let hook = |value: &Json| match value {
-        Json::String(sql) => json!({"sql": sql, "transaction": true, "index": null}),
-        other => json!({
-            "sql": other.get("sql").cloned().unwrap_or_else(|| json!("")),
-            "transaction": other.get("transaction").cloned().unwrap_or(json!(true)), "index": null,
-        }),
+fn given(value: Option<&Json>) -> Option<Value<'_>> {
+    value.filter(|value| !value.is_null()).map(Value::Given)
+}
+
+/// Hooks, from a text, a mapping, or a list of these.
+fn hooks<'a>(raw: &Raw<'a>, name: &str, other_name: &str) -> Vec<Hook<'a>> {
+    let hook = |value: &'a Json| match value {
+        Json::String(sql) => Hook { sql: Value::Text(sql), transaction: Value::Flag(true), index: None },
+        other => Hook {
+            sql: other.get("sql").map_or(Value::Text(""), Value::Given),
+            transaction: other.get("transaction").map_or(Value::Flag(true), Value::Given),
+            index: None,
+        },
     };
-    match raw.or(name, raw.or(other_name, Json::Null)) {
-        Json::Null => Vec::new(),
-        Json::Array(values) => values.iter().map(hook).collect(),
-        value => vec![hook(&value)],
+    match [name, other_name].into_iter().find_map(|key| raw.0.get(key).filter(|value| !value.is_null())) {
+        None => Vec::new(),
+        Some(Json::Array(values)) => values.iter().map(hook).collect(),
+        Some(value) => vec![hook(value)],
     }
 }

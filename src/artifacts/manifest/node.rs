@@ -9,11 +9,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::{hex, paths::compiled_path};
 use super::ManifestInput;
-use super::config::{Raw, config_json, docs_json};
+use super::config::{Config, Docs, Raw, Value, alias_types, docs};
 use super::hooks::{HookEntry, hook_json};
 use crate::manifest::{
-    ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalSource, Fixture, FixtureRows, GenericTest, Node, NodeKind, NodeRef,
-    ResourceType, TestDetails, UnitTest,
+    AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalSource, Fixture, FixtureRows, GenericTest, Node,
+    NodeId, NodeKind, NodeRef, ResourceType, TestDetails, UnitTest, Version,
 };
 
 /// What a node's entry needs of the other nodes.
@@ -53,7 +53,7 @@ impl Serialize for Entry<'_, '_> {
         };
         match &node.kind {
             NodeKind::Seed { .. } => {
-                let depends_on = json!({"macros": sorted(&node.depends_on_macros)});
+                let depends_on = Macros { macros: sorted(&node.depends_on_macros) };
                 Seed { common: common(node, context), root_path: None, depends_on, defer_relation: None }.serialize(serializer)
             }
             NodeKind::Model => {
@@ -66,11 +66,11 @@ impl Serialize for Entry<'_, '_> {
             NodeKind::Analysis => Coded { common: common(node, context), code: code(node, context) }.serialize(serializer),
             NodeKind::Snapshot => Snapshot { common: common(node, context), code: code(node, context), defer_relation: None }.serialize(serializer),
             NodeKind::Test(details) => {
-                let generic = details.generic.as_ref().map(|generic| generic_fields(node, details, generic, context));
+                let generic = details.generic.as_ref().map(|generic| generic_fields(details, generic, context));
                 Test { common: common(node, context), code: code(node, context), generic }.serialize(serializer)
             }
-            NodeKind::Source { source_name, loader, external } => {
-                source_json(node, source_name, loader, external.as_ref(), context).serialize(serializer)
+            NodeKind::Source { source_name, about, external } => {
+                source_json(node, source_name, about, external.as_ref(), context).serialize(serializer)
             }
             NodeKind::Described(described) => described_json(node, described, context).serialize(serializer),
             NodeKind::UnitTest(unit) => unit_test_json(node, unit, context).serialize(serializer),
@@ -90,14 +90,14 @@ struct Common<'a> {
     unique_id: &'a str,
     fqn: &'a [String],
     alias: &'a str,
-    checksum: Json,
-    config: Json,
+    checksum: Checksum<'a>,
+    config: Config<'a>,
     tags: &'a [String],
     description: &'a str,
-    columns: IndexMap<&'a str, Json>,
+    columns: IndexMap<&'a str, Column<'a>>,
     meta: &'a Map<String, Json>,
     group: Option<&'a str>,
-    docs: Json,
+    docs: Docs<'a>,
     patch_path: Option<String>,
     build_path: Option<()>,
     unrendered_config: BTreeMap<&'a str, &'a Json>,
@@ -113,29 +113,88 @@ struct Common<'a> {
 #[allow(clippy::struct_field_names, reason = "the names are dbt's")]
 struct Code<'a> {
     language: &'static str,
-    refs: Vec<Json>,
+    refs: Vec<Reference<'a>>,
     sources: Vec<[&'a str; 2]>,
     metrics: [(); 0],
     functions: Vec<Vec<&'a str>>,
-    depends_on: Json,
+    depends_on: DependsOn<'a>,
     compiled_path: Option<String>,
     compiled: bool,
     compiled_code: Option<&'a str>,
     extra_ctes_injected: bool,
     extra_ctes: [(); 0],
-    contract: Json,
+    contract: Contract<'a>,
 }
 
 #[derive(Debug, Serialize)]
-struct ModelFields {
-    access: Json,
+struct Checksum<'a> {
+    name: &'static str,
+    checksum: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Column<'a> {
+    name: &'a str,
+    description: &'a str,
+    meta: &'a Map<String, Json>,
+    data_type: Option<&'a str>,
     constraints: Vec<Json>,
-    version: Option<Json>,
-    latest_version: Option<Json>,
+    quote: Option<bool>,
+    config: ColumnConfig<'a>,
+    tags: &'a [String],
+    granularity: Option<&'a str>,
+    doc_blocks: [(); 0],
+}
+
+#[derive(Debug, Serialize)]
+struct ColumnConfig<'a> {
+    meta: &'a Map<String, Json>,
+    tags: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct Reference<'a> {
+    name: &'a str,
+    package: Option<&'a str>,
+    version: Option<Number<'a>>,
+}
+
+/// A version, as a number if it is one.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Number<'a> {
+    Whole(i64),
+    Text(&'a str),
+}
+
+#[derive(Debug, Serialize)]
+struct Macros<'a> {
+    macros: BTreeSet<&'a String>,
+}
+
+#[derive(Debug, Serialize)]
+struct DependsOn<'a> {
+    macros: BTreeSet<&'a String>,
+    nodes: BTreeSet<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Contract<'a> {
+    enforced: bool,
+    alias_types: Value<'a>,
+    checksum: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelFields<'a> {
+    access: &'static str,
+    constraints: Vec<Json>,
+    version: Option<&'a Json>,
+    latest_version: Option<&'a Json>,
     deprecation_date: Option<String>,
     defer_relation: Option<()>,
     primary_key: Vec<String>,
-    time_spine: Option<Json>,
+    time_spine: Option<&'a Json>,
 }
 
 #[derive(Debug, Serialize)]
@@ -169,7 +228,7 @@ struct Seed<'a> {
     #[serde(flatten)]
     common: Common<'a>,
     root_path: Option<()>,
-    depends_on: Json,
+    depends_on: Macros<'a>,
     defer_relation: Option<()>,
 }
 
@@ -181,7 +240,7 @@ struct Model<'a> {
     #[serde(flatten)]
     code: Code<'a>,
     #[serde(flatten)]
-    model: ModelFields,
+    model: ModelFields<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -219,13 +278,13 @@ fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
         fqn: &node.fqn,
         alias: alias.unwrap_or(&node.name),
         checksum: checksum(node),
-        config: config_json(node),
+        config: Config(node),
         tags: &node.config.tags,
         description: &node.description,
         columns: columns(node),
         meta: &node.config.meta,
         group: node.config.group.as_deref(),
-        docs: docs_json(node),
+        docs: docs(node),
         patch_path: patch_path(node),
         build_path: None,
         unrendered_config: unrendered(node),
@@ -245,9 +304,9 @@ fn schema_without_relation(node: &Node, target: &str) -> String {
 }
 
 /// Generic tests have no file of their own; dbt writes an empty checksum of kind `none` for them.
-fn checksum(node: &Node) -> Json {
+fn checksum(node: &Node) -> Checksum<'_> {
     let generated = node.test().is_some_and(|test| test.generic.is_some());
-    if generated { json!({"name": "none", "checksum": ""}) } else { json!({"name": "sha256", "checksum": node.checksum}) }
+    if generated { Checksum { name: "none", checksum: "" } } else { Checksum { name: "sha256", checksum: &node.checksum } }
 }
 
 fn patch_path(node: &Node) -> Option<String> {
@@ -267,13 +326,13 @@ fn sorted(ids: &[String]) -> BTreeSet<&String> {
     ids.iter().collect()
 }
 
-fn refs(node: &Node) -> Vec<Json> {
-    let version = |reference: &NodeRef| match &reference.version {
-        Some(version) => version.parse::<i64>().map_or_else(|_| json!(version), |number| json!(number)),
-        None => Json::Null,
-    };
-    let relations = node.refs.iter().filter(|reference| reference.function().is_none());
-    relations.map(|reference| json!({"name": reference.name, "package": reference.package, "version": version(reference)})).collect()
+fn refs(node: &Node) -> Vec<Reference<'_>> {
+    node.refs.iter().filter(|reference| reference.function().is_none()).map(reference).collect()
+}
+
+fn reference(reference: &NodeRef) -> Reference<'_> {
+    let number = |version| str::parse(version).map_or(Number::Text(version), Number::Whole);
+    Reference { name: &reference.name, package: reference.package.as_deref(), version: reference.version.as_deref().map(number) }
 }
 
 /// The functions that a node calls: names, with their package where it is given.
@@ -286,9 +345,8 @@ fn sources(node: &Node) -> Vec<[&str; 2]> {
     node.sources.iter().map(|source| [source.source.as_str(), source.table.as_str()]).collect()
 }
 
-fn depends_on(node: &Node) -> Json {
-    let nodes: BTreeSet<&str> = node.depends_on.iter().map(crate::manifest::NodeId::as_str).collect();
-    json!({"macros": sorted(&node.depends_on_macros), "nodes": nodes})
+fn depends_on(node: &Node) -> DependsOn<'_> {
+    DependsOn { macros: sorted(&node.depends_on_macros), nodes: node.depends_on.iter().map(NodeId::as_str).collect() }
 }
 
 fn code<'a>(node: &'a Node, context: &Context<'a>) -> Code<'a> {
@@ -310,27 +368,33 @@ fn code<'a>(node: &'a Node, context: &Context<'a>) -> Code<'a> {
 }
 
 /// The contract, with a fingerprint of the columns it promises where it is enforced.
-fn contract(node: &Node) -> Json {
+fn contract(node: &Node) -> Contract<'_> {
     let enforced = node.config.contract_enforced;
-    let alias_types = node.config.raw.get("contract").and_then(|contract| contract.get("alias_types")).cloned().unwrap_or(json!(true));
     let checksum = enforced.then(|| {
         let columns: BTreeSet<String> =
             node.columns.values().map(|column| format!("{}|{}", column.name, column.data_type.as_deref().unwrap_or_default())).collect();
         hex(&Sha256::digest(columns.into_iter().collect::<Vec<_>>().join("\n")))
     });
-    json!({"enforced": enforced, "alias_types": alias_types, "checksum": checksum})
+    Contract { enforced, alias_types: alias_types(node), checksum }
 }
 
-fn columns(node: &Node) -> IndexMap<&str, Json> {
-    let column = |column: &crate::manifest::ColumnDecl| {
-        json!({
-            "name": column.name, "description": column.description, "meta": column.meta, "data_type": column.data_type,
-            "constraints": column.constraints.iter().map(|constraint| constraint_json(constraint, false)).collect::<Vec<_>>(),
-            "quote": column.quote.then_some(true), "config": {"meta": column.meta, "tags": column.tags}, "tags": column.tags,
-            "granularity": null, "doc_blocks": [],
-        })
-    };
+fn columns(node: &Node) -> IndexMap<&str, Column<'_>> {
     node.columns.values().map(|declared| (declared.name.as_str(), column(declared))).collect()
+}
+
+fn column(column: &ColumnDecl) -> Column<'_> {
+    Column {
+        name: &column.name,
+        description: &column.description,
+        meta: &column.meta,
+        data_type: column.data_type.as_deref(),
+        constraints: column.constraints.iter().map(|constraint| constraint_json(constraint, false)).collect(),
+        quote: column.quote.then_some(true),
+        config: ColumnConfig { meta: &column.meta, tags: &column.tags },
+        tags: &column.tags,
+        granularity: column.granularity.as_deref(),
+        doc_blocks: [],
+    }
 }
 
 fn constraint_json(constraint: &ConstraintDecl, of_model: bool) -> Json {
@@ -346,16 +410,16 @@ fn constraint_json(constraint: &ConstraintDecl, of_model: bool) -> Json {
     json
 }
 
-fn model_fields(node: &Node, context: &Context<'_>) -> ModelFields {
+fn model_fields<'a>(node: &'a Node, context: &Context<'_>) -> ModelFields<'a> {
     ModelFields {
-        access: json!(node.config.access.name()),
+        access: node.config.access.name(),
         constraints: node.constraints.iter().map(|constraint| constraint_json(constraint, true)).collect(),
-        version: node.model.version.as_ref().map(|version| version.json().clone()),
-        latest_version: node.model.latest.as_ref().map(|version| version.json().clone()),
+        version: node.model.version.as_ref().map(Version::json),
+        latest_version: node.model.latest.as_ref().map(Version::json),
         deprecation_date: node.model.deprecation_date.map(|date| date.to_rfc3339()),
         defer_relation: None,
         primary_key: primary_key(node, context),
-        time_spine: node.model.time_spine.clone(),
+        time_spine: node.model.time_spine.as_ref(),
     }
 }
 
@@ -379,7 +443,7 @@ fn primary_key(node: &Node, context: &Context<'_>) -> Vec<String> {
     columns.filter(|column| tested("unique", column) && tested("not_null", column)).cloned().collect()
 }
 
-fn generic_fields<'a>(node: &Node, details: &'a TestDetails, generic: &'a GenericTest, context: &Context<'_>) -> GenericFields<'a> {
+fn generic_fields<'a>(details: &'a TestDetails, generic: &'a GenericTest, context: &Context<'_>) -> GenericFields<'a> {
     let attached = details.attached.as_ref().and_then(|id| context.nodes.get(id.as_str()).copied());
     let mut kwargs = generic.arguments.clone();
     if let Some(column) = &details.column {
@@ -390,11 +454,11 @@ fn generic_fields<'a>(node: &Node, details: &'a TestDetails, generic: &'a Generi
     }
     kwargs.sort_keys();
     GenericFields {
-        column_name: details.column.as_deref(),
+        column_name: details.column.as_ref().and_then(|_| generic.arguments.get("column_name")?.as_str()),
         file_key_name: attached.map(|model| format!("{}.{}", properties_key(model), file_name(model))),
         // dbt names models here, and nothing else.
-        attached_node: details.attached.as_ref().filter(|id| !id.as_str().starts_with("source.")).map(crate::manifest::NodeId::as_str),
-        test_metadata: json!({"name": generic.name, "kwargs": kwargs, "namespace": generic.package.as_ref().filter(|package| **package != node.package)}),
+        attached_node: details.attached.as_ref().filter(|id| !id.as_str().starts_with("source.")).map(NodeId::as_str),
+        test_metadata: json!({"name": generic.name, "kwargs": kwargs, "namespace": generic.package}),
     }
 }
 
@@ -428,7 +492,7 @@ fn file_name(node: &Node) -> &str {
     if let NodeKind::Source { source_name, .. } = &node.kind { source_name } else { &node.name }
 }
 
-fn source_json(node: &Node, source_name: &str, loader: &str, external: Option<&ExternalSource>, context: &Context<'_>) -> Json {
+fn source_json(node: &Node, source_name: &str, about: &AboutSource, external: Option<&ExternalSource>, context: &Context<'_>) -> Json {
     let raw = Raw(&node.config.raw);
     let relation = node.relation.as_ref();
     json!({
@@ -436,16 +500,16 @@ fn source_json(node: &Node, source_name: &str, loader: &str, external: Option<&E
         "schema": relation.map_or(context.input.schema, |name| name.schema.as_str()),
         "name": node.name, "resource_type": "source", "package_name": node.package,
         "path": node.original_path, "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn,
-        "source_name": source_name, "source_description": "", "loader": loader,
+        "source_name": source_name, "source_description": about.description, "loader": about.loader,
         "identifier": relation.map_or(node.name.as_str(), |name| name.identifier.as_str()),
-        "quoting": {"database": null, "schema": null, "identifier": null, "column": null},
-        "loaded_at_field": raw.or("loaded_at_field", Json::Null), "loaded_at_query": raw.or("loaded_at_query", Json::Null),
-        "freshness": raw.or("freshness", Json::Null),
+        "quoting": {"database": about.quoting[0], "schema": about.quoting[1], "identifier": about.quoting[2], "column": null},
+        "loaded_at_field": raw.or("loaded_at_field", Value::NULL), "loaded_at_query": raw.or("loaded_at_query", Value::NULL),
+        "freshness": raw.or("freshness", Value::NULL),
         "external": external.map(|external| json!({
             "location": external.config.location, "file_format": external.config.format.name(), "options": external.config.options,
         })),
-        "description": node.description, "columns": columns(node), "meta": node.config.meta, "source_meta": {},
-        "tags": node.config.tags, "config": config_json(node), "patch_path": null, "unrendered_config": unrendered(node),
+        "description": node.description, "columns": columns(node), "meta": node.config.meta, "source_meta": about.meta,
+        "tags": node.config.tags, "config": Config(node), "patch_path": null, "unrendered_config": unrendered(node),
         "relation_name": relation.map(ToString::to_string), "created_at": created_at(context.input),
         "unrendered_database": null, "unrendered_schema": null, "doc_blocks": [],
     })
@@ -456,7 +520,7 @@ fn described_json(node: &Node, described: &Described, context: &Context<'_>) -> 
     let mut json = json!({
         "name": node.name, "resource_type": node.resource_type().name(), "package_name": node.package, "path": node.path,
         "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn, "description": node.description,
-        "config": config_json(node), "unrendered_config": unrendered(node), "depends_on": depends_on(node), "refs": refs(node),
+        "config": Config(node), "unrendered_config": unrendered(node), "depends_on": depends_on(node), "refs": refs(node),
         "created_at": created_at(context.input),
     });
     let more = match described.kind {
@@ -493,9 +557,9 @@ fn unit_test_json(node: &Node, unit: &UnitTest, context: &Context<'_>) -> Json {
     json!({
         "model": unit.model, "given": given, "expect": fixture(&unit.expect), "name": node.name, "resource_type": "unit_test",
         "package_name": node.package, "path": node.path, "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn,
-        "description": node.description, "overrides": overrides, "depends_on": depends_on(node), "config": config_json(node),
+        "description": node.description, "overrides": overrides, "depends_on": depends_on(node), "config": Config(node),
         "checksum": node.checksum, "schema": context.input.schema, "created_at": created_at(context.input),
         "versions": unit.versions.as_ref().map(|versions| json!({"include": versions.get("include"), "exclude": versions.get("exclude")})),
-        "version": unit.version.as_ref().map(crate::manifest::Version::json),
+        "version": unit.version.as_ref().map(Version::json),
     })
 }

@@ -114,12 +114,17 @@ fn events_of_a_failing_run() -> Vec<Event> {
     vec![
         Event::RunStarted { threads: 1, target: "dev".into(), total: 9 },
         Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some("model.bank.broken".into()) },
-        done(start(1, "model", "view", "broken"), NodeOutcome::Error, "no column `nam`", None),
+        done(start(1, "model", "view", "broken"), NodeOutcome::Error, "Database Error in model broken (models/broken.sql)\n  no column `nam`", None),
         done(start(2, "model", "table", "child"), NodeOutcome::Skipped, "because of `broken`", None),
         done(start(3, "test", "test", "unique_child"), NodeOutcome::Skipped, "", None),
         done(start(4, "test", "test", "accepted"), NodeOutcome::Fail, "Got 3 results, configured to fail if != 0", Some(3)),
         done(start(5, "test", "test", "soft"), NodeOutcome::Warn, "Got 2 results, configured to warn if != 0", Some(2)),
-        done(start(6, "seed", "seed", "country"), NodeOutcome::Error, "line 3 has 4 fields\nexpected 2", None),
+        done(
+            start(6, "seed", "seed", "country"),
+            NodeOutcome::Error,
+            "Database Error in seed country (models/country.sql)\n  line 3 has 4 fields\n  expected 2",
+            None,
+        ),
         done(start(7, "snapshot", "snapshot", "history"), NodeOutcome::Success, "OK", None),
         done(start(8, "test", "test", "odd"), NodeOutcome::Error, "x", None),
         done(start(9, "model", "view", "same"), NodeOutcome::NoOp, "", None),
@@ -132,6 +137,7 @@ const REPEATED: &str = "\
 12:00:00  \n12:00:00  Warning in test soft (models/soft.sql)
 12:00:00    Got 2 results, configured to warn if != 0
 12:00:00  \n12:00:00  Failure in model broken (models/broken.sql)
+12:00:00    Database Error in model broken (models/broken.sql)
 error[unknown-column]: no column `nam`
  --> models/broken.sql:1:8
   |
@@ -144,7 +150,7 @@ error[unknown-column]: no column `nam`
 12:00:00    Got 3 results, configured to fail if != 0
 12:00:00  \n12:00:00    compiled code at target/compiled/accepted.sql
 12:00:00  \n12:00:00  Failure in seed country (models/country.sql)
-12:00:00    line 3 has 4 fields\n  expected 2
+12:00:00    Database Error in seed country (models/country.sql)\n  line 3 has 4 fields\n  expected 2
 12:00:00  \n12:00:00  Failure in test odd (models/odd.sql)
 12:00:00    x
 12:00:00  \n12:00:00  Done. PASS=1 WARN=1 ERROR=4 SKIP=2 NO-OP=1 TOTAL=9

@@ -147,6 +147,15 @@
     {%- endfor -%}
 {% endmacro %}
 
+{% macro alter_column_type(relation, column_name, new_column_type) %}
+    {{- return(adapter.dispatch('alter_column_type', 'dbt')(relation, column_name, new_column_type)) -}}
+{% endmacro %}
+
+{#- One commit, and only to a type that holds every value of the column. -#}
+{% macro default__alter_column_type(relation, column_name, new_column_type) %}
+    {%- do run_query("alter table " ~ relation ~ " alter column " ~ adapter.quote(column_name) ~ " type " ~ new_column_type) -%}
+{% endmacro %}
+
 {% macro get_incremental_append_sql(arg_dict) %}
     {{- return(adapter.dispatch('get_incremental_append_sql', 'dbt')(arg_dict)) -}}
 {% endmacro %}

@@ -62,7 +62,7 @@ pub(super) fn layout(base: &DeltaTable, rows: &Rows, write: &TableWrite, unstore
             type_name(to)
         );
         return Err(EngineError::Sql(Box::new(
-            SqlError::new(Code::SqlInvalid, message)
+            SqlError::new(Code::SchemaChanged, message)
                 .help("cast it in the query, set `on_schema_change` to `sync_all_columns`, or build the table anew with --full-refresh"),
         )));
     }
@@ -193,7 +193,7 @@ impl Difference {
             wanted.fields().len(),
             before.fields().len()
         );
-        let mut error = SqlError::new(Code::SqlInvalid, message)
+        let mut error = SqlError::new(Code::SchemaChanged, message)
             .help("set `on_schema_change` to `append_new_columns` or `sync_all_columns`, or build the table anew with --full-refresh");
         error.notes = lines;
         EngineError::Sql(Box::new(error))
@@ -204,7 +204,7 @@ fn missing(gone: &[String], relation: &RelationName) -> EngineError {
     let names: Vec<String> = gone.iter().map(|name| format!("`{name}`")).collect();
     let message = format!("the query of `{}` lacks columns that the table has: {}", relation.short(), names.join(", "));
     EngineError::Sql(Box::new(
-        SqlError::new(Code::UnknownColumn, message).help("select them, or say with `on_schema_change` what is to become of them"),
+        SqlError::new(Code::SchemaChanged, message).help("select them, or say with `on_schema_change` what is to become of them"),
     ))
 }
 
@@ -216,7 +216,7 @@ fn partitions_stay(base: &DeltaTable, difference: &Difference, relation: &Relati
         None => Ok(()),
         Some(name) => {
             let message = format!("`{}` is partitioned by `{name}`, which the query leaves out or gives another type", relation.short());
-            Err(EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).help("build the table anew with --full-refresh"))))
+            Err(EngineError::Sql(Box::new(SqlError::new(Code::SchemaChanged, message).help("build the table anew with --full-refresh"))))
         }
     }
 }
