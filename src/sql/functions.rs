@@ -3,6 +3,7 @@
 //!
 //! Functions that are only another spelling are no functions here but rules of [`super::rewrite`].
 
+pub(super) mod cast_of;
 mod date_math;
 mod date_trunc;
 mod hash;
@@ -110,6 +111,7 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
     all.extend(date_trunc::functions());
     all.extend(length::functions());
     all.extend(items::functions());
+    all.extend(cast_of::functions());
     all.extend(iso_time::functions());
     all.extend(json::functions());
     all.extend(zones::functions());

@@ -141,7 +141,7 @@ impl VisitorMut for Rewriter {
                     *expr = call;
                 }
             }
-            Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. } => json_operator(expr),
+            Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. } => return flow(json_operator(expr, self)),
             Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } => {
                 let operands = [(**left).clone(), (**right).clone()];
                 if let Some(call) = expand::expand("power(cast($1 as double), $2)", &operands, Spanned::span(left.as_ref())) {
@@ -218,12 +218,18 @@ fn json_path(value: &Expr, path: &JsonPath) -> Option<Expr> {
     expand::expand(&format!("json_as_text({})", places.join(", ")), &arguments, span)
 }
 
-/// `json -> key` is JSON as text, `json ->> key` the value as text.
-fn json_operator(expr: &mut Expr) {
-    let Expr::BinaryOp { left, op, right } = &*expr else { return };
-    let reader = if *op == BinaryOperator::Arrow { "json_get_json($1, $2)" } else { "json_as_text($1, $2)" };
+/// `json -> key` is JSON as text, `json ->> key` the value as text. A key may be a path: `'$.a[0]'`.
+fn json_operator(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    let Expr::BinaryOp { left, op, right } = &*expr else { return Ok(()) };
+    let reader = if *op == BinaryOperator::Arrow { "json_get_json" } else { "json_as_text" };
     let span = Spanned::span(left.as_ref());
-    if let Some(call) = expand::expand(reader, &[(**left).clone(), (**right).clone()], span) {
+    let call = if calls::text(right).is_some_and(|key| key.starts_with('$')) {
+        calls::json_path(left, right, reader, rewriter, span)?
+    } else {
+        expand::expand(&format!("{reader}($1, $2)"), &[(**left).clone(), (**right).clone()], span)
+    };
+    if let Some(call) = call {
         *expr = call;
     }
+    Ok(())
 }

@@ -6,14 +6,17 @@
 
 use std::ops::ControlFlow;
 
+use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::common::{Column, DataFusionError, Result, SchemaError};
 use deltalake::datafusion::execution::session_state::SessionState;
-use deltalake::datafusion::logical_expr::LogicalPlan;
+use deltalake::datafusion::logical_expr::{Expr as Named, LogicalPlan};
 use deltalake::datafusion::sql::parser::Statement;
-use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, VisitMut, VisitorMut, visit_expressions_mut};
+use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, Spanned, VisitMut, VisitorMut, visit_expressions_mut};
 
-use super::expand::is_volatile;
+use super::calls::literal;
+use super::expand::{expand, is_volatile};
 use super::wildcards;
+use crate::sql::functions::cast_of;
 
 /// More reuses than this in one statement are taken for a mistake.
 const MOST: usize = 200;
@@ -26,11 +29,25 @@ pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalP
     let mut statement = statement;
     Box::pin(wildcards::expand(state, &mut statement)).await?;
     let mut last = None;
+    let mut twice = None;
     for _ in 0..MOST {
         let error = match state.statement_to_plan(statement.clone()).await {
+            Ok(plan) if twice.is_none() && groups_twice(&plan)? => {
+                twice = Some(DataFusionError::Plan("two columns of `group by` are called the same".into()));
+                name_casts(&mut statement);
+                continue;
+            }
             Ok(plan) => return Ok(plan),
             Err(error) => error,
         };
+        if is_twice(&error) {
+            if let Some(first) = twice.take() {
+                return Err(first);
+            }
+            name_casts(&mut statement);
+            twice = Some(error);
+            continue;
+        }
         let Some(Unknown { place, spelt, qualified }) = unknown_column(&error) else { return Err(error) };
         let mended = match spelt {
             Some(name) => respell(&mut statement, place, &name),
@@ -42,6 +59,58 @@ pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalP
         last = Some(error);
     }
     Err(last.unwrap_or_else(|| DataFusionError::Plan("too many uses of aliases in one select list".into())))
+}
+
+/// Whether two expressions of a list are called the same.
+fn is_twice(error: &DataFusionError) -> bool {
+    error.iter().any(|error| match error.find_root() {
+        DataFusionError::SchemaError(error, _) => {
+            matches!(error.as_ref(), SchemaError::DuplicateUnqualifiedField { .. } | SchemaError::DuplicateQualifiedField { .. })
+        }
+        other => other.message().contains("require unique expression names"),
+    })
+}
+
+/// Whether two keys of one `group by` are called the same, which only the optimizer finds out.
+fn groups_twice(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Aggregate(aggregate) = node {
+            let keys = &aggregate.group_expr;
+            let cast = |expr: &Named| matches!(expr, Named::Cast(_));
+            found = keys.iter().any(cast)
+                && keys.iter().enumerate().any(|(at, key)| {
+                    let name = key.schema_name().to_string();
+                    keys[..at].iter().any(|other| other != key && other.schema_name().to_string() == name)
+                });
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// Gives casts names of their own: see [`cast_of`].
+fn name_casts(statement: &mut Statement) {
+    let Statement::Statement(inner) = statement else { return };
+    let _ = inner.visit(&mut Casts);
+}
+
+struct Casts;
+
+impl VisitorMut for Casts {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let shown = if let Expr::Cast { data_type, .. } = &*expr { Some(data_type.to_string()) } else { None };
+        if let Some(shown) = shown {
+            let span = Spanned::span(expr);
+            let shown = literal(&shown, span);
+            if let Some(named) = expand(&format!("{}($1, $2)", cast_of::NAME), &[expr.clone(), shown], span) {
+                *expr = named;
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// A column that is not there.

@@ -35,6 +35,12 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         function.name = ObjectName::from(vec![Ident { value: "make_array".into(), quote_style: None, span: function.name.span() }]);
         return Ok(());
     }
+    if name == "struct_pack" {
+        if let Some(made) = packed(function) {
+            *expr = made;
+        }
+        return Ok(());
+    }
     let Some(arguments) = arguments(function) else { return Ok(()) };
     let span = function.name.span();
     let replacement = match special(&name, &arguments, span, rewriter)? {
@@ -48,6 +54,18 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         *expr = replacement;
     }
     Ok(())
+}
+
+/// `struct_pack(a := 1)` as `named_struct('a', 1)`.
+fn packed(function: &ast::Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let mut parts = Vec::new();
+    for argument in &list.args {
+        let FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } = argument else { return None };
+        parts.extend([literal(&name.value, name.span), value.clone()]);
+    }
+    let places: Vec<String> = (1..=parts.len()).map(|at| format!("${at}")).collect();
+    expand(&format!("named_struct({})", places.join(", ")), &parts, function.name.span())
 }
 
 /// The arguments of a call, if all of them are plain expressions and nothing else stands in the parentheses.
@@ -174,7 +192,7 @@ fn strftime(first: &Expr, second: &Expr, span: Span) -> Option<Expr> {
 }
 
 /// `$.a[0].b` as the keys of a function of JSON.
-fn json_path(json: &Expr, path: &Expr, reader: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+pub(super) fn json_path(json: &Expr, path: &Expr, reader: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
     let refuse = || rewriter.refuse("this path into JSON is not supported", path.span(), "write a path of names and places, e.g. '$.a.b[0]'");
     let Some(steps) = text(path).and_then(|path| path.strip_prefix('$')) else { return Err(refuse()) };
     let mut arguments = vec![json.clone()];

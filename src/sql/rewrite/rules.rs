@@ -104,6 +104,14 @@ pub(crate) const RULES: &[Rule] = &[
     rule("date_from_parts", 3, "make_date($1, $2, $3)", "date_from_parts(2024, 2, 29)", "2024-02-29"),
     rule("getdate", 0, "now()", "getdate() > timestamp '2020-01-01'", "true"),
     rule("curdate", 0, "current_date()", "curdate() > date '2020-01-01'", "true"),
+    rule(
+        "unix_seconds",
+        1,
+        "(unix_micros($1) - pmod(unix_micros($1), 1000000)) div 1000000",
+        "unix_seconds(timestamptz '1969-12-31 23:59:59.5Z')",
+        "-1",
+    ),
+    rule("unix_millis", 1, "(unix_micros($1) - pmod(unix_micros($1), 1000)) div 1000", "unix_millis(timestamptz '1970-01-01 00:00:00.0015Z')", "1"),
     rule("unix_timestamp", 0, "to_unixtime(now())", "unix_timestamp() > 0", "true"),
     rule(
         "unix_timestamp",

@@ -27,6 +27,21 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
             };
             unnested(alias, array_exprs, place);
         }
+        TableFactor::Table { name, args: Some(given), .. } if matches!(name.to_string().to_lowercase().as_str(), "generate_series" | "range") => {
+            if let [
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(first)),
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(last)),
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Interval(_))),
+            ] = given.args.as_mut_slice()
+            {
+                // The unit that the function wants.
+                for end in [first, last] {
+                    if let Some(cast) = expand("arrow_cast($1, 'Timestamp(Nanosecond, None)')", std::slice::from_ref(end), end.span()) {
+                        *end = cast;
+                    }
+                }
+            }
+        }
         TableFactor::Function { lateral: true, name, args, with_ordinality, alias } => {
             let asked = *with_ordinality;
             if let Some(found) = made(name, args, alias, rewriter)? {
