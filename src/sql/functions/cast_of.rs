@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, FieldRef};
-use deltalake::datafusion::common::{Result, internal_err};
+use deltalake::datafusion::common::{Result, internal_datafusion_err};
 use deltalake::datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use deltalake::datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -39,10 +39,7 @@ impl ScalarUDFImpl for CastOf {
     }
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        match args.into_iter().next() {
-            Some(cast) => Ok(ExprSimplifyResult::Simplified(cast)),
-            None => internal_err!("`{NAME}` without an argument"),
-        }
+        args.into_iter().next().map(ExprSimplifyResult::Simplified).ok_or_else(|| internal_datafusion_err!("`{NAME}` without an argument"))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
