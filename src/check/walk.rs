@@ -150,7 +150,7 @@ impl<'m> Walk<'_, 'm> {
     /// Sources and what has no SQL.
     fn given(&mut self, node: &Node) {
         let offline = self.ground.offline;
-        self.checked.findings.extend(offline.unknown_source(self.ground.project, node));
+        self.checked.findings.extend(offline.about_source(self.ground.project, self.ground.planner, node));
         let schema = offline.input(&node.id);
         let mut of = Fingerprinter::new("given");
         of.add(&schema.as_deref());

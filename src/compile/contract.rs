@@ -5,8 +5,9 @@ use deltalake::arrow::datatypes::{DataType, SchemaRef};
 
 use super::Planner;
 use super::literals::{Need, fits};
-use crate::base::{Code, Diagnostic, Span};
-use crate::manifest::{ConstraintKind, Node, OnSchemaChange};
+use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::manifest::{ConstraintDecl, ConstraintKind, Node, OnSchemaChange};
+use crate::resolve::Project;
 use crate::sql::{is_bare_decimal, parse_type, type_name};
 
 /// Of so many columns that differ the places in the query are shown.
@@ -100,6 +101,28 @@ pub(super) fn wrong_checks(node: &Node, schema: &SchemaRef, planner: &Planner) -
             Some(diagnostic)
         })
         .collect()
+}
+
+/// The foreign keys of a contract, with the nodes they refer to.
+pub(super) fn foreign_keys<'p>(project: &'p Project, node: &'p Node) -> impl Iterator<Item = (&'p ConstraintDecl, &'p Node)> {
+    let keys = node.all_constraints().map(|(_, constraint)| constraint);
+    let keys = keys.filter(|constraint| node.config.contract_enforced && constraint.kind == ConstraintKind::ForeignKey);
+    keys.filter_map(|constraint| Some((constraint, project.node_of_relation(constraint.references.as_ref()?)?)))
+}
+
+/// What is wrong with a foreign key where the table that it refers to has these columns.
+pub(super) fn wrong_foreign_key(node: &Node, constraint: &ConstraintDecl, read: &Node, schema: &SchemaRef) -> Option<Diagnostic> {
+    let names = || schema.fields().iter().map(|field| field.name().as_str());
+    let columns = constraint.foreign_columns()?;
+    let unknown = columns.iter().find(|column| !names().any(|name| name.eq_ignore_ascii_case(column)))?;
+    let message = format!("the `foreign_key` constraint of `{}` refers to the column `{unknown}`, which `{}` does not have", node.name, read.label());
+    let list = names().take(MOST_PLACES).collect::<Vec<_>>().join(", ");
+    Some(
+        Diagnostic::error(Code::ConstraintInvalid, message)
+            .at(constraint.span, "this constraint")
+            .also(read.span, "what it refers to")
+            .help_nearest(nearest(unknown, names()), format!("it has {list}")),
+    )
 }
 
 fn takes_null(node: &Node, column: &str) -> bool {

@@ -330,6 +330,11 @@ async fn prove(
         let shown = |error| compiled.diagnose(&quoted_text(&project.target.adapter, &compiled.sql, error), &about);
         errors.into_iter().map(|error| super::named::in_properties(project, node, shown(error))).collect::<Vec<_>>()
     })?;
+    let mut referred = Vec::new();
+    for (constraint, read) in contract::foreign_keys(project, node) {
+        let of = if read.id == node.id { Some(Arc::clone(&schema)) } else { known(read, done, surroundings).await.map(|(schema, _)| schema) };
+        referred.extend(of.map(|of| (constraint, read, of)));
+    }
     // Few nodes need it again: it is sooner parsed once more than copied for each.
     let statement = LazyCell::new(|| planner.parse(&compiled.sql).ok());
     let named = LazyCell::new(|| statement.as_ref().map(|statement| output_columns(statement, &compiled.sql)).unwrap_or_default());
@@ -341,6 +346,7 @@ async fn prove(
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
     if diagnostics.is_empty() {
         diagnostics.extend(contract::wrong_checks(node, &schema, planner));
+        diagnostics.extend(referred.iter().filter_map(|(constraint, read, of)| contract::wrong_foreign_key(node, constraint, read, of)));
     }
     diagnostics.extend(super::doubts::doubts(node, compiled, &facts, &doubts));
     diagnostics.extend(super::doubts::stars(node, compiled, planner, || statement.as_ref(), &sources));
@@ -383,17 +389,27 @@ pub(super) async fn schemas<'p>(
     let mut tables = Vec::with_capacity(named.len());
     for named in named {
         let node = project.node_of_relation(&named.name)?;
-        let (schema, query) = match done.get(&node.id) {
-            Some(Compilation::Ready(parent)) => (parent.schema.clone()?, parent.facts.as_deref()),
-            Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => return None,
-            // A seed that this command does not load is what was loaded before, if anything.
-            None => match surroundings.table(node).await.filter(|_| matches!(node.kind, NodeKind::Seed { .. })) {
-                Some(loaded) => (loaded, None),
-                None => (surroundings.schema(node).await?, None),
-            },
-        };
+        let (schema, query) = known(node, done, surroundings).await?;
         let facts = leaf_facts(node, &schema, query, planner.tested(&node.id));
         tables.push(KnownTable { named, schema, node, facts });
     }
     Some(tables)
+}
+
+/// The schema of a node that another one reads, with what its query tells where it is compiled; `None` if that is not known before a
+/// run.
+async fn known<'d>(
+    node: &Node,
+    done: &'d BTreeMap<NodeId, Compilation>,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Option<(SchemaRef, Option<&'d NodeFacts>)> {
+    match done.get(&node.id) {
+        Some(Compilation::Ready(parent)) => Some((parent.schema.clone()?, parent.facts.as_deref())),
+        Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => None,
+        // A seed that this command does not load is what was loaded before, if anything.
+        None => match surroundings.table(node).await.filter(|_| matches!(node.kind, NodeKind::Seed { .. })) {
+            Some(loaded) => Some((loaded, None)),
+            None => Some((surroundings.schema(node).await?, None)),
+        },
+    }
 }

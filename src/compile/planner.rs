@@ -229,8 +229,15 @@ impl Planner {
         value().err().map(|error| Box::new(sql_error(&error, text)))
     }
 
+    /// What is wrong with a value that is computed from such rows.
+    #[must_use]
+    pub fn wrong_value(&self, text: &str, over: &[(&str, &SchemaRef)]) -> Option<Box<SqlError>> {
+        self.type_of(text, over).err()
+    }
+
     /// What is wrong with a condition over such rows.
-    pub(super) fn wrong_condition(&self, text: &str, over: &[(&str, &SchemaRef)]) -> Option<Box<SqlError>> {
+    #[must_use]
+    pub fn wrong_condition(&self, text: &str, over: &[(&str, &SchemaRef)]) -> Option<Box<SqlError>> {
         match self.type_of(text, over) {
             Ok(DataType::Boolean | DataType::Null) => None,
             Ok(other) => Some(Box::new(
