@@ -16,7 +16,10 @@ pub(super) fn divisions(plan: &LogicalPlan, sql: &str) -> Vec<Doubt> {
     if !sql.contains('/') {
         return Vec::new();
     }
-    let slashes = slashes(sql);
+    let (slashes, whole) = slashes(sql);
+    if slashes.is_empty() {
+        return Vec::new();
+    }
     let mut found: Vec<Expr> = Vec::new();
     let _ = plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
@@ -29,7 +32,7 @@ pub(super) fn divisions(plan: &LogicalPlan, sql: &str) -> Vec<Doubt> {
             })
         })
     });
-    let places: Vec<Option<Range<usize>>> = if found.len() == slashes.len() {
+    let places: Vec<Option<Range<usize>>> = if found.len() == slashes.len() + whole {
         slashes.into_iter().map(|at| Some(at..at + 1)).collect()
     } else {
         let mut places: Vec<usize> = found.iter().filter_map(|expr| behind(expr, sql, &slashes)).collect();

@@ -1,8 +1,9 @@
 //! `update set a = 1, b = x + 1` as columns and values.
 
 use deltalake::datafusion::sql::sqlparser::ast::{AssignmentTarget, Statement};
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
+
+use super::grammar::Grammar;
 
 /// The columns that a text behind `update` sets, without their table, each with the SQL of its value. `None` if the text is
 /// nothing of the kind.
@@ -13,7 +14,7 @@ pub fn assignments(text: &str) -> Option<Vec<(String, String)>> {
     if !word.eq_ignore_ascii_case("update") {
         return None;
     }
-    let statements = Parser::parse_sql(&GenericDialect {}, &format!("update t {}", rest.trim())).ok()?;
+    let statements = Parser::parse_sql(&Grammar, &format!("update t {}", rest.trim())).ok()?;
     let [Statement::Update(update)] = statements.as_slice() else { return None };
     if update.selection.is_some() || update.from.is_some() {
         return None;

@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::SqlError;
 use crate::base::{Code, SourceFile};
@@ -22,13 +21,12 @@ pub(super) const PARSER_LIMIT: usize = NESTING * 8;
 /// Refuses a text whose tree would be too deep, at the place where it gets so.
 ///
 /// `and`, `or` and `||` cost nothing, because [`super::rewrite`] makes broad trees of their chains.
-pub(super) fn refuse_deep(sql: &str) -> Result<(), Box<SqlError>> {
+pub(super) fn refuse_deep(sql: &str, tokens: &[TokenWithSpan]) -> Result<(), Box<SqlError>> {
     if is_shallow(sql) {
         return Ok(());
     }
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else { return Ok(()) };
     let mut open: Vec<Level> = vec![Level::default()];
-    for token in &tokens {
+    for token in tokens {
         let inner = open.len() > 1;
         let Some(level) = open.last_mut() else { break };
         match &token.token {
@@ -48,8 +46,6 @@ pub(super) fn refuse_deep(sql: &str) -> Result<(), Box<SqlError>> {
                 }
                 Keyword::AND | Keyword::OR => level.operators = 0,
                 Keyword::NOT => level.operators += 1,
-                // The parser takes all that follows for its right side.
-                Keyword::DISTINCT => level.nested += 1,
                 Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS => {
                     level.next_item();
                     level.sets += 1;
@@ -59,7 +55,7 @@ pub(super) fn refuse_deep(sql: &str) -> Result<(), Box<SqlError>> {
             other if is_operator(other) => level.operators += 1,
             _ => {}
         }
-        let nesting = open.iter().map(|level| 1 + level.nested).sum::<usize>();
+        let nesting = open.len();
         let depth = nesting + open.iter().map(|level| level.operators + level.sets).sum::<usize>();
         let refused = if nesting > NESTING {
             Some((format!("the text is nested more than {NESTING} levels deep"), "take parts of it into CTEs, or into models of their own"))
@@ -90,15 +86,13 @@ struct Level {
     case: bool,
     /// Operators of the present operand of `and` and `or`.
     operators: usize,
-    /// Operators of the present item whose right sides lie in each other.
-    nested: usize,
     /// Set operations of the query.
     sets: usize,
 }
 
 impl Level {
     fn next_item(&mut self) {
-        (self.operators, self.nested) = (0, 0);
+        self.operators = 0;
     }
 }
 
@@ -137,10 +131,11 @@ fn range(token: &TokenWithSpan, sql: &str) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::refuse_deep;
+    use crate::sql::tokens::tokens;
 
     #[test]
     fn only_what_is_deep_is_refused() {
-        let refused = |sql: String| refuse_deep(&sql).err().map(|error| error.range.unwrap_or_default().start);
+        let refused = |sql: String| refuse_deep(&sql, &tokens(&sql).unwrap()).err().map(|error| error.range.unwrap_or_default().start);
         assert_eq!(refused(format!("select {}", vec!["a = 1"; 9000].join(" or "))), None);
         assert_eq!(refused(format!("select {}", vec!["1"; 9000].join(", "))), None);
         assert_eq!(refused(format!("select {}", vec!["1"; 4000].join("+"))), None);

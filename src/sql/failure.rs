@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::{DataFusionError, Diagnostic};
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::brief::brief;
 use super::said::said;
+use super::tokens::tokens;
 use super::{place, type_name};
 use crate::base::{Code, SourceFile};
 
@@ -129,7 +129,7 @@ fn correlated(sql: &str) -> SqlError {
 
 /// The place of the subquery, if there is one only.
 fn only_subquery(sql: &str) -> Option<Range<usize>> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let tokens = tokens(sql).ok()?;
     let text = SourceFile::new("", sql.into());
     let words: Vec<_> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
     let is_select = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::SELECT);

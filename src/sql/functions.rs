@@ -7,6 +7,8 @@ mod date_math;
 mod date_trunc;
 mod hash;
 mod intervals;
+pub(super) mod iso_time;
+mod items;
 mod json;
 mod lambdas;
 mod length;
@@ -107,6 +109,8 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
     all.extend(hash::functions());
     all.extend(date_trunc::functions());
     all.extend(length::functions());
+    all.extend(items::functions());
+    all.extend(iso_time::functions());
     all.extend(json::functions());
     all.extend(zones::functions());
     all.extend(parse_time::functions());

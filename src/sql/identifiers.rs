@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::tokens::tokens;
 use crate::base::SourceFile;
 
 /// `sql` with identifiers spelt as they are defined: as in `known` (the columns of the tables it reads), else as the
@@ -23,7 +23,7 @@ pub fn canonical<'a>(sql: &str, known: impl IntoIterator<Item = &'a str>) -> Str
     if is_small(sql) && known.iter().all(|name| is_small(name)) {
         return sql.to_owned();
     }
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else {
+    let Ok(tokens) = tokens(sql) else {
         return sql.to_owned();
     };
     let text = SourceFile::new("", sql.into());
@@ -67,9 +67,11 @@ struct Word {
 fn words(tokens: &[deltalake::datafusion::sql::sqlparser::tokenizer::TokenWithSpan], text: &SourceFile) -> Vec<Word> {
     let mut found = Vec::new();
     let mut after_as = false;
+    let mut keys = Keys::default();
     for token in tokens {
         match &token.token {
             Token::Whitespace(_) => {}
+            _ if keys.holds(&token.token) => after_as = false,
             Token::Word(word) => {
                 let at = text.offset(clamp(token.span.start.line), clamp(token.span.start.column)) as usize;
                 let start = at + usize::from(word.quote_style.is_some());
@@ -83,6 +85,52 @@ fn words(tokens: &[deltalake::datafusion::sql::sqlparser::tokenizer::TokenWithSp
         }
     }
     found
+}
+
+/// Follows paths into JSON, `json:a.b[0].c`, whose names are keys.
+#[derive(Default)]
+struct Keys {
+    /// Which brackets are open; within square and curly ones a colon leads nowhere.
+    open: Vec<Token>,
+    /// How many brackets were open where the path began.
+    path: Option<usize>,
+    /// Whether a point or the colon stood before.
+    next: bool,
+}
+
+impl Keys {
+    /// Whether a token is a key.
+    fn holds(&mut self, token: &Token) -> bool {
+        let inside = self.path.is_some_and(|depth| depth < self.open.len());
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                if !inside && *token != Token::LBracket {
+                    self.path = None;
+                }
+                self.open.push(token.clone());
+            }
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                self.open.pop();
+                if self.path.is_some_and(|depth| depth > self.open.len()) {
+                    self.path = None;
+                }
+            }
+            Token::Colon if !matches!(self.open.last(), Some(Token::LBracket | Token::LBrace)) => {
+                (self.path, self.next) = (Some(self.open.len()), true);
+            }
+            Token::Period if self.path.is_some() && !inside => self.next = true,
+            Token::Word(_) if self.path.is_some() && !inside => {
+                let key = std::mem::take(&mut self.next);
+                if !key {
+                    self.path = None;
+                }
+                return key;
+            }
+            _ if !inside => self.path = None,
+            _ => {}
+        }
+        false
+    }
 }
 
 fn clamp(value: u64) -> u32 {
@@ -107,6 +155,14 @@ mod tests {
     fn aliases_and_ctes_resolve_whatever_their_case() {
         let sql = "with Base as (select 1 as Total) select TOTAL from base";
         assert_eq!(canonical(sql, []), "with Base as (select 1 as Total) select Total from Base");
+    }
+
+    #[test]
+    fn keys_of_json_are_left_alone() {
+        assert_eq!(
+            canonical("select raw:name.id[n].Id::text, NAME, l[n:ID]", ["Name", "ID", "Raw", "N"]),
+            "select Raw:name.id[N].Id::text, Name, l[N:ID]"
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl ExprPlanner for Operators {
             return Ok(PlannerResult::Original(expr));
         };
         Ok(match (&expr.op, &left, &right) {
-            (BinaryOperator::DuckIntegerDivide, left, right) if left.is_integer() && right.is_integer() => {
+            (BinaryOperator::DuckIntegerDivide | BinaryOperator::MyIntegerDivide, left, right) if left.is_integer() && right.is_integer() => {
                 PlannerResult::Original(RawBinaryExpr { op: BinaryOperator::Divide, ..expr })
             }
             (BinaryOperator::Divide, left, right) if self.division == Division::Fraction && left.is_integer() && right.is_integer() => {
@@ -77,8 +77,8 @@ fn as_number(text: Expr, other: &DataType) -> Expr {
 }
 
 fn is_arithmetic(op: &BinaryOperator) -> bool {
-    use BinaryOperator::{Divide, DuckIntegerDivide, Minus, Modulo, Multiply, Plus};
-    matches!(op, Plus | Minus | Multiply | Divide | DuckIntegerDivide | Modulo)
+    use BinaryOperator::{Divide, DuckIntegerDivide, Minus, Modulo, Multiply, MyIntegerDivide, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | DuckIntegerDivide | MyIntegerDivide | Modulo)
 }
 
 fn is_comparison(op: &BinaryOperator) -> bool {
@@ -92,16 +92,12 @@ pub(super) struct TypeNames;
 
 impl TypePlanner for TypeNames {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
-        // Nested types and those with parts of their own are the planner's; a decimal without digits is its affair too.
-        let ours = !matches!(
-            sql_type,
-            ast::DataType::Array(_)
-                | ast::DataType::Struct(..)
-                | ast::DataType::Map(..)
-                | ast::DataType::Decimal(_)
-                | ast::DataType::Numeric(_)
-                | ast::DataType::Dec(_)
-        );
+        // Nested types are the planner's, but for maps, which it does not know; a decimal without digits is its affair too.
+        let ours = match sql_type {
+            ast::DataType::Array(_) | ast::DataType::Struct(..) => sql_type.to_string().to_lowercase().contains("map("),
+            ast::DataType::Decimal(_) | ast::DataType::Numeric(_) | ast::DataType::Dec(_) => false,
+            _ => true,
+        };
         Ok(ours.then(|| parse_type(&sql_type.to_string()).ok()).flatten().map(|found| Arc::new(Field::new("", found, true)) as FieldRef))
     }
 }

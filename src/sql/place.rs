@@ -3,15 +3,15 @@
 
 use std::ops::Range;
 
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::tokens::tokens;
 use crate::base::SourceFile;
 
 /// The place of a failure in `sql`, by what is said of it.
 pub(super) fn of_failure(raw: &str, sql: &str) -> Option<Range<usize>> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let tokens = tokens(sql).ok()?;
     let tokens: Vec<&TokenWithSpan> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF)).collect();
     let found = if divides_by_zero(raw) {
         only(&tokens, |at| matches!(tokens[at].token, Token::Div | Token::Mod) || calls(&tokens, at, &["mod", "pmod"]))?
@@ -38,13 +38,15 @@ pub(super) fn of_failure(raw: &str, sql: &str) -> Option<Range<usize>> {
     Some(offset(span.start.line, span.start.column)..offset(span.end.line, span.end.column))
 }
 
-/// Where the slashes of divisions stand.
+/// Where the slashes of divisions stand, and how many divisions by `//` and `div` there are beside them.
 #[must_use]
-pub fn slashes(sql: &str) -> Vec<usize> {
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else { return Vec::new() };
+pub fn slashes(sql: &str) -> (Vec<usize>, usize) {
+    let Ok(tokens) = tokens(sql) else { return Default::default() };
     let text = SourceFile::new("", sql.into());
     let offset = |line: u64, column: u64| text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize;
-    tokens.iter().filter(|token| token.token == Token::Div).map(|token| offset(token.span.start.line, token.span.start.column)).collect()
+    let slashes = tokens.iter().filter(|token| token.token == Token::Div).map(|token| offset(token.span.start.line, token.span.start.column));
+    let is_whole = |token: &Token| *token == Token::DuckIntDiv || matches!(token, Token::Word(word) if word.keyword == Keyword::DIV);
+    (slashes.collect(), tokens.iter().filter(|token| is_whole(&token.token)).count())
 }
 
 /// What can be done about a failure.

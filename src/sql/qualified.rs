@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, visit_expressions_mut};
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
+use super::grammar::Grammar;
 use super::identifiers::canonical;
 
 /// A condition in which bare names mean the columns of the table `alias`. A text that does not parse, or that asks other
@@ -14,7 +14,7 @@ use super::identifiers::canonical;
 pub fn qualified<'c>(text: &str, alias: &str, columns: impl IntoIterator<Item = &'c str>) -> String {
     let columns: Vec<&str> = columns.into_iter().collect();
     let spelt = canonical(text, columns.iter().copied());
-    let parsed = Parser::new(&GenericDialect {}).try_with_sql(&spelt).and_then(|mut parser| parser.parse_expr());
+    let parsed = Parser::new(&Grammar).try_with_sql(&spelt).and_then(|mut parser| parser.parse_expr());
     let Ok(mut expr) = parsed else { return text.to_owned() };
     let mut own = false;
     let asks_elsewhere = |expr: &Expr| matches!(expr, Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. });

@@ -1,67 +1,112 @@
-//! Words that the parser does not know, blanked out or replaced before it reads them, at the same length: places stay true.
+//! Words that the parser does not take where analysts write them, left out or replaced before it reads them. What stays keeps
+//! its place.
 
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-
-use crate::base::SourceFile;
+use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 /// What the function `exists(list, lambda)` is called for the parser, to which `exists` is the operator.
 pub(super) const EXISTS: &str = "any_of";
 
-/// `sql` for the parser. `as [not] materialized (` loses the hint, which says nothing about the result.
-pub(super) fn respelt(sql: &str) -> String {
-    let lower = sql.to_ascii_lowercase();
-    if !lower.contains("materialized") && !lower.contains("exists") {
-        return sql.to_owned();
-    }
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else { return sql.to_owned() };
-    let text = SourceFile::new("", sql.into());
-    let tokens: Vec<_> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
-    let is = |at: usize, name: &str| matches!(tokens.get(at).map(|token| &token.token), Some(Token::Word(word)) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name));
-    let opens = |at: usize| tokens.get(at).is_some_and(|token| token.token == Token::LParen);
-    let offset = |at: usize| {
-        let start = tokens.get(at)?.span.start;
-        Some(text.offset(u32::try_from(start.line).ok()?, u32::try_from(start.column).ok()?) as usize)
-    };
-    let mut result = sql.to_owned();
-    for at in 0..tokens.len() {
-        let blanked: &[(usize, &str)] = if is(at, "as") && is(at + 1, "materialized") && opens(at + 2) {
-            &[(1, "materialized")]
-        } else if is(at, "as") && is(at + 1, "not") && is(at + 2, "materialized") && opens(at + 3) {
-            &[(1, "not"), (2, "materialized")]
-        } else {
-            &[]
-        };
-        for (ahead, word) in blanked {
-            if let Some(start) = offset(at + ahead) {
-                result.replace_range(start..start + word.len(), &" ".repeat(word.len()));
+/// The words of a text for the parser. `as [not] materialized (` loses the hint, which says nothing about the result, and the
+/// types `map<k, v>` are written `map(k, v)`.
+pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut words: Vec<TokenWithSpan> = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    let mut at = 0;
+    while at < words.len() {
+        match keyword(&words, at) {
+            Some(Keyword::MATERIALIZED) if opens(&words, at + 1) => {
+                if keyword(&words, at.wrapping_sub(1)) == Some(Keyword::AS) {
+                    words.remove(at);
+                } else if keyword(&words, at.wrapping_sub(1)) == Some(Keyword::NOT) && keyword(&words, at.wrapping_sub(2)) == Some(Keyword::AS) {
+                    words.drain(at - 1..=at);
+                }
             }
+            Some(Keyword::EXISTS)
+                if opens(&words, at + 1)
+                    && !opens(&words, at + 2)
+                    && !is_query(&words, at + 2)
+                    && keyword(&words, at.wrapping_sub(1)) != Some(Keyword::IF) =>
+            {
+                words[at].token = Token::make_word(EXISTS, None);
+            }
+            Some(Keyword::MAP) if words.get(at + 1).is_some_and(|next| next.token == Token::Lt) => map_type(&mut words, at + 1),
+            _ => {}
         }
-        let query = ["select", "with", "values", "from", "table"].iter().any(|word| is(at + 2, word)) || opens(at + 2);
-        let condition = at.checked_sub(1).is_some_and(|before| is(before, "if"));
-        if is(at, "exists")
-            && opens(at + 1)
-            && !query
-            && !condition
-            && let Some(start) = offset(at)
-        {
-            result.replace_range(start..start + EXISTS.len(), EXISTS);
-        }
+        at += 1;
     }
-    result
+    words
+}
+
+fn keyword(words: &[TokenWithSpan], at: usize) -> Option<Keyword> {
+    match &words.get(at)?.token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.keyword),
+        _ => None,
+    }
+}
+
+fn opens(words: &[TokenWithSpan], at: usize) -> bool {
+    words.get(at).is_some_and(|word| word.token == Token::LParen)
+}
+
+fn is_query(words: &[TokenWithSpan], at: usize) -> bool {
+    matches!(keyword(words, at), Some(Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::FROM | Keyword::TABLE))
+}
+
+/// Round brackets for the type that `<` at a place opens, if it is a type: names, numbers and brackets up to the end.
+fn map_type(words: &mut Vec<TokenWithSpan>, open: usize) {
+    let (mut depth, mut round, mut at) = (0_usize, 0_usize, open);
+    loop {
+        match words.get(at).map(|word| &word.token) {
+            Some(Token::Lt) => depth += 1,
+            Some(Token::Gt) => depth -= 1,
+            Some(Token::ShiftRight) => {
+                let span = words[at].span;
+                let between = Location { line: span.start.line, column: span.start.column + 1 };
+                words[at] = TokenWithSpan::new(Token::Gt, Span::new(span.start, between));
+                words.insert(at + 1, TokenWithSpan::new(Token::Gt, Span::new(between, span.end)));
+                depth -= 1;
+            }
+            Some(Token::LParen) => round += 1,
+            Some(Token::RParen) if round > 0 => round -= 1,
+            Some(Token::Word(word)) if !matches!(word.keyword, Keyword::AND | Keyword::OR) => {}
+            Some(Token::Number(..)) if round > 0 => {}
+            Some(Token::Comma | Token::Colon | Token::LBracket | Token::RBracket) => {}
+            _ => return,
+        }
+        if depth == 0 {
+            words[open].token = Token::LParen;
+            words[at].token = Token::RParen;
+            return;
+        }
+        at += 1;
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::respelt;
+    use super::*;
+    use crate::sql::tokens::tokens;
+
+    fn read(sql: &str) -> String {
+        respelt(tokens(sql).unwrap()).iter().map(|word| word.token.to_string()).collect::<Vec<_>>().join(" ")
+    }
 
     #[test]
-    fn words_go_and_places_stay() {
-        assert_eq!(respelt("with a as not materialized (select 1) select 1"), "with a as                  (select 1) select 1");
+    fn hints_go_and_names_are_replaced() {
         assert_eq!(
-            respelt("select exists(l, x -> x), exists (select 1), exists((select 1))"),
-            "select any_of(l, x -> x), exists (select 1), exists((select 1))"
+            read("with a as not materialized (select 1), b as materialized (select 2) select 1"),
+            "with a as ( select 1 ) , b as ( select 2 ) select 1"
         );
-        assert_eq!(respelt("select 'as materialized (' as materialized"), "select 'as materialized (' as materialized");
+        assert_eq!(
+            read("select exists(l, x -> x), exists (select 1), exists((select 1))"),
+            "select any_of ( l , x -> x ) , exists ( select 1 ) , exists ( ( select 1 ) )"
+        );
+        assert_eq!(read("select 'as materialized (' as materialized"), "select 'as materialized (' as materialized");
+    }
+
+    #[test]
+    fn maps_are_written_with_round_brackets() {
+        assert_eq!(read("x::map<string, array<map<int, decimal(3, 1)>>>"), "x :: map ( string , array < map ( int , decimal ( 3 , 1 ) ) > )");
+        assert_eq!(read("map < 3 and x > 2"), "map < 3 and x > 2");
     }
 }

@@ -3,9 +3,7 @@
 
 mod aliases;
 mod calls;
-mod chains;
 mod dates;
-mod distinct;
 mod expand;
 mod formats;
 mod generators;
@@ -15,19 +13,22 @@ mod pivot;
 mod rules;
 mod sample;
 mod select;
+mod tables;
 mod wildcards;
 
 use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DateTimeField, Expr, Ident, Query, Select, SelectItem, Spanned, TableFactor, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, DateTimeField, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned, TableFactor, VisitMut,
+    VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 pub use aliases::plan;
 
 use super::SqlError;
+use super::respell::EXISTS;
 use crate::base::{Code, SourceFile};
 
 #[cfg(test)]
@@ -40,14 +41,7 @@ pub(crate) use rules::RULES;
 pub fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>> {
     let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new() };
     let flow = match statement {
-        Statement::Statement(inner) => {
-            chains::broaden(inner);
-            if holds_word(sql, "distinct") {
-                distinct::regroup(inner);
-                chains::broaden(inner);
-            }
-            inner.visit(&mut rewriter)
-        }
+        Statement::Statement(inner) => inner.visit(&mut rewriter),
         Statement::Explain(explain) => return rewrite(&mut explain.statement, sql),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Ok(()),
     };
@@ -55,11 +49,6 @@ pub fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
-}
-
-/// Whether a text has a word, in letters of any case; a look that is cheaper than a walk over the tree.
-fn holds_word(sql: &str, word: &str) -> bool {
-    sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 struct Rewriter {
@@ -115,7 +104,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
-        generators::lateral(factor);
+        flow(tables::rewrite(factor, self))?;
         flow(sample::rewrite(factor, self))?;
         flow(pivot::rewrite(factor, self))
     }
@@ -153,6 +142,29 @@ impl VisitorMut for Rewriter {
                 }
             }
             Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. } => json_operator(expr),
+            Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } => {
+                let operands = [(**left).clone(), (**right).clone()];
+                if let Some(call) = expand::expand("power(cast($1 as double), $2)", &operands, Spanned::span(left.as_ref())) {
+                    *expr = call;
+                }
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::BitwiseXor, .. } => {
+                let help = "write `power(a, b)`, or `bitxor(a, b)`";
+                let message = "`^` is a power in Postgres and DuckDB, and an exclusive or in Spark and BigQuery";
+                return ControlFlow::Break(self.refuse_unsafe(message, Spanned::span(left.as_ref()), help));
+            }
+            Expr::CompoundFieldAccess { access_chain, .. } => {
+                for step in access_chain {
+                    if let AccessExpr::Dot(Expr::Identifier(name)) = step {
+                        *step = AccessExpr::Dot(calls::literal(&name.value, name.span));
+                    }
+                }
+            }
+            Expr::JsonAccess { value, path } => {
+                if let Some(call) = json_path(value, path) {
+                    *expr = call;
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -172,7 +184,7 @@ fn name_as_written(item: &SelectItem) -> Option<String> {
         SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => None,
         // A struct becomes several columns.
         SelectItem::UnnamedExpr(Expr::Function(function)) if expand::name_of(function) == "unnest" => None,
-        SelectItem::UnnamedExpr(expr) => Some(expr.to_string()),
+        SelectItem::UnnamedExpr(expr) => Some(expr.to_string().replace(&format!("{EXISTS}("), "exists(")),
         _ => None,
     }
 }
@@ -192,6 +204,18 @@ fn keep_names(items: &mut [SelectItem], names: Vec<Option<String>>) {
             *item = SelectItem::ExprWithAlias { expr, alias: Ident { value: alias, quote_style: Some('"'), span } };
         }
     }
+}
+
+/// `json:a.b[0]` is the value as text, as in Databricks.
+fn json_path(value: &Expr, path: &JsonPath) -> Option<Expr> {
+    let span = Spanned::span(value);
+    let mut arguments = vec![value.clone()];
+    arguments.extend(path.path.iter().map(|step| match step {
+        JsonPathElem::Dot { key, .. } => calls::literal(key, span),
+        JsonPathElem::Bracket { key } | JsonPathElem::ColonBracket { key } => key.clone(),
+    }));
+    let places: Vec<String> = (1..=arguments.len()).map(|at| format!("${at}")).collect();
+    expand::expand(&format!("json_as_text({})", places.join(", ")), &arguments, span)
 }
 
 /// `json -> key` is JSON as text, `json ->> key` the value as text.

@@ -9,6 +9,7 @@ use deltalake::datafusion::execution::session_state::{SessionState, SessionState
 use deltalake::datafusion::optimizer::{Analyzer, AnalyzerRule};
 use deltalake::datafusion::prelude::SessionConfig;
 
+use super::correlated::CorrelatedRows;
 use super::depth::PARSER_LIMIT;
 use super::functions;
 use super::lateral::LateralUnnest;
@@ -108,6 +109,7 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(Impossible));
     rules.push(Arc::new(LateralUnnest));
+    rules.push(Arc::new(CorrelatedRows));
     rules.push(Arc::new(CheckedIntegers));
     rules
 }

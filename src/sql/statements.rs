@@ -4,15 +4,17 @@ use std::ops::Range;
 
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::session_state::SessionState;
-use deltalake::datafusion::sql::parser::Statement;
-use deltalake::datafusion::sql::sqlparser::ast;
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
+use deltalake::datafusion::sql::parser::{DFParserBuilder, Statement};
+use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use deltalake::datafusion::sql::sqlparser::parser::ParserError;
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, TokenizerError};
 
 use super::depth::refuse_deep;
+use super::grammar::Grammar;
 use super::respell::respelt;
 use super::rewrite::rewrite;
+use super::tokens::tokens;
 use super::{SqlError, sql_error};
 use crate::base::{Code, SourceFile};
 
@@ -21,14 +23,20 @@ use crate::base::{Code, SourceFile};
 /// # Errors
 /// If the text can't be tokenised, e.g. because a quote is never closed.
 pub fn split_statements(sql: &str) -> Result<Vec<Range<usize>>, SqlError> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(|error| sql_error(&DataFusionError::from(deltalake::datafusion::sql::sqlparser::parser::ParserError::from(error)), sql))?;
+    tokens(sql).map(|tokens| ranges(&tokens, sql)).map_err(|error| uncut(error, sql))
+}
+
+/// A text that can't be cut into words.
+fn uncut(error: TokenizerError, sql: &str) -> SqlError {
+    sql_error(&DataFusionError::from(ParserError::from(error)), sql)
+}
+
+fn ranges(tokens: &[TokenWithSpan], sql: &str) -> Vec<Range<usize>> {
     let text = SourceFile::new("", sql.into());
     let offset = |line: u64, column: u64| text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize;
     let mut statements = Vec::new();
     let mut open: Option<Range<usize>> = None;
-    for token in &tokens {
+    for token in tokens {
         let (start, end) = (offset(token.span.start.line, token.span.start.column), offset(token.span.end.line, token.span.end.column));
         match token.token {
             Token::Whitespace(_) | Token::EOF => {}
@@ -37,7 +45,7 @@ pub fn split_statements(sql: &str) -> Result<Vec<Range<usize>>, SqlError> {
         }
     }
     statements.extend(open);
-    Ok(statements)
+    statements
 }
 
 /// The one statement that `sql` holds; a semicolon at its end is allowed.
@@ -45,39 +53,36 @@ pub fn split_statements(sql: &str) -> Result<Vec<Range<usize>>, SqlError> {
 /// # Errors
 /// If it does not parse, or holds no statement or several.
 pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<SqlError>> {
-    // Nearly all texts have no semicolon: they are one statement, if any, and are not taken apart first.
-    if !sql.contains(';') {
-        refuse_deep(sql)?;
-        if let Ok(mut statement) = state.sql_to_statement(&respelt(sql), &state.config_options().sql_parser.dialect) {
-            rewrite(&mut statement, sql)?;
-            return Ok(statement);
-        }
+    let tokens = tokens(sql).map_err(|error| Box::new(uncut(error, sql)))?;
+    // Nearly all texts have no semicolon: they are one statement, if any.
+    if tokens.iter().any(|token| token.token == Token::SemiColon)
+        && let [_, second, ..] = ranges(&tokens, sql).as_slice()
+    {
+        let message = format!("expected one statement, found {}", ranges(&tokens, sql).len());
+        return Err(Box::new(SqlError::new(Code::SqlSyntax, message).range(second.clone()).help("keep one select, and move the rest elsewhere")));
     }
-    let ranges = split_statements(sql).map_err(Box::new)?;
-    match ranges.as_slice() {
-        [range] => {
-            let body = sql.get(..range.end).unwrap_or(sql);
-            refuse_deep(body)?;
-            let body = respelt(body);
-            let mut statement =
-                state.sql_to_statement(&body, &state.config_options().sql_parser.dialect).map_err(|error| Box::new(sql_error(&error, sql)))?;
-            rewrite(&mut statement, sql)?;
-            Ok(statement)
-        }
-        [] => Err(Box::new(SqlError::new(Code::SqlSyntax, "there is no SQL statement here").help("write a select"))),
-        [_, second, ..] => Err(Box::new(
-            SqlError::new(Code::SqlSyntax, format!("expected one statement, found {}", ranges.len()))
-                .range(second.clone())
-                .help("keep one select, and move the rest elsewhere"),
-        )),
+    if tokens.iter().all(|token| matches!(token.token, Token::Whitespace(_) | Token::SemiColon | Token::EOF)) {
+        return Err(Box::new(SqlError::new(Code::SqlSyntax, "there is no SQL statement here").help("write a select")));
     }
+    refuse_deep(sql, &tokens)?;
+    let mut statement = parsed(state, tokens).map_err(|error| Box::new(sql_error(&error, sql)))?;
+    rewrite(&mut statement, sql)?;
+    Ok(statement)
+}
+
+/// The one statement of some words.
+fn parsed(state: &SessionState, tokens: Vec<TokenWithSpan>) -> Result<Statement, DataFusionError> {
+    let limit = state.config_options().sql_parser.recursion_limit.get();
+    let mut parser = DFParserBuilder::new(respelt(tokens)).with_dialect(&Grammar).with_recursion_limit(limit).build()?;
+    let mut statements = parser.parse_statements()?;
+    statements.pop_front().ok_or_else(|| DataFusionError::Plan("there is no SQL statement here".into()))
 }
 
 /// The byte range of the query in `insert into .. select`, `create table .. as select` or `create view .. as select`;
 /// `None` where it stands in parentheses, or there is none.
 #[must_use]
 pub fn embedded_query(sql: &str) -> Option<Range<usize>> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let tokens = tokens(sql).ok()?;
     let text = SourceFile::new("", sql.into());
     let offset = |line: u64, column: u64| Some(text.offset(u32::try_from(line).ok()?, u32::try_from(column).ok()?) as usize);
     let mut depth = 0_usize;
@@ -100,7 +105,7 @@ pub fn embedded_query(sql: &str) -> Option<Range<usize>> {
 /// Where a name stands in a statement, if it stands there once.
 #[must_use]
 pub fn place_of(sql: &str, name: &str) -> Option<Range<usize>> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let tokens = tokens(sql).ok()?;
     let text = SourceFile::new("", sql.into());
     let offset = |line: u64, column: u64| Some(text.offset(u32::try_from(line).ok()?, u32::try_from(column).ok()?) as usize);
     let mut found = tokens.iter().filter(|token| matches!(&token.token, Token::Word(word) if word.value.to_lowercase() == name.to_lowercase()));
@@ -132,9 +137,38 @@ pub fn rewritten_expression(state: &SessionState, text: &str) -> Result<String, 
         [ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }]
             if bare && select.from.is_empty() && select.selection.is_none() && select.having.is_none() =>
         {
+            let mut expr = expr.clone();
+            let _ = ast::visit_expressions_mut(&mut expr, |inner| {
+                parenthesize(inner);
+                std::ops::ControlFlow::<()>::Continue(())
+            });
             Ok(expr.to_string())
         }
         _ => Err(no_expression(text)),
+    }
+}
+
+/// Parentheses around operands whose place in the tree the text alone does not tell to a parser with other precedences.
+fn parenthesize(expr: &mut Expr) {
+    let joins = matches!(expr, Expr::BinaryOp { op: BinaryOperator::StringConcat, .. });
+    let within = |operand: &mut Box<Expr>| {
+        let loose = match operand.as_ref() {
+            Expr::BinaryOp { op, .. } => joins != (*op == BinaryOperator::StringConcat),
+            Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => true,
+            _ => false,
+        };
+        if loose {
+            let inner = std::mem::replace(operand.as_mut(), Expr::value(ast::Value::Null));
+            **operand = Expr::Nested(Box::new(inner));
+        }
+    };
+    match expr {
+        Expr::BinaryOp { left, right, .. } | Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+            within(left);
+            within(right);
+        }
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => within(expr),
+        _ => {}
     }
 }
 
@@ -146,7 +180,7 @@ fn no_expression(text: &str) -> Box<SqlError> {
 /// The byte offset behind the `with` or `with recursive` that opens a query.
 #[must_use]
 pub fn behind_with(sql: &str) -> Option<usize> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let tokens = tokens(sql).ok()?;
     let text = SourceFile::new("", sql.into());
     let mut words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
     let keyword = |token: &Token| match token {

@@ -6,10 +6,10 @@ use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, Expr, Join, JoinConstraint, JoinOperator, Select, Visit as _, Visitor};
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
 use super::blame::{each, is_plain, range};
+use super::grammar::Grammar;
 use crate::base::SourceFile;
 
 /// How an expression is kept from failing.
@@ -109,7 +109,7 @@ fn silence(expr: &mut Expr) {
 
 /// A text with an expression in the place of each `x`.
 fn around(text: &str, inner: &Expr) -> Option<Expr> {
-    let mut outer = Parser::new(&GenericDialect {}).try_with_sql(text).ok()?.parse_expr().ok()?;
+    let mut outer = Parser::new(&Grammar).try_with_sql(text).ok()?.parse_expr().ok()?;
     let _ = deltalake::datafusion::sql::sqlparser::ast::visit_expressions_mut(&mut outer, |expr| {
         if matches!(expr, Expr::Identifier(name) if name.value == "x") {
             *expr = inner.clone();

@@ -17,6 +17,7 @@ use deltalake::datafusion::logical_expr::{
 };
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
+use super::functions::iso_time;
 use super::type_name;
 
 /// See the module.
@@ -171,12 +172,17 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_time(&from) => {
                     cast(*std::mem::take(&mut found.expr), DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
                 }
-                _ => return Ok(Transformed::no(Expr::Cast(found))),
+                meant => {
+                    *found.expr = readable(std::mem::take(&mut *found.expr), &from, &meant.clone());
+                    Expr::Cast(found)
+                }
             }
         }
-        Expr::TryCast(found) => {
-            castable(&found.expr.get_type(schema)?, found.field.data_type())?;
-            return Ok(Transformed::no(Expr::TryCast(found)));
+        Expr::TryCast(mut found) => {
+            let from = found.expr.get_type(schema)?;
+            castable(&from, found.field.data_type())?;
+            *found.expr = readable(std::mem::take(&mut *found.expr), &from, &found.field.data_type().clone());
+            Expr::TryCast(found)
         }
         other => return Ok(Transformed::no(other)),
     }))
@@ -222,7 +228,21 @@ fn common(types: &[DataType], compared: bool) -> Result<Option<DataType>> {
 }
 
 fn brought(expr: Expr, from: &DataType, meant: &DataType) -> Expr {
-    if from == meant || !is_time(from) && !from.is_string() { expr } else { cast(expr, meant.clone()) }
+    if from == meant || !is_time(from) && !from.is_string() { expr } else { cast(readable(expr, from, meant), meant.clone()) }
+}
+
+/// A text that is cast to a time, as the cast reads it.
+fn readable(expr: Expr, from: &DataType, meant: &DataType) -> Expr {
+    let function = match meant {
+        DataType::Timestamp(..) if from.is_string() => iso_time::time(),
+        DataType::Date32 if from.is_string() => iso_time::date(),
+        _ => return expr,
+    };
+    if let Expr::Literal(ScalarValue::Utf8(Some(text)), metadata) = &expr {
+        let written = if *meant == DataType::Date32 { iso_time::day(text) } else { iso_time::full(text) };
+        return Expr::Literal(ScalarValue::Utf8(Some(written.unwrap_or_else(|| text.clone()))), metadata.clone());
+    }
+    if matches!(&expr, Expr::ScalarFunction(call) if call.func.name() == function.name()) { expr } else { function.call(vec![expr]) }
 }
 
 fn in_subquery(mut found: InSubquery, schema: &DFSchema) -> Result<InSubquery> {
@@ -272,8 +292,9 @@ fn in_microseconds(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<E
     let found = Expr::ScalarFunction(call.clone()).get_type(schema);
     match found {
         Ok(DataType::Timestamp(unit, zone)) if unit != TimeUnit::Microsecond => {
-            let value = if reads_text { call.args.pop().unwrap_or_default() } else { Expr::ScalarFunction(call) };
-            Transformed::yes(cast(value, DataType::Timestamp(TimeUnit::Microsecond, zone)))
+            let meant = DataType::Timestamp(TimeUnit::Microsecond, zone);
+            let value = if reads_text { readable(call.args.pop().unwrap_or_default(), &DataType::Utf8, &meant) } else { Expr::ScalarFunction(call) };
+            Transformed::yes(cast(value, meant))
         }
         _ => Transformed::no(Expr::ScalarFunction(call)),
     }

@@ -43,7 +43,7 @@ fn one(text: &str) -> String {
         Ok(None) => {}
         Err(error) => said += &told(&error, text),
     }
-    for range in embedded_query(text).into_iter().chain(behind_with(text).map(|at| at..at)).chain(slashes(text).into_iter().map(|at| at..at)) {
+    for range in embedded_query(text).into_iter().chain(behind_with(text).map(|at| at..at)).chain(slashes(text).0.into_iter().map(|at| at..at)) {
         assert!(text.get(range.clone()).is_some(), "{range:?} is no place in the text");
     }
     drop(assignments(text));

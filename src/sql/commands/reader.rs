@@ -1,12 +1,13 @@
 //! Reading words, names and pieces of text from a statement, each with its place.
 
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::{Named, Piece, TypeName, Word};
 use crate::base::{Code, SourceFile};
 use crate::sql::SqlError;
+use crate::sql::grammar::Grammar;
+use crate::sql::tokens::tokens;
 
 pub(super) type Read<T> = Result<T, Box<SqlError>>;
 
@@ -22,10 +23,10 @@ pub(super) struct Reader {
 impl Reader {
     /// `None` where the text can't even be cut into tokens: what parses it next says so.
     pub(super) fn new(sql: &str) -> Option<Self> {
-        let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+        let tokens = tokens(sql).ok()?;
         let end = tokens.iter().rposition(|token| !matches!(token.token, Token::Whitespace(_) | Token::SemiColon | Token::EOF))? + 1;
         let tokens: Vec<_> = tokens.into_iter().take(end).collect();
-        let parser = Parser::new(&GenericDialect {}).with_tokens_with_locations(tokens.clone());
+        let parser = Parser::new(&Grammar).with_tokens_with_locations(tokens.clone());
         Some(Self { parser, tokens, text: SourceFile::new("", sql.into()), sql: sql.to_owned(), form: "" })
     }
 

@@ -3,21 +3,22 @@
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{self, Expr, Value, visit_expressions_mut};
-use deltalake::datafusion::sql::sqlparser::dialect::GenericDialect;
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Span, Tokenizer};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
+
+use crate::sql::grammar::Grammar;
+use crate::sql::tokens::tokens;
 
 /// The expression of a template whose placeholders `$1`, `$2`, ... are the arguments.
 ///
 /// Everything that comes from the template is placed at `span`, so that an error in it points to the call.
 /// `None` where the template is not SQL, or names more arguments than there are.
 pub(super) fn expand(template: &str, arguments: &[Expr], span: Span) -> Option<Expr> {
-    let dialect = GenericDialect {};
-    let mut tokens = Tokenizer::new(&dialect, template).tokenize_with_location().ok()?;
+    let mut tokens = tokens(template).ok()?;
     for token in &mut tokens {
         token.span = span;
     }
-    let mut expanded = Parser::new(&dialect).with_tokens_with_locations(tokens).parse_expr().ok()?;
+    let mut expanded = Parser::new(&Grammar).with_tokens_with_locations(tokens).parse_expr().ok()?;
     let filled = visit_expressions_mut(&mut expanded, |expr| match placeholder(expr) {
         Some(number) => match number.checked_sub(1).and_then(|at| arguments.get(at)) {
             Some(argument) => {
@@ -68,10 +69,9 @@ fn placeholder(expr: &Expr) -> Option<usize> {
 
 /// A query written as text, placed at `span`.
 pub(super) fn query_at(text: &str, span: Span) -> Option<ast::Query> {
-    let dialect = GenericDialect {};
-    let mut tokens = Tokenizer::new(&dialect, text).tokenize_with_location().ok()?;
+    let mut tokens = tokens(text).ok()?;
     for token in &mut tokens {
         token.span = span;
     }
-    Parser::new(&dialect).with_tokens_with_locations(tokens).parse_query().ok().map(|query| *query)
+    Parser::new(&Grammar).with_tokens_with_locations(tokens).parse_query().ok().map(|query| *query)
 }

@@ -9,7 +9,10 @@ use super::Rewriter;
 use super::expand::{expand, name_of, query_at};
 use crate::sql::SqlError;
 
-const HELP: &str = "LATERAL VIEW takes explode, posexplode and stack";
+const HELP: &str = "LATERAL VIEW takes explode, posexplode, inline and stack";
+
+/// A list that makes one row where it is NULL or empty.
+pub(super) const KEPT: &str = "case when cardinality($1) > 0 then $1 else make_array(null) end";
 
 /// The lists that a generator unnests side by side, and what their columns are called.
 struct Lists {
@@ -53,19 +56,6 @@ fn plain_joins(join: &mut ast::JoinOperator) {
     };
 }
 
-/// `lateral unnest(l)`, whose first word says what is meant anyway.
-pub(super) fn lateral(factor: &mut TableFactor) {
-    let TableFactor::Function { lateral: true, name, args, with_ordinality, alias } = factor else { return };
-    if !matches!(name.to_string().to_lowercase().as_str(), "unnest" | "explode") {
-        return;
-    }
-    let lists = args.iter().map(|argument| if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument { Some(expr.clone()) } else { None });
-    if let Some(array_exprs) = lists.collect::<Option<Vec<_>>>() {
-        *factor =
-            TableFactor::UNNEST { alias: alias.take(), array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: *with_ordinality };
-    }
-}
-
 /// A generator that stands in a select list and makes several columns.
 fn listed(item: &SelectItem, rewriter: &Rewriter) -> Result<Option<Lists>, Box<SqlError>> {
     let (function, alias) = match item {
@@ -73,13 +63,18 @@ fn listed(item: &SelectItem, rewriter: &Rewriter) -> Result<Option<Lists>, Box<S
         SelectItem::ExprWithAlias { expr: Expr::Function(function), alias } => (function, Some(alias)),
         _ => return Ok(None),
     };
-    if !matches!(name_of(function).as_str(), "posexplode" | "stack") {
+    let name = name_of(function);
+    if matches!(name.as_str(), "inline" | "inline_outer") {
+        let help = "write `from t lateral view inline(list) v as a, b`, which names the columns";
+        return Err(rewriter.refuse(&format!("`{name}` in a select list is not available"), function.name.span(), help));
+    }
+    if !matches!(name.as_str(), "posexplode" | "stack") {
         return Ok(None);
     }
     let mut lists = generator(function, 0, rewriter)?;
     if let Some(alias) = alias {
         if lists.exprs.len() > 1 {
-            let message = format!("`{}` makes {} columns, and one is named", name_of(function), lists.exprs.len());
+            let message = format!("`{name}` makes {} columns, and one is named", lists.exprs.len());
             return Err(rewriter.refuse(&message, alias.span, "leave the alias out, or use LATERAL VIEW, which names each of them"));
         }
         lists.names = vec![alias.value.clone()];
@@ -93,8 +88,7 @@ fn join(view: &LateralView, rewriter: &Rewriter) -> Result<ast::Join, Box<SqlErr
     let Expr::Function(function) = &view.lateral_view else { return Err(rewriter.refuse("LATERAL VIEW needs a generator", span, HELP)) };
     let mut lists = generator(function, view.lateral_col_alias.len(), rewriter)?;
     if view.outer {
-        let kept = "case when cardinality($1) > 0 then $1 else make_array(null) end";
-        lists.exprs = lists.exprs.iter().filter_map(|list| expand(kept, std::slice::from_ref(list), span)).collect();
+        lists.exprs = lists.exprs.iter().filter_map(|list| expand(KEPT, std::slice::from_ref(list), span)).collect();
     }
     let mut names: Vec<Ident> = lists.names.iter().map(|name| Ident { value: name.clone(), quote_style: None, span }).collect();
     if !view.lateral_col_alias.is_empty() {
@@ -131,6 +125,10 @@ fn generator(function: &ast::Function, aliases: usize, rewriter: &Rewriter) -> R
         ("explode" | "explode_outer" | "unnest", [list]) => Ok(lists(&["$1"], &["col"], list)),
         ("posexplode" | "posexplode_outer", [list]) => {
             Ok(lists(&["generate_series(0, cast(cardinality($1) as bigint) - 1)", "$1"], &["pos", "col"], list))
+        }
+        ("inline" | "inline_outer", [list]) => {
+            let exprs = (1..=aliases).filter_map(|place| expand(&format!("struct_items($1, {place})"), std::slice::from_ref(list), span)).collect();
+            Ok(Lists { exprs, names: (1..=aliases).map(|place| format!("col{place}")).collect() })
         }
         ("stack", [rows, values @ ..]) => stack(rows, values, span, rewriter),
         (name, _) => Err(rewriter.refuse(&format!("`{name}` is no generator of rows that is known, or has other arguments"), span, HELP)),

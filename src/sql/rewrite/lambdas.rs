@@ -1,7 +1,7 @@
 //! Functions that take a lambda: `transform(list, x -> x + 1)`.
 //!
-//! The parser takes the arrow for the operator of JSON, which binds tighter than all others; so the parameter stands at the
-//! far left of what was read, and the rest is the lambda's body.
+//! The parser takes the arrow for the operator of JSON; so the parameter stands at the far left of what was read, and the rest
+//! is the lambda's body.
 
 use deltalake::datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax,
@@ -11,6 +11,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use super::Rewriter;
 use super::expand::{expand, name_of};
 use crate::sql::SqlError;
+use crate::sql::respell::EXISTS;
 
 /// What each function with a lambda stands for; `$2`, `$3`, .. are the arguments behind the first, lambdas among them.
 const FUNCTIONS: [(&str, usize, &str); 26] = [
@@ -22,7 +23,7 @@ const FUNCTIONS: [(&str, usize, &str); 26] = [
     ("filter", 2, "array_filter($1, $2)"),
     ("list_filter", 2, "array_filter($1, $2)"),
     ("array_filter", 2, "array_filter($1, $2)"),
-    (super::super::respell::EXISTS, 2, "array_any_match($1, $2)"),
+    (EXISTS, 2, "array_any_match($1, $2)"),
     ("any_match", 2, "array_any_match($1, $2)"),
     ("array_any_match", 2, "array_any_match($1, $2)"),
     // All hold where none breaks it: the body is negated.
@@ -153,7 +154,7 @@ fn take_parameters(expr: &mut Expr) -> Option<OneOrManyWithParens<LambdaFunction
 /// What an expression begins with.
 fn leftmost(expr: &mut Expr) -> Option<&mut Expr> {
     match expr {
-        Expr::BinaryOp { left, .. } => Some(left),
+        Expr::BinaryOp { left, .. } | Expr::AnyOp { left, .. } | Expr::AllOp { left, .. } => Some(left),
         Expr::IsNull(inner)
         | Expr::IsNotNull(inner)
         | Expr::IsTrue(inner)
@@ -166,7 +167,11 @@ fn leftmost(expr: &mut Expr) -> Option<&mut Expr> {
         | Expr::ILike { expr: inner, .. }
         | Expr::RLike { expr: inner, .. }
         | Expr::Between { expr: inner, .. }
+        | Expr::IsUnknown(inner)
+        | Expr::IsNotUnknown(inner)
+        | Expr::SimilarTo { expr: inner, .. }
         | Expr::InList { expr: inner, .. }
+        | Expr::InSubquery { expr: inner, .. }
         | Expr::Cast { expr: inner, .. }
         | Expr::CompoundFieldAccess { root: inner, .. } => Some(inner),
         _ => None,

@@ -215,16 +215,6 @@ pub(super) fn refused(select: &Select, rewriter: &Rewriter) -> Result<(), Box<Sq
             ));
         }
     }
-    for item in &select.projection {
-        if let SelectItem::ExprWithAlias { expr: Expr::Value(value), alias } = item
-            && let Value::Number(digits, _) = &value.value
-            && alias.value.starts_with('_')
-            && alias.span.start == value.span.end
-        {
-            let message = format!("`{digits}{}` is `{digits}` with the name `{}` here, and one number in other engines", alias.value, alias.value);
-            return Err(rewriter.refuse_unsafe(&message, alias.span, "write the number without `_`"));
-        }
-    }
     if let Some(span) = select.selection.as_ref().and_then(window_call) {
         return Err(rewriter.refuse(
             "a window function can't stand in `where`",

@@ -1,0 +1,127 @@
+//! Texts that are times, as the cast to a time wants them: `iso_time` and `iso_date`. Casts take months, days and hours of two
+//! digits and seconds; people also write `2024-1-5`, `2024-01-05 9:30` and, for a date, a text with a time of day.
+
+use std::sync::Arc;
+
+use chrono::{NaiveDate, NaiveTime};
+use deltalake::arrow::array::{ArrayRef, AsArray, StringArray};
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::Result;
+use deltalake::datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
+
+use super::plain::Plain;
+
+pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
+    vec![time(), date()]
+}
+
+/// A text for the cast to a timestamp.
+pub(in crate::sql) fn time() -> Arc<ScalarUDF> {
+    function("iso_time", |columns| Ok(mended(&columns[0], full)))
+}
+
+/// A text for the cast to a date.
+pub(in crate::sql) fn date() -> Arc<ScalarUDF> {
+    function("iso_date", |columns| Ok(mended(&columns[0], day)))
+}
+
+fn function(name: &'static str, run: fn(&[ArrayRef]) -> Result<ArrayRef>) -> Arc<ScalarUDF> {
+    let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
+    Plain { name, signature, returns: |_| Ok(DataType::Utf8), run }.into_udf()
+}
+
+/// A column as it is, where none of its texts has to be written anew: then it is not copied.
+fn mended(column: &ArrayRef, mend: fn(&str) -> Option<String>) -> ArrayRef {
+    let texts = column.as_string::<i32>();
+    let Some(first) = texts.iter().position(|text| text.is_some_and(|text| mend(text).is_some())) else { return Arc::clone(column) };
+    let rows = texts.iter().enumerate().map(|(row, text)| {
+        text.map(|text| match if row < first { None } else { mend(text) } {
+            Some(written) => written.into(),
+            None => std::borrow::Cow::Borrowed(text),
+        })
+    });
+    Arc::new(rows.collect::<StringArray>())
+}
+
+/// `None` for what the cast takes, and for what is no time at all, of which the cast says so.
+pub(in crate::sql) fn full(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let has = |at: usize, letter: u8| bytes.get(at) == Some(&letter);
+    if has(4, b'-') && has(7, b'-') && (bytes.len() == 10 || has(13, b':') && has(16, b':')) {
+        return None;
+    }
+    let (date, time, zone) = read(text)?;
+    Some(format!("{}T{}{zone}", date.format("%Y-%m-%d"), time.format("%H:%M:%S%.f")))
+}
+
+/// The same for a date.
+pub(in crate::sql) fn day(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    if bytes.len() == 10 && bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-') {
+        return None;
+    }
+    read(text).map(|(date, ..)| date.format("%Y-%m-%d").to_string())
+}
+
+/// A date, the time of day behind it, which is midnight where there is none, and a zone as it stands.
+fn read(text: &str) -> Option<(NaiveDate, NaiveTime, &str)> {
+    let text = text.trim();
+    let (day, rest) = text.find(['T', ' ']).map_or((text, ""), |at| (&text[..at], &text[at + 1..]));
+    let mut parts = day.split('-');
+    let (year, month, date) = (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    if parts.next().is_some() || day.split('-').next().is_some_and(|year| year.len() != 4) {
+        return None;
+    }
+    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, date)?;
+    let rest = rest.trim();
+    let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != ':' && letter != '.').unwrap_or(rest.len());
+    let (clock, zone) = rest.split_at(end);
+    if clock.is_empty() {
+        return zone.is_empty().then_some((date, NaiveTime::MIN, ""));
+    }
+    let (whole, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let mut parts = whole.split(':');
+    let hour = number(parts.next()?, 2)?;
+    // An hour alone is no time: it may be anything.
+    let minute = number(parts.next()?, 2)?;
+    let second = parts.next().map_or(Some(0), |part| number(part, 2))?;
+    if parts.next().is_some() || fraction.len() > 9 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let nanoseconds = format!("{fraction:0<9}").parse().ok()?;
+    Some((date, NaiveTime::from_hms_nano_opt(hour, minute, second, nanoseconds)?, zone.trim_start()))
+}
+
+fn number(digits: &str, most: usize) -> Option<u32> {
+    (digits.len() <= most && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{day, full};
+
+    #[test]
+    fn texts_get_the_digits_that_are_missing() {
+        for (text, wanted) in [
+            ("2021-01-01 00:00", Some("2021-01-01T00:00:00")),
+            ("2021-1-5", Some("2021-01-05T00:00:00")),
+            ("2021-01-05 9:30:15.25", Some("2021-01-05T09:30:15.250")),
+            ("2021-01-05 09:30+02:00", Some("2021-01-05T09:30:00+02:00")),
+            ("2021-01-05 09:30:15", None),
+            ("2021-01-05T09:30:15.123456Z", None),
+            ("2021-01-05", None),
+            ("2021-02-30 00:00", None),
+            ("2021-01-05 25:00", None),
+            ("2021-01-05 9", None),
+            ("21-1-5", None),
+            ("abc", None),
+            ("", None),
+        ] {
+            assert_eq!(full(text).as_deref(), wanted, "{text}");
+        }
+        assert_eq!(day("2021-01-05 09:30:15").as_deref(), Some("2021-01-05"));
+        assert_eq!(day("2021-1-5").as_deref(), Some("2021-01-05"));
+        assert_eq!(day("2021-01-05"), None);
+        assert_eq!(day("2021-01-05 later"), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! How texts are parsed: the parser's generic dialect, with the operators and the precedences that analysts count on.
+//!
+//! From strong to weak: `::` and `:`, `**`, signs, `* / // % div`, `+ -`, `->` and `->>`, `||`, comparisons, as in Postgres; the
+//! generic dialect has `||` beside `*`, and the arrows of JSON below `=`. A chain of `and`, `or` or `||` becomes a broad tree
+//! here, because a tree that is as deep as the chain is long is too deep for what walks it.
+
+use std::any::TypeId;
+
+use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
+use deltalake::datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
+use deltalake::datafusion::sql::sqlparser::keywords::{self, Keyword};
+use deltalake::datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Token;
+
+/// Precedences between those that the parser knows.
+const PATH: u8 = 60;
+const SIGN: u8 = 46;
+const POWER: u8 = 45;
+const ARROW: u8 = 28;
+const CONCAT: u8 = 26;
+
+/// Chains that are shorter stay as they are.
+const SHORT: usize = 64;
+
+/// The dialect in which every text is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Grammar;
+
+macro_rules! allowed {
+    ($($what:ident),* $(,)?) => { $(fn $what(&self) -> bool { true })* };
+}
+
+impl Dialect for Grammar {
+    /// What the parser does for the generic dialect alone, it does here too.
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<GenericDialect>()
+    }
+
+    fn is_delimited_identifier_start(&self, letter: char) -> bool {
+        GenericDialect {}.is_delimited_identifier_start(letter)
+    }
+
+    fn is_identifier_start(&self, letter: char) -> bool {
+        GenericDialect {}.is_identifier_start(letter)
+    }
+
+    fn is_identifier_part(&self, letter: char) -> bool {
+        GenericDialect {}.is_identifier_part(letter)
+    }
+
+    // What the generic dialect allows.
+    allowed! {
+        supports_unicode_string_literal, supports_partition_by_after_order_by, supports_array_join_syntax, supports_group_by_expr,
+        supports_group_by_with_modifier, supports_left_associative_joins_without_parens, supports_connect_by, supports_match_recognize,
+        supports_pipe_operator, supports_start_transaction_modifier, supports_window_function_null_treatment_arg,
+        supports_dictionary_syntax, supports_window_clause_named_window_reference, supports_parenthesized_set_variables,
+        supports_select_wildcard_except, support_map_literal_syntax, allow_extract_custom, allow_extract_single_quotes,
+        supports_extract_comma_syntax, supports_create_view_comment_syntax, supports_parens_around_table_factor,
+        supports_values_as_table_factor, supports_create_index_with_clause, supports_explain_with_utility_options, supports_limit_comma,
+        supports_update_order_by, supports_from_first_select, supports_projection_trailing_commas, supports_asc_desc_in_column_definition,
+        supports_try_convert, supports_bitwise_shift_operators, supports_comment_on, supports_load_extension,
+        supports_named_fn_args_with_assignment_operator, supports_struct_literal, supports_empty_projections, supports_nested_comments,
+        supports_multiline_comment_hints, supports_user_host_grantee, supports_string_escape_constant, supports_array_typedef_with_brackets,
+        supports_match_against, supports_set_names, supports_comma_separated_set_assignments, supports_filter_during_aggregation,
+        supports_select_wildcard_exclude, supports_data_type_signed_suffix, supports_interval_options, supports_quote_delimited_string,
+        supports_select_wildcard_replace, supports_select_wildcard_ilike, supports_select_wildcard_rename, supports_optimize_table,
+        supports_install, supports_detach, supports_prewhere, supports_with_fill, supports_limit_by, supports_interpolate,
+        supports_settings, supports_select_format, supports_comment_optimizer_hint, supports_constraint_keyword_without_name,
+        supports_key_column_option, supports_comma_separated_trim, supports_cte_without_as, supports_select_item_multi_column_alias,
+        supports_xml_expressions,
+    }
+
+    // And what it does not: `1_000`, and names that begin with a digit, which [`super::tokens`] looks at once more.
+    allowed! { supports_numeric_prefix, supports_numeric_literal_underscores }
+
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        match &parser.peek_token_ref().token {
+            Token::StringConcat => Some(Ok(CONCAT)),
+            Token::Arrow | Token::LongArrow => Some(Ok(ARROW)),
+            Token::Mul if parser.peek_nth_token_ref(1).token == Token::Mul => Some(Ok(POWER)),
+            Token::Colon if matches!(&parser.peek_nth_token_ref(1).token, Token::Word(_)) => match enclosing(parser) {
+                Some(Token::LBracket) => None,
+                Some(Token::LBrace) => Some(Ok(self.prec_unknown())),
+                Some(_) | None => Some(Ok(PATH)),
+            },
+            Token::Word(word) if word.keyword == Keyword::DIV && !begins_operand(&parser.peek_nth_token_ref(1).token) => {
+                Some(Ok(self.prec_unknown()))
+            }
+            _ => None,
+        }
+    }
+
+    /// A sign belongs to its number: `-2 ** 2` is 4.
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        if parser.peek_token_ref().token != Token::Minus {
+            return None;
+        }
+        parser.advance_token();
+        Some(parser.parse_subexpr(SIGN).map(|expr| Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(expr) }))
+    }
+
+    fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        let op = match &parser.peek_token_ref().token {
+            Token::StringConcat => BinaryOperator::StringConcat,
+            Token::Mul if parser.peek_nth_token_ref(1).token == Token::Mul => {
+                parser.advance_token();
+                BinaryOperator::PGExp
+            }
+            Token::Word(word) => match word.keyword {
+                Keyword::AND => BinaryOperator::And,
+                Keyword::OR => BinaryOperator::Or,
+                Keyword::DIV => BinaryOperator::MyIntegerDivide,
+                Keyword::IS => return distinct(parser, left, precedence),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(chain(parser, left, &op, precedence))
+    }
+}
+
+/// The bracket that is open at the next word: between square ones a colon parts the ends of a slice, between curly ones a key
+/// and its value, and elsewhere it leads into JSON.
+fn enclosing(parser: &Parser) -> Option<Token> {
+    let mut closed = 0_usize;
+    (0..parser.index()).rev().map(|at| &parser.token_at(at).token).find_map(|token| match token {
+        Token::RParen | Token::RBracket | Token::RBrace => {
+            closed += 1;
+            None
+        }
+        Token::LParen | Token::LBracket | Token::LBrace if closed == 0 => Some(token.clone()),
+        Token::LParen | Token::LBracket | Token::LBrace => {
+            closed -= 1;
+            None
+        }
+        _ => None,
+    })
+}
+
+/// What stands behind `div` where it is an operator, and not a name.
+fn begins_operand(token: &Token) -> bool {
+    match token {
+        Token::Number(..) | Token::LParen | Token::Minus | Token::SingleQuotedString(_) | Token::Placeholder(_) => true,
+        Token::Word(word) => !keywords::RESERVED_FOR_COLUMN_ALIAS.contains(&word.keyword),
+        _ => false,
+    }
+}
+
+/// All operands of a chain of one operator, the first of which is read already.
+fn chain(parser: &mut Parser, left: &Expr, op: &BinaryOperator, precedence: u8) -> Result<Expr, ParserError> {
+    let operator = parser.peek_token().token;
+    let broad = matches!(op, BinaryOperator::And | BinaryOperator::Or | BinaryOperator::StringConcat);
+    let mut operands = vec![left.clone()];
+    while parser.peek_token_ref().token == operator || operands.len() == 1 {
+        parser.advance_token();
+        operands.push(parser.parse_subexpr(precedence)?);
+        if !broad {
+            break;
+        }
+    }
+    Ok(if operands.len() > SHORT {
+        tree(operands, op)
+    } else {
+        operands.into_iter().reduce(|left, right| binary(left, op, right)).unwrap_or_else(|| left.clone())
+    })
+}
+
+fn tree(mut level: Vec<Expr>, op: &BinaryOperator) -> Expr {
+    while level.len() > 1 {
+        let mut next = Vec::with_capacity(level.len().div_ceil(2));
+        let mut pairs = level.into_iter();
+        while let Some(left) = pairs.next() {
+            next.push(match pairs.next() {
+                Some(right) => binary(left, op, right),
+                None => left,
+            });
+        }
+        level = next;
+    }
+    level.pop().unwrap_or(Expr::Wildcard(deltalake::datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty()))
+}
+
+fn binary(left: Expr, op: &BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op: op.clone(), right: Box::new(right) }
+}
+
+/// `is [not] distinct from`, whose right side ends before `and` and `or`; the parser would take those too.
+fn distinct(parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+    let negated = parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]);
+    if !negated && !parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
+        return None;
+    }
+    let (left, right) = (
+        Box::new(left.clone()),
+        match parser.parse_subexpr(precedence) {
+            Ok(right) => Box::new(right),
+            Err(error) => return Some(Err(error)),
+        },
+    );
+    Some(Ok(if negated { Expr::IsNotDistinctFrom(left, right) } else { Expr::IsDistinctFrom(left, right) }))
+}

@@ -1,0 +1,171 @@
+//! What makes rows in a `from` clause, as UNNEST: `unnest .. with ordinality`, the `with offset` of `BigQuery`, Snowflake's `flatten`
+//! and `generator`, and `explode` and `posexplode` behind LATERAL.
+
+use deltalake::datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned, TableAlias, TableAliasColumnDef, TableFactor, Value,
+};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::Rewriter;
+use super::expand::{expand, query_at};
+use super::generators::KEPT;
+use crate::sql::SqlError;
+
+/// The most rows that `generator` makes.
+const MOST: u64 = 1_000_000_000;
+
+/// Rewrites one table of a `from` clause.
+pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    match factor {
+        TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias, with_ordinality } => {
+            let place = if std::mem::take(with_ordinality) {
+                Some(("generate_series(1, $1)", Ident::new("ordinality")))
+            } else if std::mem::take(with_offset) {
+                Some(("generate_series(0, $1 - 1)", with_offset_alias.take().unwrap_or_else(|| Ident::new("offset"))))
+            } else {
+                None
+            };
+            unnested(alias, array_exprs, place);
+        }
+        TableFactor::Function { lateral: true, name, args, with_ordinality, alias } => {
+            let asked = *with_ordinality;
+            if let Some(found) = made(name, args, alias, rewriter)? {
+                *factor = found;
+                if let TableFactor::UNNEST { with_ordinality, .. } = factor {
+                    *with_ordinality = asked;
+                }
+                return rewrite(factor, rewriter);
+            }
+        }
+        TableFactor::TableFunction { expr: Expr::Function(function), alias } => {
+            if let FunctionArguments::List(list) = &function.args
+                && let Some(found) = made(&function.name, &list.args, alias, rewriter)?
+            {
+                *factor = found;
+                return rewrite(factor, rewriter);
+            }
+            let help = "`table(..)` takes flatten, generator, explode and posexplode";
+            return Err(rewriter.refuse(&format!("`table({}(..))` is not available", function.name), function.name.span(), help));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What the call of a function that makes rows stands for.
+fn made(
+    name: &ObjectName,
+    arguments: &[FunctionArg],
+    alias: &mut Option<TableAlias>,
+    rewriter: &Rewriter,
+) -> Result<Option<TableFactor>, Box<SqlError>> {
+    let span = name.span();
+    let list = argument(arguments, "input", 0).cloned();
+    let unnest = |array_exprs: Vec<Expr>, alias: Option<TableAlias>| TableFactor::UNNEST {
+        alias,
+        array_exprs,
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    };
+    Ok(match (name.to_string().to_lowercase().as_str(), list) {
+        ("unnest" | "explode", Some(_)) => {
+            let lists: Option<Vec<Expr>> = arguments.iter().map(plain).collect();
+            lists.map(|lists| unnest(lists, alias.take()))
+        }
+        ("posexplode", Some(list)) => Some(unnest(places_and(&list, "$1", span), Some(named(alias.take(), &["pos", "col"], "posexplode", span)))),
+        ("flatten", Some(list)) => {
+            let outer = argument(arguments, "outer", usize::MAX).is_some_and(|given| given.to_string().eq_ignore_ascii_case("true"));
+            if let Some(other) = arguments.iter().find_map(|given| match given {
+                FunctionArg::Named { name, .. } if !matches!(name.value.to_lowercase().as_str(), "input" | "outer") => Some(name),
+                _ => None,
+            }) {
+                let help = "flatten the list itself: `flatten(input => get(value, 'name'))`, or twice where lists lie in lists";
+                return Err(rewriter.refuse(&format!("`flatten` with `{}` is not available", other.value), other.span, help));
+            }
+            let items = if outer { KEPT.replace("$1", "json_items($1)") } else { "json_items($1)".to_owned() };
+            Some(unnest(places_and(&list, &items, span), Some(named(alias.take(), &["index", "value"], "flatten", span))))
+        }
+        ("generator", _) => Some(generator(arguments, alias.take(), span, rewriter)?),
+        _ => None,
+    })
+}
+
+fn plain(argument: &FunctionArg) -> Option<Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    }
+}
+
+/// An argument by its name, or by its place where it has none.
+fn argument<'a>(arguments: &'a [FunctionArg], wanted: &str, place: usize) -> Option<&'a Expr> {
+    arguments.iter().enumerate().find_map(|(at, argument)| match argument {
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. } if name.value.eq_ignore_ascii_case(wanted) => Some(expr),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if at == place => Some(expr),
+        _ => None,
+    })
+}
+
+/// The places of a list's items, from 0, and the items.
+fn places_and(list: &Expr, items: &str, span: Span) -> Vec<Expr> {
+    let items = expand(items, std::slice::from_ref(list), span);
+    let places =
+        items.as_ref().and_then(|items| expand("generate_series(0, cast(cardinality($1) as bigint) - 1)", std::slice::from_ref(items), span));
+    places.into_iter().chain(items).collect()
+}
+
+/// The alias of a table, with names for its columns where it gives none.
+fn named(alias: Option<TableAlias>, columns: &[&str], name: &str, span: Span) -> TableAlias {
+    let mut alias = alias.unwrap_or_else(|| TableAlias { explicit: true, name: Ident::with_span(span, name), columns: Vec::new(), at: None });
+    if alias.columns.is_empty() {
+        alias.columns = columns.iter().map(|name| column(Ident::with_span(span, *name))).collect();
+    }
+    alias
+}
+
+fn column(name: Ident) -> TableAliasColumnDef {
+    TableAliasColumnDef { name, data_type: None }
+}
+
+/// The places beside the items where they are asked for, and a name for the one column of `unnest(l) as x`, which is `x`.
+fn unnested(alias: &mut Option<TableAlias>, lists: &mut Vec<Expr>, place: Option<(&str, Ident)>) {
+    let span = lists.first().map_or_else(Span::empty, Spanned::span);
+    let asked = place.is_some();
+    let one = lists.len() == 1;
+    let mut names: Vec<Ident> = Vec::new();
+    if let Some((template, name)) = place {
+        let lengths: Vec<String> = (1..=lists.len()).map(|at| format!("cast(cardinality(${at}) as bigint)")).collect();
+        let length = if one { lengths.concat() } else { format!("greatest({})", lengths.join(", ")) };
+        lists.extend(expand(&template.replace("$1", &length), lists, span));
+        names.push(name);
+    }
+    match alias {
+        Some(alias) if alias.columns.is_empty() && one => {
+            alias.columns = std::iter::once(alias.name.clone()).chain(names).map(column).collect();
+        }
+        // Behind the alias in BigQuery: the columns that are named are those of the lists.
+        Some(alias) if asked && alias.columns.len() + 1 == lists.len() => alias.columns.extend(names.into_iter().map(column)),
+        None if asked && one => {
+            let columns = std::iter::once(Ident::new("unnest")).chain(names).map(column).collect();
+            *alias = Some(TableAlias { explicit: true, name: Ident::new("unnest"), columns, at: None });
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// `generator(rowcount => n)` as a query of so many rows.
+fn generator(arguments: &[FunctionArg], alias: Option<TableAlias>, span: Span, rewriter: &Rewriter) -> Result<TableFactor, Box<SqlError>> {
+    let rows = argument(arguments, "rowcount", usize::MAX).and_then(|rows| match rows {
+        Expr::Value(value) => match &value.value {
+            Value::Number(text, _) => text.parse::<u64>().ok().filter(|rows| *rows <= MOST),
+            _ => None,
+        },
+        _ => None,
+    });
+    let refuse = || rewriter.refuse("`generator` needs a number of rows", span, "write it as `table(generator(rowcount => 100))`");
+    let rows = rows.ok_or_else(refuse)?;
+    let query = query_at(&format!("select value as generated from range({rows})"), span).ok_or_else(refuse)?;
+    let alias = alias.or_else(|| Some(TableAlias { explicit: true, name: Ident::with_span(span, "generator"), columns: Vec::new(), at: None }));
+    Ok(TableFactor::Derived { lateral: false, subquery: Box::new(query), alias, sample: None })
+}
