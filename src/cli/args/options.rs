@@ -182,7 +182,7 @@ pub(crate) struct GenerateOptions {
     /// Look at no table: a catalog without nodes
     #[arg(long)]
     pub empty_catalog: bool,
-    /// Write a page too, target/static_index.html, that holds and shows both
+    /// Write a page too, which holds and shows both
     #[arg(long = "static")]
     pub static_page: bool,
 }
