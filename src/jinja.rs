@@ -5,6 +5,7 @@
 //! query returns is up to the [`TemplateHost`] that a phase brings along.
 
 mod adapter;
+mod blanks;
 mod blocks;
 mod builtin;
 mod containers;

@@ -112,6 +112,7 @@ codes! {
     TypeUnknown = "type-unknown", Database;
     UndefinedEnvVar = "undefined-env-var", Compilation;
     UndefinedMacro = "undefined-macro", Compilation;
+    UndefinedName = "undefined-name", Compilation;
     UndefinedVar = "undefined-var", Compilation;
     UnitTestInput = "unit-test-input", Compilation;
     UnknownCode = "unknown-code", Compilation;

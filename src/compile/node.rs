@@ -263,6 +263,7 @@ fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[Nod
 
 /// The rendered text with CTEs, each a name and a query, in front of it.
 pub(super) fn with_ctes(project: &Project, node: &Node, rendered: Rendered, ctes: Vec<(String, String)>) -> CompiledNode {
+    let is_own = node.package == project.name;
     let insertion = insertion(&rendered.text, &ctes);
     let body = rendered.text;
     let mut sql = body.clone();
@@ -276,7 +277,7 @@ pub(super) fn with_ctes(project: &Project, node: &Node, rendered: Rendered, ctes
         schema: None,
         history: None,
         facts: None,
-        warnings: Vec::new(),
+        warnings: if is_own { rendered.warnings } else { Vec::new() },
         macros: rendered.macros.iter().map(|id| id.as_str().to_owned()).collect(),
         unit: None,
         body,

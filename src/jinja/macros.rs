@@ -92,7 +92,18 @@ fn call(session: &Session, state: &mut State<'_, '_>, id: u32, unit: &Unit, args
     if session.execute {
         keep_undefined(unit, args, &mut bound)?;
     }
-    let result = inner.call(state, &bound)?;
+    let parameters = unit.signature.parameters.iter().zip(&bound);
+    let lacking: Vec<String> =
+        parameters.filter(|(name, value)| value.is_undefined() && unit.signature.required.contains(name)).map(|(name, _)| name.clone()).collect();
+    let lacks = !lacking.is_empty() && session.is_home(&unit.info.package);
+    if lacks {
+        session.blanks.enter(session.depth(), &unit.info.name, lacking);
+    }
+    let result = inner.call(state, &bound);
+    if lacks {
+        session.blanks.leave();
+    }
+    let result = result?;
     session.begin_emission(result.as_str().map_or(0, str::len))?;
     session.end_emission();
     Ok(result)

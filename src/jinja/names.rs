@@ -240,7 +240,9 @@ fn emit(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result
     let Some((begin, values)) = args.split_first() else { return Ok(Value::UNDEFINED) };
     let begin = begin.as_i64().unwrap_or(-1);
     let calls = i64::try_from(session.calls() & 0xffff_ffff).unwrap_or(0);
-    session.set_site(u32::try_from(begin >> 32).unwrap_or(MAIN), begin & 0xffff_ffff != calls);
+    let site = u32::try_from(begin >> 32).unwrap_or(MAIN);
+    session.place_blanks(site, u64::try_from(begin & 0xffff_ffff).unwrap_or(0));
+    session.set_site(site, begin & 0xffff_ffff != calls);
     match values {
         [value] if value.is_kwargs() => Err(problem(Code::JinjaSyntax, "unexpected `=` in an expression")),
         [value] => {
@@ -456,6 +458,7 @@ impl Object for Placed {
             Place::Site(site) => {
                 let before = session.calls();
                 let value = self.callee.call(state, args)?;
+                session.place_blanks(site, before);
                 session.set_site(site, session.calls() != before);
                 Ok(value)
             }

@@ -112,6 +112,8 @@ pub struct Rendered {
     pub map: SourceMap,
     /// The macros that were called.
     pub macros: BTreeSet<MacroId>,
+    /// What was printed as nothing because it is not defined.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// A call of a macro from outside of any template: a generic test, `generate_schema_name`, `run-operation`.
@@ -131,7 +133,7 @@ pub struct MacroCall {
 /// Diagnostics with places in the user's files, or that the text can only be had while running.
 pub fn render(template: &Template, scope: &Scope, library: &MacroLibrary, host: &Arc<dyn TemplateHost>) -> Result<Rendered, Box<RenderFailure>> {
     let (session, text, map) = run(template, Names::Node, &scope.package, BTreeMap::new(), library, host)?;
-    Ok(Rendered { text, map, macros: session.macros_used() })
+    Ok(Rendered { text, map, macros: session.macros_used(), warnings: session.warnings() })
 }
 
 /// Renders a script: as [`render`], with values of its own by name. Pairs under `database_schemas` are tuples, as macros
@@ -155,7 +157,7 @@ pub fn render_script(
     };
     let given = values.iter().map(|(name, json)| (name.clone(), if name == "database_schemas" { pairs(json) } else { from_json(json) }));
     let (session, text, map) = run(template, Names::Node, &scope.package, given.collect(), library, host)?;
-    Ok(Rendered { text, map, macros: session.macros_used() })
+    Ok(Rendered { text, map, macros: session.macros_used(), warnings: Vec::new() })
 }
 
 /// Calls a macro with arguments that are passed as they are: an operation.
@@ -273,7 +275,7 @@ fn call_macro(
     let Passed { before, text, given } = passed;
     let template = Template::string(format!("{before}{text}) }}}}"), call.span);
     let (session, text, map) = run(&template, Names::Node, &scope.package, given, library, host)?;
-    Ok(Rendered { text, map, macros: session.macros_used() })
+    Ok(Rendered { text, map, macros: session.macros_used(), warnings: Vec::new() })
 }
 
 /// The template of a call while it is written.

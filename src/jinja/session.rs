@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use minijinja::value::Object;
 use minijinja::{Error, State, Value};
 
+use super::blanks::Blanks;
 use super::error::{line_range, problem};
 use super::host::TemplateHost;
 use super::library::{MacroId, Shared};
@@ -15,7 +16,7 @@ use super::names;
 use super::native::Mark;
 use super::output::{OUTPUT_LIMIT, SpanKind};
 use super::rewrite::{MACRO_NAME, Rewritten};
-use crate::base::{Code, FileId, Sources, Span};
+use crate::base::{Code, Diagnostic, FileId, Sources, Span};
 
 /// Marks the template itself in the markers that [`super::rewrite`] leaves; macros have their index.
 pub(super) const MAIN: u32 = u32::MAX;
@@ -67,6 +68,8 @@ pub(super) struct Session {
     pub marked: Mutex<Option<(Mark, Value)>>,
     /// The last `ref`, `source` or `config` call reached.
     pub call_place: Mutex<Option<Span>>,
+    /// The package of the template, and that whose text is running.
+    home: Arc<str>,
     package: Mutex<Arc<str>>,
     importer: OnceLock<Value>,
     imported: Mutex<HashMap<u32, Value>>,
@@ -79,6 +82,7 @@ pub(super) struct Session {
     site: AtomicU32,
     site_is_macro: AtomicBool,
     emitting: AtomicBool,
+    pub blanks: Blanks,
 }
 
 impl std::fmt::Debug for Session {
@@ -118,6 +122,7 @@ impl Session {
             emitted: Mutex::default(),
             marked: Mutex::default(),
             call_place: Mutex::default(),
+            home: start.package.as_str().into(),
             package: Mutex::new(start.package.into()),
             importer: OnceLock::new(),
             imported: Mutex::default(),
@@ -129,6 +134,7 @@ impl Session {
             site: AtomicU32::new(NO_SITE),
             site_is_macro: AtomicBool::new(false),
             emitting: AtomicBool::new(false),
+            blanks: Blanks::default(),
         })
     }
 
@@ -138,6 +144,11 @@ impl Session {
 
     pub(super) fn package(&self) -> Arc<str> {
         lock(&self.package).clone()
+    }
+
+    /// Whether a package is that of the template.
+    pub(super) fn is_home(&self, package: &str) -> bool {
+        *self.home == *package
     }
 
     pub(super) fn has_package(&self, package: &str) -> bool {
@@ -153,6 +164,11 @@ impl Session {
         let mut known = self.shared.names_like(&self.package(), name);
         known.extend(names::KNOWN.iter().map(|name| (*name).to_owned()));
         known
+    }
+
+    /// What was printed as nothing.
+    pub(super) fn warnings(&self) -> Vec<Diagnostic> {
+        if self.blanks.any() { self.blanks.warnings(self.original_span(0..self.text.len()), |name| self.known_names(name)) } else { Vec::new() }
     }
 
     /// The macros called so far.
@@ -204,6 +220,10 @@ impl Session {
 
     // Output
 
+    pub(super) fn depth(&self) -> usize {
+        self.depth.load(Ordering::Relaxed)
+    }
+
     pub(super) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
@@ -212,6 +232,28 @@ impl Session {
     pub(super) fn set_site(&self, site: u32, is_macro: bool) {
         self.site.store(site, Ordering::Relaxed);
         self.site_is_macro.store(is_macro, Ordering::Relaxed);
+    }
+
+    /// Notes that something undefined is printed, where that says anything: in the project's own text.
+    pub(super) fn print_nothing(&self) {
+        if !self.execute || self.scope != Scope::Node {
+            return;
+        }
+        let depth = self.depth();
+        if depth > 0 {
+            self.blanks.printed_in_macro(depth, self.calls());
+        } else if let Some(range) = self.main.sites.get(self.site.load(Ordering::Relaxed) as usize) {
+            self.blanks.printed(self.text.get(range.clone()).unwrap_or_default(), self.original_span(range.clone()));
+        }
+    }
+
+    /// The expression at `site` has called all macros after the first `calls`.
+    pub(super) fn place_blanks(&self, site: u32, calls: u64) {
+        if self.blanks.any()
+            && let Some(range) = self.main.sites.get(site as usize)
+        {
+            self.blanks.place(calls, self.original_span(range.clone()));
+        }
     }
 
     pub(super) fn begin_emission(&self, length: usize) -> Result<(), Error> {

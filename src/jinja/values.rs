@@ -52,7 +52,12 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
     }
     let printed;
     let text = match value.kind() {
-        ValueKind::Undefined => "",
+        ValueKind::Undefined => {
+            if let Ok(session) = session_of(state) {
+                session.print_nothing();
+            }
+            ""
+        }
         ValueKind::String => value.as_str().unwrap_or_default(),
         ValueKind::Invalid => return value.clone().try_iter().map(|_| ()),
         _ => {
