@@ -134,6 +134,10 @@ fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
     let words = std::iter::once(OsString::from("alluvium")).chain(invocation.args.iter().cloned());
     let arguments = match args::Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayVersion => {
+            streams.print(concat!("alluvium ", env!("CARGO_PKG_VERSION"), "\n"));
+            return Exit::Fine;
+        }
         Err(error) if error.use_stderr() => {
             streams.complain(&error.render().to_string());
             return Exit::Unusable;

@@ -17,14 +17,22 @@ pub(crate) use switches::{Switch, Switches};
 
 /// Builds tables and views from SQL models, on embedded DataFusion over Delta Lake.
 #[derive(Debug, Parser)]
-#[command(name = "alluvium", version, disable_version_flag = true, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "alluvium",
+    version,
+    propagate_version = true,
+    disable_version_flag = true,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub command: Command,
     #[command(flatten)]
     pub global: Global,
     /// Print the version
-    #[arg(short = 'V', short_alias = 'v', long, action = clap::ArgAction::Version)]
+    #[arg(short = 'V', short_alias = 'v', long, global = true, action = clap::ArgAction::Version)]
     version: Option<bool>,
 }
 

@@ -59,17 +59,7 @@ impl Kind {
             Self::Snapshot => node.resource_type() == ResourceType::Snapshot,
             Self::Run => node.resource_type() == ResourceType::Model,
             Self::Test { .. } => matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest),
-            Self::Build { .. } => match node.resource_type() {
-                ResourceType::Exposure
-                | ResourceType::Function
-                | ResourceType::Model
-                | ResourceType::SavedQuery
-                | ResourceType::Seed
-                | ResourceType::Snapshot
-                | ResourceType::Test
-                | ResourceType::UnitTest => true,
-                ResourceType::Analysis | ResourceType::Metric | ResourceType::SemanticModel | ResourceType::Source => false,
-            },
+            Self::Build { .. } => node.resource_type().is_built(),
         }
     }
 }

@@ -1,7 +1,10 @@
-//! `docs generate`: the manifest, and a catalog of the relations that are there.
+//! `docs generate`: the manifest, a catalog of the relations that are there, and on demand a page that shows both.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use serde_json::Value as Json;
 
 use super::args::{GenerateOptions, Global, Switch};
 use super::build::{counts, refuse_broken_rules};
@@ -10,7 +13,8 @@ use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::{CatalogColumn, CatalogTable, catalog_json, write_json};
-use crate::base::Event;
+use crate::base::files::{read_text, write_text};
+use crate::base::{Event, FileError};
 use crate::engine::{Engine, RelationKind, RelationState};
 use crate::manifest::{Node, NodeId, ResourceType};
 use crate::sql::type_name;
@@ -19,18 +23,15 @@ pub(super) async fn generate(options: &GenerateOptions, global: &Global, invocat
     command("generate", global, &invocation, streams, async |session| carry_out(options, global, session).await).await
 }
 
-/// There is no site yet, so there is nothing to serve.
+/// The site is one page, which needs no server.
 pub(super) fn serve(streams: &Streams) -> Exit {
-    streams.complain("error: `docs serve` is not there yet: `docs generate` writes manifest.json and catalog.json, which other sites can show\n");
+    streams.complain(
+        "error: `docs serve` is not there yet: `docs generate --static` writes the page target/static_index.html, which a browser can open\n",
+    );
     Exit::Unusable
 }
 
 async fn carry_out(options: &GenerateOptions, global: &Global, session: &Session) -> Result<Exit, Stop> {
-    if options.static_page {
-        return Err(
-            session.fail("--static makes one page of the site, which is not there yet; without it, manifest.json and catalog.json are written")
-        );
-    }
     let mut ready = session.project()?;
     session.events.send(&Event::Found { counts: counts(&ready) });
     let wanted = selected(global, session, &ready)?;
@@ -41,11 +42,32 @@ async fn carry_out(options: &GenerateOptions, global: &Global, session: &Session
         compile_all(global, session, &mut ready, &wanted, &engine).await?;
     }
     let tables = if options.empty_catalog { Vec::new() } else { tables(session, &ready, &wanted, engine.as_ref()).await? };
-    let path = ready.project.parsed.target_path.join("catalog.json");
-    write_json(&path, &catalog_json(&artifacts::header(session), &tables)).map_err(|error| session.fail(&error.to_string()))?;
+    let target = &ready.project.parsed.target_path;
+    let path = target.join("catalog.json");
+    let catalog = catalog_json(&artifacts::header(session), &tables);
+    write_json(&path, &catalog).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "catalog", path: path.to_string_lossy().into_owned() });
     session.events.send(&Event::Message { text: format!("Catalog written to {}", path.display()), info: true, node: None });
+    if options.static_page {
+        let page = write_page(target, &catalog).map_err(|error| session.fail(&error.to_string()))?;
+        session.events.send(&Event::Message { text: format!("Page written to {}", page.display()), info: true, node: None });
+    }
     Ok(Exit::Fine)
+}
+
+const PAGE: &str = include_str!("docs/page.html");
+
+/// Writes one page that holds the manifest and the catalog, under dbt's name for it.
+fn write_page(target: &Path, catalog: &Json) -> Result<PathBuf, FileError> {
+    let manifest = read_text(&target.join("manifest.json"))?;
+    // Nothing in the data may end the element that it stands in.
+    let inside = |json: &str| json.replace('<', "\\u003c");
+    let (before, rest) = PAGE.split_once("@MANIFEST@").unwrap_or((PAGE, ""));
+    let (between, after) = rest.split_once("@CATALOG@").unwrap_or((rest, ""));
+    let page = [before, &inside(&manifest), between, &inside(&catalog.to_string()), after].concat();
+    let path = target.join("static_index.html");
+    write_text(&path, &page)?;
+    Ok(path)
 }
 
 async fn compile_all(global: &Global, session: &Session, ready: &mut Ready, wanted: &BTreeSet<NodeId>, engine: &Arc<dyn Engine>) -> Result<(), Stop> {

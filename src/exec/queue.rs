@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::graph::Dag;
-use crate::manifest::{Materialization, NodeId, ResourceType};
+use crate::manifest::{Materialization, Node, NodeId, ResourceType};
 use crate::resolve::Project;
 
 /// Nodes in the order of the DAG, with what each waits for and which tests audit it.
@@ -92,16 +92,6 @@ fn add_test_gates(project: &Project, dag: &Dag, nodes: &[NodeId], waits_for: &mu
 }
 
 fn is_run(project: &Project, id: &NodeId) -> bool {
-    project.nodes.get(id).is_some_and(|node| match node.resource_type() {
-        ResourceType::Model => node.config.materialization != Materialization::Ephemeral,
-        // Exposures and saved queries stand in the results of a build without anything being done.
-        ResourceType::Exposure
-        | ResourceType::Function
-        | ResourceType::SavedQuery
-        | ResourceType::Seed
-        | ResourceType::Snapshot
-        | ResourceType::Test
-        | ResourceType::UnitTest => true,
-        ResourceType::Analysis | ResourceType::Metric | ResourceType::SemanticModel | ResourceType::Source => false,
-    })
+    let is_ephemeral = |node: &Node| node.resource_type() == ResourceType::Model && node.config.materialization == Materialization::Ephemeral;
+    project.nodes.get(id).is_some_and(|node| node.resource_type().is_built() && !is_ephemeral(node))
 }

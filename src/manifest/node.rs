@@ -76,6 +76,15 @@ impl ResourceType {
         Self::UnitTest,
     ];
 
+    /// Whether nodes of the kind stand in the results of a build. Exposures and saved queries do, without anything being done.
+    #[must_use]
+    pub fn is_built(self) -> bool {
+        match self {
+            Self::Exposure | Self::Function | Self::Model | Self::SavedQuery | Self::Seed | Self::Snapshot | Self::Test | Self::UnitTest => true,
+            Self::Analysis | Self::Metric | Self::SemanticModel | Self::Source => false,
+        }
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

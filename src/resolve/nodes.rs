@@ -19,6 +19,7 @@ use super::relation::{Named, node_json, relation_name};
 use super::source::rendered;
 use super::trees::YamlRenderer;
 use super::versions;
+use crate::base::files;
 use crate::base::{Code, Diagnostic, FileId, Span, in_parallel, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
 use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
@@ -326,7 +327,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         file: draft.file,
         properties_span: draft.decl.map(|decl| decl.name.span),
         properties_path: draft.decl.map(|decl| decl.origin.path.clone()),
-        checksum: checksum(&draft.raw_code),
+        checksum: if let NodeKind::Seed { path } = &draft.kind { seed_checksum(path) } else { checksum(&draft.raw_code) },
         raw_code: draft.raw_code,
         language: draft.language,
         description: builder.described(
@@ -405,6 +406,17 @@ fn enabled(values: &ConfigValues) -> bool {
 /// SHA-256, hexadecimal.
 pub(super) fn checksum(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The largest seed that is read for its checksum: dbt's limit.
+const SEED_LIMIT: u64 = 1 << 20;
+
+/// Of a seed's text without the blanks around it, as dbt has it; of a large one only its length counts.
+fn seed_checksum(path: &std::path::Path) -> String {
+    match files::size(path) {
+        Some(length) if length > SEED_LIMIT => checksum(&format!("{length} bytes")),
+        _ => files::read_bytes(path).map_or_else(|_| String::new(), |bytes| checksum(String::from_utf8_lossy(&bytes).trim())),
+    }
 }
 
 pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColumn]) -> IndexMap<String, ColumnDecl> {

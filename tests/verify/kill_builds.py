@@ -193,6 +193,7 @@ def main():
     while killed < options.kills:
         found = run(cli, disturb)
         histories += 1
+        print(f"{killed} of {options.kills} killed", file=sys.stderr, flush=True)
         if found.keys() != expected.keys():
             sys.exit(f"undisturbed: {sorted(expected)}\nkilled: {sorted(found)}")
         for name, before in expected.items():

@@ -182,7 +182,7 @@ pub(crate) struct GenerateOptions {
     /// Look at no table: a catalog without nodes
     #[arg(long)]
     pub empty_catalog: bool,
-    /// One page that holds everything
+    /// Write a page too, which holds and shows both
     #[arg(long = "static")]
     pub static_page: bool,
 }

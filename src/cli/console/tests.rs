@@ -230,10 +230,11 @@ fn colours_repeat_what_the_words_say() {
 }
 
 #[test]
-fn a_long_name_is_cut_and_counts_characters() {
-    let name = "\u{e9}".repeat(90);
-    let text = plain(&[Event::NodeStarted(start(1, "test", "test", &name))]);
-    assert_eq!(text, format!("12:00:00  1 of 9 START test {}... [RUN]\n", "\u{e9}".repeat(59)));
+fn a_long_name_is_whole_and_dots_fill_by_characters() {
+    let (long, short) = ("\u{e9}".repeat(90), "\u{e9}".repeat(10));
+    let text = plain(&[&long, &short].map(|name| Event::NodeStarted(start(1, "test", "test", name))));
+    let filled = format!("12:00:00  1 of 9 START test {short} {} [RUN]\n", ".".repeat(51));
+    assert_eq!(text, format!("12:00:00  1 of 9 START test {long}  [RUN]\n{filled}"));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::base::{NodeDone, NodeOutcome, NodeStart, visible_line};
 pub(super) fn fancy(what: &str, (node, width): (&NodeStart, usize), status: &Text, seconds: Option<f64>) -> Text {
     let what = format!("{} of {} {} ", node.index, node.total, visible_line(what));
     let length = what.chars().count();
-    let short = width.saturating_sub(3);
-    let padded = if length > short { what.chars().take(short).collect::<String>() + "..." } else { what + &".".repeat(width - length) };
+    // A long name is not cut: it is what one looks for.
+    let padded = what + &".".repeat(width.saturating_sub(length));
     let line = Text::new(padded + " [").with(status);
     match seconds {
         Some(seconds) => line.then(&format!(" in {seconds:.2}s]")),

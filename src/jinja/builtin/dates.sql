@@ -43,7 +43,7 @@
     {%- elif part in per_year -%}
         cast((date_part('year', {{ second }}) - date_part('year', {{ first }})) * {{ per_year[part] }}{% if part != 'year' %} + date_part('{{ part }}', {{ second }}) - date_part('{{ part }}', {{ first }}){% endif %} as bigint)
     {%- elif part in fractions -%}
-        cast(round((date_part('epoch', {{ second }}) - date_part('epoch', {{ first }})) * {{ fractions[part] }}) as bigint)
+        cast(round((date_part('epoch', date_trunc('{{ part }}', {{ second }})) - date_part('epoch', date_trunc('{{ part }}', {{ first }}))) * {{ fractions[part] }}) as bigint)
     {%- else -%}
         {{- exceptions.raise_compiler_error('datediff knows no part `' ~ datepart ~ '`') -}}
     {%- endif -%}

@@ -153,7 +153,7 @@
 
 {#- One commit, and only to a type that holds every value of the column. -#}
 {% macro default__alter_column_type(relation, column_name, new_column_type) %}
-    {%- do run_query("alter table " ~ relation ~ " alter column " ~ adapter.quote(column_name) ~ " type " ~ new_column_type) -%}
+    {%- do run_query("alter table " ~ relation.render() ~ " alter column " ~ adapter.quote(column_name) ~ " type " ~ new_column_type) -%}
 {% endmacro %}
 
 {% macro get_incremental_append_sql(arg_dict) %}
