@@ -537,6 +537,11 @@ class Engines:
         return [answer for row in rows for answer in self.answers(ask, expression, columns, [row])]
 
 
+def shown(rows):
+    """As the cases show what is printed: an instant with a fraction is taken for the clock's."""
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "<instant>", rows)
+
+
 def cases(engines, agreed):
     """The answers of the expressions that agree on all rows of their grid, several expressions a query."""
     page = ["# Answers that DuckDB gives too", "", "Written by `tests/verify/compare_with_duckdb.py --write`; don't edit.", "", "```yaml project.yml", "name: example", "targets:", "  default: local", "  local: {warehouse: warehouse, schema: main}", "```"]
@@ -550,7 +555,7 @@ def cases(engines, agreed):
             sql = f"select\n    {items}\nfrom {source(columns, rows)}\norder by i"
             done = subprocess.run([engines.cli, "sql", sql, "--output", "csv", "--warehouse", engines.folder + "/w"], capture_output=True, text=True, cwd=engines.folder)
             if done.returncode == 0:
-                page += ["", "```sql query.sql", sql, "```", "", "```sh", "alluvium sql --stdin --output csv < query.sql", "```", "", "```result", done.stdout.rstrip("\n"), "```"]
+                page += ["", "```sql query.sql", sql, "```", "", "```sh", "alluvium sql --stdin --output csv < query.sql", "```", "", "```result", shown(done.stdout.rstrip("\n")), "```"]
             else:
                 print(f"not written: {'; '.join(chosen)}: {' '.join((done.stdout + done.stderr).split())[:200]}")
     return "\n".join(page) + "\n"

@@ -293,6 +293,7 @@ KNOWN = [
     "map_filter(map(['a'], [1]), (k, v) -> v > 0)",
     "try_to_timestamp('2024', 'yyyy')",
     "timestamp '2024-01-01 00:00:00' at time zone 'Europe/Berlin'",
+    'struct_pack(a := 1)',
 ]
 
 # Not there, so that a call is an error that names the function.
@@ -307,7 +308,6 @@ ABSENT = [
     'to_days(3)',
     "age(timestamp '2024-02-01 10:00:00', timestamp '2024-01-01 10:00:00')",
     "list_aggregate([1, 2], 'sum')",
-    'struct_pack(a := 1)',
     'skewness(1.0)',
     'kurtosis(1.0)',
     'sum_distinct(1)',
