@@ -180,7 +180,11 @@ pub async fn compile_batch(
             compiled.schema = compiled.schema.filter(|_| !alters(node));
             Compilation::Ready(Arc::new(compiled))
         }
-        Err(diagnostics) => Compilation::Failed(diagnostics),
+        Err(mut diagnostics) => {
+            // A hole that the template left may be the cause.
+            diagnostics.append(&mut compiled.warnings);
+            Compilation::Failed(diagnostics)
+        }
     }
 }
 
