@@ -27,6 +27,6 @@ pub use journal::{Abandoned, Journal};
 pub use memo::{Memo, read_record, record_of};
 pub use nearest::nearest;
 pub use parallel::{STACK, in_parallel};
-pub use print::{PrintStyle, failure_message, render_diagnostic};
+pub use print::{PrintStyle, failure_message, headline, render_diagnostic};
 pub use source::{FileId, Position, SourceFile, Sources, Span, Spanned};
 pub use stored::StoredDiagnostics;

@@ -8,6 +8,7 @@
 
 mod against;
 mod allow;
+mod described;
 mod format;
 mod kept;
 mod lineage;

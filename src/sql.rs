@@ -10,6 +10,7 @@ mod commands;
 mod correlated;
 mod defined;
 mod depth;
+mod estimates;
 mod failure;
 mod functions;
 mod grammar;

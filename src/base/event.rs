@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::{Diagnostic, Sources};
+use super::{Diagnostic, Sources, headline};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ impl NodeStart {
     /// Kind, name and file, as headlines of failures have them: `model orders (models/orders.sql)`.
     #[must_use]
     pub fn described(&self) -> String {
-        format!("{} {} ({})", self.resource_type, self.name, self.path)
+        headline(&self.resource_type, &self.name, &self.path)
     }
 }
 

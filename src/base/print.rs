@@ -35,6 +35,12 @@ pub fn render_diagnostic(diagnostic: &Diagnostic, sources: &Sources, style: Prin
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
+/// Kind, name and file of a node, as failures name it: `model orders (models/orders.sql)`.
+#[must_use]
+pub fn headline(kind: &str, name: &str, path: &str) -> String {
+    format!("{kind} {name} ({path})")
+}
+
 /// What a node that failed says of itself where there is one text for it, as dbt words it: a headline with the kind of failure
 /// and the node, and below it, indented, the first error: message, place, notes and help. `what` is the node with its
 /// file; without an error it is `otherwise` that is told.

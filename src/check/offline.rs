@@ -7,17 +7,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use deltalake::arrow::datatypes::SchemaRef;
-use serde_json::Value as Json;
-
 use super::kept::Standing;
-use super::record::Finding;
-use crate::base::{Code, Diagnostic, Event, Events, Severity};
-use crate::compile::{Planner, Surroundings};
+use crate::base::{Event, Events};
+use crate::compile::Surroundings;
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
-use crate::load::ProjectDialect;
-use crate::manifest::{ColumnDecl, Node, NodeId, NodeKind, RelationName};
+use crate::manifest::{Node, NodeId, RelationName};
 use crate::resolve::Project;
-use crate::sql::{parse_type, type_name};
+use crate::sql::type_name;
 
 /// Schemas that are known without a warehouse.
 #[derive(Debug)]
@@ -75,55 +71,6 @@ impl Offline {
         let schema = Standing::from_bytes(&bytes).schema()?;
         Some(relation_facts(&schema))
     }
-
-    /// What is wrong with how a source is described, or that its columns are not known.
-    pub(super) fn about_source(&self, project: &Project, planner: &Planner, node: &Node) -> Vec<Finding> {
-        let NodeKind::Source { source_name, .. } = &node.kind else { return Vec::new() };
-        let mut found: Vec<Diagnostic> = node.columns.values().filter_map(|column| unknown_type(project, node, column)).collect();
-        match self.inputs.get(&node.id) {
-            Some(schema) => found.extend(wrong_freshness(project, planner, node, schema)),
-            None => found.push(unknown_source(project, node, source_name)),
-        }
-        found.into_iter().map(|diagnostic| Finding { node: Some(node.id.clone()), diagnostic }).collect()
-    }
-}
-
-/// dbt never reads the types that a source declares, so in a project for dbt they may be those of any database.
-fn unknown_type(project: &Project, node: &Node, column: &ColumnDecl) -> Option<Diagnostic> {
-    let why = parse_type(column.data_type.as_deref()?).err()?;
-    let message = format!("the column `{}` of `{}` has no type that is known: {why}", column.name, node.label());
-    let severity = match project.parsed.root.project.dialect {
-        ProjectDialect::Alluvium => Severity::Error,
-        ProjectDialect::Dbt => Severity::Warning,
-    };
-    let diagnostic = Diagnostic::error(Code::TypeUnknown, message).at(column.type_span.unwrap_or(column.span), "this type");
-    Some(Diagnostic { severity, ..diagnostic.help("write it as a `cast` in a query would, e.g. `bigint`, `decimal(18, 2)` or `timestamp`") })
-}
-
-/// What tells when rows came has to be there.
-fn wrong_freshness(project: &Project, planner: &Planner, node: &Node, schema: &SchemaRef) -> Vec<Diagnostic> {
-    let over = [(node.name.as_str(), schema)];
-    let field = node.config.raw.get("loaded_at_field").and_then(Json::as_str);
-    let filter = node.config.raw.get("freshness").and_then(|rules| rules.get("filter")).and_then(Json::as_str);
-    let wrong = [
-        field.and_then(|text| Some(("loaded_at_field", text, planner.wrong_value(text, &over)?))),
-        filter.and_then(|text| Some(("freshness", text, planner.wrong_condition(text, &over)?))),
-    ];
-    let found = wrong.into_iter().flatten().map(|(key, text, error)| {
-        let message = format!("the `{}` of `{}` can't be read: {}", if key == "freshness" { "filter" } else { key }, node.label(), error.message);
-        let place = node.config.place(key).unwrap_or_else(|| project.place_of(node));
-        let mut diagnostic = Diagnostic::error(error.code, message).at(place, "asked for here").note(format!("it says: {text}"));
-        diagnostic.help = error.help;
-        diagnostic
-    });
-    found.collect()
-}
-
-fn unknown_source(project: &Project, node: &Node, source_name: &str) -> Diagnostic {
-    Diagnostic::warning(Code::SourceUnknown, format!("the columns of the source `{source_name}.{}` are not known", node.name))
-        .at(project.place_of(node), "this table")
-        .note("what reads it is not proved")
-        .help("run `alluvium sources lock` where the source can be read, or list all its columns with their `data_type`")
 }
 
 #[async_trait]

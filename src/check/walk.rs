@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::described::about_source;
 use super::kept::{self, Outcome, Standing};
 use super::offline::Offline;
 use super::record::Finding;
@@ -150,7 +151,7 @@ impl<'m> Walk<'_, 'm> {
     /// Sources and what has no SQL.
     fn given(&mut self, node: &Node) {
         let offline = self.ground.offline;
-        self.checked.findings.extend(offline.about_source(self.ground.project, self.ground.planner, node));
+        self.checked.findings.extend(about_source(self.ground.project, self.ground.planner, offline, node));
         let schema = offline.input(&node.id);
         let mut of = Fingerprinter::new("given");
         of.add(&schema.as_deref());

@@ -14,7 +14,7 @@ use crate::base::{Event, NodeDone, NodeOutcome, NodeStart, Span, Totals, failure
 use crate::compile::{ScriptText, Surroundings, render_script};
 use crate::engine::{CommitLabel, Engine, EngineError, Outcome, RelationKind, Step, ViewWrite};
 use crate::exec::EnginePort;
-use crate::manifest::{Node, NodeId, NodeResult, PreviousNode, RelationName, ResourceType, TimeSpan};
+use crate::manifest::{Node, NodeId, NodeResult, PreviousNode, RelationName, TimeSpan};
 use crate::plan::copy_write;
 
 pub(super) async fn clone(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -55,7 +55,7 @@ async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
 }
 
 fn can_be_cloned(node: &Node) -> bool {
-    matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot) && node.relation.is_some()
+    node.resource_type().is_referable() && node.relation.is_some()
 }
 
 /// A project may say, by the macro `can_clone_table`, that tables are not to be copied: then views stand for them.

@@ -5,6 +5,7 @@ use super::args::{DebugOptions, Global};
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Diagnostic, Event, files};
+use crate::engine::local::memory_for_queries;
 use crate::load::{Target, profiles_file, project_file};
 
 pub(super) async fn debug(options: &DebugOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -89,7 +90,9 @@ impl Checks<'_> {
         self.say(format!("  warehouse: {}", target.warehouse));
         self.say(format!("  schema: {}", target.schema));
         self.say(format!("  threads: {}", target.threads));
-        self.say(target.memory_limit.map_or_else(|| "  memory limit: none".to_owned(), |limit| format!("  memory limit: {} MiB", limit / (1 << 20))));
+        let mebibytes = |limit: u64| format!("  memory limit: {} MiB", limit / (1 << 20));
+        let of_machine = || memory_for_queries().map(|limit| format!("{}, four fifths of the machine's", mebibytes(limit)));
+        self.say(target.memory_limit.map(mebibytes).or_else(of_machine).unwrap_or_else(|| "  memory limit: none".to_owned()));
         let written = match self.session.open_engine(target) {
             Ok(engine) => engine.probe().await,
             Err(error) => Err(error),

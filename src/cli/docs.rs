@@ -32,6 +32,9 @@ pub(super) fn serve(streams: &Streams) -> Exit {
 }
 
 async fn carry_out(options: &GenerateOptions, global: &Global, session: &Session) -> Result<Exit, Stop> {
+    if options.static_page && !session.write_json {
+        return Err(session.fail("the page of --static shows manifest.json, which --no-write-json leaves out; give one of the two"));
+    }
     let mut ready = session.project()?;
     session.events.send(&Event::Found { counts: counts(&ready) });
     let wanted = selected(global, session, &ready)?;

@@ -9,7 +9,7 @@ use super::args::{Global, OperationOptions};
 use super::build::counts;
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams, artifacts};
-use crate::base::{Code, Diagnostic, Event, NodeOutcome, Span, failure_message, nearest};
+use crate::base::{Code, Diagnostic, Event, NodeOutcome, Span, failure_message, headline, nearest};
 use crate::compile::{Surroundings, render_operation};
 use crate::exec::EnginePort;
 use crate::jinja::{MacroCall, MacroInfo, MacroKind};
@@ -46,7 +46,7 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
             Ok(Exit::Fine)
         }
         Err(diagnostics) => {
-            let what = format!("macro {} ({})", info.name, session.sources.file(info.file).path);
+            let what = headline("macro", &info.name, &session.sources.file(info.file).path);
             let message = failure_message(&what, &diagnostics, &session.sources, "");
             results(session, &ready.project, node, NodeOutcome::Error, message)?;
             session.events.send(&Event::Failed { message: format!("the operation `{}` failed", options.name) });

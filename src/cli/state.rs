@@ -10,7 +10,7 @@ use super::args::{Global, Switch};
 use super::session::{Ready, Session, Stop};
 use crate::base::{Event, files};
 use crate::engine::Engine;
-use crate::manifest::{NodeId, PreviousFreshness, PreviousManifest, PreviousState, RelationName, ResourceType};
+use crate::manifest::{NodeId, PreviousFreshness, PreviousManifest, PreviousState, RelationName};
 
 /// What `--state` names, if it names anything.
 pub(super) fn previous(global: &Global, session: &Session, target_path: &Path) -> Result<Option<Arc<PreviousState>>, Stop> {
@@ -131,7 +131,7 @@ fn read_unselected(ready: &Ready, selected: &BTreeSet<NodeId>) -> BTreeSet<NodeI
     while let Some(id) = open.pop() {
         for parent in nodes.get(id).into_iter().flat_map(|node| &node.depends_on) {
             let Some(node) = nodes.get(parent).filter(|_| seen.insert(parent.clone())) else { continue };
-            let readable = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot);
+            let readable = node.resource_type().is_referable();
             if readable && node.relation.is_none() {
                 open.push(parent);
             } else if readable && !selected.contains(parent) {

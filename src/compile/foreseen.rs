@@ -9,7 +9,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 
 use super::{Compilation, Surroundings};
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
-use crate::manifest::{Materialization, Node, NodeId, RelationName, ResourceType};
+use crate::manifest::{Materialization, Node, NodeId, RelationName};
 use crate::sql::type_name;
 
 /// Answers as what it is made of, but for nodes compiled before whose relation is missing.
@@ -33,7 +33,7 @@ impl Foreseen {
     }
 
     pub(super) fn note(&self, node: &Node, compilation: &Compilation) {
-        let built = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot);
+        let built = node.resource_type().is_referable();
         let Some(name) = node.relation.as_ref().filter(|_| built) else { return };
         let schema = match compilation {
             Compilation::Ready(compiled) => compiled.schema.as_ref(),

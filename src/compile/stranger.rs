@@ -8,7 +8,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use super::planner::NamedTable;
 use super::{CompiledNode, Planner};
 use crate::base::{Code, Diagnostic, Severity, nearest};
-use crate::manifest::{Node, ResourceType};
+use crate::manifest::Node;
 use crate::resolve::Project;
 use crate::sql::{SqlError, cte_names, cte_tables};
 
@@ -28,7 +28,7 @@ pub(super) fn unknown_relation(
         return compiled.diagnose(&error, &about);
     }
     let message = format!("`{}` reads `{name}`, which is no node of the project, so it is not proved", node.name);
-    let referable = |node: &&Node| matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot);
+    let referable = |node: &&Node| node.resource_type().is_referable();
     let near = nearest(name, project.nodes.values().filter(referable).map(|node| node.name.as_str())).filter(|_| stranger.is_bare());
     let mut error = SqlError::new(Code::NotProved, message);
     error.help = Some(near.map_or_else(|| "read it through `ref` or `source`".to_owned(), |near| format!("did you mean `{{{{ ref('{near}') }}}}`?")));

@@ -34,8 +34,9 @@ pub enum EngineError {
     Unsupported { message: String, help: Option<String> },
     #[error("{context}: {reason}")]
     Storage { context: String, reason: String },
+    /// `asked` where the target has the limit, and not the machine.
     #[error("the memory limit of {limit} was reached: {reason}")]
-    Memory { limit: String, reason: String },
+    Memory { limit: String, reason: String, asked: bool },
     #[error("the run was interrupted")]
     Interrupted,
 }
@@ -100,7 +101,11 @@ impl EngineError {
             Self::Constraint { .. } => {
                 (Code::ConstraintViolated, "mend or leave out such rows in the query, or build the table anew with another type (`--full-refresh`)")
             }
-            Self::Memory { .. } => (Code::MemoryLimit, "raise `memory_limit` of the target, or lower `threads`"),
+            Self::Memory { asked: true, .. } => (Code::MemoryLimit, "raise `memory_limit` of the target, or lower `threads`"),
+            Self::Memory { asked: false, .. } => (
+                Code::MemoryLimit,
+                "that is four fifths of the machine's memory; set `memory_limit` of the target, with which joins write to disk what does not fit",
+            ),
             Self::Storage { .. } | Self::Interrupted | Self::Sql(_) | Self::Diagnosed(_) | Self::Unsupported { .. } => (
                 Code::StorageAccess,
                 "the warehouse must be a folder or URI that can be read and written: see `warehouse` of the target, and `--warehouse`",

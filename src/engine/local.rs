@@ -28,6 +28,7 @@ mod write;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,10 +36,11 @@ use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::common::config::ConfigNonZeroUsize;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
-use deltalake::datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use deltalake::datafusion::execution::memory_pool::{FairSpillPool, GreedyMemoryPool, MemoryPool, TrackConsumersPool};
 use deltalake::datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use deltalake::datafusion::execution::session_state::SessionState;
 use futures::future::BoxFuture;
+use sysinfo::System;
 
 use self::files::FileSources;
 use self::stage::{Staged, Stages};
@@ -64,7 +66,8 @@ pub struct EngineOptions {
     pub storage_options: HashMap<String, String>,
     pub project_dir: PathBuf,
     pub threads: usize,
-    /// Bytes that all queries of the engine share; beyond, they spill to disk.
+    /// Bytes that all queries of the engine share; beyond, they spill to disk, joins too. Without it they share what
+    /// [`memory_for_queries`] gives, and joins stay in memory.
     pub memory_limit: Option<u64>,
     /// What `/` between whole numbers gives, but for views that were made for something else.
     pub division: Division,
@@ -106,6 +109,9 @@ pub struct LocalEngine {
 /// Under a memory limit, a batch has one row for so many bytes of it, but never fewer rows than these.
 const BYTES_PER_BATCH_ROW: usize = 128 << 10;
 const SMALLEST_BATCH: usize = 512;
+
+/// How many consumers of memory an error of the pool names; the first is the one that is told.
+const TOLD_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 impl LocalEngine {
     /// Opens a warehouse. Nothing is read or written yet.
@@ -198,13 +204,27 @@ impl LocalEngine {
     }
 }
 
-/// One pool for everything that runs in the engine; consumers that spill share it fairly.
+/// Bytes that queries may use where the target says nothing: four fifths of what the machine, or the container in it, has.
+/// A query that wants more then ends with an error, and not with the end of the process. `None` where it can't be found out.
+#[must_use]
+pub fn memory_for_queries() -> Option<u64> {
+    let mut system = System::new();
+    system.refresh_memory();
+    let of_machine = system.total_memory();
+    let whole = system.cgroup_limits().map_or(of_machine, |limits| limits.total_memory.min(of_machine));
+    (whole > 0).then_some(whole / 5 * 4)
+}
+
+/// One pool for everything that runs in the engine. Under a limit of the target, consumers that spill share it fairly.
 fn runtime(memory_limit: Option<u64>) -> Result<Arc<RuntimeEnv>, EngineError> {
+    let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    let pool: Option<Arc<dyn MemoryPool>> = match memory_limit {
+        Some(limit) => Some(Arc::new(TrackConsumersPool::new(FairSpillPool::new(bytes(limit)), TOLD_CONSUMERS))),
+        None => memory_for_queries().map(|limit| Arc::new(TrackConsumersPool::new(GreedyMemoryPool::new(bytes(limit)), TOLD_CONSUMERS)) as _),
+    };
     let mut builder = RuntimeEnvBuilder::new();
-    if let Some(limit) = memory_limit {
-        let pool = FairSpillPool::new(usize::try_from(limit).unwrap_or(usize::MAX));
-        let largest = std::num::NonZeroUsize::new(3).unwrap_or(std::num::NonZeroUsize::MIN);
-        builder = builder.with_memory_pool(Arc::new(TrackConsumersPool::new(pool, largest)));
+    if let Some(pool) = pool {
+        builder = builder.with_memory_pool(pool);
     }
     builder.build_arc().map_err(|error| EngineError::Storage { context: "folder for spilled rows".into(), reason: error.strip_backtrace() })
 }

@@ -92,7 +92,7 @@ impl Blanks {
                 }
                 What::Parameters(Lacking { name, parameters, .. }) => {
                     let list = parameters.iter().map(|parameter| format!("`{parameter}`")).collect::<Vec<_>>().join(", ");
-                    Diagnostic::warning(Code::MacroArguments, format!("`{name}` is called without {list} and prints nothing for it"))
+                    Diagnostic::warning(Code::MacroArguments, format!("`{name}` is given nothing for {list} and prints it"))
                         .help("give it, or give the macro's parameter a default")
                 }
             };

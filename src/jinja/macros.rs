@@ -92,7 +92,8 @@ fn call(session: &Session, state: &mut State<'_, '_>, id: u32, unit: &Unit, args
     if session.execute {
         keep_undefined(unit, args, &mut bound)?;
     }
-    let parameters = unit.signature.parameters.iter().zip(&bound);
+    // Noted beside what is printed, which only a template that is executed does.
+    let parameters = unit.signature.parameters.iter().zip(&bound).filter(|_| session.execute);
     let lacking: Vec<String> =
         parameters.filter(|(name, value)| value.is_undefined() && unit.signature.required.contains(name)).map(|(name, _)| name.clone()).collect();
     let lacks = !lacking.is_empty() && session.is_home(&unit.info.package);

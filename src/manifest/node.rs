@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use super::{Described, ExternalConfig, ModelDetails, NodeConfig, RelationName, UnitTest};
-use crate::base::{FileId, Span, Spanned};
+use crate::base::{FileId, Span, Spanned, headline};
 
 /// dbt's unique id: `model.package.name`, `source.package.source.table`, `test.package.name.hash`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +83,12 @@ impl ResourceType {
             Self::Exposure | Self::Function | Self::Model | Self::SavedQuery | Self::Seed | Self::Snapshot | Self::Test | Self::UnitTest => true,
             Self::Analysis | Self::Metric | Self::SemanticModel | Self::Source => false,
         }
+    }
+
+    /// Whether `ref` leads to nodes of the kind: those that are built from the project and can be read.
+    #[must_use]
+    pub fn is_referable(self) -> bool {
+        matches!(self, Self::Model | Self::Seed | Self::Snapshot)
     }
 
     #[must_use]
@@ -383,7 +389,7 @@ impl Node {
     /// Kind, name and file, as headlines of failures have them: `model orders (models/orders.sql)`.
     #[must_use]
     pub fn described(&self) -> String {
-        format!("{} {} ({})", self.resource_type().name(), self.name, self.original_path)
+        headline(self.resource_type().name(), &self.name, &self.original_path)
     }
 
     /// The constraints of the node and of its columns, those of a column with its name.

@@ -312,7 +312,7 @@ impl Builder {
     fn check_names(&mut self) {
         let mut first: HashMap<(&str, &str), &Node> = HashMap::new();
         let referable =
-            self.nodes.values().filter(|node| matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot));
+            self.nodes.values().filter(|node| node.resource_type().is_referable());
         for node in referable {
             if let Some(other) = first.insert((&node.package, &node.name), node)
                 && (other.model.version.is_none() || node.model.version.is_none())

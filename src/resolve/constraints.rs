@@ -11,7 +11,7 @@ use super::host::ParseHost;
 use super::lookup::Lookup;
 use crate::base::{Code, Diagnostic, Spanned};
 use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
-use crate::manifest::{ConstraintDecl, ConstraintKind, Materialization, Node, NodeId, NodeRef, RelationName, ResourceType, SourceRef};
+use crate::manifest::{ConstraintDecl, ConstraintKind, Materialization, Node, NodeId, NodeRef, RelationName, SourceRef};
 
 /// What the foreign keys of a model refer to becomes one of its parents, as if its query named it; the model itself does not.
 pub(super) fn add_parents(builder: &mut Builder, node: &mut Node) {
@@ -109,7 +109,7 @@ pub(super) fn connect(builder: &mut Builder, lookup: &Lookup) {
 
 /// What is wrong with the constraints of a node, or has no effect.
 pub(super) fn check(node: &Node) -> Vec<Diagnostic> {
-    if !matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot) {
+    if !node.resource_type().is_referable() {
         return Vec::new();
     }
     if !node.config.contract_enforced {

@@ -127,13 +127,16 @@ fn freshness(builder: &mut Builder, package: &ParsedPackage, (source, table): (&
     let rule = |own: Option<&FreshnessRule>, inherited: Option<&FreshnessRule>| {
         own.or(inherited).map_or_else(|| json!({"count": null, "period": null}), |rule| json!({"count": rule.count, "period": rule.period.name()}))
     };
-    let filter = filter.or(inherited.and_then(|freshness| freshness.filter.as_ref())).map(|filter| rendered(builder, &package.name, filter));
+    let filter = filter.or(inherited.and_then(|freshness| freshness.filter.as_ref()));
+    let place = filter.map(|filter| filter.span);
+    let filter = filter.map(|filter| rendered(builder, &package.name, filter));
     let value = json!({
         "warn_after": rule(warn, inherited.and_then(|freshness| freshness.warn_after.as_ref())),
         "error_after": rule(error, inherited.and_then(|freshness| freshness.error_after.as_ref())),
         "filter": filter,
     });
-    values.set("freshness", value, None);
+    // Of its parts the filter alone can be wrong later.
+    values.set("freshness", value, place);
 }
 
 fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) -> Option<ExternalSource> {

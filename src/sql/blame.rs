@@ -267,7 +267,8 @@ async fn of_using(error: &SqlError, state: &SessionState, statement: &Statement,
     None
 }
 
-fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+/// What a join goes by.
+pub(super) fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     match operator {
         JoinOperator::Join(constraint)
         | JoinOperator::Inner(constraint)

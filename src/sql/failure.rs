@@ -70,6 +70,9 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
     }
     let mut found = SqlError::new(said.code.unwrap_or(code), "");
     if let Some(diagnostic) = spanned {
+        if let Some((head, ..)) = split_position(&message) {
+            message = head;
+        }
         if let Some(span) = diagnostic.span.or_else(|| diagnostic.notes.iter().rev().find_map(|note| note.span)) {
             found.range = Some(offset(&text, span.start.line, span.start.column)..offset(&text, span.end.line, span.end.column));
         }

@@ -11,6 +11,7 @@ use deltalake::datafusion::prelude::SessionConfig;
 
 use super::correlated::CorrelatedRows;
 use super::depth::PARSER_LIMIT;
+use super::estimates;
 use super::functions;
 use super::lateral::LateralUnnest;
 use super::operators::{Operators, TypeNames};
@@ -88,11 +89,13 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
     settings.sql_parser.enable_ident_normalization = false;
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.optimizer.prefer_hash_join = !options.spilling_joins;
+    settings.optimizer.use_statistics_registry = true;
     let mut builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::clone(&options.runtime))
         .with_default_features()
         .with_type_planner(Arc::new(TypeNames))
+        .with_statistics_registry(estimates::registry())
         .with_analyzer_rules(analyzer_rules());
     functions::register(&mut builder);
     builder.expr_planners().get_or_insert_default().push(Arc::new(Operators { division: options.division }));

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
-use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, Expr, Join, JoinConstraint, JoinOperator, Select, Visit as _, Visitor};
+use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, Expr, Join, JoinConstraint, Select, Value, Visit as _, Visitor};
 use deltalake::datafusion::sql::sqlparser::parser::Parser;
 
-use super::blame::{each, is_plain, range};
+use super::blame::{constraint, each, is_plain, range};
 use super::grammar::Grammar;
 use crate::base::SourceFile;
 
@@ -130,8 +130,8 @@ fn filters(statement: &Statement, text: &SourceFile, sql: &str) -> Vec<Range<usi
         type Break = ();
 
         fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
-            let joins = select.from.iter().flat_map(|from| &from.joins).filter_map(condition);
-            let filters = select.selection.iter().chain(&select.having).chain(&select.qualify).chain(joins);
+            let joins: Vec<Expr> = select.from.iter().flat_map(|from| &from.joins).filter_map(condition).collect();
+            let filters = select.selection.iter().chain(&select.having).chain(&select.qualify).chain(&joins);
             self.found.extend(filters.filter_map(|expr| place(expr, self.text, self.sql)));
             ControlFlow::Continue(())
         }
@@ -143,22 +143,11 @@ fn filters(statement: &Statement, text: &SourceFile, sql: &str) -> Vec<Range<usi
     filters.found
 }
 
-fn condition(join: &Join) -> Option<&Expr> {
-    let (JoinOperator::Join(constraint)
-    | JoinOperator::Inner(constraint)
-    | JoinOperator::Left(constraint)
-    | JoinOperator::LeftOuter(constraint)
-    | JoinOperator::Right(constraint)
-    | JoinOperator::RightOuter(constraint)
-    | JoinOperator::FullOuter(constraint)
-    | JoinOperator::Semi(constraint)
-    | JoinOperator::LeftSemi(constraint)
-    | JoinOperator::Anti(constraint)
-    | JoinOperator::LeftAnti(constraint)) = &join.join_operator
-    else {
-        return None;
-    };
-    if let JoinConstraint::On(condition) = constraint { Some(condition) } else { None }
+fn condition(join: &Join) -> Option<Expr> {
+    match constraint(&mut join.join_operator.clone()) {
+        Some(JoinConstraint::On(condition)) => Some(std::mem::replace(condition, Expr::value(Value::Null))),
+        _ => None,
+    }
 }
 
 /// Where an expression stands. The parser's places of casts, calls and what is in parentheses are those of what stands in

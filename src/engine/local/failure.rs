@@ -120,9 +120,13 @@ fn broken_rule(text: &str) -> String {
 
 fn out_of_memory(text: &str) -> Option<EngineError> {
     let reason = text.strip_prefix("Resources exhausted: ").or_else(|| text.split_once("Resources exhausted: ").map(|(_, rest)| rest))?;
-    let limit =
-        reason.rsplit_once("greedy(").or_else(|| reason.rsplit_once("fair(")).and_then(|(_, rest)| rest.split(')').next()).unwrap_or("the engine");
-    Some(EngineError::Memory { limit: limit.trim_start_matches("pool_size: ").to_owned(), reason: format!("{} needs more", hungry(reason)) })
+    let of_target = reason.rsplit_once("fair(");
+    let limit = reason.rsplit_once("greedy(").or(of_target).and_then(|(_, rest)| rest.split(')').next()).unwrap_or("the engine");
+    Some(EngineError::Memory {
+        limit: limit.trim_start_matches("pool_size: ").to_owned(),
+        reason: format!("{} needs more", hungry(reason)),
+        asked: of_target.is_some(),
+    })
 }
 
 /// What asked for memory that was not there, from DataFusion's name of the consumer.

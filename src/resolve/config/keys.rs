@@ -130,7 +130,7 @@ pub(super) fn without_effect(values: &ConfigValues, kind: ResourceType, fallback
     // A macro may make something of them.
     let built_in =
         values.get("materialized").and_then(Json::as_str).is_none_or(|name| !matches!(Materialization::from_name(name), Materialization::Custom(_)));
-    if !matches!(kind, ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot) || !built_in {
+    if !kind.is_referable() || !built_in {
         return;
     }
     for (key, place, help) in WITHOUT_EFFECT.iter().filter_map(|(key, help)| Some((key, values.set_at(key, fallback)?, help))) {
