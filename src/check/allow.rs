@@ -116,7 +116,7 @@ pub(super) fn weigh(found: Vec<Finding>, project: Option<&Arc<Project>>, sources
 }
 
 fn node<'p>(project: Option<&'p Arc<Project>>, id: &NodeId) -> Option<&'p Node> {
-    project?.nodes.get(id)
+    project?.nodes.get(id).map(Box::as_ref)
 }
 
 fn read<'f>(files: &'f mut HashMap<FileId, Allowed>, file: FileId, sources: &Sources) -> &'f Allowed {

@@ -140,7 +140,7 @@ pub(super) fn key(ground: &Fingerprint, project: &Project, node: &Node, readers:
     }
     if let NodeKind::UnitTest(unit) = &node.kind {
         let tested = project.nodes.get(&unit.tested);
-        of.add(&tested.map(Node::fingerprint));
+        of.add(&tested.map(|node| node.fingerprint()));
         for read in tested.iter().flat_map(|tested| &tested.depends_on).chain(unit.given.iter().map(|given| &given.node)) {
             of.add(&readers.get(read));
         }

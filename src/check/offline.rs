@@ -4,9 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use deltalake::arrow::datatypes::SchemaRef;
 use super::kept::Standing;
 use crate::base::{Event, Events};
 use crate::compile::Surroundings;
@@ -14,6 +11,9 @@ use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
 use crate::manifest::{Node, NodeId, RelationName};
 use crate::resolve::Project;
 use crate::sql::type_name;
+use async_trait::async_trait;
+use bytes::Bytes;
+use deltalake::arrow::datatypes::SchemaRef;
 
 /// Schemas that are known without a warehouse.
 #[derive(Debug)]

@@ -109,7 +109,7 @@ impl Ground<'_> {
 
     /// An ephemeral parent that did not compile leaves a hole in the text.
     fn missing_text(&self, node: &Node, before: &Before) -> Option<NodeId> {
-        let ephemeral = |id: &&NodeId| self.project.nodes.get(*id).is_some_and(is_ephemeral);
+        let ephemeral = |id: &&NodeId| self.project.nodes.get(*id).is_some_and(|node| is_ephemeral(node));
         node.depends_on.iter().filter(ephemeral).find(|id| !matches!(before.done.get(*id), Some(Compilation::Ready(_)))).cloned()
     }
 

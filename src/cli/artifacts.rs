@@ -100,8 +100,11 @@ pub(super) fn entries(session: &Session, project: &Project, nodes: &[&Node]) -> 
 
 fn with_input<R>(session: &Session, project: &Project, compiled: &BTreeMap<NodeId, String>, make: impl FnOnce(&ManifestInput<'_>) -> R) -> R {
     // What is read from elsewhere in this run still belongs where the project puts it.
-    let deferred: BTreeMap<&NodeId, Node> =
-        project.deferred.iter().filter_map(|(id, own)| Some((id, Node { relation: Some(own.clone()), ..project.nodes.get(id)?.clone() }))).collect();
+    let deferred: BTreeMap<&NodeId, Node> = project
+        .deferred
+        .iter()
+        .filter_map(|(id, own)| Some((id, Node { relation: Some(own.clone()), ..project.nodes.get(id)?.as_ref().clone() })))
+        .collect();
     let target = &project.parsed.target_path;
     let header = header(session);
     let nodes: Vec<&Node> = project.nodes.values().map(|node| deferred.get(&node.id).unwrap_or(node)).collect();

@@ -29,7 +29,7 @@ async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
     }
     session.events.send(&Event::Found { counts: counts(&ready) });
     let named = selected(global, session, &ready)?;
-    let wanted: Vec<&Node> = named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| can_be_cloned(node)).collect();
+    let wanted: Vec<&Node> = named.iter().filter_map(|id| ready.project.nodes.get(id)).map(Box::as_ref).filter(|node| can_be_cloned(node)).collect();
     if wanted.is_empty() {
         session.events.send(&Event::NothingToDo);
     }

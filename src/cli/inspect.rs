@@ -50,7 +50,7 @@ pub(super) fn ls(options: &ListOptions, global: &Global, invocation: Invocation,
 fn list(options: &ListOptions, global: &Global, session: &Session, ready: &Ready) -> Result<Vec<String>, Stop> {
     let keys: Vec<&str> = options.output_keys.iter().flat_map(|keys| keys.split([' ', ','])).filter(|key| !key.is_empty()).collect();
     let nodes = selected(global, session, ready)?;
-    let nodes: Vec<&Node> = nodes.iter().filter_map(|id| ready.project.nodes.get(id)).collect();
+    let nodes: Vec<&Node> = nodes.iter().filter_map(|id| ready.project.nodes.get(id)).map(Box::as_ref).collect();
     let line: fn(&Node) -> String = match options.output {
         ListOutput::Json => {
             let entries = artifacts::entries(session, &ready.project, &nodes).into_iter();
@@ -177,7 +177,7 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
 
 /// The message of a node that failed.
 fn failed(session: &Session, project: &Project, id: &NodeId, found: &[Diagnostic]) -> String {
-    let what = project.nodes.get(id).map_or_else(|| id.to_string(), Node::described);
+    let what = project.nodes.get(id).map_or_else(|| id.to_string(), |node| node.described());
     failure_message(&what, found, &session.sources, "")
 }
 

@@ -335,7 +335,7 @@ impl Session {
     /// says are wanted.
     pub(super) fn engine_at(&self, project: &Project, target: &Target, folder: &Path, bound: fn(&Node) -> bool) -> Result<Arc<dyn Engine>, Stop> {
         let engine = self.engine_in(target, folder)?;
-        for binding in project.nodes.values().filter(|node| bound(node)).filter_map(files_binding) {
+        for binding in project.nodes.values().filter(|node| bound(node)).filter_map(|node| files_binding(node)) {
             engine.bind(binding);
         }
         Ok(engine)

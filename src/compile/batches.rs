@@ -5,19 +5,19 @@ use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use super::host::event_time;
 use super::planner::KnownTable;
 use crate::base::{Code, Diagnostic, Span, nearest};
-use crate::manifest::{IncrementalConfig, Node};
+use crate::manifest::Node;
 use crate::sql::type_name;
 
 /// What is wrong with the `event_time` of a model that is built in batches, and of what it reads.
 pub(super) fn wrong_times(node: &Node, query: &SchemaRef) -> Option<Diagnostic> {
-    let config = node.config.incremental.as_ref().and_then(IncrementalConfig::microbatch)?;
+    let config = node.config.incremental.as_ref().and_then(|config| config.microbatch())?;
     let place = node.config.place("event_time").unwrap_or(node.span);
     wrong_time(&format!("`{}`", node.name), &config.event_time, query, "which its query does not yield").map(|found| found.at(place, "set here"))
 }
 
 /// The same of what it reads, which is filtered by it.
 pub(super) fn wrong_inputs(node: &Node, tables: &[KnownTable<'_>], of_file: Span) -> Vec<Diagnostic> {
-    if node.config.incremental.as_ref().and_then(IncrementalConfig::microbatch).is_none() {
+    if node.config.incremental.as_ref().and_then(|config| config.microbatch()).is_none() {
         return Vec::new();
     }
     let inputs = tables.iter().filter_map(|table| {

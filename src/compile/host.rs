@@ -46,7 +46,7 @@ pub(super) fn event_time(node: &Node) -> Option<String> {
 
 impl NodeHost {
     fn node(&self) -> Option<&Node> {
-        self.project.nodes.get(&self.node)
+        self.project.nodes.get(&self.node).map(Box::as_ref)
     }
 
     fn package(&self) -> &str {
@@ -65,7 +65,7 @@ impl NodeHost {
         if let Some(cte) = unit.inputs.get(id) {
             return Ok(RelationName::new("", "", cte));
         }
-        let label = self.project.nodes.get(id).map_or_else(|| id.to_string(), Node::label);
+        let label = self.project.nodes.get(id).map_or_else(|| id.to_string(), |node| node.label());
         let message = format!("the unit test `{}` has no rows for `{label}`", unit.name);
         Err(Diagnostic::error(Code::UnitTestInput, message).help("add it to `given`, with `rows: []` for an empty table").into())
     }

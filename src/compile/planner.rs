@@ -84,7 +84,7 @@ impl Planner {
             base,
             database: project.target.database.clone(),
             schema: project.target.schema.clone(),
-            ephemeral: project.nodes.values().filter(is_ephemeral).map(|node| (cte_name(&node.name), node.id.clone())).collect(),
+            ephemeral: project.nodes.values().map(Box::as_ref).filter(is_ephemeral).map(|node| (cte_name(&node.name), node.id.clone())).collect(),
             tested: tested_keys(project),
         }
     }
@@ -326,7 +326,7 @@ fn tested_keys(project: &Project) -> HashMap<NodeId, Vec<Vec<String>>> {
         .nodes
         .values()
         .filter(|node| node.config.test.severity == OnViolation::Error && node.config.test.filter.is_none())
-        .filter_map(Node::test)
+        .filter_map(|node| node.test())
     {
         let (Some(generic), Some(attached)) = (&details.generic, &details.attached) else { continue };
         let columns: Option<Vec<String>> = match generic.name.as_str() {

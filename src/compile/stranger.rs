@@ -29,7 +29,7 @@ pub(super) fn unknown_relation(
     }
     let message = format!("`{}` reads `{name}`, which is no node of the project, so it is not proved", node.name);
     let referable = |node: &&Node| node.resource_type().is_referable();
-    let near = nearest(name, project.nodes.values().filter(referable).map(|node| node.name.as_str())).filter(|_| stranger.is_bare());
+    let near = nearest(name, project.nodes.values().map(Box::as_ref).filter(referable).map(|node| node.name.as_str())).filter(|_| stranger.is_bare());
     let mut error = SqlError::new(Code::NotProved, message);
     error.help = Some(near.map_or_else(|| "read it through `ref` or `source`".to_owned(), |near| format!("did you mean `{{{{ ref('{near}') }}}}`?")));
     error.range = place;

@@ -17,7 +17,7 @@ pub async fn freshness(project: &Arc<Project>, ids: &[NodeId], engine: &Arc<dyn 
     let threads = project.target.threads.max(1);
     let began = events.now();
     events.send(&Event::RunStarted { threads, target: project.target.name.clone(), total: ids.len() });
-    let nodes: Vec<&Node> = ids.iter().filter_map(|id| project.nodes.get(id)).collect();
+    let nodes: Vec<&Node> = ids.iter().filter_map(|id| project.nodes.get(id)).map(Box::as_ref).collect();
     let total = nodes.len();
     let asked = nodes.iter().enumerate().map(|(at, node)| one(node, (at + 1, total, at % threads + 1), engine.as_ref(), events));
     let results: Vec<FreshnessResult> = futures::stream::iter(asked).buffered(threads).collect().await;

@@ -23,7 +23,7 @@ use crate::engine::{
 };
 use crate::jinja::MacroCall;
 use crate::load::ProjectDialect;
-use crate::manifest::{BatchResults, IncrementalConfig, Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
+use crate::manifest::{BatchResults, Materialization, Node, NodeId, NodeResult, ResourceType, TimeSpan};
 use crate::plan::{PlanOptions, PlanStep, plan_node, run_text, test_query, verdict};
 use crate::sql::statement_text;
 
@@ -103,7 +103,7 @@ pub(super) async fn run_node(shared: &Shared, node: &Node, thread: &str) -> Ende
     let mut ended = match node.resource_type() {
         ResourceType::Test => run_test(shared, node, &compiled, &[]).await,
         ResourceType::UnitTest => run_unit_test(shared, node, &compiled).await,
-        _ => match node.config.incremental.as_ref().and_then(IncrementalConfig::microbatch) {
+        _ => match node.config.incremental.as_ref().and_then(|config| config.microbatch()) {
             Some(config) => build_batches(shared, node, &compiled, config, thread).await,
             None => build(shared, node, &compiled).await,
         },

@@ -436,7 +436,7 @@ pub(super) fn node_start(shared: &Shared, id: &NodeId, (index, total): (usize, u
         index,
         total,
         id: id.to_string(),
-        name: node.map_or_else(|| id.to_string(), shown_name),
+        name: node.map_or_else(|| id.to_string(), |node| shown_name(node)),
         resource_type: node.map_or("", |node| node.resource_type().name()).to_owned(),
         materialization: node.map_or("", |node| node.config.materialization.name()).to_owned(),
         microbatch: node.and_then(|node| node.config.incremental.as_ref()?.microbatch()).is_some(),

@@ -115,13 +115,13 @@ fn changed_variables(project: &Project, manifest: &PreviousManifest) -> HashSet<
         let old = before.get(&node.package);
         project.variables_of(node, &of_macros).into_iter().any(|(name, value)| old.and_then(|old| old.get(name)).is_some_and(|old| *old != value))
     };
-    project.nodes.values().filter(differs).map(|node| node.id.clone()).collect()
+    project.nodes.values().map(Box::as_ref).filter(differs).map(|node| node.id.clone()).collect()
 }
 
 fn other_columns(project: &Project, manifest: &PreviousManifest) -> HashSet<NodeId> {
     let differs = |id: &NodeId| Some(contract(project.nodes.get(id)?, manifest.node(id)?));
     let reads = |node: &&Node| node.resource_type() != ResourceType::Test && node.depends_on.iter().any(|parent| differs(parent) == Some(true));
-    project.nodes.values().filter(reads).map(|node| node.id.clone()).collect()
+    project.nodes.values().map(Box::as_ref).filter(reads).map(|node| node.id.clone()).collect()
 }
 
 /// The text of a node, or what stands for it.

@@ -354,9 +354,9 @@ pub struct NodeConfig {
     /// Seeds only.
     pub delimiter: char,
     /// Incremental models only.
-    pub incremental: Option<IncrementalConfig>,
+    pub incremental: Option<Box<IncrementalConfig>>,
     /// Snapshots only; `None` for one whose config can't be read.
-    pub snapshot: Option<SnapshotConfig>,
+    pub snapshot: Option<Box<SnapshotConfig>>,
     /// Data tests only.
     pub test: TestConfig,
     pub raw: serde_json::Map<String, Json>,

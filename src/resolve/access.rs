@@ -82,6 +82,7 @@ fn groups(builder: &Builder) -> Vec<Diagnostic> {
     builder
         .nodes
         .values()
+        .map(Box::as_ref)
         .filter(unknown)
         .map(|node| {
             let group = node.config.group.as_deref().unwrap_or_default();

@@ -27,10 +27,10 @@ pub(super) struct Builder {
     sample: Option<TimeWindow>,
     event_time: Option<TimeWindow>,
     pub found: Vec<Diagnostic>,
-    pub nodes: BTreeMap<NodeId, Node>,
+    pub nodes: BTreeMap<NodeId, Box<Node>>,
     pub bodies: HashMap<NodeId, Body>,
     /// What a part has made; `None` in a builder that is no part.
-    made: Option<Vec<(Node, Option<Body>)>>,
+    made: Option<Vec<(Box<Node>, Option<Body>)>>,
     disabled: Vec<Node>,
     /// Tests wait until all nodes have their relations.
     pub tests: Vec<data_test::Wanted>,
@@ -54,7 +54,7 @@ fn at_argument(mut diagnostic: Diagnostic, node: &Node, sources: &Sources) -> Di
 
 /// What was made of some of a project's declarations, in their order.
 pub(super) struct Part {
-    made: Vec<(Node, Option<Body>)>,
+    made: Vec<(Box<Node>, Option<Body>)>,
     tests: Vec<data_test::Wanted>,
     found: Vec<Diagnostic>,
 }
@@ -141,7 +141,7 @@ impl Builder {
             described::add_semantics(&mut self, package);
             nodes::add_singular_tests(&mut self, package);
         }
-        let lookup = Lookup::new(self.nodes.values(), self.disabled.iter());
+        let lookup = Lookup::new(self.nodes.values().map(Box::as_ref), self.disabled.iter());
         data_test::add_generic_tests(&mut self);
         unit_test::add_unit_tests(&mut self, &lookup);
         self.connect(&lookup);
@@ -155,7 +155,7 @@ impl Builder {
         self.check_materializations();
         self.check_batches();
         self.check_types();
-        let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(constraints::check).collect();
+        let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(|node| constraints::check(node)).collect();
         self.found.extend(wrong);
         unused::check(&mut self);
         // What stands in a tree of the project file is read for every node below it.
@@ -228,19 +228,23 @@ impl Builder {
             self.found.extend(found);
             self.tests.extend(tests);
             for (node, body) in made {
-                self.add(node, body);
+                self.take(node, body);
             }
         }
     }
 
     /// Takes a node in, unless it is disabled or its id is taken.
     pub(super) fn add(&mut self, node: Node, body: Option<Body>) {
+        self.take(Box::new(node), body);
+    }
+
+    fn take(&mut self, node: Box<Node>, body: Option<Body>) {
         if let Some(made) = &mut self.made {
             made.push((node, body));
             return;
         }
         if !node.config.enabled {
-            self.disabled.push(node);
+            self.disabled.push(*node);
             return;
         }
         if let Some(first) = self.nodes.get(&node.id) {
@@ -302,7 +306,7 @@ impl Builder {
         let left_out = left_out.iter().filter_map(|id| self.nodes.remove(id));
         self.disabled.extend(left_out.map(|mut node| {
             node.config.enabled = false;
-            node
+            *node
         }));
         self.found.extend(found);
         self.check_names();
@@ -311,8 +315,7 @@ impl Builder {
     /// Models, seeds and snapshots of a package share one space of names, because `ref` does not tell them apart.
     fn check_names(&mut self) {
         let mut first: HashMap<(&str, &str), &Node> = HashMap::new();
-        let referable =
-            self.nodes.values().filter(|node| node.resource_type().is_referable());
+        let referable = self.nodes.values().filter(|node| node.resource_type().is_referable());
         for node in referable {
             if let Some(other) = first.insert((&node.package, &node.name), node)
                 && (other.model.version.is_none() || node.model.version.is_none())
@@ -407,7 +410,7 @@ impl Builder {
     fn check_batches(&mut self) {
         let in_batches = |node: &&Node| node.config.incremental.as_ref().is_some_and(|config| config.microbatch().is_some());
         let has_time = |id: &NodeId| self.nodes.get(id).is_some_and(|node| node.config.raw.get("event_time").is_some_and(Json::is_string));
-        let unfiltered = self.nodes.values().filter(in_batches).filter(|node| !node.depends_on.iter().any(has_time));
+        let unfiltered = self.nodes.values().map(Box::as_ref).filter(in_batches).filter(|node| !node.depends_on.iter().any(has_time));
         let found: Vec<Diagnostic> = unfiltered
             .map(|node| {
                 Diagnostic::warning(Code::BatchUnfiltered, format!("every batch of `{}` reads all of its inputs", node.name))

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
@@ -47,28 +47,25 @@ pub(super) struct Draft<'a> {
 
 pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
     let described = versions::by_file(builder, package);
-    let mut drafts = Vec::with_capacity(package.models.len());
     let of_python = package.python_models.iter().map(|file| (file, "python"));
-    for (file, language) in package.models.iter().map(|file| (file, "sql")).chain(of_python) {
-        let properties = described.get(&file.name);
+    let files: Vec<(&SqlFile, &'static str)> = package.models.iter().map(|file| (file, "sql")).chain(of_python).collect();
+    // Each is rendered by itself, which is most of the work of parsing.
+    let parts = in_parallel(&files, |(file, language)| {
+        let properties = described.get(file.name.as_str());
         let decl = properties.map(|properties| properties.decl.as_ref());
         let kind = (NodeKind::Model, ResourceType::Model);
-        let mut draft = sql_draft(builder, package, file, kind, decl, package.project.trees.models.as_ref());
-        if let Some(properties) = properties {
-            draft.name.clone_from(&properties.decl.name.value);
-            draft.details = properties.details.clone();
-        }
-        if language == "python" {
-            draft.language = language;
-            draft.template = Some(Template::string(calls_as_template(&draft.raw_code), draft.span));
-        }
-        drafts.push(draft);
-    }
-    // Each is rendered by itself, which is most of the work of parsing.
-    let drafts: Vec<Mutex<Option<Draft<'_>>>> = drafts.into_iter().map(|draft| Mutex::new(Some(draft))).collect();
-    let parts = in_parallel(&drafts, |draft| {
-        let draft = draft.lock().unwrap_or_else(PoisonError::into_inner).take();
-        builder.part(|part| draft.into_iter().for_each(|draft| add_draft(part, draft)))
+        builder.part(|part| {
+            let mut draft = sql_draft(part, package, file, kind, decl, package.project.trees.models.as_ref());
+            if let Some(properties) = properties {
+                draft.name.clone_from(&properties.decl.name.value);
+                draft.details = properties.details.clone();
+            }
+            if *language == "python" {
+                draft.language = language;
+                draft.template = Some(Template::string(calls_as_template(&draft.raw_code), draft.span));
+            }
+            add_draft(part, draft);
+        })
     });
     builder.absorb(parts);
     // As in dbt, an entry counts wherever its name is found.
@@ -580,6 +577,6 @@ pub(super) fn inline(mut project: Project, name: &str, sql: &str) -> Result<(Pro
         layer: None,
     };
     project.bodies.insert(id.clone(), Body::Template(template));
-    project.nodes.insert(id.clone(), node);
+    project.nodes.insert(id.clone(), Box::new(node));
     Ok((project, id))
 }

@@ -63,7 +63,8 @@ pub struct Project {
     pub name: String,
     pub target: Target,
     /// Enabled nodes by id.
-    pub nodes: BTreeMap<NodeId, Node>,
+    /// Each by itself, because nodes are large and a tree moves what it holds.
+    pub nodes: BTreeMap<NodeId, Box<Node>>,
     pub groups: Vec<Group>,
     pub disabled: Vec<Node>,
     pub library: Arc<MacroLibrary>,
@@ -150,7 +151,7 @@ impl Project {
     /// The node whose relation has a name.
     #[must_use]
     pub fn node_of_relation(&self, name: &RelationName) -> Option<&Node> {
-        self.nodes.get(self.relations.get(name)?)
+        self.nodes.get(self.relations.get(name)?).map(Box::as_ref)
     }
 
     /// Docs blocks: package, name and text, sorted.

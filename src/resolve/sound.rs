@@ -7,7 +7,7 @@ use crate::manifest::{Node, NodeId};
 
 /// The nodes to leave out; `None` where an error is about no node, or about one that is not there, so that what reads it
 /// would be said to be wrong too.
-pub(super) fn broken(nodes: &BTreeMap<NodeId, Node>, errors: &[&Diagnostic], sources: &Sources) -> Option<BTreeSet<NodeId>> {
+pub(super) fn broken(nodes: &BTreeMap<NodeId, Box<Node>>, errors: &[&Diagnostic], sources: &Sources) -> Option<BTreeSet<NodeId>> {
     let mut broken: BTreeSet<NodeId> = BTreeSet::new();
     for error in errors {
         if !of_one_node(error.code) {
@@ -25,7 +25,7 @@ pub(super) fn broken(nodes: &BTreeMap<NodeId, Node>, errors: &[&Diagnostic], sou
     }
     loop {
         let reads_broken = |node: &&Node| !broken.contains(&node.id) && node.depends_on.iter().any(|id| broken.contains(id));
-        let more: Vec<NodeId> = nodes.values().filter(reads_broken).map(|node| node.id.clone()).collect();
+        let more: Vec<NodeId> = nodes.values().map(Box::as_ref).filter(reads_broken).map(|node| node.id.clone()).collect();
         if more.is_empty() {
             return Some(broken);
         }

@@ -32,7 +32,7 @@ impl Project {
         let mut open: Vec<&NodeId> = node.depends_on.iter().collect();
         let mut found = Vec::new();
         while let Some(id) = open.pop() {
-            let Some(parent) = self.nodes.get(id).filter(|_| seen.insert(id)) else { continue };
+            let Some(parent) = self.nodes.get(id).map(Box::as_ref).filter(|_| seen.insert(id)) else { continue };
             match parent.resource_type() {
                 ResourceType::Source => found.push(parent),
                 ResourceType::Model if matches!(parent.config.materialization, Materialization::View | Materialization::Ephemeral) => {

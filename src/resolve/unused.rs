@@ -24,7 +24,7 @@ pub(super) fn check(builder: &mut Builder) {
     let mut found = Vec::new();
     for (name, tree, kind) in trees.iter().filter_map(|(name, tree, kind)| Some((name, tree.as_ref()?, kind))) {
         let mut below: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
-        let nodes = builder.nodes.values().chain(builder.disabled());
+        let nodes = builder.nodes.values().map(Box::as_ref).chain(builder.disabled());
         for node in nodes.filter(|node| node.resource_type() == *kind) {
             for (at, part) in node.fqn.iter().enumerate() {
                 below.entry(node.fqn.get(..at).unwrap_or_default().to_vec()).or_default().insert(part.clone());

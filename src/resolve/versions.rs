@@ -17,9 +17,9 @@ pub(super) struct ModelProperties<'p> {
 }
 
 /// The properties of every model of a package, by the name of its file.
-pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> HashMap<String, ModelProperties<'p>> {
+pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> HashMap<Cow<'p, str>, Box<ModelProperties<'p>>> {
     let files: HashSet<&str> = package.models.iter().chain(&package.python_models).map(|file| file.name.as_str()).collect();
-    let mut found = HashMap::new();
+    let mut found = HashMap::with_capacity(package.properties.models.len());
     for decl in &package.properties.models {
         let time_spine = decl.time_spine.as_ref().map(time_spine);
         if decl.versions.is_empty() {
@@ -28,7 +28,7 @@ pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> 
                 time_spine,
                 ..ModelDetails::default()
             };
-            found.insert(decl.name.value.clone(), ModelProperties { decl: Cow::Borrowed(decl), details });
+            found.insert(Cow::Borrowed(decl.name.value.as_str()), Box::new(ModelProperties { decl: Cow::Borrowed(decl), details }));
             continue;
         }
         let latest = latest(decl, &mut builder.found);
@@ -41,7 +41,7 @@ pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> 
                 deprecation_date: deprecated,
                 time_spine: time_spine.clone(),
             };
-            found.insert(file, ModelProperties { decl: Cow::Owned(of_version(builder, decl, version)), details });
+            found.insert(Cow::Owned(file), Box::new(ModelProperties { decl: Cow::Owned(of_version(builder, decl, version)), details }));
         }
     }
     found
