@@ -7,6 +7,7 @@ mod node;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::sync::mpsc;
 
 use md5::{Digest as _, Md5};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use serde_json::{Map, Value as Json, json};
 pub use self::hooks::HookEntry;
 use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
-use crate::base::in_parallel;
+use crate::base::{STACK, in_parallel};
 use crate::manifest::{Group, Node, NodeId, ResourceType, VARIABLES};
 
 /// What `manifest.json` is made from.
@@ -75,7 +76,7 @@ pub struct DocEntry {
 }
 
 /// As many entries are made at a time, on all cores.
-const PORTION: usize = 4096;
+const PORTION: usize = 1024;
 
 /// Writes the artifact, everything sorted by id. Entries of nodes are made a portion at a time as they are written.
 ///
@@ -156,12 +157,25 @@ impl Fields<'_> {
     fn entries(&mut self, name: &str, entries: &[(&str, Entry<'_, '_>)]) -> io::Result<()> {
         self.name(name)?;
         let mut before = b"{";
-        for portion in entries.chunks(PORTION) {
-            for text in in_parallel(portion, entry_text) {
+        let mut put = |texts: Vec<io::Result<Vec<u8>>>| {
+            texts.into_iter().try_for_each(|text| {
                 self.out.write_all(before)?;
-                self.out.write_all(&text?)?;
                 before = b",";
-            }
+                self.out.write_all(&text?)
+            })
+        };
+        if entries.len() <= PORTION {
+            put(in_parallel(entries, entry_text))?;
+        } else {
+            std::thread::scope(|scope| {
+                // One portion is written while the next is put into text.
+                let (send, receive) = mpsc::sync_channel(1);
+                std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
+                    // Nobody receives any more where writing failed, which is told there.
+                    entries.chunks(PORTION).all(|portion| send.send(in_parallel(portion, entry_text)).is_ok())
+                })?;
+                receive.into_iter().try_for_each(put)
+            })?;
         }
         self.out.write_all(if entries.is_empty() { b"{}" } else { b"}" })
     }

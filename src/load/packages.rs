@@ -11,6 +11,7 @@ use super::project::{self, ProjectDialect, ProjectFile, parse_yaml, unreadable};
 use super::reader::read_past_unknown_keys;
 use super::target::{Sections, Target, choose};
 use super::text::TextRenderer;
+use super::yaml::Yaml;
 use crate::base::{Code, Diagnostic, Diagnostics, Sources, files, in_parallel};
 
 /// A package as its files declare it.
@@ -136,6 +137,8 @@ fn read_properties(found: &[PropertiesFile], ground: &Ground<'_>, properties: &m
         let yaml = parse_yaml(*id, ground.sources, &mut found);
         (yaml, found)
     });
+    let entries = |yaml: &Yaml| yaml.get("models").map_or(0, |models| models.items().map_or(0, <[Yaml]>::len));
+    properties.models.reserve(parsed.iter().filter_map(|(yaml, _)| yaml.as_ref()).map(entries).sum());
     for ((file, id), (yaml, found)) in registered.into_iter().zip(parsed) {
         out.extend(found);
         let Some(yaml) = yaml else { continue };

@@ -18,7 +18,7 @@ use super::python::calls_as_template;
 use super::relation::{Named, node_json, relation_name};
 use super::source::rendered;
 use super::trees::YamlRenderer;
-use super::versions;
+use super::versions::{self, ModelProperties};
 use crate::base::files;
 use crate::base::{Code, Diagnostic, FileId, Span, in_parallel, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
@@ -52,13 +52,13 @@ pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
     // Each is rendered by itself, which is most of the work of parsing.
     let parts = in_parallel(&files, |(file, language)| {
         let properties = described.get(file.name.as_str());
-        let decl = properties.map(|properties| properties.decl.as_ref());
+        let decl = properties.map(ModelProperties::decl);
         let kind = (NodeKind::Model, ResourceType::Model);
         builder.part(|part| {
             let mut draft = sql_draft(part, package, file, kind, decl, package.project.trees.models.as_ref());
             if let Some(properties) = properties {
-                draft.name.clone_from(&properties.decl.name.value);
-                draft.details = properties.details.clone();
+                draft.name.clone_from(&properties.decl().name.value);
+                draft.details = properties.details();
             }
             if *language == "python" {
                 draft.language = language;

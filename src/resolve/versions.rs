@@ -10,25 +10,36 @@ use crate::base::{Code, Diagnostic, Spanned, nearest};
 use crate::load::{NodeDecl, ParsedPackage, VersionDecl, Yaml, YamlValue};
 use crate::manifest::{ModelDetails, Version};
 
-/// The properties of one file of models.
+/// The properties of one file of models. There are as many as models, so what few have is elsewhere.
 pub(super) struct ModelProperties<'p> {
-    pub decl: Cow<'p, NodeDecl>,
-    pub details: ModelDetails,
+    model: &'p NodeDecl,
+    /// The model's properties as this version has them.
+    of_version: Option<Box<NodeDecl>>,
+    /// `None` where there is nothing to say.
+    details: Option<Box<ModelDetails>>,
+}
+
+impl ModelProperties<'_> {
+    pub(super) fn decl(&self) -> &NodeDecl {
+        self.of_version.as_deref().unwrap_or(self.model)
+    }
+
+    pub(super) fn details(&self) -> ModelDetails {
+        self.details.as_deref().cloned().unwrap_or_default()
+    }
 }
 
 /// The properties of every model of a package, by the name of its file.
-pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> HashMap<Cow<'p, str>, Box<ModelProperties<'p>>> {
+pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> HashMap<Cow<'p, str>, ModelProperties<'p>> {
     let files: HashSet<&str> = package.models.iter().chain(&package.python_models).map(|file| file.name.as_str()).collect();
     let mut found = HashMap::with_capacity(package.properties.models.len());
     for decl in &package.properties.models {
         let time_spine = decl.time_spine.as_ref().map(time_spine);
         if decl.versions.is_empty() {
-            let details = ModelDetails {
-                deprecation_date: decl.deprecation_date.as_ref().and_then(|text| date(text, &mut builder.found)),
-                time_spine,
-                ..ModelDetails::default()
-            };
-            found.insert(Cow::Borrowed(decl.name.value.as_str()), Box::new(ModelProperties { decl: Cow::Borrowed(decl), details }));
+            let deprecation_date = decl.deprecation_date.as_ref().and_then(|text| date(text, &mut builder.found));
+            let said = deprecation_date.is_some() || time_spine.is_some();
+            let details = said.then(|| Box::new(ModelDetails { deprecation_date, time_spine, ..ModelDetails::default() }));
+            found.insert(Cow::Borrowed(decl.name.value.as_str()), ModelProperties { model: decl, of_version: None, details });
             continue;
         }
         let latest = latest(decl, &mut builder.found);
@@ -41,7 +52,8 @@ pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> 
                 deprecation_date: deprecated,
                 time_spine: time_spine.clone(),
             };
-            found.insert(Cow::Owned(file), Box::new(ModelProperties { decl: Cow::Owned(of_version(builder, decl, version)), details }));
+            let of_version = Some(Box::new(of_version(builder, decl, version)));
+            found.insert(Cow::Owned(file), ModelProperties { model: decl, of_version, details: Some(Box::new(details)) });
         }
     }
     found

@@ -115,3 +115,52 @@ fn joined(kind: JoinType, left: Estimate, right: Estimate) -> Estimate {
         JoinType::RightAnti | JoinType::RightMark => right,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use deltalake::arrow::array::Int64Array;
+    use deltalake::arrow::record_batch::RecordBatch;
+    use deltalake::datafusion::catalog::{CatalogProvider as _, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider as _};
+    use deltalake::datafusion::datasource::MemTable;
+    use deltalake::datafusion::physical_plan::displayable;
+    use deltalake::datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::sql::{Division, SessionOptions, session_state};
+
+    /// The joins of a query, outermost first, each with the key of the side that is held in memory.
+    async fn held(sql: &str) -> Vec<String> {
+        let schema = MemorySchemaProvider::new();
+        for (name, rows) in [("facts", 10_000_i64), ("kinds", 5), ("people", 1000)] {
+            let key = format!("{name}_id");
+            let batch = RecordBatch::try_from_iter([(key.as_str(), Arc::new(Int64Array::from_iter_values(0..rows)) as _)]).unwrap();
+            schema.register_table(name.to_owned(), Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap())).unwrap();
+        }
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema("main", Arc::new(schema)).unwrap();
+        let state = session_state(&SessionOptions { threads: 2, runtime: Arc::default(), spilling_joins: false, division: Division::Whole });
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog("alluvium", Arc::new(catalog));
+        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let text = displayable(plan.as_ref()).indent(false).to_string();
+        let first = |line: &str| line.split("on=[(").nth(1).map(|on| on.split('@').next().unwrap_or_default().to_owned());
+        text.lines().filter_map(first).collect()
+    }
+
+    #[tokio::test]
+    async fn a_join_with_few_keys_is_not_held_in_memory() {
+        let joins = held("select * from facts join kinds on facts_id = kinds_id join people on facts_id = people_id").await;
+        assert_eq!(joins, ["people_id", "kinds_id"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_condition_leaves_of_a_key_it_leaves_of_the_facts() {
+        let of = |condition: &str| {
+            let own = format!("select facts_id as own_id from facts join people on facts_id = people_id {condition}");
+            format!("select * from facts join ({own}) as own on facts.facts_id = own_id")
+        };
+        let (all, few) = (held(&of("")).await, held(&of("where people_id % 7 = 1")).await);
+        assert_eq!(all.first().map(String::as_str), Some("facts_id"), "as many rows on both sides stay where they are");
+        assert_eq!(few.first().map(String::as_str), Some("own_id"));
+    }
+}
