@@ -468,18 +468,28 @@ pub(super) fn try_or_compiler_error(_: &Arc<Session>, state: &mut State<'_, '_>,
     })
 }
 
-/// What of the second dict the first lacks or has otherwise: values are lists, compared item by item.
+/// What the first dict has in its lists and the second has not, without regard to case, as in dbt.
 pub(super) fn diff_of_two_dicts(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [left, right] = bind_args("diff_of_two_dicts", ["dict_a", "dict_b"], args)?;
-    let left = required("diff_of_two_dicts", "dict_a", left)?;
-    let right = required("diff_of_two_dicts", "dict_b", right)?;
+    let lower = |value: &Value| value.to_string().to_lowercase();
+    let lists = |dict: Value| -> Result<Vec<(String, Vec<Value>)>, Error> {
+        collect(&dict)?.iter().map(|key| Ok((lower(key), collect(&dict.get_item(key)?)?))).collect()
+    };
+    let right = lists(required("diff_of_two_dicts", "dict_b", right)?)?;
     let mut found = Vec::new();
-    for key in collect(&left)? {
-        let known = collect(&right.get_item(&key)?).unwrap_or_default();
-        let items: Vec<Value> = collect(&left.get_item(&key)?)?.into_iter().filter(|item| !known.contains(item)).collect();
-        if !items.is_empty() {
-            found.push((key, new_list(items)));
-        }
+    for (key, items) in lists(required("diff_of_two_dicts", "dict_a", left)?)? {
+        let items = match right.iter().find(|(known, _)| *known == key) {
+            None => items,
+            Some((_, known)) => {
+                let known: Vec<String> = known.iter().map(lower).collect();
+                let items: Vec<String> = items.iter().map(lower).filter(|item| !known.contains(item)).collect();
+                if items.is_empty() {
+                    continue;
+                }
+                items.into_iter().map(Value::from).collect()
+            }
+        };
+        found.push((Value::from(key), new_list(items)));
     }
     Ok(new_dict(found))
 }
