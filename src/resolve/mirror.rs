@@ -15,7 +15,7 @@ impl Project {
     /// `model` as templates see it.
     #[must_use]
     pub fn node_json(&self, node: &Node) -> Json {
-        let tests = self.nodes.values().filter_map(Node::test).filter(|test| test.attached.as_ref() == Some(&node.id));
+        let tests = self.nodes.values().filter_map(|node| node.test()).filter(|test| test.attached.as_ref() == Some(&node.id));
         self.mirror(node, &tested(tests))
     }
 
@@ -79,7 +79,7 @@ impl Project {
         let (mut nodes, mut sources, mut exposures) = (Map::new(), Map::new(), Map::new());
         let (mut metrics, mut models, mut queries, mut unit_tests) = (Map::new(), Map::new(), Map::new(), Map::new());
         let mut functions = Map::new();
-        let tested = tested(self.nodes.values().filter_map(Node::test));
+        let tested = tested(self.nodes.values().filter_map(|node| node.test()));
         for (id, node) in &self.nodes {
             let map = match &node.kind {
                 NodeKind::Source { .. } => &mut sources,
