@@ -473,20 +473,20 @@ pub(super) fn diff_of_two_dicts(_: &Arc<Session>, _: &mut State<'_, '_>, args: &
     let [left, right] = bind_args("diff_of_two_dicts", ["dict_a", "dict_b"], args)?;
     let lower = |value: &Value| value.to_string().to_lowercase();
     let lists = |dict: Value| -> Result<Vec<(String, Vec<Value>)>, Error> {
-        collect(&dict)?.iter().map(|key| Ok((lower(key), collect(&dict.get_item(key)?)?))).collect()
+        collect(&dict)?.iter().map(|key| Ok((key.to_string(), collect(&dict.get_item(key)?)?))).collect()
     };
     let right = lists(required("diff_of_two_dicts", "dict_b", right)?)?;
     let mut found = Vec::new();
     for (key, items) in lists(required("diff_of_two_dicts", "dict_a", left)?)? {
-        let items = match right.iter().find(|(known, _)| *known == key) {
+        let items = match right.iter().find(|(known, _)| known.to_lowercase() == key.to_lowercase()) {
             None => items,
             Some((_, known)) => {
                 let known: Vec<String> = known.iter().map(lower).collect();
-                let items: Vec<String> = items.iter().map(lower).filter(|item| !known.contains(item)).collect();
+                let items: Vec<Value> = items.into_iter().filter(|item| !known.contains(&lower(item))).collect();
                 if items.is_empty() {
                     continue;
                 }
-                items.into_iter().map(Value::from).collect()
+                items
             }
         };
         found.push((Value::from(key), new_list(items)));

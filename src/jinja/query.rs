@@ -301,7 +301,7 @@ impl Object for ResultColumn {
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, _: &[Value]) -> Result<Value, Error> {
         match method {
-            "values" => Ok(new_list(self.values.clone())),
+            "values" => Ok(Value::from(Tuple::from(self.values.clone()))),
             "values_without_nulls" => Ok(new_list(self.present())),
             "values_sorted" => {
                 let mut sorted = self.present();
