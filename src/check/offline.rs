@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::kept::Standing;
 use super::record::Finding;
-use crate::base::{Code, Diagnostic, Event, Events, Severity};
+use crate::base::{Code, Diagnostic, Event, Events, Heard, Severity};
 use crate::compile::{Planner, Surroundings};
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
 use crate::load::ProjectDialect;
@@ -154,8 +154,8 @@ impl Surroundings for Offline {
         false
     }
 
-    fn log(&self, message: &str, info: bool, node: &NodeId) {
-        self.events.send(&Event::Message { text: message.to_owned(), info, node: Some(node.to_string()) });
+    fn log(&self, message: &str, heard: Heard, node: &NodeId) {
+        self.events.send(&Event::Message { text: message.to_owned(), heard, node: Some(node.to_string()) });
     }
 }
 
@@ -191,7 +191,7 @@ impl Surroundings for Grown {
     }
 
     /// The first form has said it already.
-    fn log(&self, _message: &str, _info: bool, _node: &NodeId) {}
+    fn log(&self, _message: &str, _heard: Heard, _node: &NodeId) {}
 
     fn may_block(&self) -> bool {
         false
