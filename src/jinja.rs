@@ -5,6 +5,7 @@
 //! query returns is up to the [`TemplateHost`] that a phase brings along.
 
 mod adapter;
+mod arithmetic;
 mod blanks;
 mod blocks;
 mod builtin;
@@ -15,6 +16,7 @@ mod filters;
 mod functions;
 mod host;
 mod library;
+mod literals;
 mod macros;
 mod modules;
 mod names;
@@ -32,10 +34,11 @@ mod sets;
 #[cfg(test)]
 mod tests;
 mod values;
+mod work;
 
 pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};
 pub use error::RenderFailure;
-pub use host::{Batch, HostError, Invocation, QueryTable, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost};
+pub use host::{Batch, HostError, Invocation, KeptGraph, QueryTable, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost};
 pub use library::{MacroFile, MacroId, MacroInfo, MacroKind, MacroLibrary};
 pub use output::{SourceMap, SpanKind};
 pub use python::{python_repr, python_text};

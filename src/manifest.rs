@@ -6,6 +6,7 @@ mod config;
 mod expressions;
 mod fingerprint;
 mod microbatch;
+mod mirror;
 mod node;
 mod previous;
 mod relation;
@@ -18,6 +19,7 @@ pub use config::{
 };
 pub use expressions::{config_keys, variable_names};
 pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
+pub(crate) use mirror::{Config as ConfigMirror, Docs as DocsMirror, Raw, Value as Written, alias_types, docs, primary_key};
 pub use node::{
     AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind,
     NodeRef, ResourceType, SourceRef, TestDetails,

@@ -46,6 +46,7 @@ pub use commands::{
 };
 pub use defined::{Argument, CalledFunction, Definition, called_functions, parsed_body, register, scalar_function};
 pub use failure::{SqlError, sql_error};
+pub(crate) use functions::iso_time::iso_texts;
 pub use identifiers::canonical;
 pub use output::{cte_names, cte_tables, output_columns};
 pub use place::slashes;

@@ -1,7 +1,6 @@
 //! `manifest.json`, version 12: the parts around the nodes. The nodes themselves are in `node`, their config in
 //! `config`.
 
-mod config;
 mod hooks;
 mod node;
 

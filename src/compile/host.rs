@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Asked, Surroundings};
 use crate::base::{Code, Diagnostic, Heard, Span};
-use crate::jinja::{Batch, HostError, Invocation, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
+use crate::jinja::{Batch, HostError, Invocation, KeptGraph, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
 use crate::manifest::{Node, NodeId, Overrides, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::quote_ident;
@@ -176,6 +176,11 @@ impl TemplateHost for NodeHost {
     fn graph(&self) -> Json {
         self.surroundings.note(Asked::Beyond);
         self.project.graph_json()
+    }
+
+    fn kept_graph(&self) -> Option<&KeptGraph> {
+        self.surroundings.note(Asked::Beyond);
+        Some(&self.project.graph)
     }
 
     fn project_name(&self) -> String {

@@ -13,10 +13,8 @@ use super::macros::split_kwargs;
 use super::python::repr;
 use super::session::lock;
 use super::sets::Set;
+use super::work::{ITEM, charge, count, fits};
 use crate::base::Code;
-
-/// How deep containers may be nested; deeper ones could not be printed or dropped safely.
-const NESTING: usize = 60;
 
 /// A mutable list.
 #[derive(Debug, Default)]
@@ -70,40 +68,32 @@ pub(super) fn is_plain_map(value: &Value) -> bool {
     value.downcast_object_ref::<IndexMap<Value, Value>>().is_some()
 }
 
-/// Refuses what would contain itself or be nested too deeply.
-fn check_insert(own: &DynObject, value: &Value, depth: usize) -> Result<(), Error> {
+/// The items of lists, tuples and dicts, and of namespaces; none of other values.
+pub(super) fn items(value: &Value) -> Vec<Value> {
     let Some(object) = value.as_object().filter(|_| matches!(value.kind(), ValueKind::Seq | ValueKind::Map)) else {
-        return Ok(());
+        return Vec::new();
     };
-    if depth > NESTING {
-        return Err(problem(Code::JinjaRuntime, format!("lists and dicts are nested more than {NESTING} deep")));
-    }
-    if same(own, object) {
-        return Err(problem(Code::JinjaRuntime, "a list or dict can't contain itself"));
-    }
     if let Some(list) = object.downcast_ref::<List>() {
-        let items = lock(&list.0).clone();
-        return items.iter().try_for_each(|item| check_insert(own, item, depth + 1));
+        return lock(&list.0).clone();
     }
     if let Some(dict) = object.downcast_ref::<Dict>() {
-        let items: Vec<Value> = lock(&dict.0).values().cloned().collect();
-        return items.iter().try_for_each(|item| check_insert(own, item, depth + 1));
+        return lock(&dict.0).values().cloned().collect();
     }
-    if value.is_tuple() {
-        return collect(value)?.iter().try_for_each(|item| check_insert(own, item, depth + 1));
+    match value.kind() {
+        ValueKind::Seq if value.is_tuple() || is_plain_seq(value) => collect(value).unwrap_or_default(),
+        ValueKind::Map if is_plain_map(value) || object.type_name().ends_with("Namespace") => {
+            object.try_iter_pairs().into_iter().flatten().map(|(_, item)| item).collect()
+        }
+        _ => Vec::new(),
     }
-    Ok(())
 }
 
-fn same(a: &DynObject, b: &DynObject) -> bool {
-    match (a.downcast_ref::<List>(), b.downcast_ref::<List>()) {
-        (Some(a), Some(b)) => return std::ptr::eq(a, b),
-        (Some(_), None) | (None, Some(_)) => return false,
-        (None, None) => {}
-    }
-    match (a.downcast_ref::<Dict>(), b.downcast_ref::<Dict>()) {
-        (Some(a), Some(b)) => std::ptr::eq(a, b),
-        (Some(_), None) | (None, Some(_) | None) => false,
+/// Where a list or dict of this module lies.
+pub(super) fn address(object: &DynObject) -> usize {
+    match (object.downcast_ref::<List>(), object.downcast_ref::<Dict>()) {
+        (Some(list), _) => std::ptr::from_ref(list).addr(),
+        (None, Some(dict)) => std::ptr::from_ref(dict).addr(),
+        (None, None) => 0,
     }
 }
 
@@ -128,22 +118,26 @@ impl Object for List {
         f.write_str(&repr(&Value::from_dyn_object(Arc::clone(self))))
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         let (positional, named) = split_kwargs(args)?;
         let none = Value::from(());
+        if !matches!((method, positional), ("append", _) | ("pop", [])) {
+            charge(state, lock(&self.0).len().saturating_mul(ITEM))?;
+        }
         match (method, positional) {
             ("append", [item]) => {
-                self.insert_checked(item)?;
+                self.insert_checked(state, item)?;
                 lock(&self.0).push(item.clone());
             }
             ("extend", [items]) => {
+                count(state, items)?;
                 for item in collect(items)? {
-                    self.insert_checked(&item)?;
+                    self.insert_checked(state, &item)?;
                     lock(&self.0).push(item);
                 }
             }
             ("insert", [at, item]) => {
-                self.insert_checked(item)?;
+                self.insert_checked(state, item)?;
                 let mut list = lock(&self.0);
                 let at = index(at, list.len()).unwrap_or(list.len()).min(list.len());
                 list.insert(at, item.clone());
@@ -177,8 +171,8 @@ impl Object for List {
 }
 
 impl List {
-    fn insert_checked(self: &Arc<Self>, item: &Value) -> Result<(), Error> {
-        check_insert(&DynObject::new(Arc::clone(self)), item, 1)
+    fn insert_checked(self: &Arc<Self>, state: &State<'_, '_>, item: &Value) -> Result<(), Error> {
+        fits(state, Some(&Value::from_dyn_object(Arc::clone(self))), item)
     }
 
     fn pop(&self, at: Option<&Value>) -> Result<Value, Error> {
@@ -215,15 +209,18 @@ impl Object for Dict {
         f.write_str(&repr(&Value::from_dyn_object(Arc::clone(self))))
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         let (positional, named) = split_kwargs(args)?;
+        if !matches!(method, "update" | "setdefault") {
+            charge(state, lock(&self.0).len().saturating_mul(ITEM))?;
+        }
         match (method, positional) {
             ("update", [] | [_]) => {
                 for pair in positional.first().map(pairs).transpose()?.unwrap_or_default() {
-                    self.set(pair.0, pair.1)?;
+                    self.set(state, pair.0, pair.1)?;
                 }
                 for (name, value) in named {
-                    self.set(Value::from(name), value)?;
+                    self.set(state, Value::from(name), value)?;
                 }
                 Ok(Value::from(()))
             }
@@ -238,7 +235,7 @@ impl Object for Dict {
                     return Ok(found);
                 }
                 let value = positional.get(1).cloned().unwrap_or_else(|| Value::from(()));
-                self.set(key.clone(), value.clone())?;
+                self.set(state, key.clone(), value.clone())?;
                 Ok(value)
             }
             ("clear", []) => {
@@ -259,8 +256,8 @@ impl Object for Dict {
 }
 
 impl Dict {
-    fn set(self: &Arc<Self>, key: Value, value: Value) -> Result<(), Error> {
-        check_insert(&DynObject::new(Arc::clone(self)), &value, 1)?;
+    fn set(self: &Arc<Self>, state: &State<'_, '_>, key: Value, value: Value) -> Result<(), Error> {
+        fits(state, Some(&Value::from_dyn_object(Arc::clone(self))), &value)?;
         lock(&self.0).insert(key, value);
         Ok(())
     }

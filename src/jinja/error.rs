@@ -103,7 +103,7 @@ pub(super) fn failure(session: &Session, error: &Error) -> Box<RenderFailure> {
     if let Some(Signal::Deferred(reason)) = signal(inner) {
         return Box::new(RenderFailure::Deferred { reason: reason.clone() });
     }
-    let (at, text) = place(session, inner).map_or((None, String::new()), |(span, text)| (Some(span), text));
+    let (at, text) = place(session, inner).map_or((session.full.get().copied(), String::new()), |(span, text)| (Some(span), text));
     let mut diagnostic = advised(cause(session, inner, &text));
     calls.reverse();
     if diagnostic.labels.is_empty() {
@@ -180,6 +180,7 @@ fn cause(session: &Session, error: &Error, text: &str) -> Diagnostic {
         ErrorKind::UnknownFilter | ErrorKind::UnknownTest => Diagnostic::error(Code::JinjaRuntime, message),
         ErrorKind::OutOfFuel => Diagnostic::error(Code::JinjaRuntime, "the template takes more than 100 million steps"),
         ErrorKind::WriteFailure => Diagnostic::error(Code::JinjaRuntime, "the rendered text is longer than 64 MiB"),
+        _ if message == "range has too many elements" => Diagnostic::error(Code::JinjaRuntime, "a range has more than 100,000 numbers"),
         _ if message == "recursion limit exceeded" => Diagnostic::error(Code::JinjaRuntime, "macros are nested too deeply"),
         _ => Diagnostic::error(Code::JinjaRuntime, message),
     }
@@ -229,6 +230,12 @@ fn advice(code: Code, message: &str) -> Option<String> {
         Code::JinjaRuntime if has("test") && has("unknown") => "use a test of Jinja's, e.g. `defined`, `none`, `string`, `number`".into(),
         Code::JinjaRuntime if has("has no method") => "call a method that values of this kind have in Python, or use a filter".into(),
         Code::JinjaRuntime if has("100 million steps") => "look for a loop that grows with every turn".into(),
+        Code::JinjaRuntime if has("2 GiB") || has("a million values") || has("60 deep") || has("a text is longer") => {
+            "look for a text or list that grows with every turn of a loop, or is made anew in it: make it once, before the loop".into()
+        }
+        Code::JinjaRuntime if has("range has") => {
+            "loop over two ranges, one within the other, or make the rows in SQL: `generate_series(1, 1000000)`".into()
+        }
         Code::JinjaRuntime if has("64 MiB") => "split the model: one text of SQL can't be that long".into(),
         Code::JinjaRuntime if has("nested too deeply") => "look for a macro that calls itself without an end".into(),
         Code::JinjaRuntime => "look at the values that go into this expression: `{{ log(value, info=true) }}` shows one".into(),

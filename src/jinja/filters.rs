@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::sync::atomic;
 
 use md5::{Digest as _, Md5};
-use minijinja::value::{DynObject, Rest, Tuple, ValueKind, ValueOrKwargs};
+use minijinja::functions::Function;
+use minijinja::value::{DynObject, FunctionArgs, FunctionResult, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::containers::{collect, new_list};
@@ -14,29 +15,39 @@ use super::macros::is_absent;
 use super::python::text;
 use super::session::session_of;
 use super::values::{bind_args, required};
+use super::work::{add_filter, add_growing_filter, add_test, holds, weight};
 use crate::base::Code;
 
-/// The widest line that a filter pads to.
-const WIDTH_LIMIT: usize = 1 << 16;
-
 pub(super) fn add(environment: &mut Environment<'static>) {
-    environment.add_filter("length", length);
-    environment.add_filter("count", length);
-    environment.add_filter("string", |value: Value| text(&value));
-    environment.add_filter("center", |value: Value, width: Option<usize>| centered(&text(&value), width.unwrap_or(80), ' ', true));
-    environment.add_filter("wordcount", |value: Value| {
+    of_engine(environment);
+    add_filter(environment, "length", length);
+    add_filter(environment, "count", length);
+    add_growing_filter(environment, "string", |value: Value| text(&value), weights);
+    add_growing_filter(
+        environment,
+        "center",
+        |value: Value, width: Option<usize>| centered(&text(&value), width.unwrap_or(80), ' ', true),
+        |args| Ok(args.get(1).and_then(Value::as_usize).unwrap_or(0)),
+    );
+    add_filter(environment, "wordcount", |value: Value| {
         text(&value).split(|c: char| c != '_' && !c.is_alphanumeric()).filter(|word| !word.is_empty()).count()
     });
-    environment.add_filter("striptags", |value: Value| striptags(&text(&value)));
-    environment.add_filter("urlencode", |value: Value| urlencode(&value));
+    add_filter(environment, "striptags", |value: Value| striptags(&text(&value)));
+    add_filter(environment, "urlencode", |value: Value| urlencode(&value));
     environment.add_filter("filesizeformat", filesizeformat);
-    environment.add_filter("forceescape", |value: Value| escaped(&text(&value)));
-    environment.add_filter("replace", replace);
-    environment.add_filter("int", int);
-    environment.add_filter("dictsort", dictsort);
-    environment.add_filter("wordwrap", wordwrap);
-    environment.add_filter("truncate", truncate);
-    environment.add_filter("random", random);
+    add_filter(environment, "forceescape", |value: Value| escaped(&text(&value)));
+    add_growing_filter(environment, "replace", replace, |args| match args {
+        [value, old, new, ..] => Ok(replaced_length(&text(value), &text(old), &text(new))),
+        _ => Ok(0),
+    });
+    add_filter(environment, "int", int);
+    add_filter(environment, "dictsort", dictsort);
+    add_growing_filter(environment, "wordwrap", wordwrap, |args| {
+        let longest = args.iter().skip(1).map(|arg| arg.as_str().map_or(0, str::len)).max().unwrap_or(0);
+        Ok(args.first().map_or(0, |value| text(value).len()).saturating_mul(longest))
+    });
+    add_filter(environment, "truncate", truncate);
+    add_filter(environment, "random", random);
     for name in ["default", "d"] {
         environment.add_filter(name, |state: &State<'_, '_>, value: Value, args: Rest<Value>| {
             minijinja::filters::default(state, if is_absent(&value) { &Value::UNDEFINED } else { &value }, args)
@@ -49,6 +60,93 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     });
     environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
+}
+
+/// The engine's own filters and tests, with what they go through and make counted.
+fn of_engine(environment: &mut Environment<'static>) {
+    use minijinja::{filters, tests};
+    add_filter(environment, "lower", filters::lower);
+    add_filter(environment, "upper", filters::upper);
+    add_filter(environment, "title", filters::title);
+    add_filter(environment, "capitalize", filters::capitalize);
+    add_filter(environment, "trim", filters::trim);
+    add_filter(environment, "escape", filters::escape);
+    add_filter(environment, "e", filters::escape);
+    add_growing_filter(environment, "join", filters::join, |args| {
+        let items = args.first().and_then(Value::len).unwrap_or(0);
+        let joiner = args.get(1).and_then(Value::as_str).map_or(0, str::len);
+        Ok(weights(args)?.saturating_add(items.saturating_mul(joiner)))
+    });
+    add_growing_filter(environment, "indent", filters::indent, |args| {
+        let lines = args.first().and_then(Value::as_str).map_or(0, |text| text.matches('\n').count() + 1);
+        Ok(args.get(1).and_then(Value::as_usize).unwrap_or(0).saturating_mul(lines))
+    });
+    add_growing_filter(environment, "pprint", filters::pprint, weights);
+    add_growing_filter(environment, "tojson", filters::tojson, weights);
+    add_growing_filter(environment, "format", filters::format, weights);
+    // The number is that of lists, or of items in each, which are filled up.
+    for_lists(environment, "batch", filters::batch);
+    for_lists(environment, "slice", filters::slice);
+    add_filter(environment, "split", filters::split);
+    add_filter(environment, "lines", filters::lines);
+    add_filter(environment, "items", filters::items);
+    add_filter(environment, "reverse", filters::reverse);
+    add_filter(environment, "first", filters::first);
+    add_filter(environment, "last", filters::last);
+    add_filter(environment, "min", filters::min);
+    add_filter(environment, "max", filters::max);
+    add_filter(environment, "sort", filters::sort);
+    add_filter(environment, "sum", filters::sum);
+    add_filter(environment, "select", filters::select);
+    add_filter(environment, "reject", filters::reject);
+    add_filter(environment, "selectattr", filters::selectattr);
+    add_filter(environment, "rejectattr", filters::rejectattr);
+    add_filter(environment, "map", filters::map);
+    add_filter(environment, "groupby", filters::groupby);
+    add_filter(environment, "unique", filters::unique);
+    add_filter(environment, "chain", filters::chain);
+    add_filter(environment, "zip", filters::zip);
+    add_test(environment, "in", tests::is_in);
+    for name in ["eq", "equalto", "=="] {
+        add_test(environment, name, tests::is_eq);
+    }
+    for name in ["ne", "!="] {
+        add_test(environment, name, tests::is_ne);
+    }
+    for name in ["lt", "lessthan", "<"] {
+        add_test(environment, name, tests::is_lt);
+    }
+    for name in ["le", "<="] {
+        add_test(environment, name, tests::is_le);
+    }
+    for name in ["gt", "greaterthan", ">"] {
+        add_test(environment, name, tests::is_gt);
+    }
+    for name in ["ge", ">="] {
+        add_test(environment, name, tests::is_ge);
+    }
+}
+
+fn for_lists<F, Rv, Args>(environment: &mut Environment<'static>, name: &'static str, filter: F)
+where
+    F: Function<Rv, Args>,
+    Rv: FunctionResult,
+    Args: for<'a> FunctionArgs<'a>,
+{
+    add_growing_filter(environment, name, filter, |args| holds(args.get(1).and_then(Value::as_usize).unwrap_or(0)).map(|()| 0));
+}
+
+/// The bytes of all arguments as they are written out.
+fn weights(args: &[Value]) -> Result<usize, Error> {
+    args.iter().try_fold(0_usize, |total, arg| Ok(total.saturating_add(weight(arg)?)))
+}
+
+/// The bytes of a text in which every `old` is `new`.
+pub(super) fn replaced_length(text: &str, old: &str, new: &str) -> usize {
+    if new.len() <= old.len() {
+        return text.len();
+    }
+    text.matches(old).count().saturating_mul(new.len()).saturating_add(text.len())
 }
 
 /// One of the items. Which one follows from the invocation and from how many were taken before, so that a node compiles to
@@ -64,7 +162,7 @@ fn random(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
 
 /// Python's `center`; the filter and the method differ in where an odd space goes.
 pub(super) fn centered(text: &str, width: usize, fill: char, filter: bool) -> String {
-    let padding = width.min(WIDTH_LIMIT).saturating_sub(text.chars().count());
+    let padding = width.saturating_sub(text.chars().count());
     let left = padding / 2 + if filter || padding.is_multiple_of(2) { 0 } else { width & 1 };
     let fill = |count: usize| fill.to_string().repeat(count);
     format!("{}{text}{}", fill(left), fill(padding - left))

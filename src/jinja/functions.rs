@@ -18,6 +18,7 @@ use super::render::render_within;
 use super::session::{Scope, Session, lock};
 use super::sets::new_set;
 use super::values::{bind_args, describe, from_json, required, required_text, to_json};
+use super::work;
 use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::manifest::RelationName;
 
@@ -230,6 +231,7 @@ pub(super) fn doc(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value])
 pub(super) fn log(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [message, info] = bind_args("log", ["msg", "info"], args)?;
     let message = required("log", "msg", message)?.to_string();
+    session.work.charge(message.len())?;
     session.host.log(&message, if info.is_some_and(|info| info.is_true()) { Heard::Terminal } else { Heard::Log });
     Ok(Value::from(""))
 }
@@ -254,7 +256,7 @@ pub(super) fn give_back(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value])
     Err(Signal::Return(value.unwrap_or_else(|| Value::from(()))).into())
 }
 
-pub(super) fn tojson(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn tojson(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [value, default, sort] = bind_args("tojson", ["value", "default", "sort_keys"], args)?;
     let Ok(mut json) = to_json(&value.unwrap_or_default()) else {
         return Ok(default.unwrap_or_else(|| Value::from(())));
@@ -264,6 +266,7 @@ pub(super) fn tojson(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) ->
     }
     let mut text = String::new();
     write_json(&json, &mut text);
+    work::text(state, text.len())?;
     Ok(Value::from(text))
 }
 
@@ -292,19 +295,26 @@ fn write_json(json: &Json, text: &mut String) {
     }
 }
 
-pub(super) fn fromjson(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn fromjson(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    count_all(state, args)?;
     let [text, default] = bind_args("fromjson", ["string", "default"], args)?;
     let read = text.as_ref().and_then(Value::as_str).and_then(|text| serde_json::from_str::<Json>(text).ok());
     Ok(read.map_or_else(|| default.unwrap_or_else(|| Value::from(())), |json| from_json(&json)))
 }
 
-pub(super) fn set(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+fn count_all(state: &State<'_, '_>, args: &[Value]) -> Result<(), Error> {
+    args.iter().try_for_each(|arg| work::count(state, arg))
+}
+
+pub(super) fn set(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    count_all(state, args)?;
     let [value, default] = bind_args("set", ["value", "default"], args)?;
     let values = collect(&value.unwrap_or_default());
     Ok(values.map_or_else(|_| default.unwrap_or_else(|| Value::from(())), new_set))
 }
 
-pub(super) fn set_strict(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn set_strict(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    count_all(state, args)?;
     let [value] = bind_args("set_strict", ["value"], args)?;
     collect(&required("set_strict", "value", value)?).map(new_set)
 }
@@ -319,17 +329,20 @@ fn zipped(lists: &[Value]) -> Result<Value, Error> {
     Ok(new_list((0..length).map(row).collect()))
 }
 
-pub(super) fn zip(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn zip(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    count_all(state, args)?;
     let (lists, named) = split_kwargs(args)?;
     let default = named.into_iter().find(|(name, _)| name == "default").map(|(_, value)| value);
     zipped(lists).or_else(|_| Ok(default.unwrap_or_else(|| Value::from(()))))
 }
 
-pub(super) fn zip_strict(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn zip_strict(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    count_all(state, args)?;
     zipped(args)
 }
 
-pub(super) fn local_md5(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn local_md5(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    count_all(state, args)?;
     let [value] = bind_args("local_md5", ["value"], args)?;
     let digest = Md5::digest(required("local_md5", "value", value)?.to_string().as_bytes());
     let mut text = String::with_capacity(2 * digest.len());
@@ -455,18 +468,28 @@ pub(super) fn try_or_compiler_error(_: &Arc<Session>, state: &mut State<'_, '_>,
     })
 }
 
-/// What of the second dict the first lacks or has otherwise: values are lists, compared item by item.
+/// What the first dict has in its lists and the second has not, without regard to case, as in dbt.
 pub(super) fn diff_of_two_dicts(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [left, right] = bind_args("diff_of_two_dicts", ["dict_a", "dict_b"], args)?;
-    let left = required("diff_of_two_dicts", "dict_a", left)?;
-    let right = required("diff_of_two_dicts", "dict_b", right)?;
+    let lower = |value: &Value| value.to_string().to_lowercase();
+    let lists = |dict: Value| -> Result<Vec<(String, Vec<Value>)>, Error> {
+        collect(&dict)?.iter().map(|key| Ok((lower(key), collect(&dict.get_item(key)?)?))).collect()
+    };
+    let right = lists(required("diff_of_two_dicts", "dict_b", right)?)?;
     let mut found = Vec::new();
-    for key in collect(&left)? {
-        let known = collect(&right.get_item(&key)?).unwrap_or_default();
-        let items: Vec<Value> = collect(&left.get_item(&key)?)?.into_iter().filter(|item| !known.contains(item)).collect();
-        if !items.is_empty() {
-            found.push((key, new_list(items)));
-        }
+    for (key, items) in lists(required("diff_of_two_dicts", "dict_a", left)?)? {
+        let items = match right.iter().find(|(known, _)| *known == key) {
+            None => items,
+            Some((_, known)) => {
+                let known: Vec<String> = known.iter().map(lower).collect();
+                let items: Vec<String> = items.iter().map(lower).filter(|item| !known.contains(item)).collect();
+                if items.is_empty() {
+                    continue;
+                }
+                items.into_iter().map(Value::from).collect()
+            }
+        };
+        found.push((Value::from(key), new_list(items)));
     }
     Ok(new_dict(found))
 }

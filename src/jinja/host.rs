@@ -1,6 +1,7 @@
 //! What a template may ask of the phase that renders it.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json};
@@ -137,6 +138,12 @@ pub trait TemplateHost: Send + Sync {
 
     fn graph(&self) -> Json;
 
+    /// Where `graph` is kept once a template has asked for it. As in dbt, the templates of a run share it, and may put things of
+    /// their own into it. `None` where each makes its own.
+    fn kept_graph(&self) -> Option<&KeptGraph> {
+        None
+    }
+
     fn project_name(&self) -> String;
 
     fn invocation(&self) -> Invocation;
@@ -200,3 +207,7 @@ pub trait TemplateHost: Send + Sync {
         BTreeMap::new()
     }
 }
+
+/// `graph` as templates share it.
+#[derive(Debug, Default)]
+pub struct KeptGraph(pub(super) OnceLock<minijinja::Value>);

@@ -8,6 +8,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
 use super::adapter::{Adapter, Api};
+use super::arithmetic::{concatenated, modulo, product, sum};
 use super::containers::{collect, new_dict, new_list};
 use super::context::{Context, fromyaml, toyaml};
 use super::error::problem;
@@ -15,10 +16,10 @@ use super::functions as f;
 use super::library::BUILTIN_PACKAGE;
 use super::macros::PackageObject;
 use super::modules::{Modules, Moment};
-use super::operators::{modulo, sum};
 use super::relation::Relation;
 use super::session::{MAIN, Scope, Session, attach, lock, session_of};
 use super::values::{assigned, from_json};
+use super::work::fits;
 use crate::base::Code;
 
 /// Functions and values of dbt's that templates may use, for suggestions.
@@ -187,6 +188,9 @@ pub(super) fn of_dbt(session: &Arc<Session>, name: &str) -> Option<Value> {
 
 /// The names that [`super::rewrite`] puts into templates.
 fn internal(session: &Arc<Session>, name: &str) -> Option<Value> {
+    if !name.starts_with("__") {
+        return None;
+    }
     Some(match name {
         "__boot" => Value::from_object(Boot(Arc::clone(session))),
         "__keep" => function("keep", |session, _, args| match args {
@@ -214,13 +218,22 @@ fn internal(session: &Arc<Session>, name: &str) -> Option<Value> {
             }
             _ => Ok(Value::UNDEFINED),
         }),
-        "__s" => function("set", |_, _, args| assigned(args)),
+        "__s" => function("set", |_, state, args| assigned(state, args)),
         "__do" => function("do", |_, _, _| Ok(Value::UNDEFINED)),
-        "__l" => function("list", |_, _, args| collect(args.first().unwrap_or(&Value::UNDEFINED)).map(new_list)),
-        "__d" => function("dict", |_, _, args| {
-            let pairs = args.first().and_then(Value::as_object).and_then(minijinja::value::DynObject::try_iter_pairs);
-            Ok(new_dict(pairs.into_iter().flatten()))
+        "__l" => function("list", |_, state, args| {
+            let items = collect(args.first().unwrap_or(&Value::UNDEFINED))?;
+            items.iter().try_for_each(|item| fits(state, None, item))?;
+            Ok(new_list(items))
         }),
+        "__d" => function("dict", |_, state, args| {
+            let pairs = args.first().and_then(Value::as_object).and_then(minijinja::value::DynObject::try_iter_pairs);
+            let pairs: Vec<_> = pairs.into_iter().flatten().collect();
+            pairs.iter().try_for_each(|(_, item)| fits(state, None, item))?;
+            Ok(new_dict(pairs))
+        }),
+        "__n" => Value::from_dyn_object(Arc::clone(&session.work)),
+        "__cat" => function("concat", |_, state, args| concatenated(state, args)),
+        "__mul" => function("mul", |_, state, args| binary(state, args, product)),
         "__mod" => function("mod", |_, state, args| binary(state, args, modulo)),
         "__add" => function("add", |_, state, args| binary(state, args, |state, a, b| sum(state, a, b, false))),
         "__sub" => function("sub", |_, state, args| binary(state, args, |state, a, b| sum(state, a, b, true))),
@@ -326,7 +339,7 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
         }
         "api" => Value::from_object(Api),
         "model" => Value::from_object(Lazy { name: "model", make: |session| model(session), session: Arc::clone(session) }),
-        "graph" => Value::from_object(Lazy { name: "graph", make: |session| from_json(&session.host.graph()), session: Arc::clone(session) }),
+        "graph" => Value::from_object(Lazy { name: "graph", make: graph, session: Arc::clone(session) }),
         "schema" | "database" => made(session, if name == "schema" { "schema" } else { "database" }, |session| {
             let this = session.host.this();
             let own = this.map(|this| if name == "schema" { this.schema } else { this.database });
@@ -339,6 +352,12 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
         BUILTIN_PACKAGE => PackageObject::value(session, BUILTIN_PACKAGE),
         _ => return None,
     })
+}
+
+/// `graph`, made at its first use in a run.
+fn graph(session: &Session) -> Value {
+    let make = || from_json(&session.host.graph());
+    session.host.kept_graph().map_or_else(make, |kept| kept.0.get_or_init(make).clone())
 }
 
 /// `model`, with the batch that is being built, if the node is built in batches.
@@ -538,6 +557,10 @@ impl Lazy {
 impl Object for Lazy {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.value().get_item(key).ok().filter(|value| value.kind() != ValueKind::Undefined)
+    }
+
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        self.value().call_method(state, method, args)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

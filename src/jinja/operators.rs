@@ -1,165 +1,277 @@
-//! Operators that the engine has for numbers only and Python for more: `%` with text, `+` and `-` with dates. They
-//! become calls, whose meaning is here; [`super::rewrite`] puts the calls in.
+//! Operators that the engine has for numbers only and Python for more (`%` with text, `+` and `-` with dates), and those
+//! whose results may be large (`*`, `~`, `+`, slices, comparison with long values): they become calls, so that what they
+//! make is counted. This module finds them; [`super::arithmetic`] has their meaning, [`super::rewrite`] puts the calls in.
 
 use std::ops::Range;
 
-use minijinja::value::ValueKind;
-use minijinja::{Error, State, Value};
-
-use super::modules::{date_sum, is_date};
-use super::python::percent;
-use super::rewrite::ends_operand;
-use super::scan::{Token, TokenKind, closing};
+use super::scan::{Token, TokenKind};
 
 /// Words whose presence in a file says that it may reckon with dates.
 pub(super) const DATE_WORDS: [&str; 5] = ["datetime", "timedelta", "run_started_at", "strptime", "pytz"];
 
-/// A binary operator as a call: the operands, and the operator's token between them.
+/// A call to be made of a stretch of tokens: the function goes before it, and commas in the place of the operators.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Operation {
     pub function: &'static str,
-    pub left: Range<usize>,
-    pub right: Range<usize>,
-    pub operator: usize,
+    pub operands: Range<usize>,
+    pub operators: Vec<usize>,
+}
+
+/// How tightly operators bind, loosest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Compare,
+    Sum,
+    Concat,
+    Product,
+    Power,
+}
+
+impl Level {
+    fn tighter(self) -> Option<Self> {
+        match self {
+            Self::Compare => Some(Self::Sum),
+            Self::Sum => Some(Self::Concat),
+            Self::Concat => Some(Self::Product),
+            Self::Product => Some(Self::Power),
+            Self::Power => None,
+        }
+    }
 }
 
 /// The operations in an expression's tokens, outer ones first; ranges are of token indices.
 pub(super) fn operations(text: &str, tokens: &[Token], dates: bool) -> Vec<Operation> {
-    let mut found = Vec::new();
-    if dates {
-        sums(text, tokens, 0..tokens.len(), &mut found);
-    }
-    for (index, token) in tokens.iter().enumerate() {
-        if token.is(text, "%") {
-            found.extend(remainder(text, tokens, index));
-        }
-    }
-    found
-}
-
-fn remainder(text: &str, tokens: &[Token], at: usize) -> Option<Operation> {
-    let left = operand_before(text, tokens, at)?;
-    let right = operand_after(text, tokens, at + 1)?;
-    let before = left.checked_sub(1).and_then(|index| tokens.get(index));
-    // What is multiplied before is no text.
-    let chained = before.is_some_and(|token| ["*", "/", "//", "%", "**", "-"].iter().any(|known| token.is(text, known)));
-    (!chained).then_some(Operation { function: "__mod", left: left..at, right: at + 1..right, operator: at })
-}
-
-/// Where the operand that ends before `at` begins: a name, a literal or brackets, with what hangs on to it.
-fn operand_before(text: &str, tokens: &[Token], at: usize) -> Option<usize> {
-    let mut end = at;
-    loop {
-        let last = end.checked_sub(1)?;
-        let token = tokens.get(last)?;
-        let start = if token.kind == TokenKind::Close { opening(tokens, last)? } else { last };
-        if !matches!(token.kind, TokenKind::Ident | TokenKind::Text | TokenKind::Number | TokenKind::Close) {
-            return None;
-        }
-        let Some(before) = start.checked_sub(1).and_then(|index| tokens.get(index)) else { return Some(start) };
-        end = match token.kind {
-            TokenKind::Close if ends_operand(text, before) => start,
-            TokenKind::Ident if before.is(text, ".") || before.is(text, "|") => start - 1,
-            _ => return Some(start),
-        };
-    }
-}
-
-/// Where the operand that begins at `at` ends.
-fn operand_after(text: &str, tokens: &[Token], at: usize) -> Option<usize> {
-    let mut end = at;
-    while tokens.get(end).is_some_and(|token| token.is(text, "-") || token.is(text, "+")) {
-        end += 1;
-    }
-    let token = tokens.get(end)?;
-    end = match token.kind {
-        TokenKind::Open => closing(tokens, end)? + 1,
-        TokenKind::Ident | TokenKind::Text | TokenKind::Number => end + 1,
-        TokenKind::Close | TokenKind::Operator => return None,
+    const SIGNS: [&str; 12] = ["%", "*", "~", "+", "-", "[", "==", "!=", "<", ">", "<=", ">="];
+    let interesting = |token: &Token| match token.kind {
+        TokenKind::Open | TokenKind::Operator => SIGNS.contains(&token.text(text)),
+        TokenKind::Ident => token.is(text, "in"),
+        TokenKind::Close | TokenKind::Text | TokenKind::Number => false,
     };
-    loop {
-        let Some(token) = tokens.get(end) else { return Some(end) };
-        end = match token.kind {
-            TokenKind::Open if !token.is(text, "{") => closing(tokens, end)? + 1,
-            TokenKind::Operator if token.is(text, ".") || token.is(text, "|") => end + 2,
-            _ => return Some(end),
-        };
+    if !tokens.iter().any(interesting) {
+        return Vec::new();
     }
+    let mut finder = Finder { text, tokens, closers: closers(tokens), dates, end: tokens.len(), inner: Vec::new(), found: Vec::new() };
+    finder.inner.push(0..tokens.len());
+    while let Some(range) = finder.inner.pop() {
+        finder.end = range.end;
+        let mut at = range.start;
+        while at < range.end {
+            at = finder.level(at, Level::Compare).unwrap_or(at + 1);
+        }
+    }
+    finder.found.sort_by_key(|found| (found.operands.start, std::cmp::Reverse(found.operands.end)));
+    finder.found
 }
 
-fn opening(tokens: &[Token], close: usize) -> Option<usize> {
-    (0..close).rev().find(|index| tokens.get(*index).is_some_and(|token| token.kind == TokenKind::Open) && closing(tokens, *index) == Some(close))
-}
-
-/// Chains of `+` and `-` within a range, and those inside its brackets.
-fn sums(text: &str, tokens: &[Token], range: Range<usize>, found: &mut Vec<Operation>) {
-    const ENDS: [&str; 17] = [",", ":", "=", "==", "!=", "<", ">", "<=", ">=", "and", "or", "not", "in", "is", "if", "else", "~"];
-    let mut start = range.start;
-    let mut operators = Vec::new();
-    let mut inner = Vec::new();
-    let mut index = range.start;
-    while index <= range.end {
-        let token = tokens.get(index).filter(|_| index < range.end);
-        let Some(token) = token.filter(|token| !ENDS.iter().any(|end| token.is(text, end))) else {
-            chain(start, &operators, index, found);
-            operators.clear();
-            index += 1;
-            start = index;
-            continue;
-        };
-        if token.kind == TokenKind::Open {
-            let Some(close) = closing(tokens, index).filter(|close| *close < range.end) else { return };
-            inner.push(index + 1..close);
-            index = close;
-        } else if token.is(text, "+") || token.is(text, "-") {
-            let binary = index > start && tokens.get(index - 1).is_some_and(|token| ends_operand(text, token));
-            if binary {
-                operators.push((index, if token.is(text, "+") { "__add" } else { "__sub" }));
+/// For each opening bracket the index of the one that closes it.
+fn closers(tokens: &[Token]) -> Vec<usize> {
+    let mut closers = vec![usize::MAX; tokens.len()];
+    let mut open = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        match token.kind {
+            TokenKind::Open => open.push(index),
+            TokenKind::Close => {
+                if let Some(slot) = open.pop().and_then(|open| closers.get_mut(open)) {
+                    *slot = index;
+                }
             }
+            TokenKind::Ident | TokenKind::Text | TokenKind::Number | TokenKind::Operator => {}
         }
-        index += 1;
     }
-    for range in inner {
-        sums(text, tokens, range, found);
-    }
+    closers
 }
 
-/// `a + b - c` is `(a + b) - c`: the last operator is the outermost call.
-fn chain(start: usize, operators: &[(usize, &'static str)], end: usize, found: &mut Vec<Operation>) {
-    let mut until = end;
-    for (at, function) in operators.iter().rev() {
-        found.push(Operation { function, left: start..*at, right: *at + 1..until, operator: *at });
-        until = *at;
-    }
+struct Finder<'t> {
+    text: &'t str,
+    tokens: &'t [Token],
+    closers: Vec<usize>,
+    dates: bool,
+    /// Where the brackets end that are looked into.
+    end: usize,
+    /// What stands in brackets and is still to be looked into.
+    inner: Vec<Range<usize>>,
+    found: Vec<Operation>,
 }
 
-/// `a % b`.
-pub(super) fn modulo(state: &State<'_, '_>, left: &Value, right: &Value) -> Result<Value, Error> {
-    match left.as_str() {
-        Some(template) => percent(template, right).map(Value::from),
-        None => of_engine(state, "a % b", left, right),
+impl Finder<'_> {
+    fn token(&self, at: usize) -> Option<Token> {
+        self.tokens.get(at).filter(|_| at < self.end).copied()
     }
-}
 
-/// `a + b` and `a - b`.
-pub(super) fn sum(state: &State<'_, '_>, left: &Value, right: &Value, minus: bool) -> Result<Value, Error> {
-    if is_date(left) || is_date(right) {
-        return date_sum(left, right, minus);
+    fn is(&self, at: usize, wanted: &str) -> bool {
+        self.token(at).is_some_and(|token| token.is(self.text, wanted))
     }
-    of_engine(state, if minus { "a - b" } else { "a + b" }, left, right)
-}
 
-fn of_engine(state: &State<'_, '_>, expression: &str, left: &Value, right: &Value) -> Result<Value, Error> {
-    if let (true, Some(a), Some(b)) = (left.kind() == ValueKind::Number, left.as_i64(), right.as_i64()) {
-        let quick = match expression {
-            "a - b" => a.checked_sub(b),
-            "a + b" => a.checked_add(b),
-            // The sign is the divisor's, as in Python.
-            _ => a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }),
+    /// The level of the operator at an index, and where it ends.
+    fn operator(&self, at: usize) -> Option<(Level, usize)> {
+        let token = self.token(at)?;
+        let level = match (token.kind, token.text(self.text)) {
+            (TokenKind::Operator, "==" | "!=" | "<" | ">" | "<=" | ">=") | (TokenKind::Ident, "in") => Level::Compare,
+            (TokenKind::Ident, "not") if self.is(at + 1, "in") => return Some((Level::Compare, at + 2)),
+            (TokenKind::Operator, "+" | "-") => Level::Sum,
+            (TokenKind::Operator, "~") => Level::Concat,
+            (TokenKind::Operator, "*" | "/" | "//" | "%") => Level::Product,
+            (TokenKind::Operator, "**") => Level::Power,
+            _ => return None,
         };
-        if let Some(result) = quick.filter(|_| left.is_integer() && right.is_integer()) {
-            return Ok(Value::from(result));
+        Some((level, at + 1))
+    }
+
+    /// Reads operands that operators of a level or tighter ones join; gives where they end.
+    fn level(&mut self, from: usize, level: Level) -> Option<usize> {
+        let next = |finder: &mut Self, at| match level.tighter() {
+            Some(tighter) => finder.level(at, tighter),
+            None => finder.operand(at),
+        };
+        let mut end = next(self, from)?;
+        let mut joined = Vec::new();
+        while let Some((_, after)) = self.operator(end).filter(|(found, _)| *found == level) {
+            let Some(right) = next(self, after) else { break };
+            self.join(level, from, (end, after), right);
+            joined.push(end);
+            end = right;
+        }
+        if level == Level::Concat && !joined.is_empty() {
+            self.found.push(Operation { function: "__cat", operands: from..end, operators: joined });
+        }
+        Some(end)
+    }
+
+    /// Notes the call that an operator becomes, if it becomes one.
+    fn join(&mut self, level: Level, from: usize, operator: (usize, usize), end: usize) {
+        let (at, right) = (operator.0, operator.1..end);
+        let numbers = (self.is_number(from..at), self.is_number(right.clone()));
+        let function = match level {
+            // What is compared with a literal costs no more than that.
+            Level::Compare => {
+                if !self.is_literal(from..at) && !self.is_literal(right.clone()) {
+                    self.found.push(Operation { function: "__n", operands: right, operators: Vec::new() });
+                }
+                return;
+            }
+            Level::Concat | Level::Power => return,
+            Level::Sum if self.is(at, "-") => self.dates.then_some("__sub"),
+            Level::Sum => (self.dates || numbers == (false, false)).then_some("__add"),
+            Level::Product if self.is(at, "%") => Some("__mod"),
+            Level::Product if self.is(at, "*") => (numbers != (true, true)).then_some("__mul"),
+            Level::Product => None,
+        };
+        if let Some(function) = function {
+            self.found.push(Operation { function, operands: from..end, operators: vec![at] });
         }
     }
-    let expression = state.env().compile_expression(expression)?;
-    expression.eval(minijinja::context! { a => left.clone(), b => right.clone() })
+
+    fn is_number(&self, range: Range<usize>) -> bool {
+        range.len() == 1 && self.token(range.start).is_some_and(|token| token.kind == TokenKind::Number)
+    }
+
+    fn is_literal(&self, range: Range<usize>) -> bool {
+        const WORDS: [&str; 6] = ["true", "false", "none", "True", "False", "None"];
+        let first = self.token(range.start);
+        first.is_some_and(|token| match token.kind {
+            TokenKind::Text | TokenKind::Number => range.len() == 1,
+            TokenKind::Ident => range.len() == 1 && WORDS.contains(&token.text(self.text)),
+            TokenKind::Open => self.closers.get(range.start).is_some_and(|close| close + 1 == range.end),
+            TokenKind::Close | TokenKind::Operator => false,
+        })
+    }
+
+    /// A name, a literal or brackets, with signs before it and what hangs on to it; gives where it ends.
+    fn operand(&mut self, from: usize) -> Option<usize> {
+        let mut start = from;
+        while self.is(start, "-") || self.is(start, "+") {
+            start += 1;
+        }
+        let mut at = self.primary(start)?;
+        loop {
+            let Some(token) = self.token(at) else { return Some(at) };
+            at = match (token.kind, token.text(self.text)) {
+                (TokenKind::Open, "(" | "[") => {
+                    let close = self.group(at)?;
+                    if token.is(self.text, "[") && self.is_slice(at + 1..close) {
+                        self.found.push(Operation { function: "__n", operands: start..close + 1, operators: Vec::new() });
+                    }
+                    close + 1
+                }
+                (TokenKind::Operator, "." | "|") => at + 2,
+                (TokenKind::Ident, "is") => {
+                    let name = if self.is(at + 1, "not") { at + 2 } else { at + 1 };
+                    // A test's argument may stand without brackets.
+                    if self.is(name + 1, "(") { name + 1 } else { self.primary(name + 1).unwrap_or(name + 1) }
+                }
+                _ => return Some(at),
+            };
+        }
+    }
+
+    fn primary(&mut self, at: usize) -> Option<usize> {
+        const WORDS: [&str; 12] = ["in", "not", "and", "or", "if", "else", "elif", "is", "for", "recursive", "import", "as"];
+        let token = self.token(at)?;
+        match token.kind {
+            TokenKind::Text => (at..self.end).find(|next| self.token(*next).is_none_or(|token| token.kind != TokenKind::Text)).or(Some(self.end)),
+            TokenKind::Ident if WORDS.contains(&token.text(self.text)) => None,
+            TokenKind::Ident | TokenKind::Number => Some(at + 1),
+            TokenKind::Open => self.group(at).map(|close| close + 1),
+            TokenKind::Close | TokenKind::Operator => None,
+        }
+    }
+
+    /// Where brackets close; what is in them is looked into later.
+    fn group(&mut self, open: usize) -> Option<usize> {
+        let close = self.closers.get(open).copied().filter(|close| *close < self.end)?;
+        self.inner.push(open + 1..close);
+        Some(close)
+    }
+
+    fn is_slice(&self, range: Range<usize>) -> bool {
+        let mut at = range.start;
+        while at < range.end {
+            if self.is(at, ":") {
+                return true;
+            }
+            at = self.closers.get(at).copied().filter(|close| *close < range.end).map_or(at + 1, |close| close + 1);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan::{TagKind, Tags};
+    use super::*;
+
+    fn calls(expression: &str) -> Vec<String> {
+        let text = format!("{{{{ {expression} }}}}");
+        let tag = Tags::new(&text, 0).next().unwrap().unwrap();
+        assert_eq!(tag.kind, TagKind::Expression);
+        let shown = |found: Operation| {
+            let part = |range: Range<usize>| &text[tag.tokens[range.start].start..tag.tokens[range.end - 1].end];
+            format!("{} {}", found.function, part(found.operands))
+        };
+        operations(&text, &tag.tokens, false).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn operators_bind_as_in_jinja() {
+        assert_eq!(calls("a ~ b * 2 ~ 'c' | upper"), ["__cat a ~ b * 2 ~ 'c' | upper", "__mul b * 2"]);
+        assert_eq!(calls("a * b % c"), ["__mod a * b % c", "__mul a * b"]);
+        assert_eq!(calls("x + y ~ z"), ["__add x + y ~ z", "__cat y ~ z"]);
+        assert_eq!(calls("-a[1:2].b * f(c ~ d)"), ["__mul -a[1:2].b * f(c ~ d)", "__n a[1:2]", "__cat c ~ d"]);
+        assert_eq!(calls("a * b is number"), ["__mul a * b is number"]);
+        assert_eq!(
+            calls("[x, y * 2] + {'a': b ~ c}['a':]"),
+            ["__add [x, y * 2] + {'a': b ~ c}['a':]", "__mul y * 2", "__n {'a': b ~ c}['a':]", "__cat b ~ c"]
+        );
+    }
+
+    #[test]
+    fn what_can_only_be_cheap_stays() {
+        for plain in ["2 * 3", "i + 1", "a - b", "a == 'x'", "a in ['x', 'y']", "f(*args, **kwargs)", "a / b", "x[0]", "not a and b", "a if b else c"]
+        {
+            assert!(calls(plain).is_empty(), "{plain}");
+        }
+        assert_eq!(calls("a not in b"), ["__n b"]);
+        assert_eq!(calls("a if b == c else d"), ["__n c"]);
+        assert_eq!(calls("a is divisibleby 3 and b * c"), ["__mul b * c"]);
+    }
 }

@@ -5,12 +5,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::session::Session;
+use super::work::TEXT_LIMIT;
 use crate::base::Span;
-
-/// The most text that one template may give.
-pub(super) const OUTPUT_LIMIT: usize = 64 << 20;
 
 /// How a stretch of rendered text relates to its place in the user's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,9 +118,6 @@ impl io::Write for Writer<'_> {
     }
 
     fn write_all(&mut self, part: &[u8]) -> io::Result<()> {
-        if self.text.len() + part.len() > OUTPUT_LIMIT {
-            return Err(io::Error::other("the output is too long"));
-        }
         if part.is_empty() {
             return Ok(());
         }
@@ -130,9 +126,14 @@ impl io::Write for Writer<'_> {
             Some(offset) => (self.session.main_span(offset..offset + part.len()), SpanKind::Literal),
             None => self.session.emission(),
         };
+        if self.text.len() + part.len() > TEXT_LIMIT {
+            self.session.full.get_or_init(|| span);
+            return Err(io::Error::other("the output is too long"));
+        }
         let kind = if self.session.main_is_exact() || kind != SpanKind::Literal { kind } else { SpanKind::Expression };
         self.map.push(part.len(), span, kind);
         self.text.extend_from_slice(part);
+        self.session.written.store(self.text.len(), Ordering::Relaxed);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::containers::{collect, is_own, is_plain_map, is_plain_seq};
 use super::error::problem;
 use super::sets::Set;
 use super::values::from_json;
+use super::work::{TEXT_LIMIT, limit};
 use crate::base::Code;
 
 /// The most characters that a width or a precision may ask for.
@@ -29,12 +30,21 @@ pub fn python_repr(value: &Json) -> String {
 
 /// `str(value)`.
 pub(super) fn text(value: &Value) -> String {
+    let mut out = String::new();
+    write_text(value, &mut out);
+    out
+}
+
+/// `str(value)` at the end of a text.
+pub(super) fn write_text(value: &Value, out: &mut String) {
     match value.kind() {
-        ValueKind::Undefined => String::new(),
-        ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
-        ValueKind::Number => number(value),
-        ValueKind::Seq | ValueKind::Map if is_container(value) => repr(value),
-        _ => value.to_string(),
+        ValueKind::Undefined => {}
+        ValueKind::String => out.push_str(value.as_str().unwrap_or_default()),
+        ValueKind::Number => write_number(value, out),
+        ValueKind::Seq | ValueKind::Map if is_container(value) => write_repr(value, out),
+        _ => {
+            let _ = write!(out, "{value}");
+        }
     }
 }
 
@@ -50,10 +60,14 @@ fn is_container(value: &Value) -> bool {
 }
 
 fn write_repr(value: &Value, out: &mut String) {
+    // What is longer is refused by whoever asks for it, and need not be written to its end.
+    if out.len() > TEXT_LIMIT {
+        return;
+    }
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::String => write_quoted(value.as_str().unwrap_or_default(), out),
-        ValueKind::Number => out.push_str(&number(value)),
+        ValueKind::Number => write_number(value, out),
         ValueKind::Seq if is_container(value) => {
             let tuple = value.is_tuple();
             let items = collect(value).unwrap_or_default();
@@ -115,10 +129,12 @@ fn write_quoted(text: &str, out: &mut String) {
     out.push(quote);
 }
 
-fn number(value: &Value) -> String {
+fn write_number(value: &Value, out: &mut String) {
     match f64::try_from(value.clone()) {
-        Ok(float) if !value.is_integer() => float_text(float),
-        Ok(_) | Err(_) => value.to_string(),
+        Ok(float) if !value.is_integer() => out.push_str(&float_text(float)),
+        Ok(_) | Err(_) => {
+            let _ = write!(out, "{value}");
+        }
     }
 }
 
@@ -181,6 +197,7 @@ pub(super) fn percent(template: &str, values: &Value) -> Result<String, Error> {
             None => next.next().cloned().ok_or_else(|| failed("there are fewer values than the format has places"))?,
         };
         out.push_str(&converted(&conversion, &value)?);
+        limit(out.len())?;
     }
     out.push_str(rest);
     if !used_key && next.next().is_some() && values.kind() != ValueKind::Map {
@@ -225,11 +242,16 @@ fn conversion<'t>(text: &'t str, next: &mut std::slice::Iter<'_, Value>) -> Resu
 fn amount<'t>(text: &'t str, next: &mut std::slice::Iter<'_, Value>) -> Result<(usize, &'t str), Error> {
     if let Some(rest) = text.strip_prefix('*') {
         let width = next.next().and_then(Value::as_usize).ok_or_else(|| failed("`*` in the format needs a number"))?;
-        return Ok((width.min(WIDTH_LIMIT), rest));
+        return Ok((within(width)?, rest));
     }
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, rest) = text.split_at(digits);
-    Ok((number.parse::<usize>().unwrap_or(0).min(WIDTH_LIMIT), rest))
+    let width = if number.is_empty() { 0 } else { number.parse().unwrap_or(usize::MAX) };
+    Ok((within(width)?, rest))
+}
+
+fn within(width: usize) -> Result<usize, Error> {
+    if width > WIDTH_LIMIT { Err(failed(format!("a width or precision of the format is more than {WIDTH_LIMIT}"))) } else { Ok(width) }
 }
 
 fn converted(conversion: &Conversion, value: &Value) -> Result<String, Error> {

@@ -1,9 +1,10 @@
 //! Results of queries as templates see them: `run_query`, `statement` and `load_result`.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
@@ -11,7 +12,7 @@ use super::containers::{collect, new_dict, new_list};
 use super::error::unsupported;
 use super::host::QueryTable;
 use super::modules::Moment;
-use super::python::text;
+use super::python::{repr, text};
 use super::session::session_of;
 use super::values::{bind_args, from_json, required};
 use crate::base::Heard;
@@ -102,6 +103,38 @@ impl Table {
         }
         let others: Vec<usize> = (0..self.names.len()).filter(|at| !named.contains(at)).collect();
         Ok(self.selected(if keep { &named } else { &others }))
+    }
+
+    /// With other names: a list in the order of the columns, or new names by old ones.
+    fn renamed(&self, args: &[Value]) -> Result<Value, Error> {
+        let [given, ..] = bind_args("rename", ["column_names", "row_names", "slug_columns", "slug_rows"], args)?;
+        let given = required("rename", "column_names", given)?;
+        let new: Vec<Value> = if given.kind() == ValueKind::Map {
+            self.names.iter().map(|name| given.get_item(&Value::from(&**name))).collect::<Result<_, _>>()?
+        } else {
+            collect(&given)?
+        };
+        let name = |(at, old): (usize, &String)| new.get(at).filter(|name| !name.is_undefined()).map_or_else(|| old.clone(), text);
+        let names: Arc<[String]> = self.names.iter().enumerate().map(name).collect();
+        let row = |row: &Arc<Row>| Arc::new(Row { names: Arc::clone(&names), values: row.values.clone() });
+        Ok(Value::from_object(Self { rows: self.rows.iter().map(row).collect(), names: Arc::clone(&names), types: self.types.clone() }))
+    }
+
+    /// The first row of each value of a column, or of all columns.
+    fn distinct(&self, args: &[Value]) -> Result<Value, Error> {
+        let [key] = bind_args("distinct", ["key"], args)?;
+        let keys = match key.filter(|key| !key.is_none()) {
+            None => Vec::new(),
+            Some(key) if key.as_str().is_some() || key.is_integer() => vec![key],
+            Some(keys) => collect(&keys)?,
+        };
+        let at: Vec<usize> = keys.iter().filter_map(|key| position(&self.names, key)).collect();
+        let mut seen = HashSet::new();
+        let new = |row: &&Arc<Row>| {
+            let cells = row.values.iter().enumerate().filter(|(index, _)| keys.is_empty() || at.contains(index));
+            seen.insert(cells.map(|(_, value)| repr(value)).collect::<Vec<_>>())
+        };
+        Ok(self.with_rows(self.rows.iter().filter(new).cloned().collect()))
     }
 
     /// Lines as agate prints a table.
@@ -196,6 +229,8 @@ impl Object for Table {
             ("exclude", _) => self.chosen("exclude", args, false),
             ("order_by", _) => self.ordered(args),
             ("limit", _) => self.limited(args),
+            ("rename", _) => self.renamed(args),
+            ("distinct", _) => self.distinct(args),
             ("print_table", _) => {
                 let [rows, columns, ..] = bind_args("print_table", ["max_rows", "max_columns", "output", "max_column_width"], args)?;
                 let number =

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::literals::Nesting;
 use super::operators::{DATE_WORDS, operations};
 use super::scan::{ScanError, Tag, TagKind, Tags, Token, TokenKind, closing};
 
@@ -138,9 +139,12 @@ pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> 
     let mut literal_from = range.start;
     let mut has_text = false;
     let mut expressions = 0_usize;
+    let mut nesting = Nesting::default();
     for tag in tags_within(text, &range) {
         let tag = tag?;
         has_text |= !text.get(literal_from..tag.outer.start).unwrap_or_default().trim().is_empty();
+        count(&nesting, text, literal_from..tag.outer.start, &mut edits);
+        nesting.pass(text, &tag);
         literal_from = tag.outer.end;
         edits.spaces(&tag);
         match tag.kind {
@@ -167,6 +171,13 @@ pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> 
     Ok(result)
 }
 
+/// Counts the text before a tag where loops may put it into a value.
+fn count(nesting: &Nesting, text: &str, range: Range<usize>, edits: &mut Edits) {
+    if let Some(at) = nesting.counted(text, range.clone()) {
+        edits.before(at, format!("{{%do __n(0,{})%}}", range.len()));
+    }
+}
+
 /// What a macro's own tag says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Signature {
@@ -191,7 +202,12 @@ pub(super) fn rewrite_macro(text: &str, range: Range<usize>, origin: u32) -> Res
     let mut signature = Signature { varargs: mentions("varargs"), kwargs: mentions("kwargs"), ..Signature::default() };
     edits.spaces(open);
     open_tag(text, open, origin, &mut edits, &mut signature, &mut result.called)?;
+    let mut nesting = Nesting::of_macro();
+    let mut literal_from = open.outer.end;
     for tag in body {
+        count(&nesting, text, literal_from..tag.outer.start, &mut edits);
+        nesting.pass(text, tag);
+        literal_from = tag.outer.end;
         edits.spaces(tag);
         match tag.kind {
             TagKind::Comment | TagKind::Raw => {}
@@ -337,6 +353,9 @@ fn mark_call(text: &str, tag: &Tag, edits: &mut Edits, sites: &mut Vec<Range<usi
 fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
     let keyword = tag.keyword(text).unwrap_or_default();
     let Some(last) = tag.tokens.last() else { return };
+    let mut from = 1;
+    // What closes at one place closes the innermost first.
+    let mut closer = None;
     match keyword {
         "set" => {
             let mut depth = 0_usize;
@@ -352,32 +371,37 @@ fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: 
                 let dotted = tag.tokens.get(2).is_some_and(|token| token.is(text, "."));
                 let target = tag.tokens.get(1).filter(|_| dotted).map(|token| token.text(text));
                 edits.before(first.start, "__s(");
-                edits.after(last.end, target.map_or_else(|| ")".to_owned(), |target| format!(",__t={target})")));
+                closer = Some(target.map_or_else(|| ")".to_owned(), |target| format!(",__t={target})")));
             }
         }
         "do" => {
             if let Some(first) = tag.tokens.get(1) {
                 edits.before(first.start, "__do(");
-                edits.after(last.end, ")");
+                closer = Some(")".to_owned());
             }
         }
-        "if" | "elif" | "for" | "else" if last.is(text, ":") => edits.replace(last.start..last.end, " "),
+        // The names before the first `in` are no operands of it.
+        "for" => from = tag.tokens.iter().position(|token| token.is(text, "in")).unwrap_or(1),
         _ => {}
     }
-    rewrite_tokens(text, tag.tokens.get(1..).unwrap_or_default(), origin, edits, called);
+    if matches!(keyword, "if" | "elif" | "for" | "else") && last.is(text, ":") {
+        edits.replace(last.start..last.end, " ");
+    }
+    rewrite_tokens(text, tag.tokens.get(from..).unwrap_or_default(), origin, edits, called);
+    if let Some(closer) = closer {
+        edits.after(last.end, closer);
+    }
 }
 
 /// Marks calls of `ref`, `source` and `config`, makes list and dict literals mutable, and operators calls.
 fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
     // Operators come first: of what opens at one place, the first opens outermost.
     for operation in operations(text, tokens, edits.dates) {
-        let place = |index: usize| tokens.get(index);
-        let (Some(first), Some(operator), Some(last)) = (place(operation.left.start), place(operation.operator), place(operation.right.end - 1))
-        else {
-            continue;
-        };
+        let (Some(first), Some(last)) = (tokens.get(operation.operands.start), tokens.get(operation.operands.end - 1)) else { continue };
         edits.before(first.start, format!("{}(", operation.function));
-        edits.replace(operator.start..operator.end, ",");
+        for operator in operation.operators.iter().filter_map(|operator| tokens.get(*operator)) {
+            edits.replace(operator.start..operator.end, ",");
+        }
         edits.after(last.end, ")");
     }
     for (index, token) in tokens.iter().enumerate() {

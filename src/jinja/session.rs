@@ -14,8 +14,9 @@ use super::host::TemplateHost;
 use super::library::{MacroId, Shared};
 use super::names;
 use super::native::Mark;
-use super::output::{OUTPUT_LIMIT, SpanKind};
+use super::output::SpanKind;
 use super::rewrite::{MACRO_NAME, Rewritten};
+use super::work::{TEXT_LIMIT, Work};
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
 
 /// Marks the template itself in the markers that [`super::rewrite`] leaves; macros have their index.
@@ -66,6 +67,8 @@ pub(super) struct Session {
     /// Strings of YAML files: the last value that was printed, and the last that `as_number` or its like took.
     pub emitted: Mutex<Option<Value>>,
     pub marked: Mutex<Option<(Mark, Value)>>,
+    /// Regular expressions by their text.
+    pub patterns: Mutex<HashMap<String, Arc<fancy_regex::Regex>>>,
     /// The last `ref`, `source` or `config` call reached.
     pub call_place: Mutex<Option<Span>>,
     /// The package of the template, and that whose text is running.
@@ -78,7 +81,10 @@ pub(super) struct Session {
     pub random: AtomicUsize,
     depth: AtomicUsize,
     calls: AtomicU64,
-    written: AtomicUsize,
+    pub work: Arc<Work>,
+    /// How long the rendered text is, and which place's text was too much for it.
+    pub written: AtomicUsize,
+    pub full: OnceLock<Span>,
     site: AtomicU32,
     site_is_macro: AtomicBool,
     emitting: AtomicBool,
@@ -121,6 +127,7 @@ impl Session {
             results: Mutex::default(),
             emitted: Mutex::default(),
             marked: Mutex::default(),
+            patterns: Mutex::default(),
             call_place: Mutex::default(),
             home: start.package.as_str().into(),
             package: Mutex::new(start.package.into()),
@@ -130,7 +137,9 @@ impl Session {
             random: AtomicUsize::new(0),
             depth: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
+            work: Arc::default(),
             written: AtomicUsize::new(0),
+            full: OnceLock::new(),
             site: AtomicU32::new(NO_SITE),
             site_is_macro: AtomicBool::new(false),
             emitting: AtomicBool::new(false),
@@ -257,9 +266,10 @@ impl Session {
     }
 
     pub(super) fn begin_emission(&self, length: usize) -> Result<(), Error> {
-        if self.written.fetch_add(length, Ordering::Relaxed).saturating_add(length) > OUTPUT_LIMIT {
+        if self.written.load(Ordering::Relaxed).saturating_add(length) > TEXT_LIMIT {
             return Err(problem(Code::JinjaRuntime, "the rendered text is longer than 64 MiB"));
         }
+        self.work.charge(length)?;
         self.emitting.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -551,6 +551,9 @@ fn runaway_templates_end_in_errors() {
         world.error("{% set s = 'x' * 1000000 %}{% for j in range(100000) %}{{ s }}{% endfor %}").message,
         "the rendered text is longer than 64 MiB"
     );
+    // Text that stands in a template counts, where loops put it into a value.
+    let long = format!("{{% set t %}}{{% for i in range(100000) %}}{} {{% endfor %}}{{% endset %}}", "select 1, ".repeat(10000));
+    assert_eq!(world.error(&long).message, "the template makes more than 2 GiB of text and lists");
     assert_eq!(world.error("{% for x in [1] %}{% with a = 1 %}{% break %}{% endwith %}{% endfor %}").code, Code::JinjaRuntime);
     assert_eq!(world.error("{{ return(1) }}").message, "`return` outside of a macro");
 }

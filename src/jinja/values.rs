@@ -4,7 +4,7 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
-use super::containers::{collect, mutable, new_dict, new_list};
+use super::containers::{collect, is_own, mutable, new_dict, new_list};
 use super::error::problem;
 use super::filters::{self, centered};
 use super::macros::split_kwargs;
@@ -13,10 +13,14 @@ use super::native;
 use super::python::text as printed_text;
 use super::relation::Relation;
 use super::session::session_of;
+use super::work::{self, fits, weight};
 use crate::base::{Code, Diagnostic, nearest};
 
 /// The most steps that a template may take: some seconds of work, and far from what any template needs.
 const STEPS: u64 = 100_000_000;
+
+/// What a character of a text takes as an item of a list, in bytes.
+const CHARACTER: usize = 24;
 
 /// An environment. While parsing, attributes of undefined values are undefined again, as in dbt.
 pub(super) fn environment(executing: bool) -> Environment<'static> {
@@ -35,11 +39,13 @@ pub(super) fn environment(executing: bool) -> Environment<'static> {
             _ => python_method(state, value, method, args),
         });
     }
-    environment.add_filter("list", |value: Value| match value.kind() {
+    let list = |value: Value| match value.kind() {
         ValueKind::Undefined | ValueKind::None => Ok(new_list(Vec::new())),
         ValueKind::String => Ok(new_list(value.as_str().unwrap_or_default().chars().map(|c| Value::from(c.to_string())).collect())),
         _ => collect(&value).map(new_list),
-    });
+    };
+    let characters = |args: &[Value]| Ok(args.first().and_then(Value::as_str).map_or(0, |text| text.len().saturating_mul(CHARACTER)));
+    work::add_growing_filter(&mut environment, "list", list, characters);
     native::add(&mut environment);
     filters::add(&mut environment);
     environment.add_test("callable", |value: Value| value.as_object().is_some() && value.kind() == ValueKind::Plain);
@@ -77,6 +83,7 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
 /// Methods of Python's strings, dicts and lists on the engine's own values.
 fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     const CHANGES: [&str; 9] = ["append", "extend", "insert", "pop", "remove", "sort", "update", "setdefault", "clear"];
+    count_method(state, value, method, args)?;
     let result = minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args);
     match result {
         Ok(found) => match method {
@@ -96,13 +103,39 @@ fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &
     }
 }
 
+/// Counts what a method goes through and makes.
+fn count_method(state: &State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<(), Error> {
+    work::count(state, value)?;
+    let Some(text) = value.as_str() else { return Ok(()) };
+    let argument = |index: usize| args.get(index).and_then(Value::as_str).unwrap_or_default();
+    let made = match method {
+        "replace" => filters::replaced_length(text, argument(0), argument(1)),
+        "join" => {
+            let items = args.first().cloned().unwrap_or_default();
+            weight(&items)?.saturating_add(items.len().unwrap_or(0).saturating_mul(text.len()))
+        }
+        "split" | "rsplit" | "splitlines" => text.len().saturating_mul(CHARACTER),
+        "expandtabs" => text.len().saturating_mul(args.first().and_then(Value::as_usize).unwrap_or(8).min(64)),
+        "format" => args.iter().try_fold(format_length(text), |total, arg| Ok::<_, Error>(total.saturating_add(weight(arg)?)))?,
+        "zfill" | "rjust" | "ljust" | "center" => args.first().and_then(Value::as_usize).unwrap_or(0).max(text.len()),
+        _ => text.len(),
+    };
+    work::text(state, made)
+}
+
+/// The most that a template of `str.format` makes without its values: the numbers in it may be widths.
+fn format_length(template: &str) -> usize {
+    let numbers = template.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    numbers.map(|digits| digits.parse().unwrap_or(usize::MAX)).fold(template.len(), usize::saturating_add)
+}
+
 /// The string methods that the engine's collection lacks; `None` where this is not one.
 fn string_method(value: &Value, method: &str, args: &[Value]) -> Option<Result<Value, Error>> {
     let text = value.as_str()?;
     let argument = |index: usize| args.get(index).and_then(Value::as_str);
-    let width = args.first().and_then(Value::as_usize).unwrap_or(0).min(1 << 16);
+    let width = args.first().and_then(Value::as_usize).unwrap_or(0);
     let padding = width.saturating_sub(text.chars().count());
-    let fill = argument(1).unwrap_or(" ");
+    let fill = argument(1).and_then(|fill| fill.chars().next()).unwrap_or(' ').to_string();
     let value = match (method, argument(0)) {
         ("zfill", None) => {
             let (sign, digits) = text.split_at(usize::from(text.starts_with(['-', '+'])));
@@ -188,6 +221,7 @@ pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
     if value.downcast_object_ref::<Relation>().is_some() {
         return Ok(Json::String(value.to_string()));
     }
+    weight(value)?;
     serde_json::to_value(value).map_err(|error| problem(Code::JinjaRuntime, format!("this value can't be written as data: {error}")))
 }
 
@@ -248,8 +282,13 @@ pub(super) fn describe(value: &Value) -> String {
 }
 
 /// For [`super::names`]: what `{% set %}` does to a value.
-pub(super) fn assigned(args: &[Value]) -> Result<Value, Error> {
-    let (positional, _) = split_kwargs(args)?;
+pub(super) fn assigned(state: &State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let (positional, named) = split_kwargs(args)?;
+    // What is put into a namespace lives on through the turns of a loop, and may grow with each.
+    if !named.is_empty() {
+        positional.iter().try_for_each(|value| fits(state, None, value))?;
+    }
+    positional.iter().try_for_each(|value| if is_own(value) || value.as_str().is_some() { Ok(()) } else { work::count(state, value) })?;
     match positional {
         [value] => mutable(value.clone()),
         values => {

@@ -12,7 +12,7 @@ use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions};
 use super::{Layers, Variables, access, constraints, data_test, described, nodes, sound, source, unit_test, unused};
 use crate::base::{Code, Diagnostic, Severity, Sources, Span, nearest};
-use crate::jinja::{MacroFile, MacroLibrary};
+use crate::jinja::{KeptGraph, MacroFile, MacroLibrary};
 use crate::load::{ParsedPackage, ParsedProject, ProjectDialect};
 use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
 
@@ -189,6 +189,7 @@ impl Builder {
             event_time: self.event_time,
             deferred: BTreeMap::new(),
             selected: OnceLock::new(),
+            graph: KeptGraph::default(),
             facts: self.facts,
             bodies: self.bodies,
             lookup,

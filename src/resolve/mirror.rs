@@ -1,30 +1,53 @@
 //! Nodes as templates see them in `model` and `graph`: the keys that dbt has there, of which packages read many.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::project::Project;
 use crate::load::ParsedPackage;
-use crate::manifest::{AboutSource, ColumnDecl, ConstraintDecl, DescribedKind, Node, NodeId, NodeKind, TestDetails, Version};
+use crate::manifest::{
+    AboutSource, ColumnDecl, ConfigMirror, ConstraintDecl, DescribedKind, Group, Node, NodeId, NodeKind, TestDetails, Version, alias_types,
+    primary_key,
+};
 
 impl Project {
     /// `model` as templates see it.
     #[must_use]
     pub fn node_json(&self, node: &Node) -> Json {
+        let tests = self.nodes.values().filter_map(Node::test).filter(|test| test.attached.as_ref() == Some(&node.id));
+        self.mirror(node, &tested(tests))
+    }
+
+    fn mirror(&self, node: &Node, tested: &Tested<'_>) -> Json {
         let mut map = common(node);
         match &node.kind {
-            NodeKind::Model => map.extend(model(node)),
-            NodeKind::Test(details) => map.extend(test(details)),
-            NodeKind::Source { source_name, about, .. } => {
-                if let Some(config) = map.get_mut("config").and_then(Json::as_object_mut) {
-                    for key in ["freshness", "loaded_at_field"] {
-                        config.entry(key).or_insert(Json::Null);
-                    }
-                }
-                map.extend(source(node, source_name, about));
+            NodeKind::Model => {
+                map.extend(coded(node));
+                map.extend(model(node, tested));
             }
+            NodeKind::Test(details) => {
+                map.extend(coded(node));
+                map.extend(test(details));
+                // It has no relation unless it stores its failures; dbt says where they would be.
+                let suffix = node.config.schema.as_deref().unwrap_or("dbt_test__audit");
+                let schema = node.relation.as_ref().map_or_else(|| format!("{}_{suffix}", self.target.schema), |relation| relation.schema.clone());
+                map.insert("schema".into(), schema.into());
+                map.insert("patch_path".into(), Json::Null);
+            }
+            NodeKind::Source { source_name, about, .. } => map.extend(source(node, source_name, about)),
             NodeKind::Described(described) => map.extend(described.fields.clone()),
             NodeKind::Function(details) => map.extend(details.fields()),
-            NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::UnitTest(_) => {}
+            NodeKind::Seed { .. } => {
+                map.insert("root_path".into(), Json::Null);
+                map.insert("defer_relation".into(), Json::Null);
+            }
+            NodeKind::Snapshot => {
+                map.extend(coded(node));
+                map.insert("defer_relation".into(), Json::Null);
+            }
+            NodeKind::Analysis => map.extend(coded(node)),
+            NodeKind::UnitTest(_) => {}
         }
         Json::Object(map)
     }
@@ -56,6 +79,7 @@ impl Project {
         let (mut nodes, mut sources, mut exposures) = (Map::new(), Map::new(), Map::new());
         let (mut metrics, mut models, mut queries, mut unit_tests) = (Map::new(), Map::new(), Map::new(), Map::new());
         let mut functions = Map::new();
+        let tested = tested(self.nodes.values().filter_map(Node::test));
         for (id, node) in &self.nodes {
             let map = match &node.kind {
                 NodeKind::Source { .. } => &mut sources,
@@ -69,18 +93,30 @@ impl Project {
                 NodeKind::Function(_) => &mut functions,
                 NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Test(_) => &mut nodes,
             };
-            map.insert(id.to_string(), self.node_json(node));
+            map.insert(id.to_string(), self.mirror(node, &tested));
         }
-        let groups: Map<String, Json> = self
-            .groups
-            .iter()
-            .map(|group| (group.id.clone(), json!({"name": group.name, "package_name": group.package, "owner": group.owner, "unique_id": group.id})))
-            .collect();
+        let groups: Map<String, Json> = self.groups.iter().map(|group| (group.id.clone(), group_json(group))).collect();
         json!({
             "nodes": nodes, "sources": sources, "exposures": exposures, "metrics": metrics, "groups": groups, "semantic_models": models,
             "saved_queries": queries, "unit_tests": unit_tests, "functions": functions,
         })
     }
+}
+
+/// Columns with a generic test of a name: (node, test name, column in lower case).
+type Tested<'p> = BTreeSet<(&'p str, &'p str, String)>;
+
+fn tested<'p>(tests: impl Iterator<Item = &'p TestDetails>) -> Tested<'p> {
+    tests
+        .filter_map(|test| Some((test.attached.as_ref()?.as_str(), test.generic.as_ref()?.name.as_str(), test.column.as_deref()?.to_lowercase())))
+        .collect()
+}
+
+fn group_json(group: &Group) -> Json {
+    json!({
+        "name": group.name, "resource_type": "group", "package_name": group.package, "path": group.path, "original_file_path": group.original_path,
+        "unique_id": group.id, "owner": group.owner, "description": group.description, "config": {"meta": group.meta},
+    })
 }
 
 fn entries(json: Json) -> Map<String, Json> {
@@ -105,7 +141,7 @@ fn common(node: &Node) -> Map<String, Json> {
         "relation_name": relation.map(ToString::to_string),
         "description": node.description,
         "columns": columns,
-        "config": config(node),
+        "config": serde_json::to_value(ConfigMirror(node)).unwrap_or_default(),
         "unrendered_config": node.config.raw.iter().map(|(key, value)| (key.clone(), node.config.written.get(key).unwrap_or(value).clone())).collect::<Map<_, _>>(),
         "tags": node.config.tags,
         "meta": node.config.meta,
@@ -118,31 +154,27 @@ fn common(node: &Node) -> Map<String, Json> {
         "metrics": [],
         "raw_code": node.raw_code,
         "language": node.language,
+        "build_path": null,
+        "config_call_dict": {},
+        "unrendered_config_call_dict": node.config_expressions(),
+        "doc_blocks": [],
     }))
 }
 
-fn config(node: &Node) -> Map<String, Json> {
-    let mut config = node.config.raw.clone();
-    config.extend(entries(json!({
-        "materialized": node.config.materialization.name(),
-        "tags": node.config.tags,
-        "meta": node.config.meta,
-        "enabled": node.config.enabled,
-        "group": node.config.group,
-        "contract": contract(node),
-    })));
-    config
+fn contract(node: &Node) -> Json {
+    json!({"enforced": node.config.contract_enforced, "alias_types": alias_types(node), "checksum": null})
 }
 
-fn contract(node: &Node) -> Json {
-    json!({"enforced": node.config.contract_enforced, "alias_types": true})
+/// What all nodes have whose text is SQL or Python.
+fn coded(node: &Node) -> Map<String, Json> {
+    entries(json!({"contract": contract(node), "functions": [], "compiled_path": null}))
 }
 
 fn column_json(column: &ColumnDecl) -> Json {
     json!({
         "name": column.name, "description": column.description, "data_type": column.data_type, "meta": column.meta, "tags": column.tags,
-        "quote": column.quote, "constraints": column.constraints.iter().map(constraint).collect::<Vec<_>>(),
-        "config": {"meta": column.meta, "tags": column.tags},
+        "quote": column.quote.then_some(true), "constraints": column.constraints.iter().map(constraint).collect::<Vec<_>>(),
+        "config": {"meta": column.meta, "tags": column.tags}, "granularity": column.granularity, "doc_blocks": [],
     })
 }
 
@@ -155,14 +187,18 @@ fn raw(node: &Node, key: &str, absent: Json) -> Json {
     node.config.raw.get(key).cloned().unwrap_or(absent)
 }
 
-fn model(node: &Node) -> Map<String, Json> {
+fn model(node: &Node, tested: &Tested<'_>) -> Map<String, Json> {
+    let tested = |test: &str, column: &str| tested.contains(&(node.id.as_str(), test, column.to_lowercase()));
     entries(json!({
         "access": node.config.access.name(),
-        "contract": contract(node),
         "constraints": node.constraints.iter().map(constraint).collect::<Vec<_>>(),
         "version": node.model.version.as_ref().map(Version::json),
         "latest_version": node.model.latest.as_ref().map(Version::json),
         "deprecation_date": node.model.deprecation_date.map(|date| date.to_rfc3339()),
+        "defer_relation": null,
+        "primary_key": primary_key(node, tested),
+        "time_spine": node.model.time_spine,
+        "batch": null,
     }))
 }
 
@@ -189,6 +225,9 @@ fn source(node: &Node, source_name: &str, about: &AboutSource) -> Map<String, Js
         "loader": about.loader,
         "identifier": relation.map_or(node.name.as_str(), |relation| relation.identifier.as_str()),
         "loaded_at_field": raw(node, "loaded_at_field", Json::Null),
+        "loaded_at_query": raw(node, "loaded_at_query", Json::Null),
+        "unrendered_database": null,
+        "unrendered_schema": null,
         "freshness": raw(node, "freshness", Json::Null),
         "external": null,
         "quoting": {"database": about.quoting[0], "schema": about.quoting[1], "identifier": about.quoting[2], "column": null},

@@ -11,7 +11,8 @@ use super::lookup::Lookup;
 use super::{Layers, Variables};
 use crate::base::{Code, Diagnostic, Fingerprint, Sources, Span};
 use crate::jinja::{
-    Invocation, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render, render_call,
+    Invocation, KeptGraph, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render,
+    render_call,
 };
 use crate::load::{ParsedProject, Target};
 use crate::manifest::{Group, IncrementalStrategy, Materialization, Node, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
@@ -82,6 +83,8 @@ pub struct Project {
     pub deferred: BTreeMap<NodeId, RelationName>,
     /// The ids of the nodes that the command selected, once that is known.
     pub selected: OnceLock<Vec<String>>,
+    /// `graph` as templates see it, once one has asked for it.
+    pub graph: KeptGraph,
     /// Changes with everything of the project that is not in its nodes: settings, vars, the target, macros.
     pub ground: Fingerprint,
     pub(super) facts: Arc<Facts>,

@@ -4,6 +4,7 @@
 //! Functions that are only another spelling are no functions here but rules of [`super::rewrite`].
 
 pub(super) mod cast_of;
+pub(super) mod coalesce;
 mod date_math;
 mod date_trunc;
 mod hash;
@@ -41,6 +42,7 @@ static LAMBDAS: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(lambdas::func
 /// Gives a session the dialect's functions, behind DataFusion's own.
 pub(super) fn register(builder: &mut SessionStateBuilder) {
     builder.scalar_functions().get_or_insert_default().extend(SCALARS.iter().map(Arc::clone));
+    builder.scalar_functions().get_or_insert_default().push(coalesce::function());
     builder.higher_order_functions().get_or_insert_default().extend(LAMBDAS.iter().map(Arc::clone));
     builder.aggregate_functions().get_or_insert_default().extend(AGGREGATES.iter().map(Arc::clone));
 }

@@ -17,6 +17,7 @@ use deltalake::datafusion::logical_expr::{
 };
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
+use super::functions::coalesce::time_beside_text;
 use super::functions::iso_time;
 use super::type_name;
 
@@ -101,7 +102,7 @@ fn may_concern(expr: &Expr) -> bool {
 fn concerns(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     let mixed = |exprs: &mut dyn Iterator<Item = &Expr>, compared: bool| -> Result<bool> {
         let types = exprs.map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
-        Ok(common(&types, compared)?.is_some())
+        Ok(!compared && time_beside_text(&types).is_some() || common(&types, compared)?.is_some())
     };
     Ok(match expr {
         Expr::BinaryExpr(binary) if is_comparison(binary.op) => mixed(&mut [binary.left.as_ref(), &binary.right].into_iter(), true)?,
@@ -200,7 +201,14 @@ fn sides(left: Expr, right: Expr, op: Operator, schema: &DFSchema) -> Result<[Ex
 
 /// Expressions that are compared or become values of one column.
 fn together(exprs: Vec<Expr>, schema: &DFSchema, compared: bool) -> Result<Vec<Expr>> {
-    let types = exprs.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let mut types = exprs.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let mut exprs = exprs;
+    if let Some(time) = time_beside_text(&types).filter(|_| !compared) {
+        for (expr, found) in exprs.iter_mut().zip(&mut types).filter(|(_, found)| found.is_string()) {
+            *expr = brought(std::mem::take(expr), found, &time);
+            found.clone_from(&time);
+        }
+    }
     let Some(meant) = common(&types, compared)? else { return Ok(exprs) };
     Ok(exprs.into_iter().zip(&types).map(|(expr, found)| brought(expr, found, &meant)).collect())
 }

@@ -9,11 +9,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::{hex, paths::compiled_path};
 use super::ManifestInput;
-use super::config::{Config, Docs, Raw, Value, alias_types, docs};
 use super::hooks::{HookEntry, hook_json};
 use crate::manifest::{
-    AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalSource, Fixture, FixtureRows, GenericTest, Node,
-    NodeId, NodeKind, NodeRef, ResourceType, TestDetails, UnitTest, Version,
+    AboutSource, ColumnDecl, ConfigMirror as Config, ConstraintDecl, Described, DescribedKind, DocsMirror as Docs, ExternalSource, Fixture,
+    FixtureRows, GenericTest, Node, NodeId, NodeKind, NodeRef, Raw, ResourceType, TestDetails, UnitTest, Version, Written as Value, alias_types,
+    docs, primary_key,
 };
 
 /// What a node's entry needs of the other nodes.
@@ -418,29 +418,9 @@ fn model_fields<'a>(node: &'a Node, context: &Context<'_>) -> ModelFields<'a> {
         latest_version: node.model.latest.as_ref().map(Version::json),
         deprecation_date: node.model.deprecation_date.map(|date| date.to_rfc3339()),
         defer_relation: None,
-        primary_key: primary_key(node, context),
+        primary_key: primary_key(node, |test, column| context.tested.contains(&(node.id.as_str(), test, column.to_lowercase()))),
         time_spine: node.model.time_spine.as_ref(),
     }
-}
-
-/// A declared key, or else the columns that are tested to be unique and not null.
-fn primary_key(node: &Node, context: &Context<'_>) -> Vec<String> {
-    let is_key = |constraint: &&ConstraintDecl| constraint.kind == ConstraintKind::PrimaryKey;
-    if let Some(key) = node.constraints.iter().find(is_key) {
-        return key.columns.clone();
-    }
-    let declared: Vec<String> = node
-        .columns
-        .values()
-        .filter(|column| column.constraints.iter().any(|constraint| is_key(&constraint)))
-        .map(|column| column.name.clone())
-        .collect();
-    if !declared.is_empty() {
-        return declared;
-    }
-    let tested = |test: &str, column: &str| context.tested.contains(&(node.id.as_str(), test, column.to_lowercase()));
-    let columns = node.columns.values().map(|column| &column.name);
-    columns.filter(|column| tested("unique", column) && tested("not_null", column)).cloned().collect()
 }
 
 fn generic_fields<'a>(details: &'a TestDetails, generic: &'a GenericTest, context: &Context<'_>) -> GenericFields<'a> {

@@ -171,7 +171,16 @@ pub(super) async fn query(engine: &LocalEngine, sql: &str, overlays: &[Overlay])
 /// # Errors
 /// If its query does not plan any more.
 pub(super) async fn view_schema(engine: &LocalEngine, name: &RelationName) -> Result<SchemaRef, EngineError> {
-    let found = Resolver::new(engine, &[]).relation(name).await?;
+    planned_schema(Resolver::new(engine, &[]), name).await
+}
+
+/// As [`view_schema`], while the columns of everything are listed: a view that reads this list itself finds it empty.
+async fn listed_schema(engine: &LocalEngine, name: &RelationName) -> Result<SchemaRef, EngineError> {
+    planned_schema(Resolver { listing: true, ..Resolver::new(engine, &[]) }, name).await
+}
+
+async fn planned_schema(mut resolver: Resolver<'_>, name: &RelationName) -> Result<SchemaRef, EngineError> {
+    let found = resolver.relation(name).await?;
     found.map(|provider| provider.schema()).ok_or_else(|| EngineError::Damaged { relation: name.short(), reason: "the view went away".into() })
 }
 
@@ -224,11 +233,13 @@ struct Resolver<'a> {
     inputs: BTreeSet<InputVersion>,
     /// The views that are being planned, outermost first.
     open: Vec<RelationName>,
+    /// Whether it is the columns of everything that are wanted.
+    listing: bool,
 }
 
 impl<'a> Resolver<'a> {
     fn new(engine: &'a LocalEngine, overlays: &'a [Overlay]) -> Self {
-        Self { engine, overlays, parts: None, found: BTreeMap::new(), inputs: BTreeSet::new(), open: Vec::new() }
+        Self { engine, overlays, parts: None, found: BTreeMap::new(), inputs: BTreeSet::new(), open: Vec::new(), listing: false }
     }
 
     async fn plan(&mut self, sql: &str, scope: &Scope, division: Division) -> Result<(SessionState, LogicalPlan, Statement), EngineError> {
@@ -305,7 +316,7 @@ impl<'a> Resolver<'a> {
             Some(Overlay::Query { .. }) | None => {}
         }
         if name.schema.eq_ignore_ascii_case("information_schema") {
-            return information_schema::table(self.engine, name).await;
+            return information_schema::table(self.engine, name, self.listing).await;
         }
         if let Some(binding) = self.engine.files.get(name) {
             let session = self.engine.session();

@@ -10,6 +10,7 @@ use crate::jinja::containers::{collect, new_list};
 use crate::jinja::error::{problem, unsupported};
 use crate::jinja::macros::split_kwargs;
 use crate::jinja::values::{bind_args, required};
+use crate::jinja::work;
 
 /// The most items that one call makes.
 const LIMIT: usize = 1_000_000;
@@ -28,6 +29,14 @@ impl Object for ItertoolsModule {
     }
 
     fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let made = Self::called(state, method, args)?;
+        work::count(state, &made)?;
+        Ok(made)
+    }
+}
+
+impl ItertoolsModule {
+    fn called(state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
             "product" => product(args),
             "chain" => Ok(new_list(args.iter().map(collect).collect::<Result<Vec<_>, _>>()?.concat())),
@@ -61,7 +70,7 @@ fn tuple(items: Vec<Value>) -> Value {
 }
 
 fn too_many() -> Error {
-    problem(Code::JinjaRuntime, format!("this makes more than {LIMIT} items"))
+    problem(Code::JinjaRuntime, "this makes more than a million items")
 }
 
 fn product(args: &[Value]) -> Result<Value, Error> {
@@ -131,7 +140,7 @@ fn accumulate(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error>
         let next = match (sums.last(), &function) {
             (None, _) => item,
             (Some(last), Some(function)) => function.call(state, &[last.clone(), item])?,
-            (Some(last), None) => crate::jinja::operators::sum(state, last, &item, false)?,
+            (Some(last), None) => crate::jinja::arithmetic::sum(state, last, &item, false)?,
         };
         sums.push(next);
     }

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use fancy_regex::{Captures, Regex};
+use fancy_regex::{Captures, Regex, RegexBuilder};
 use minijinja::value::{Object, ObjectRepr, Tuple};
 use minijinja::{Error, State, Value};
 
@@ -12,7 +12,15 @@ use crate::base::Code;
 use crate::jinja::containers::{new_dict, new_list};
 use crate::jinja::error::{problem, unsupported};
 use crate::jinja::python::repr;
+use crate::jinja::session::{lock, session_of};
 use crate::jinja::values::{bind_args, required, required_text};
+use crate::jinja::work;
+
+/// What a search counts beside its texts, and what a new pattern does, in bytes.
+const SEARCH: usize = 4 << 10;
+const PATTERN: usize = 1 << 20;
+/// How often a search may go back, a tenth of a second of work at the most.
+const BACKTRACKS: usize = 1_000_000;
 
 #[derive(Debug)]
 pub(super) struct ReModule;
@@ -32,7 +40,9 @@ impl Object for ReModule {
         })
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        count(state, args)?;
+        let compile = |pattern: &str, flags: Option<&Value>| compiled(state, pattern, flags);
         match method {
             "compile" => {
                 let [pattern, flags] = bind_args("compile", ["pattern", "flags"], args)?;
@@ -66,7 +76,7 @@ impl Object for ReModule {
 /// What `re.compile` gives.
 #[derive(Debug)]
 struct Pattern {
-    regex: Regex,
+    regex: Arc<Regex>,
     pattern: String,
 }
 
@@ -79,7 +89,8 @@ impl Object for Pattern {
         (key.as_str()? == "pattern").then(|| Value::from(&*self.pattern))
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        count(state, args)?;
         match method {
             "match" | "search" | "fullmatch" | "findall" | "finditer" => {
                 let [text] = bind_args(method, ["string"], args)?;
@@ -127,11 +138,26 @@ fn split(regex: &Regex, text: Option<Value>, limit: Option<Value>) -> Result<Val
     Ok(new_list(parts))
 }
 
-fn compile(pattern: &str, flags: Option<&Value>) -> Result<Regex, Error> {
+/// Counts a search: the texts, and some for the steps that it takes.
+fn count(state: &State<'_, '_>, args: &[Value]) -> Result<(), Error> {
+    let given = args.iter().filter_map(Value::as_str).map(str::len).sum::<usize>();
+    work::charge(state, given.saturating_mul(2).saturating_add(SEARCH))
+}
+
+/// A pattern, made at its first use by a template.
+fn compiled(state: &State<'_, '_>, pattern: &str, flags: Option<&Value>) -> Result<Arc<Regex>, Error> {
     let flags = flags.and_then(Value::as_str).filter(|flags| matches!(*flags, "i" | "m" | "s" | "x"));
     let escaped = plain_braces(pattern);
     let full = flags.map_or_else(|| escaped.clone(), |flags| format!("(?{flags}){escaped}"));
-    Regex::new(&full).map_err(|_| problem(Code::JinjaRuntime, format!("the pattern `{pattern}` can't be read")))
+    let session = session_of(state)?;
+    if let Some(known) = lock(&session.patterns).get(&full) {
+        return Ok(Arc::clone(known));
+    }
+    session.work.charge(PATTERN)?;
+    let made = RegexBuilder::new(&full).backtrack_limit(BACKTRACKS).build();
+    let made = made.map(Arc::new).map_err(|_| problem(Code::JinjaRuntime, format!("the pattern `{pattern}` can't be read")))?;
+    lock(&session.patterns).insert(full, Arc::clone(&made));
+    Ok(made)
 }
 
 /// A pattern in which braces that are no repetition are escaped: Python takes them for themselves.
@@ -189,8 +215,8 @@ fn python_replacement(with: &str) -> String {
     result
 }
 
-fn too_hard(error: &fancy_regex::Error) -> Error {
-    problem(Code::JinjaRuntime, format!("the pattern takes too long on this text: {error}"))
+fn too_hard(_: &fancy_regex::Error) -> Error {
+    problem(Code::JinjaRuntime, format!("the pattern goes back more than {BACKTRACKS} times on this text"))
 }
 
 fn all<'t>(regex: &Regex, text: &'t str) -> Result<Vec<Captures<'t, str>>, Error> {

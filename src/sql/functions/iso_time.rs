@@ -25,6 +25,13 @@ pub(in crate::sql) fn date() -> Arc<ScalarUDF> {
     function("iso_date", |columns| Ok(mended(&columns[0], day)))
 }
 
+/// Texts for the cast to a timestamp or date.
+pub(crate) fn iso_texts(texts: &StringArray, meant: &DataType) -> StringArray {
+    let column: ArrayRef = Arc::new(texts.clone());
+    let mended = mended(&column, if *meant == DataType::Date32 { day } else { full });
+    mended.as_string::<i32>().clone()
+}
+
 fn function(name: &'static str, run: fn(&[ArrayRef]) -> Result<ArrayRef>) -> Arc<ScalarUDF> {
     let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
     Plain { name, signature, returns: |_| Ok(DataType::Utf8), run }.into_udf()

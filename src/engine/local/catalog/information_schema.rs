@@ -7,24 +7,26 @@ use deltalake::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::MemTable;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 
 use super::super::super::{Engine as _, EngineError, RelationKind};
 use super::super::write::DEFAULT;
 use super::super::{LocalEngine, failure};
-use super::relations;
+use super::{listed_schema, relations};
 use crate::manifest::RelationName;
 use crate::sql::type_name;
 
-/// The table of that name in `information_schema`; `None` where there is no such table.
+/// The table of that name in `information_schema`; `None` where there is no such table. While the columns of everything are
+/// listed, `columns` is empty: a view that reads it is planned for its own columns, and would list them again.
 ///
 /// # Errors
 /// If the warehouse can't be listed.
-pub(super) async fn table(engine: &LocalEngine, name: &RelationName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+pub(super) async fn table(engine: &LocalEngine, name: &RelationName, listing: bool) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
     let batch = match name.identifier.to_lowercase().as_str() {
         "tables" => tables(engine).await?,
         "views" => views(engine).await?,
         "schemata" => schemata(engine).await?,
+        "columns" if listing => columns_of(&[])?,
         "columns" => columns(engine).await?,
         _ => return Ok(None),
     };
@@ -91,17 +93,23 @@ async fn schemata(engine: &LocalEngine) -> Result<RecordBatch, EngineError> {
 }
 
 async fn columns(engine: &LocalEngine) -> Result<RecordBatch, EngineError> {
-    let names: Vec<RelationName> = relations(engine).await?.into_keys().collect();
-    let found: Vec<(RelationName, SchemaRef)> = futures::stream::iter(names)
-        .map(|name| async move {
+    let found: Vec<(RelationName, SchemaRef)> = futures::stream::iter(relations(engine).await?)
+        .map(|(name, kind)| async move {
             // A view that does not plan any more or a damaged table has no columns to show.
-            let state = engine.relation(&name).await.ok().flatten();
-            Ok::<_, EngineError>(state.map(|state| (name, state.schema)))
+            let schema = match kind {
+                RelationKind::View => listed_schema(engine, &name).await.ok(),
+                RelationKind::Table | RelationKind::Files => engine.relation(&name).await.ok().flatten().map(|state| state.schema),
+            };
+            schema.map(|schema| (name, schema))
         })
         .buffered(8)
-        .try_filter_map(|found| async move { Ok(found) })
-        .try_collect()
-        .await?;
+        .filter_map(|found| async move { found })
+        .collect()
+        .await;
+    columns_of(&found)
+}
+
+fn columns_of(found: &[(RelationName, SchemaRef)]) -> Result<RecordBatch, EngineError> {
     let rows: Vec<(&RelationName, usize, &Arc<Field>)> =
         found.iter().flat_map(|(name, schema)| schema.fields().iter().enumerate().map(move |(at, field)| (name, at, field))).collect();
     let types: Vec<String> = rows.iter().map(|(_, _, field)| type_name(field.data_type())).collect();

@@ -8,13 +8,15 @@ use deltalake::arrow::compute::{CastOptions, cast_with_options};
 use deltalake::arrow::datatypes::{DataType, Decimal128Type};
 use deltalake::arrow::error::ArrowError;
 
-use crate::sql::type_name;
+use crate::sql::{iso_texts, type_name};
 
 /// The texts as values, and the first row whose text is no value of the type.
 ///
 /// # Errors
 /// If the type is none that texts can become.
 pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType) -> Result<(ArrayRef, Option<usize>), ArrowError> {
+    let mended = matches!(data_type, DataType::Timestamp(..) | DataType::Date32).then(|| iso_texts(texts, data_type));
+    let texts = mended.as_ref().unwrap_or(texts);
     let plain = cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })?;
     let typed = with_exponents(texts, plain, data_type);
     let unreadable = typed.null_count() > texts.null_count();

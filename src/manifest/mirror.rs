@@ -1,4 +1,5 @@
-//! The config of a node in the manifest: dbt's keys with their defaults, and every other key as the user wrote it.
+//! The config of a node as dbt's manifest and its templates have it: dbt's keys with their defaults, and every other key as
+//! the user wrote it.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use crate::manifest::{Node, OnViolation, ResourceType};
+use super::{ConstraintDecl, ConstraintKind, Node, OnViolation, ResourceType};
 
 /// Config of models, seeds, snapshots and analyses.
 #[derive(Debug, Serialize)]
@@ -81,7 +82,7 @@ struct SourceConfigMirror<'a> {
 /// A value as the user wrote it, or its default.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Given(&'a Json),
     Flag(bool),
     Number(u64),
@@ -94,10 +95,10 @@ pub(super) enum Value<'a> {
 
 /// `{}`
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct EmptyMap {}
+pub(crate) struct EmptyMap {}
 
 impl Value<'_> {
-    pub(super) const NULL: Self = Self::Null(());
+    pub(crate) const NULL: Self = Self::Null(());
     const EMPTY_MAP: Self = Self::Map(EmptyMap {});
 }
 
@@ -111,7 +112,7 @@ struct Hook<'a> {
 
 /// `docs` of a node: whether the site shows it, and its colour.
 #[derive(Debug, Serialize)]
-pub(super) struct Docs<'a> {
+pub(crate) struct Docs<'a> {
     show: Value<'a>,
     node_color: Value<'a>,
 }
@@ -181,7 +182,7 @@ const SOURCE_KEYS: [&str; 7] = ["enabled", "event_time", "freshness", "loaded_at
 
 /// The config of a node, made when it is written.
 #[derive(Debug)]
-pub(super) struct Config<'a>(pub &'a Node);
+pub(crate) struct Config<'a>(pub &'a Node);
 
 impl Serialize for Config<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -327,18 +328,18 @@ fn source_config(node: &Node) -> SourceConfigMirror<'_> {
     }
 }
 
-pub(super) fn docs(node: &Node) -> Docs<'_> {
+pub(crate) fn docs(node: &Node) -> Docs<'_> {
     let raw = Raw(&node.config.raw);
     Docs { show: raw.inside("docs", "show", Value::Flag(true)), node_color: raw.inside("docs", "node_color", Value::NULL) }
 }
 
 /// Whether types of a contract may be spelt in other ways.
-pub(super) fn alias_types(node: &Node) -> Value<'_> {
+pub(crate) fn alias_types(node: &Node) -> Value<'_> {
     Raw(&node.config.raw).inside("contract", "alias_types", Value::Flag(true))
 }
 
 /// The keys as the user wrote them.
-pub(super) struct Raw<'a>(pub &'a Map<String, Json>);
+pub(crate) struct Raw<'a>(pub &'a Map<String, Json>);
 
 impl<'a> Raw<'a> {
     pub fn or(&self, key: &str, default: Value<'a>) -> Value<'a> {
@@ -374,4 +375,20 @@ fn hooks<'a>(raw: &Raw<'a>, name: &str, other_name: &str) -> Vec<Hook<'a>> {
         Some(Json::Array(values)) => values.iter().map(hook).collect(),
         Some(value) => vec![hook(value)],
     }
+}
+
+/// A declared key of a model, or else the columns that are tested to be unique and not null, as `tested` says of a test's name
+/// and a column.
+pub(crate) fn primary_key(node: &Node, tested: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    let is_key = |constraint: &&ConstraintDecl| constraint.kind == ConstraintKind::PrimaryKey;
+    if let Some(key) = node.constraints.iter().find(is_key) {
+        return key.columns.clone();
+    }
+    let declared = node.columns.values().filter(|column| column.constraints.iter().any(|constraint| is_key(&constraint)));
+    let declared: Vec<String> = declared.map(|column| column.name.clone()).collect();
+    if !declared.is_empty() {
+        return declared;
+    }
+    let columns = node.columns.values().map(|column| &column.name);
+    columns.filter(|column| tested("unique", column) && tested("not_null", column)).cloned().collect()
 }
