@@ -161,5 +161,5 @@ impl TemplateHost for Host {
         None
     }
 
-    fn log(&self, _: &str, _: bool) {}
+    fn log(&self, _: &str, _: alluvium::base::Heard) {}
 }

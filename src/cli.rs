@@ -38,8 +38,6 @@ use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clap::Parser as _;
-
 use crate::base::{Clock, STACK, SystemClock};
 
 /// How a command ended.
@@ -132,7 +130,7 @@ pub fn invoke(invocation: Invocation) -> Finished {
 
 fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
     let words = std::iter::once(OsString::from("alluvium")).chain(invocation.args.iter().cloned());
-    let arguments = match args::Arguments::try_parse_from(words) {
+    let arguments = match args::parse(words) {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayVersion => {
             streams.print(concat!("alluvium ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -171,8 +169,7 @@ fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
 async fn run_command(arguments: args::Arguments, invocation: Invocation, streams: &Streams) -> Exit {
     use args::{Command, DocsCommand, SourceCommand};
     let mut global = arguments.global;
-    let project_dir = session::project_dir(&global, &invocation.current_dir);
-    if let Err(message) = flags::settle(&mut global, &project_dir) {
+    if let Err(message) = flags::settle(&mut global, &invocation.current_dir) {
         streams.complain(&format!("error: {message}\n"));
         return Exit::Unusable;
     }

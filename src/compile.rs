@@ -44,7 +44,7 @@ pub use proved::proved_test;
 pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};
 pub use unit_test::UnitQuery;
 
-use crate::base::Diagnostic;
+use crate::base::{Diagnostic, Heard};
 use crate::graph::Dag;
 use crate::jinja::{HostError, QueryTable, RelationFacts};
 use crate::manifest::{Node, NodeId, RelationName, ResourceType};
@@ -72,7 +72,7 @@ pub trait Surroundings: Send + Sync {
     fn relation(&self, name: &RelationName) -> Result<Option<RelationFacts>, HostError>;
 
     /// What a template logs.
-    fn log(&self, message: &str, info: bool, node: &NodeId);
+    fn log(&self, message: &str, heard: Heard, node: &NodeId);
 
     /// Whether an answer may take its time, so that nothing else should wait for it.
     fn may_block(&self) -> bool {

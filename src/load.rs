@@ -25,7 +25,7 @@ mod unit_tests;
 mod versions;
 mod yaml;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -136,39 +136,43 @@ fn selectors(options: &LoadOptions, sources: &Sources, out: &mut Diagnostics) ->
 
 /// The project file of a folder, if it has one.
 #[must_use]
-pub fn project_file(folder: &std::path::Path) -> Option<PathBuf> {
+pub fn project_file(folder: &Path) -> Option<PathBuf> {
     project::find(folder)
 }
 
 /// The `profiles.yml` that is read, if there is one.
 #[must_use]
 pub fn profiles_file(options: &LoadOptions) -> Option<PathBuf> {
-    profiles::find(options)
+    profiles::find(options.profiles_dir.as_deref(), &options.working_dir, &options.project_dir)
 }
 
-/// The `flags` of a folder's project file, as far as they can be read: what is wrong with the file is said when it is
-/// loaded, and flags are needed before that.
+/// The `flags` of a folder's project file, or else the `config` of `profiles.yml`, which is where they stood in older
+/// projects. As far as they can be read: what is wrong with a file is said when it is loaded, and flags are needed before that.
 #[must_use]
-pub fn project_flags(project_dir: &std::path::Path) -> Map<String, Json> {
-    peek(project_dir, "flags").and_then(|flags| flags.as_object().cloned()).unwrap_or_default()
+pub fn project_flags(project_dir: &Path, working_dir: &Path, profiles_dir: Option<&Path>) -> Map<String, Json> {
+    let of_profiles = || peek_file(&profiles::find(profiles_dir, working_dir, project_dir)?, "config");
+    peek(project_dir, "flags").or_else(of_profiles).and_then(|flags| flags.as_object().cloned()).unwrap_or_default()
 }
 
 /// The target folder that a folder's project file names, before that is loaded.
 #[must_use]
-pub fn target_folder(project_dir: &std::path::Path) -> String {
+pub fn target_folder(project_dir: &Path) -> String {
     peek(project_dir, "target-path").and_then(|path| path.as_str().map(str::to_owned)).unwrap_or_else(|| "target".to_owned())
 }
 
 /// The folder for logs that a folder's project file names.
 #[must_use]
-pub fn log_folder(project_dir: &std::path::Path) -> Option<PathBuf> {
+pub fn log_folder(project_dir: &Path) -> Option<PathBuf> {
     peek(project_dir, "log-path")?.as_str().filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-fn peek(project_dir: &std::path::Path, key: &str) -> Option<Json> {
+fn peek(project_dir: &Path, key: &str) -> Option<Json> {
+    peek_file(&project::find(project_dir)?, key)
+}
+
+fn peek_file(path: &Path, key: &str) -> Option<Json> {
     let sources = Sources::new();
-    let path = project::find(project_dir)?;
-    let file = sources.add("the project file", crate::base::files::read_text(&path).ok()?);
+    let file = sources.add("the file", crate::base::files::read_text(path).ok()?);
     Some(parse_yaml(&sources, file).ok()?.get(key)?.to_json())
 }
 

@@ -7,6 +7,17 @@ use chrono::{DateTime, Utc};
 
 use super::{Diagnostic, Sources, headline};
 
+/// Who hears a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The log file.
+    Log,
+    /// The terminal too.
+    Terminal,
+    /// The terminal, as the message stands and where all else is quiet: it is what a script asked for.
+    Script,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -37,10 +48,10 @@ pub enum Event {
         batch: String,
         done: Box<NodeDone>,
     },
-    /// A template or the program has something to say; `info` goes to the terminal, the rest to the log file.
+    /// A template or the program has something to say.
     Message {
         text: String,
-        info: bool,
+        heard: Heard,
         node: Option<String>,
     },
     /// Something about the user's project; the texts it points into come with it.

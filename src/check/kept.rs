@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Offline;
 use super::visit::Proof;
-use crate::base::{Diagnostic, Fingerprint, Fingerprinter, Memo, Sources, StoredDiagnostics, read_record, record_of};
+use crate::base::{Diagnostic, Fingerprint, Fingerprinter, Heard, Memo, Sources, StoredDiagnostics, read_record, record_of};
 use crate::compile::{Asked, Compilation, KeptNode, Planner, Surroundings, kept_schema, restored_schema};
 use crate::jinja::{HostError, QueryTable, RelationFacts};
 use crate::manifest::{Node, NodeId, NodeKind, RelationName};
@@ -238,9 +238,9 @@ impl<S: Surroundings + 'static> Surroundings for Witness<S> {
         self.inner.relation(name).or_else(|error| kept().map(Some).ok_or(error))
     }
 
-    fn log(&self, message: &str, info: bool, node: &NodeId) {
+    fn log(&self, message: &str, heard: Heard, node: &NodeId) {
         self.notes.add(Asked::Beyond);
-        self.inner.log(message, info, node);
+        self.inner.log(message, heard, node);
     }
 
     fn may_block(&self) -> bool {

@@ -4,16 +4,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use deltalake::arrow::datatypes::SchemaRef;
+
 use super::kept::Standing;
-use crate::base::{Event, Events};
+use crate::base::{Event, Events, Heard};
 use crate::compile::Surroundings;
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
 use crate::manifest::{Node, NodeId, RelationName};
 use crate::resolve::Project;
 use crate::sql::type_name;
-use async_trait::async_trait;
-use bytes::Bytes;
-use deltalake::arrow::datatypes::SchemaRef;
 
 /// Schemas that are known without a warehouse.
 #[derive(Debug)]
@@ -101,8 +102,8 @@ impl Surroundings for Offline {
         false
     }
 
-    fn log(&self, message: &str, info: bool, node: &NodeId) {
-        self.events.send(&Event::Message { text: message.to_owned(), info, node: Some(node.to_string()) });
+    fn log(&self, message: &str, heard: Heard, node: &NodeId) {
+        self.events.send(&Event::Message { text: message.to_owned(), heard, node: Some(node.to_string()) });
     }
 }
 
@@ -138,7 +139,7 @@ impl Surroundings for Grown {
     }
 
     /// The first form has said it already.
-    fn log(&self, _message: &str, _info: bool, _node: &NodeId) {}
+    fn log(&self, _message: &str, _heard: Heard, _node: &NodeId) {}
 
     fn may_block(&self) -> bool {
         false

@@ -4,9 +4,11 @@ mod check;
 mod options;
 mod switches;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use check::{CheckOptions, ContractCommand, FailOn, LineageOptions, LineageOutput, ReportFormat, SourcesCommand, TestOptions};
 pub(crate) use options::{
@@ -34,6 +36,28 @@ pub(crate) struct Arguments {
     /// Print the version
     #[arg(short = 'V', short_alias = 'v', long, global = true, action = clap::ArgAction::Version)]
     version: Option<bool>,
+}
+
+/// Reads the words of a command line, the program's name first.
+pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let mut command = with_environment(Arguments::command());
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// An option takes `DBT_ENGINE_X` before `DBT_X`, and a variable that is empty counts as not set; both as in dbt.
+fn with_environment(command: clap::Command) -> clap::Command {
+    let is_set = |name: &OsString| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let command = command.mut_args(|arg| {
+        let Some(name) = arg.get_env().map(OsString::from) else { return arg };
+        let newer = name.to_str().and_then(|name| name.strip_prefix("DBT_")).map(|rest| OsString::from(format!("DBT_ENGINE_{rest}")));
+        match newer.filter(is_set) {
+            Some(newer) => arg.env(newer),
+            None if is_set(&name) || std::env::var_os(&name).is_none() => arg,
+            None => arg.env(Resettable::Reset),
+        }
+    });
+    command.mut_subcommands(with_environment)
 }
 
 #[derive(Debug, Subcommand)]
@@ -207,17 +231,17 @@ pub(crate) struct Retired {
     #[arg(short = 'r', long, global = true, value_name = "FILE", hide = true)]
     pub record_timing_info: Option<PathBuf>,
     /// Sends artifacts to a service: nothing is ever sent anywhere, so this is refused
-    #[arg(long, global = true, hide = true)]
+    #[arg(long, global = true, env = "DBT_UPLOAD_TO_ARTIFACTS_INGEST_API", value_parser = BoolishValueParser::new(), hide = true)]
     pub upload_to_artifacts_ingest_api: bool,
     #[arg(long, global = true, hide = true)]
     pub no_upload_to_artifacts_ingest_api: bool,
     /// Tables of saved queries: nothing runs them here, so this is refused
-    #[arg(long, global = true, env = "DBT_EXPORT_SAVED_QUERIES", hide = true)]
+    #[arg(long, global = true, env = "DBT_EXPORT_SAVED_QUERIES", value_parser = BoolishValueParser::new(), hide = true)]
     pub export_saved_queries: bool,
     #[arg(long, global = true, hide = true)]
     pub no_export_saved_queries: bool,
     /// Saved queries stand in the results of every build, without anything being done
-    #[arg(long, global = true, env = "DBT_INCLUDE_SAVED_QUERY", hide = true)]
+    #[arg(long, global = true, env = "DBT_INCLUDE_SAVED_QUERY", value_parser = BoolishValueParser::new(), hide = true)]
     pub include_saved_query: bool,
 }
 

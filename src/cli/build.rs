@@ -14,7 +14,7 @@ use super::session::{Ready, Session, Stop, cancel_on_interrupt, command};
 use super::warnings::Verdict;
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::compiled_path;
-use crate::base::{Code, Diagnostic, Event, NodeOutcome, Spanned};
+use crate::base::{Code, Diagnostic, Event, Heard, NodeOutcome, Spanned};
 use crate::compile::{CompiledProject, Surroundings, compile, query_comment};
 use crate::engine::Engine;
 use crate::exec::{BatchOptions, EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
@@ -90,12 +90,12 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, ag
     let mut selected: BTreeSet<NodeId> = named.iter().filter(takes).cloned().collect();
     for node in named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| kind.takes(node) && is_blank(node)) {
         let text = format!("Nothing is in the file of `{}`, so it is not run", node.name);
-        session.events.send(&Event::Message { text, info: true, node: Some(node.id.to_string()) });
+        session.events.send(&Event::Message { text, heard: Heard::Terminal, node: Some(node.id.to_string()) });
     }
     if (kind == Kind::Test { skip_proved: true }) {
         let proved = proved_among(session, &ready, &selected).await?;
         let text = format!("{} of {} tests are proved and left out", proved.len(), selected.len());
-        session.events.send(&Event::Message { text, info: true, node: None });
+        session.events.send(&Event::Message { text, heard: Heard::Terminal, node: None });
         selected.retain(|id| !proved.contains_key(id.as_str()));
     }
     // Set once, here; a command selects once.
@@ -141,7 +141,7 @@ async fn show_loaded(session: &Session, ready: &Ready, report: &RunReport, engin
     for node in nodes.filter(|node| node.resource_type() == ResourceType::Seed) {
         let Some(relation) = &node.relation else { continue };
         let (rows, what) = ((Some(SHOWN_ROWS), RowsOutput::Table), format!("seed '{}'", node.name));
-        show_rows(rows, &format!("select * from {relation}"), engine, session, &what, streams)
+        show_rows(rows, &format!("select * from {relation}"), engine, session, (&what, None), streams)
             .await
             .map_err(|error| session.report(&[error.diagnostic(&ready.project.target.warehouse, Some((node.span, "this seed")))]))?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::Global;
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Code, Diagnostic, Event, files};
+use crate::base::{Code, Diagnostic, Event, Heard, files};
 use crate::load::ProjectPaths;
 
 pub(super) fn clean(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -34,7 +34,7 @@ pub(super) fn clean(global: &Global, invocation: Invocation, streams: &Streams) 
         for folder in &project.clean_targets {
             let path = session.project_dir.join(&folder.value);
             files::remove_dir(&path).map_err(|error| session.fail(&error.to_string()))?;
-            session.events.send(&Event::Message { text: format!("Cleaned {}/", folder.value), info: true, node: None });
+            session.events.send(&Event::Message { text: format!("Cleaned {}/", folder.value), heard: Heard::Terminal, node: None });
         }
         Ok(session.complete(Exit::Fine))
     });

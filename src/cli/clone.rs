@@ -10,7 +10,7 @@ use super::build::counts;
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts};
-use crate::base::{Event, NodeDone, NodeOutcome, NodeStart, Span, Totals, failure_message};
+use crate::base::{Event, Heard, NodeDone, NodeOutcome, NodeStart, Span, Totals, failure_message};
 use crate::compile::{ScriptText, Surroundings, render_script};
 use crate::engine::{CommitLabel, Engine, EngineError, Outcome, RelationKind, Step, ViewWrite};
 use crate::exec::EnginePort;
@@ -144,7 +144,7 @@ impl Cloning<'_> {
         let (Some(here), Some(there)) = (node.relation.clone(), there) else { return Ok("No-op") };
         if here == there {
             let text = format!("skipping clone for relation {here}: it is the one that --state names");
-            self.session.events.send(&Event::Message { text, info: false, node: Some(node.id.to_string()) });
+            self.session.events.send(&Event::Message { text, heard: Heard::Log, node: Some(node.id.to_string()) });
             return Ok("No-op");
         }
         if self.engine.relation(&here).await?.is_some() && !self.anew {

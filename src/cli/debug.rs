@@ -4,7 +4,7 @@
 use super::args::{DebugOptions, Global};
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Diagnostic, Event, files};
+use crate::base::{Diagnostic, Event, Heard, files};
 use crate::engine::local::memory_for_queries;
 use crate::load::{Target, profiles_file, project_file};
 
@@ -17,9 +17,10 @@ pub(super) async fn debug(options: &DebugOptions, global: &Global, invocation: I
         return session.fail(&format!("the folder `{}`, which --project-dir names, does not exist", folder.display())).0;
     }
     let profiles = profiles_file(session.load_options());
-    let say = |text: String| session.events.send(&Event::Message { text, info: true, node: None });
+    let say = |text: String| session.events.send(&Event::Message { text, heard: Heard::Terminal, node: None });
     if options.config_dir {
-        let folder = profiles.as_deref().and_then(std::path::Path::parent).unwrap_or(&session.project_dir);
+        let asked = session.load_options().profiles_dir.as_deref();
+        let folder = asked.or_else(|| profiles.as_deref()?.parent()).unwrap_or(&session.project_dir);
         say(format!("To view your profiles.yml file, look in {}", folder.display()));
         return session.complete(Exit::Fine);
     }
@@ -51,7 +52,7 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     fn say(&self, text: String) {
-        self.session.events.send(&Event::Message { text, info: true, node: None });
+        self.session.events.send(&Event::Message { text, heard: Heard::Terminal, node: None });
     }
 
     fn configuration(&mut self, has_profiles: bool, target: Option<&Vec<Diagnostic>>) {

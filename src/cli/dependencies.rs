@@ -3,7 +3,7 @@
 use super::args::{AddedFrom, DepsArguments, Global};
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
-use crate::base::Event;
+use crate::base::{Event, Heard};
 use crate::deps::{Addition, AdditionSource, DEFAULT_HUB, DepsError, DepsOptions, add_package, install_packages};
 use crate::load::load_dependencies;
 
@@ -61,5 +61,5 @@ async fn install(options: &DepsArguments, session: &Session) -> Result<(), DepsE
 }
 
 fn say(session: &Session, text: String) {
-    session.events.send(&Event::Message { text, info: true, node: None });
+    session.events.send(&Event::Message { text, heard: Heard::Terminal, node: None });
 }

@@ -14,7 +14,7 @@ use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::{CatalogColumn, CatalogTable, catalog_json, write_json};
 use crate::base::files::{read_text, write_text};
-use crate::base::{Event, FileError};
+use crate::base::{Event, FileError, Heard};
 use crate::engine::{Engine, RelationKind, RelationState};
 use crate::manifest::{Node, NodeId, ResourceType};
 use crate::sql::type_name;
@@ -50,10 +50,10 @@ async fn carry_out(options: &GenerateOptions, global: &Global, session: &Session
     let catalog = catalog_json(&artifacts::header(session), &tables);
     write_json(&path, &catalog).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "catalog", path: path.to_string_lossy().into_owned() });
-    session.events.send(&Event::Message { text: format!("Catalog written to {}", path.display()), info: true, node: None });
+    session.events.send(&Event::Message { text: format!("Catalog written to {}", path.display()), heard: Heard::Terminal, node: None });
     if options.static_page {
         let page = write_page(target, &catalog).map_err(|error| session.fail(&error.to_string()))?;
-        session.events.send(&Event::Message { text: format!("Page written to {}", page.display()), info: true, node: None });
+        session.events.send(&Event::Message { text: format!("Page written to {}", page.display()), heard: Heard::Terminal, node: None });
     }
     Ok(Exit::Fine)
 }

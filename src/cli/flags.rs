@@ -13,12 +13,14 @@ use crate::load::{log_folder, project_flags};
 ///
 /// # Errors
 /// With one sentence, if a value is not one of those there are.
-pub(super) fn settle(global: &mut Global, project_dir: &Path) -> Result<(), String> {
+pub(super) fn settle(global: &mut Global, current_dir: &Path) -> Result<(), String> {
     refuse(global)?;
     old_names(global);
-    let flags = project_flags(project_dir);
+    let project_dir = &super::session::project_dir(global, current_dir);
+    let profiles_dir = global.profiles_dir.as_ref().map(|dir| current_dir.join(dir));
+    let flags = project_flags(project_dir, current_dir, profiles_dir.as_deref());
     for switch in Switch::ALL {
-        if let Some(on) = flags.get(&switch.key()).and_then(Json::as_bool) {
+        if let Some(on) = flags.get(&switch.key()).map(|value| truth(&switch.key(), value)).transpose()? {
             global.switches.default_to(*switch, on);
         }
     }
@@ -47,10 +49,10 @@ fn refuse(global: &Global) -> Result<(), String> {
     if global.retired.record_timing_info.is_some() {
         return Err("--record-timing-info profiles Python, which does not run here; `timing` in run_results.json has the times of each node".into());
     }
-    if global.retired.export_saved_queries {
+    if global.retired.export_saved_queries && !global.retired.no_export_saved_queries {
         return Err("--export-saved-queries makes tables of saved queries, which are described here and not run".into());
     }
-    if global.retired.upload_to_artifacts_ingest_api {
+    if global.retired.upload_to_artifacts_ingest_api && !global.retired.no_upload_to_artifacts_ingest_api {
         return Err("--upload-to-artifacts-ingest-api sends artifacts to a service; nothing is ever sent from here".into());
     }
     Ok(())
@@ -67,6 +69,20 @@ fn old_names(global: &mut Global) {
         if yes(name) {
             global.switches.default_to(switch, on);
         }
+    }
+}
+
+/// A flag that is on or off; a text that says so is as good.
+fn truth(key: &str, value: &Json) -> Result<bool, String> {
+    let text = value.as_str().map(str::to_lowercase);
+    match (value.as_bool(), text.as_deref()) {
+        (Some(on), _) => Ok(on),
+        (None, Some("true")) => Ok(true),
+        (None, Some("false")) => Ok(false),
+        (None, _) => Err(format!(
+            "`{key}` of the project file's `flags` is `{}`: expected true or false",
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        )),
     }
 }
 

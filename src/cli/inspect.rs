@@ -13,7 +13,7 @@ use super::output::{JsonShape, print_rows};
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
-use crate::base::{Diagnostic, Event, NodeOutcome, failure_message};
+use crate::base::{Diagnostic, Event, Heard, NodeOutcome, failure_message};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
 use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
@@ -50,7 +50,9 @@ pub(super) fn ls(options: &ListOptions, global: &Global, invocation: Invocation,
 fn list(options: &ListOptions, global: &Global, session: &Session, ready: &Ready) -> Result<Vec<String>, Stop> {
     let keys: Vec<&str> = options.output_keys.iter().flat_map(|keys| keys.split([' ', ','])).filter(|key| !key.is_empty()).collect();
     let nodes = selected(global, session, ready)?;
-    let nodes: Vec<&Node> = nodes.iter().filter_map(|id| ready.project.nodes.get(id)).map(Box::as_ref).collect();
+    // As in dbt: analyses are listed where they are asked for.
+    let listed_type = |node: &&Node| node.resource_type() != ResourceType::Analysis || !global.resource_types.is_empty();
+    let nodes: Vec<&Node> = nodes.iter().filter_map(|id| ready.project.nodes.get(id)).map(Box::as_ref).filter(listed_type).collect();
     let line: fn(&Node) -> String = match options.output {
         ListOutput::Json => {
             let entries = artifacts::entries(session, &ready.project, &nodes).into_iter();
@@ -123,6 +125,14 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
             session.diagnosed(diagnostic);
         }
     }
+    let mut refused = false;
+    for (id, compilation) in wanted.iter().filter(|_| !queries).filter_map(|id| Some((id, compiled.nodes.get(id)?))) {
+        if let Compilation::Deferred { reason } = compilation {
+            refused = true;
+            let what = compiled.project.nodes.get(id).map_or_else(|| id.to_string(), |node| node.described());
+            session.events.send(&Event::Failed { message: format!("can't compile {what}: {reason}, and --no-introspect is set") });
+        }
+    }
     let named = !global.select.is_empty() || options.inline.is_some();
     for node in wanted.iter().filter(|_| named).filter_map(|id| compiled.ready(id)).filter(|node| !node.sql.is_empty()) {
         let name = compiled.project.nodes.get(&node.id).map_or("", |node| node.name.as_str());
@@ -137,7 +147,7 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
         } else if global.is_on(Switch::Quiet) {
             streams.print(&format!("{sql}\n"));
         } else {
-            session.events.send(&Event::Message { text: format!("{heading}\n{sql}"), info: true, node: None });
+            session.events.send(&Event::Message { text: format!("{heading}\n{sql}"), heard: Heard::Terminal, node: None });
         }
     }
     if options.inline.is_none() {
@@ -145,7 +155,7 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
     }
     let results = wanted.iter().filter_map(|id| compiled_result(session, &compiled, id)).collect();
     artifacts::results(session, &compiled.project, results)?;
-    Ok(if compiled.failures().next().is_some() { Exit::Failed } else { Exit::Fine })
+    Ok(if refused || compiled.failures().next().is_some() { Exit::Failed } else { Exit::Fine })
 }
 
 /// What compiling came to, as a result; `None` for what is never compiled.
@@ -252,7 +262,7 @@ async fn show_direct(options: &ShowOptions, session: &Session, sql: &str, stream
     let target = session.target()?;
     let engine = session.engine(&target)?;
     let file = session.sources.add("inline_query", sql);
-    match show_rows(options.rows(), sql, engine.as_ref(), session, "inline node", streams).await {
+    match show_rows(options.rows(), sql, engine.as_ref(), session, ("inline node", None), streams).await {
         Ok(()) => Ok(Exit::Fine),
         Err(EngineError::Sql(error)) => {
             session.diagnosed(&super::sql::diagnostic(&error, file, 0));
@@ -320,7 +330,7 @@ async fn show_node(
     };
     let name = found.map_or("", |node| node.name.as_str());
     let what = if options.inline.is_some() { "inline node".to_owned() } else { format!("node '{name}'") };
-    show_rows(options.rows(), &sql, engine, session, &what, streams).await?;
+    show_rows(options.rows(), &sql, engine, session, (&what, Some(name).filter(|_| options.inline.is_none())), streams).await?;
     // The stream of rows is cut; this is how SQL says it.
     Ok(if options.limit < 0 { sql } else { format!("{}\nlimit {}", sql.trim_end(), options.limit) })
 }
@@ -332,7 +342,7 @@ pub(super) async fn show_rows(
     sql: &str,
     engine: &dyn Engine,
     session: &Session,
-    what: &str,
+    (what, node): (&str, Option<&str>),
     streams: &Streams,
 ) -> Result<(), EngineError> {
     let mut stream = engine.query(sql, &[]).await?;
@@ -349,8 +359,8 @@ pub(super) async fn show_rows(
         left -= batch.num_rows();
         batches.push(batch);
     }
-    session.events.send(&Event::Message { text: format!("Previewing {what}:"), info: true, node: None });
-    print_rows(&schema, &batches, output, JsonShape::Show, streams)
+    session.events.send(&Event::Message { text: format!("Previewing {what}:"), heard: Heard::Terminal, node: None });
+    print_rows(&schema, &batches, output, JsonShape::Show { node }, streams)
         .map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::record::{Level, Paint, Record, Text, timestamp};
 use crate::base::{
-    Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Sources, Totals, failure_message, render_diagnostic, visible,
+    Diagnostic, Event, Heard, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Sources, Totals, failure_message, render_diagnostic, visible,
     visible_line,
 };
 use data::{diagnostic_data, node_info, result_data};
@@ -49,7 +49,7 @@ impl Narrator {
             Event::SqlSent { node, sql } => self.sql_sent(node, sql),
             Event::RunFinished { totals, elapsed_seconds, broken } => self.run_finished(*totals, *elapsed_seconds, broken, at),
             Event::CommandCompleted { command, success, elapsed_seconds } => vec![self.completed(command, *success, *elapsed_seconds, at)],
-            Event::Message { text, info, node } => vec![self.message(text, *info, node.as_deref())],
+            Event::Message { text, heard, node } => vec![self.message(text, *heard, node.as_deref())],
             Event::Started { .. }
             | Event::Found { .. }
             | Event::RunStarted { .. }
@@ -59,7 +59,7 @@ impl Narrator {
             | Event::ArtifactWritten { .. }
             | Event::Failed { .. } => self.plain(event),
         };
-        records.into_iter().filter(|record| record.level >= self.least).collect()
+        records.into_iter().filter(|record| record.asked || record.level >= self.least).collect()
     }
 
     fn remember(&mut self, event: &Event) {
@@ -239,10 +239,15 @@ impl Narrator {
         record("Diagnostic", "", level, drawn(diagnostic, sources), data).standing_alone()
     }
 
-    fn message(&self, text: &str, info: bool, node: Option<&str>) -> Record {
+    fn message(&self, text: &str, heard: Heard, node: Option<&str>) -> Record {
         let data = self.data(|| json!({"msg": text, "node_info": node.map(|id| json!({"unique_id": id}))}));
-        let (name, code, level) = if info { ("JinjaLogInfo", "I062", Level::Info) } else { ("JinjaLogDebug", "I063", Level::Debug) };
-        record(name, code, level, Text::new(visible(text)), data)
+        let (name, code, level) = match heard {
+            Heard::Log => ("JinjaLogDebug", "I063", Level::Debug),
+            Heard::Terminal => ("JinjaLogInfo", "I062", Level::Info),
+            Heard::Script => ("PrintEvent", "Z052", Level::Info),
+        };
+        let asked = heard == Heard::Script;
+        Record { asked, stamped: !asked, ..record(name, code, level, Text::new(visible(text)), data) }
     }
 
     fn sql_sent(&self, node: &str, sql: &str) -> Vec<Record> {
@@ -385,7 +390,7 @@ pub(super) fn selects_nothing(criterion: &str, near: Option<&str>) -> String {
 }
 
 fn record(name: &'static str, code: &'static str, level: Level, text: Text, data: Json) -> Record {
-    Record { name, code, level, text, stamped: true, thread: MAIN_THREAD.to_owned(), data }
+    Record { name, code, level, text, stamped: true, asked: false, thread: MAIN_THREAD.to_owned(), data }
 }
 
 fn drawn(diagnostic: &Diagnostic, sources: &Sources) -> Text {

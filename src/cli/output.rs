@@ -1,6 +1,6 @@
 //! Rows on the screen: as a table, as JSON, as CSV.
 
-use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::datatypes::{FieldRef, SchemaRef};
 use deltalake::arrow::record_batch::RecordBatch;
 use serde_json::{Map, Value as Json, json};
 
@@ -12,18 +12,24 @@ use crate::sql::type_name;
 
 /// What JSON output looks like around the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JsonShape {
+pub(super) enum JsonShape<'a> {
     /// `{"columns": [{"name", "type"}], "rows": [[..]]}`
     Columns,
-    /// `{"show": [{..}, ..]}`
-    Show,
+    /// `{"node": name, "show": [{..}, ..]}`, without a name where the query is inline; decimals are numbers, as in dbt.
+    Show { node: Option<&'a str> },
 }
 
 /// Prints a result. Text of the data is shown with its control characters escaped.
 ///
 /// # Errors
 /// If a value has no text form.
-pub(super) fn print_rows(schema: &SchemaRef, batches: &[RecordBatch], output: RowsOutput, shape: JsonShape, streams: &Streams) -> Result<(), String> {
+pub(super) fn print_rows(
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    output: RowsOutput,
+    shape: JsonShape<'_>,
+    streams: &Streams,
+) -> Result<(), String> {
     let mut rows: Vec<Vec<Json>> = Vec::new();
     for batch in batches {
         rows.extend(json_rows(batch).map_err(|error| error.to_string())?);
@@ -38,16 +44,26 @@ pub(super) fn print_rows(schema: &SchemaRef, batches: &[RecordBatch], output: Ro
     Ok(())
 }
 
-fn json_text(names: &[&str], schema: &SchemaRef, rows: Vec<Vec<Json>>, shape: JsonShape) -> String {
+fn json_text(names: &[&str], schema: &SchemaRef, rows: Vec<Vec<Json>>, shape: JsonShape<'_>) -> String {
     let value = match shape {
         JsonShape::Columns => {
             let columns: Vec<Json> =
                 schema.fields().iter().map(|field| json!({ "name": field.name(), "type": type_name(field.data_type()) })).collect();
             json!({ "columns": columns, "rows": rows })
         }
-        JsonShape::Show => {
-            let object = |row: Vec<Json>| Json::Object(names.iter().map(|name| (*name).to_owned()).zip(row).collect::<Map<_, _>>());
-            json!({ "show": rows.into_iter().map(object).collect::<Vec<_>>() })
+        JsonShape::Show { node } => {
+            let number = |(field, value): (&FieldRef, Json)| {
+                let decimal = value.as_str().filter(|_| field.data_type().is_decimal()).and_then(|text| text.parse::<f64>().ok());
+                decimal.map_or(value, Json::from)
+            };
+            let values = |row: Vec<Json>| schema.fields().iter().zip(row).map(number).collect::<Vec<_>>();
+            let object = |row: Vec<Json>| Json::Object(names.iter().map(|name| (*name).to_owned()).zip(values(row)).collect::<Map<_, _>>());
+            let mut shown = Map::new();
+            if let Some(node) = node {
+                shown.insert("node".into(), Json::from(node));
+            }
+            shown.insert("show".into(), rows.into_iter().map(object).collect());
+            Json::Object(shown)
         }
     };
     format!("{value}\n")

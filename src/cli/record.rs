@@ -108,6 +108,8 @@ pub(crate) struct Record {
     pub text: Text,
     /// Whether the time stands in front of it on a terminal; blocks that quote the user's files stand alone.
     pub stamped: bool,
+    /// Whether it is what a script asked for, which is told where all else is quiet.
+    pub asked: bool,
     pub thread: String,
     /// Null unless structured output was asked for.
     pub data: Json,

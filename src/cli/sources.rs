@@ -7,7 +7,7 @@ use super::check::read_lock;
 use super::selecting::selected as select_nodes;
 use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Event, files};
+use crate::base::{Event, Heard, files};
 use crate::check::{LOCK_FILE, LockedColumn, LockedRelation, SourcesLock};
 use crate::engine::{Engine, EngineError, RelationKind, RelationState};
 use crate::manifest::{Materialization, Node, NodeKind};
@@ -55,7 +55,7 @@ async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
     let path = session.project_dir.join(LOCK_FILE);
     files::write_text(&path, &lock.text()).map_err(|error| session.fail(&error.to_string()))?;
     let text = format!("{LOCK_FILE}: {noted} source{} noted, {} table{}", plural(noted), lock.tables.len(), plural(lock.tables.len()));
-    session.events.send(&Event::Message { text, info: true, node: None });
+    session.events.send(&Event::Message { text, heard: Heard::Terminal, node: None });
     Ok(if missing > 0 { Exit::Failed } else { Exit::Fine })
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::args::{Global, Switch};
 use super::session::{Ready, Session, Stop};
-use crate::base::{Event, files};
+use crate::base::{Event, Heard, files};
 use crate::engine::Engine;
 use crate::manifest::{NodeId, PreviousFreshness, PreviousManifest, PreviousState, RelationName};
 
@@ -48,7 +48,7 @@ pub(super) fn is_target(global: &Global, session: &Session, target_path: &Path) 
             "Warning: The state and target directories are the same: '{}'. What was there is overwritten, so nothing would seem changed.",
             folder.display()
         );
-        session.events.send(&Event::Message { text, info: true, node: None });
+        session.events.send(&Event::Message { text, heard: Heard::Terminal, node: None });
     }
     same
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
 use super::{Compilation, Surroundings};
+use crate::base::Heard;
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
 use crate::manifest::{Materialization, Node, NodeId, RelationName};
 use crate::sql::type_name;
@@ -95,7 +96,7 @@ impl Surroundings for Foreseen {
         }
     }
 
-    fn log(&self, message: &str, info: bool, node: &NodeId) {
-        self.inner.log(message, info, node);
+    fn log(&self, message: &str, heard: Heard, node: &NodeId) {
+        self.inner.log(message, heard, node);
     }
 }

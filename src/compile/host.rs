@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Map, Value as Json};
 
 use super::{Asked, Surroundings};
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::jinja::{Batch, HostError, Invocation, KeptGraph, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
 use crate::manifest::{Node, NodeId, Overrides, RelationName, ResourceType};
 use crate::resolve::Project;
@@ -243,8 +243,8 @@ impl TemplateHost for NodeHost {
         self.project.selected.get().cloned().unwrap_or_default()
     }
 
-    fn log(&self, message: &str, info: bool) {
-        self.surroundings.log(message, info, self.unit.as_ref().map_or(&self.node, |unit| &unit.test));
+    fn log(&self, message: &str, heard: Heard) {
+        self.surroundings.log(message, heard, self.unit.as_ref().map_or(&self.node, |unit| &unit.test));
     }
 
     fn dispatch_order(&self) -> BTreeMap<String, Vec<String>> {

@@ -7,7 +7,7 @@ use deltalake::arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use tokio::runtime::Handle;
 
-use crate::base::{Code, Diagnostic, Event, Events};
+use crate::base::{Code, Diagnostic, Event, Events, Heard};
 use crate::compile::Surroundings;
 use crate::engine::{Engine, EngineError, RelationKind, json_rows};
 use crate::jinja::{HostError, QueryTable, RelationFacts};
@@ -60,8 +60,8 @@ impl Surroundings for EnginePort {
         }))
     }
 
-    fn log(&self, message: &str, info: bool, node: &NodeId) {
-        self.events.send(&Event::Message { text: message.to_owned(), info, node: Some(node.to_string()) });
+    fn log(&self, message: &str, heard: Heard, node: &NodeId) {
+        self.events.send(&Event::Message { text: message.to_owned(), heard, node: Some(node.to_string()) });
     }
 }
 

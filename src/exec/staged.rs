@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
+use crate::base::Heard;
 use crate::compile::Surroundings;
 use crate::engine::{Engine, Overlay};
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
@@ -57,7 +58,7 @@ impl Surroundings for StagedPort {
         if staged.is_some() { Ok(staged) } else { self.published.relation(name) }
     }
 
-    fn log(&self, message: &str, info: bool, node: &NodeId) {
-        self.published.log(message, info, node);
+    fn log(&self, message: &str, heard: Heard, node: &NodeId) {
+        self.published.log(message, heard, node);
     }
 }

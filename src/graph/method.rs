@@ -340,8 +340,11 @@ fn matches_version(node: &Node, kind: VersionKind) -> bool {
     }
 }
 
-/// The file itself or a folder above it.
+/// The file itself, a folder above it, or the file that describes it.
 fn matches_path(node: &Node, pattern: &Pattern) -> bool {
+    if node.properties_path.as_deref().is_some_and(|path| pattern.matches(path)) {
+        return true;
+    }
     let declared = node.properties_path.as_deref().filter(|_| matches!(node.kind, NodeKind::Source { .. }));
     std::iter::once(node.original_path.as_str()).chain(declared).any(|path| {
         let above = path.match_indices('/').map(|(at, _)| &path[..at]);
@@ -372,11 +375,33 @@ fn matches_config(node: &Node, keys: &[String], wanted: &str) -> bool {
     for key in keys.iter().skip(1) {
         found = found.and_then(|value| value.get(key));
     }
-    match found {
+    let path: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let severity = path == ["severity"];
+    let unset = found.is_none().then(|| default_config(node, &path)).flatten();
+    match found.or(unset.as_ref()) {
+        Some(Json::String(text)) if severity => text.eq_ignore_ascii_case(wanted),
         Some(Json::Array(items)) => items.iter().any(|item| text_of(item) == wanted),
         Some(Json::Object(map)) => map.contains_key(wanted),
         Some(value) => text_of(value).eq_ignore_ascii_case(wanted) && (value.is_boolean() || text_of(value) == wanted),
         None => false,
+    }
+}
+
+/// What dbt has in the config of a node about which nothing is said, as far as it is asked for.
+fn default_config(node: &Node, path: &[&str]) -> Option<Json> {
+    let kind = node.resource_type();
+    let built = matches!(kind, ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis);
+    match path {
+        ["enabled"] => Some(Json::from(node.config.enabled)),
+        ["severity"] if kind == ResourceType::Test => Some(Json::from("ERROR")),
+        ["fail_calc"] if kind == ResourceType::Test => Some(Json::from("count(*)")),
+        ["warn_if" | "error_if"] if kind == ResourceType::Test => Some(Json::from("!= 0")),
+        ["access"] if kind == ResourceType::Model => Some(Json::from(node.config.access.name())),
+        ["contract", "enforced"] if built => Some(Json::from(node.config.contract_enforced)),
+        ["contract", "alias_types"] | ["docs", "show"] if built => Some(Json::from(true)),
+        ["on_schema_change"] if built => Some(Json::from("ignore")),
+        ["on_configuration_change"] if built => Some(Json::from("apply")),
+        _ => None,
     }
 }
 

@@ -19,7 +19,7 @@ use super::session::{Scope, Session, lock};
 use super::sets::new_set;
 use super::values::{bind_args, describe, from_json, required, required_text, to_json};
 use super::work;
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::manifest::RelationName;
 
 fn call_place(session: &Session) -> Option<Span> {
@@ -232,7 +232,7 @@ pub(super) fn log(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value])
     let [message, info] = bind_args("log", ["msg", "info"], args)?;
     let message = required("log", "msg", message)?.to_string();
     session.work.charge(message.len())?;
-    session.host.log(&message, info.is_some_and(|info| info.is_true()));
+    session.host.log(&message, if info.is_some_and(|info| info.is_true()) { Heard::Terminal } else { Heard::Log });
     Ok(Value::from(""))
 }
 
@@ -241,7 +241,7 @@ pub(super) fn print(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value
     if session.host.invocation().flags.get("PRINT") == Some(&Json::Bool(false)) {
         return Ok(Value::from(""));
     }
-    session.host.log(&message.unwrap_or_default().to_string(), true);
+    session.host.log(&message.unwrap_or_default().to_string(), Heard::Script);
     Ok(Value::from(""))
 }
 
@@ -385,7 +385,7 @@ impl Object for Exceptions {
             | "package_not_found" => Err(problem(Code::RaisedByProject, message.trim())),
             "warn" => {
                 let session = super::session::session_of(state)?;
-                session.host.log(&format!("warning: {}", message.trim()), true);
+                session.host.log(&format!("warning: {}", message.trim()), Heard::Terminal);
                 Ok(Value::from(""))
             }
             other => Err(unsupported(&format!("exceptions.{other}()"))),

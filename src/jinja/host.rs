@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json};
 
-use crate::base::{Diagnostic, Span};
+use crate::base::{Diagnostic, Heard, Span};
 use crate::manifest::{RelationName, TimeWindow};
 
 /// A call of `ref`.
@@ -199,8 +199,8 @@ pub trait TemplateHost: Send + Sync {
         Vec::new()
     }
 
-    /// `info` tells whether the message belongs on the terminal.
-    fn log(&self, message: &str, info: bool);
+    /// What `log()` and `print()` say.
+    fn log(&self, message: &str, heard: Heard);
 
     /// Search orders of the project file's `dispatch`, by the namespace they are for.
     fn dispatch_order(&self) -> BTreeMap<String, Vec<String>> {

@@ -224,9 +224,11 @@ impl Shared {
         self.packages.contains_key(package)
     }
 
-    /// dbt's order: the caller's package, the root project, the program.
+    /// dbt's order: the caller's package, the root project, the program. What the program calls, the root project may
+    /// have put something else in the place of.
     pub(super) fn resolve(&self, package: &str, name: &str) -> Option<u32> {
-        self.in_package(package, name).or_else(|| self.in_package(&self.root, name)).or_else(|| self.in_package(BUILTIN_PACKAGE, name))
+        let own = if package == BUILTIN_PACKAGE { None } else { self.in_package(package, name) };
+        own.or_else(|| self.in_package(&self.root, name)).or_else(|| self.in_package(BUILTIN_PACKAGE, name))
     }
 
     pub(super) fn by_id(&self, id: &MacroId) -> Option<u32> {

@@ -15,6 +15,7 @@ use super::modules::Moment;
 use super::python::{repr, text};
 use super::session::session_of;
 use super::values::{bind_args, from_json, required};
+use crate::base::Heard;
 
 /// A table of results: loops over its rows.
 #[derive(Debug)]
@@ -235,8 +236,7 @@ impl Object for Table {
                 let number =
                     |value: Option<Value>, default| value.filter(|value| !value.is_none()).and_then(|value| value.as_usize()).unwrap_or(default);
                 let lines = self.lines(number(rows, 20), number(columns, 6));
-                // On a line of its own, so that the columns stand below each other.
-                session_of(state)?.host.log(&format!("\n{lines}"), true);
+                session_of(state)?.host.log(lines.trim_end(), Heard::Script);
                 Ok(Value::from(()))
             }
             ("column", [key]) => Ok(position(&self.names, key).and_then(|index| self.column(index)).unwrap_or_default()),

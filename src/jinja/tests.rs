@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::session::lock;
 use super::*;
-use crate::base::{Code, Diagnostic, Sources, Span};
+use crate::base::{Code, Diagnostic, Heard, Sources, Span};
 use crate::manifest::RelationName;
 
 struct Host {
@@ -107,7 +107,7 @@ impl TemplateHost for Host {
         serde_json::from_str(text).ok()
     }
 
-    fn log(&self, message: &str, _: bool) {
+    fn log(&self, message: &str, _: Heard) {
         lock(&self.logs).push(message.to_owned());
     }
 

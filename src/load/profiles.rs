@@ -26,24 +26,25 @@ pub(super) struct Asking<'a> {
     pub sources: &'a Sources,
 }
 
-fn folders(options: &LoadOptions) -> Vec<PathBuf> {
-    if let Some(folder) = &options.profiles_dir {
-        return vec![folder.clone()];
+fn folders(profiles_dir: Option<&Path>, working_dir: &Path, project_dir: &Path) -> Vec<PathBuf> {
+    if let Some(folder) = profiles_dir {
+        return vec![folder.to_owned()];
     }
     let home = std::env::home_dir().map(|home| home.join(".dbt"));
-    let mut folders = vec![options.working_dir.clone()];
-    folders.extend(Some(options.project_dir.clone()).into_iter().filter(|folder| *folder != options.working_dir).chain(home));
+    let mut folders = vec![working_dir.to_owned()];
+    folders.extend(Some(project_dir.to_owned()).into_iter().filter(|folder| *folder != working_dir).chain(home));
     folders
 }
 
 /// The first `profiles.yml` of the folders in which one may be.
-pub(super) fn find(options: &LoadOptions) -> Option<PathBuf> {
-    folders(options).into_iter().map(|folder| folder.join("profiles.yml")).find(|path| files::is_file(path))
+pub(super) fn find(profiles_dir: Option<&Path>, working_dir: &Path, project_dir: &Path) -> Option<PathBuf> {
+    folders(profiles_dir, working_dir, project_dir).into_iter().map(|folder| folder.join("profiles.yml")).find(|path| files::is_file(path))
 }
 
 /// Where it was looked for, for messages.
 pub(super) fn looked(options: &LoadOptions) -> String {
-    let folders: Vec<String> = folders(options).iter().map(|folder| format!("`{}`", folder.display())).collect();
+    let folders = folders(options.profiles_dir.as_deref(), &options.working_dir, &options.project_dir);
+    let folders: Vec<String> = folders.iter().map(|folder| format!("`{}`", folder.display())).collect();
     format!("looked in {}", folders.join(", "))
 }
 

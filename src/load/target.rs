@@ -154,12 +154,14 @@ pub(super) fn choose(options: &LoadOptions, sections: &Sections, sources: &Sourc
     // A profile that is elsewhere named an adapter. Which one is not known; of all, DuckDB is nearest to the dialect.
     let unprofiled = |target: Target| Target { adapter: if sections.of_dbt { NEAREST_ADAPTER } else { OWN_ADAPTER }.to_owned(), ..target };
     let Some((profile, span)) = asked else { return Some(unprofiled(of_nothing(options, None, out))) };
-    match profiles::find(options) {
+    // Whoever names the folder means what is in it; another warehouse than that would be a surprise.
+    let named = options.profile.is_some() || options.profiles_dir.is_some() && options.warehouse.is_none() && options.needs_warehouse;
+    match super::profiles_file(options) {
         Some(path) => of_profile(&path, (&profile, span), &Asking { options, renderer: &renderer, sources }, out),
-        None if options.profile.is_none() => Some(unprofiled(of_nothing(options, Some(profile), out))),
+        None if !named => Some(unprofiled(of_nothing(options, Some(profile), out))),
         None => {
             let diagnostic = Diagnostic::error(Code::ProfileInvalid, format!("no `profiles.yml` that could hold the profile `{profile}`"));
-            out.push(diagnostic.note(profiles::looked(options)).help("add one, or leave `--profile` out"));
+            out.push(diagnostic.note(profiles::looked(options)).help("add one, or leave `--profile` and `--profiles-dir` out"));
             None
         }
     }

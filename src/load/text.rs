@@ -7,7 +7,7 @@ use chrono::DateTime;
 use serde_json::{Map, Value as Json};
 
 use super::yaml::{Yaml, YamlValue};
-use crate::base::{Code, Diagnostic, Diagnostics, Sources, Span};
+use crate::base::{Code, Diagnostic, Diagnostics, Heard, Sources, Span};
 use crate::jinja::{HostError, Invocation, MacroLibrary, QueryTable, RefCall, RelationFacts, RenderFailure, SourceCall, TemplateHost, render_text};
 use crate::manifest::RelationName;
 
@@ -149,5 +149,5 @@ impl TemplateHost for FileHost {
         super::yaml::yaml_json(text)
     }
 
-    fn log(&self, _: &str, _: bool) {}
+    fn log(&self, _: &str, _: Heard) {}
 }

@@ -45,11 +45,20 @@ pub(super) struct Wanted {
 struct TestedColumn {
     name: String,
     quoted: bool,
+    /// Its tests have them too.
+    tags: Vec<String>,
 }
 
 impl TestedColumn {
     fn of(column: &ColumnDecl) -> Self {
-        Self { name: column.name.value.clone(), quoted: column.quote == Some(true) }
+        let mut tags: Vec<String> = column.tags.iter().map(|tag| tag.value.clone()).collect();
+        let configured = column.config.as_ref().and_then(|config| config.get("tags")).map(crate::load::Yaml::to_json);
+        match configured {
+            Some(Json::Array(list)) => tags.extend(list.iter().filter_map(Json::as_str).map(str::to_owned)),
+            Some(Json::String(tag)) => tags.push(tag),
+            _ => {}
+        }
+        Self { name: column.name.value.clone(), quoted: column.quote == Some(true), tags }
     }
 
     /// As the test is given it.
@@ -165,6 +174,11 @@ fn add_test(
     }
     config.test.store_failures |= builder.stores_failures(&config);
     config.group.clone_from(&wanted.group);
+    if let Some(column) = column.filter(|column| !column.tags.is_empty()) {
+        config.tags.extend(column.tags.iter().cloned());
+        config.tags.sort();
+        config.tags.dedup();
+    }
     if config.alias.is_none() && short != name {
         config.alias = Some(short.clone());
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::Variables;
 use super::config::ConfigValues;
 use super::kept::{Asked, AskedSet};
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
 use crate::manifest::{NodeRef, RelationName, SourceRef};
 
@@ -185,7 +185,7 @@ impl TemplateHost for ParseHost {
     }
 
     /// Messages are for the run; a template is parsed more often than it runs.
-    fn log(&self, _message: &str, _info: bool) {}
+    fn log(&self, _message: &str, _heard: Heard) {}
 
     fn dispatch_order(&self) -> BTreeMap<String, Vec<String>> {
         self.facts.dispatch.clone()

@@ -81,5 +81,5 @@ impl TemplateHost for Host {
         serde_json::from_str(text).ok()
     }
 
-    fn log(&self, _: &str, _: bool) {}
+    fn log(&self, _: &str, _: alluvium::base::Heard) {}
 }

@@ -142,7 +142,7 @@ impl ShowOptions {
 #[derive(Debug, Args)]
 pub(crate) struct CleanOptions {
     /// Folders outside of the project are never removed, whatever is said here
-    #[arg(long, env = "DBT_CLEAN_PROJECT_FILES_ONLY", hide_short_help = true)]
+    #[arg(long, env = "DBT_CLEAN_PROJECT_FILES_ONLY", value_parser = clap::builder::BoolishValueParser::new(), hide_short_help = true)]
     pub clean_project_files_only: bool,
     /// See --clean-project-files-only
     #[arg(long, hide = true)]

@@ -63,7 +63,7 @@ switches! {
     Print = "print", None, true, Live, "Print what templates say with print()";
     UseColors = "use-colors", None, true, Live, "Plain text without colours";
     WriteJson = "write-json", None, true, Live, "Write no JSON artifacts";
-    VersionCheck = "version-check", None, true, Moot, "Ignore require-dbt-version (it is never held against this program)";
+    VersionCheck = "version-check", None, true, Live, "Ignore the require-dbt-version of the project and its packages";
     Introspect = "introspect", None, true, Live, "Let no template query the warehouse while compiling";
     SingleThreaded = "single-threaded", None, false, Live, "One node at a time";
     InjectEphemeralCtes = "inject-ephemeral-ctes", None, true, Bare, "Compile: leave out the SQL of ephemeral models";

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value as Json;
 
 use super::*;
-use crate::base::{Code, Diagnostic, NodeDone, NodeOutcome, NodeStart, RelationParts, Sources, Span, Totals};
+use crate::base::{Code, Diagnostic, Heard, NodeDone, NodeOutcome, NodeStart, RelationParts, Sources, Span, Totals};
 
 fn noon() -> DateTime<Utc> {
     "2026-01-02T12:00:00.250Z".parse().unwrap()
@@ -288,7 +288,7 @@ fn what_steers_a_terminal_is_escaped_everywhere() {
         Event::Found { counts: vec![(evil.into(), 1)] },
         Event::RunStarted { threads: 1, target: evil.into(), total: 1 },
         Event::NodeStarted(node.clone()),
-        Event::Message { text: evil.into(), info: true, node: None },
+        Event::Message { text: evil.into(), heard: Heard::Terminal, node: None },
         Event::SqlSent { node: evil.into(), sql: evil.into() },
         done(node.clone(), NodeOutcome::Success, evil, None),
         done(node.clone(), NodeOutcome::Skipped, evil, None),
