@@ -406,7 +406,7 @@ fn queries_give_tables() {
     let world = World::new(&[]);
     let template = "{% set r = run_query('select 1') %}{{ r.columns[0].values() }} {{ r.rows[0][1] }} {{ r.rows[1]['ID'] }} {{ r | length }} \
                     {{ r.columns['name'].values() }} {{ r[0].id }} {{ r.columns | map(attribute='name') | join('/') }} {% for row in r %}{{ row[0] }}{% endfor %}";
-    assert_eq!(world.text(template), "[1, 2] x 2 2 ['x', None] 1 id/name 12");
+    assert_eq!(world.text(template), "(1, 2) x 2 2 ('x', None) 1 id/name 12");
     let template = "{% call statement('s', fetch_result=True) %}select {{ 2 }}{% endcall %}{{ load_result('s')['data'][0][0] }}{{ load_result('s').table.columns[1].name }}";
     assert_eq!(world.text(template), "1name");
     assert_eq!(*lock(&world.host.queries), ["select 1", "select 2"]);
