@@ -14,6 +14,7 @@ mod rules;
 mod sample;
 mod select;
 mod tables;
+mod using;
 mod wildcards;
 
 use std::ops::{ControlFlow, Range};
