@@ -1,6 +1,8 @@
 //! Hooks: statements before and after a node, and before and after a run. Each is rendered when its time has come; a text
 //! that renders to nothing does nothing.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json, json};
 
@@ -200,6 +202,7 @@ async fn run_hooks(
             path: shared.compiled.project.sources.file(hook.span.file).path.clone(),
             thread: "main".to_owned(),
             at: shared.events.now(),
+            about: Arc::default(),
         };
         let ended = if broken {
             Ended { outcome: NodeOutcome::Skipped, message: format!("{} skipped", start.name), sql: None }
