@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::base::{NodeOutcome, Sources, Span};
 use crate::manifest::{
-    AboutMacro, ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, DocsBlock, ExternalConfig, ExternalSource, FileFormat,
-    GenericTest, MacroArgument, Materialization, NodeConfig, NodeId, NodeKind, NodeRef, NodeResult, RelationName, SourceRef, TestConfig, TestDetails,
-    TimeSpan,
+    AboutMacro, AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, DocsBlock, ExternalConfig, ExternalSource,
+    FileFormat, GenericTest, MacroArgument, Materialization, NodeConfig, NodeId, NodeKind, NodeRef, NodeResult, RelationName, SourceRef, TestConfig,
+    TestDetails, TimeSpan,
 };
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -154,8 +154,9 @@ fn source() -> Node {
         span: span(),
         option_spans: std::collections::BTreeMap::new(),
     };
+    let about = AboutSource { external: Some(json!({"location": "data/customer.csv"})), ..AboutSource::default() };
     let mut source = node(
-        NodeKind::Source { source_name: "raw".into(), about: Box::default(), external: Some(external) },
+        NodeKind::Source { source_name: "raw".into(), about: Box::new(about), external: Some(external) },
         Materialization::Table,
         "customer",
         "models/schema.yml",
