@@ -169,7 +169,7 @@ fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
 async fn run_command(arguments: args::Arguments, invocation: Invocation, streams: &Streams) -> Exit {
     use args::{Command, DocsCommand, SourceCommand};
     let mut global = arguments.global;
-    if let Err(message) = flags::settle(&mut global, &invocation.current_dir) {
+    if let Err(message) = flags::settle(&mut global, matches!(arguments.command, Command::Ls(_)), &invocation.current_dir) {
         streams.complain(&format!("error: {message}\n"));
         return Exit::Unusable;
     }

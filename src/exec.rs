@@ -19,7 +19,7 @@ mod verdict;
 
 pub use audit::audits;
 pub use batches::BatchOptions;
-pub use freshness::{criteria, freshness};
+pub use freshness::{FreshnessReport, criteria, freshness};
 pub use hooks::RunHooks;
 pub use port::EnginePort;
 pub use queue::{RunOrder, run_order};

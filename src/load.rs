@@ -4,6 +4,7 @@
 //! Leaves rendering of models, precedence of configs and looking up of names to `resolve`. The only room that reads YAML
 //! and walks folders.
 
+mod behaviour;
 mod data_tests;
 mod decl;
 mod dependencies;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+pub use behaviour::Behaviour;
 pub use decl::{
     ColumnDecl, ExposureDecl, ExternalDecl, FixtureDecl, FixtureSource, Freshness, FreshnessDecl, FreshnessRule, FunctionDecl, GroupDecl,
     MacroArgumentDecl, MacroDecl, MeasureDecl, NodeDecl, NodeDeclKind, Origin, OverridesDecl, Period, Properties, Quoting, SemanticDecl,

@@ -15,6 +15,7 @@ mod host;
 mod kept;
 mod layers;
 mod lookup;
+mod macro_properties;
 mod macros;
 mod mirror;
 mod nodes;

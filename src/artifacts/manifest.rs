@@ -4,18 +4,17 @@
 mod hooks;
 mod node;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
-use std::sync::mpsc;
 
 use md5::{Digest as _, Md5};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 pub use self::hooks::HookEntry;
 use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
-use crate::base::{STACK, in_parallel};
+use crate::base::{in_order, in_parallel};
 use crate::manifest::{AboutMacro, DocsBlock, Group, MacroArgument, Node, NodeId, ResourceType, VARIABLES};
 
 /// What `manifest.json` is made from.
@@ -60,14 +59,16 @@ pub struct MacroEntry<'a> {
     pub macro_sql: String,
     /// What a properties file says of it.
     pub about: Option<&'a AboutMacro>,
+    /// Names of its arguments, where they are told although no properties file does.
+    pub arguments: Vec<String>,
     /// Ids of the macros it calls.
     pub depends_on: Vec<String>,
     /// `sql` and `python`, of a materialization.
     pub languages: Option<Vec<String>>,
 }
 
-/// As many entries are made at a time, on all cores.
-const PORTION: usize = 1024;
+/// As many entries make one text, which is large enough to go to the file as it is.
+const PIECE: usize = 32;
 
 /// Writes the artifact, everything sorted by id. Entries of nodes are made a portion at a time as they are written.
 ///
@@ -147,37 +148,34 @@ impl Fields<'_> {
 
     fn entries(&mut self, name: &str, entries: &[(&str, Entry<'_, '_>)]) -> io::Result<()> {
         self.name(name)?;
-        let mut before = b"{";
-        let mut put = |texts: Vec<io::Result<Vec<u8>>>| {
-            texts.into_iter().try_for_each(|text| {
-                self.out.write_all(before)?;
-                before = b",";
-                self.out.write_all(&text?)
-            })
-        };
-        if entries.len() <= PORTION {
-            put(in_parallel(entries, entry_text))?;
-        } else {
-            std::thread::scope(|scope| {
-                // One portion is written while the next is put into text.
-                let (send, receive) = mpsc::sync_channel(1);
-                std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
-                    // Nobody receives any more where writing failed, which is told there.
-                    entries.chunks(PORTION).all(|portion| send.send(in_parallel(portion, entry_text)).is_ok())
-                })?;
-                receive.into_iter().try_for_each(put)
-            })?;
-        }
+        let mut first = true;
+        let pieces: Vec<&[(&str, Entry<'_, '_>)]> = entries.chunks(PIECE).collect();
+        in_order(
+            &pieces,
+            |piece| piece_text(piece),
+            |text| {
+                let mut text = text?;
+                if std::mem::take(&mut first)
+                    && let Some(comma) = text.first_mut()
+                {
+                    *comma = b'{';
+                }
+                self.out.write_all(&text)
+            },
+        )?;
         self.out.write_all(if entries.is_empty() { b"{}" } else { b"}" })
     }
 }
 
-/// `"id":{...}`
-fn entry_text((id, entry): &(&str, Entry<'_, '_>)) -> io::Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(4096);
-    serde_json::to_writer(&mut text, id)?;
-    text.push(b':');
-    serde_json::to_writer(&mut text, entry)?;
+/// `,"id":{...}` for each entry.
+fn piece_text(piece: &[(&str, Entry<'_, '_>)]) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(piece.len() * 3072);
+    for (id, entry) in piece {
+        text.push(b',');
+        serde_json::to_writer(&mut text, id)?;
+        text.push(b':');
+        serde_json::to_writer(&mut text, entry)?;
+    }
     Ok(text)
 }
 
@@ -214,21 +212,32 @@ fn metadata(input: &ManifestInput<'_>) -> Json {
     })
 }
 
-type Edges<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+/// What each node is next to, sorted by the nodes' ids.
+struct Edges<'a>(Vec<(&'a str, Vec<&'a str>)>);
+
+impl Serialize for Edges<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(id, others)| (id, others)))
+    }
+}
 
 /// Parents and children of every node. Both maps have every node as a key.
 fn edges<'a>(nodes: &BTreeMap<&'a str, &'a Node>, hooks: &'a [(String, &HookEntry)]) -> (Edges<'a>, Edges<'a>) {
-    let all = nodes.keys().copied().chain(hooks.iter().map(|(id, _)| id.as_str()));
-    let mut parents: Edges<'a> = all.map(|id| (id, Vec::new())).collect();
-    let mut children = parents.clone();
-    // Both lists come out sorted: nodes are walked by id, and their parents are.
-    for (id, node) in nodes {
-        parents.insert(id, node.depends_on.iter().map(NodeId::as_str).collect());
-        for parent in &node.depends_on {
-            children.entry(parent.as_str()).or_default().push(id);
+    let read = |node: &'a Node| node.depends_on.iter().map(NodeId::as_str).collect();
+    let of_nodes = nodes.iter().map(|(id, node)| (*id, read(node)));
+    let mut parents: Vec<(&str, Vec<&str>)> = of_nodes.chain(hooks.iter().map(|(id, _)| (id.as_str(), Vec::new()))).collect();
+    parents.sort_unstable_by_key(|(id, _)| *id);
+    let places: HashMap<&str, usize> = parents.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+    let mut children: Vec<(&str, Vec<&str>)> = parents.iter().map(|(id, _)| (*id, Vec::new())).collect();
+    // The lists come out sorted: nodes are walked by id, and their parents are.
+    for (id, read) in &parents {
+        for parent in read {
+            if let Some((_, readers)) = places.get(parent).and_then(|at| children.get_mut(*at)) {
+                readers.push(id);
+            }
         }
     }
-    (parents, children)
+    (Edges(parents), Edges(children))
 }
 
 fn group_json(group: &Group) -> Json {
@@ -242,8 +251,8 @@ fn group_json(group: &Group) -> Json {
     })
 }
 
-fn group_map<'a>(nodes: &BTreeMap<&'a str, &'a Node>) -> Edges<'a> {
-    let mut groups: Edges<'a> = BTreeMap::new();
+fn group_map<'a>(nodes: &BTreeMap<&'a str, &'a Node>) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (id, node) in nodes {
         if let Some(group) = &node.config.group {
             groups.entry(group).or_default().push(id);
@@ -293,7 +302,10 @@ fn macro_json(entry: &MacroEntry<'_>, input: &ManifestInput<'_>) -> Json {
         meta: meta.into(),
         docs,
         patch_path: about.map(|about| format!("{}://{}", entry.package, about.path)),
-        arguments: about.iter().flat_map(|about| &about.arguments).map(argument).collect(),
+        arguments: match about.map(|about| &about.arguments).filter(|described| !described.is_empty()) {
+            Some(described) => described.iter().map(argument).collect(),
+            None => entry.arguments.iter().map(|name| json!({"name": name, "type": null, "description": ""})).collect(),
+        },
         created_at: node::created_at(input),
         supported_languages: entry.languages.as_deref(),
     })

@@ -208,6 +208,7 @@ fn manifest(nodes: &[Node]) -> Json {
         path: "macros/z.sql".into(),
         macro_sql: "{% macro z(a) %}{% endmacro %}".into(),
         about: Some(&about),
+        arguments: Vec::new(),
         depends_on: vec!["macro.bank.y".into()],
         languages: None,
     }];

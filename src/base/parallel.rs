@@ -1,6 +1,8 @@
 //! The same work for many things, on all cores.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 /// The stack of every thread that may plan or run a query, in bytes; what is not used of it takes no memory. Long chains
@@ -45,9 +47,96 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync)
     places.into_iter().flatten().collect()
 }
 
+/// Makes something of each item on all cores and hands it to `take` in the order of the items, while others are still
+/// made. What stands ready is kept until what comes before it is.
+///
+/// # Errors
+/// What `take` fails with; what is not made by then is left.
+pub fn in_order<T: Sync, R: Send, E>(items: &[T], make: impl Fn(&T) -> R + Sync, mut take: impl FnMut(R) -> Result<(), E>) -> Result<(), E> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    if threads < 2 {
+        return items.iter().try_for_each(|item| take(make(item)));
+    }
+    let next = AtomicUsize::new(0);
+    let (send, receive) = mpsc::sync_channel(2 * threads);
+    let run = |send: mpsc::SyncSender<(usize, R)>| {
+        let at = || next.fetch_add(1, Ordering::Relaxed);
+        // Nobody receives any more where taking failed.
+        std::iter::repeat_with(at).map_while(|at| Some((at, items.get(at)?))).all(|(at, item)| send.send((at, make(item))).is_ok());
+    };
+    thread::scope(|scope| {
+        let makers = (0..threads).filter_map(|_| {
+            let send = send.clone();
+            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || run(send)).ok()
+        });
+        if makers.count() == 0 {
+            return items.iter().try_for_each(|item| take(make(item)));
+        }
+        drop(send);
+        let (mut ready, mut wanted) = (BTreeMap::new(), 0);
+        for (at, made) in receive {
+            ready.insert(at, made);
+            while let Some(made) = ready.remove(&wanted) {
+                wanted += 1;
+                take(made)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What each of a few large pieces of work yields, side by side.
+pub fn side_by_side<R: Send>(work: &[&(dyn Fn() -> R + Sync)]) -> Vec<R> {
+    let mut made = Vec::with_capacity(work.len());
+    let done: Result<(), std::convert::Infallible> = in_order(
+        work,
+        |work| work(),
+        |one| {
+            made.push(one);
+            Ok(())
+        },
+    );
+    match done {
+        Ok(()) => made,
+        Err(never) => match never {},
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_is_taken_in_order() {
+        let items: Vec<usize> = (0..1000).collect();
+        let mut taken = Vec::new();
+        let slow = |item: &usize| {
+            if item.is_multiple_of(100) {
+                thread::sleep(std::time::Duration::from_millis(2));
+            }
+            item * 2
+        };
+        let done: Result<(), ()> = in_order(&items, slow, |made| {
+            taken.push(made);
+            Ok(())
+        });
+        assert_eq!(done, Ok(()));
+        assert_eq!(taken, items.iter().map(|item| item * 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        let items: Vec<usize> = (0..100_000).collect();
+        assert_eq!(in_order(&items, |item| *item, |made| if made == 500 { Err(made) } else { Ok(()) }), Err(500));
+    }
+
+    #[test]
+    #[should_panic(expected = "at 7")]
+    fn a_panic_is_passed_on() {
+        let items: Vec<usize> = (0..100).collect();
+        let done: Result<(), ()> = in_order(&items, |item| assert!(*item != 7, "at {item}"), |()| Ok(()));
+        assert_eq!(done, Ok(()));
+    }
 
     #[test]
     fn results_stand_in_the_order_of_the_items() {

@@ -144,8 +144,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "YAML")]
     pub vars: Option<String>,
     /// Nodes to select: names, paths, method:value, with + and @
-    #[arg(short, long, global = true, num_args = 1.., value_name = "SELECTOR", visible_short_alias = 'm', visible_alias = "models", alias = "model")]
+    #[arg(short, long, global = true, num_args = 1.., value_name = "SELECTOR")]
     pub select: Vec<String>,
+    /// As --select; for `ls`, only models
+    #[arg(short, long, global = true, num_args = 1.., value_name = "SELECTOR", alias = "model")]
+    pub models: Vec<String>,
     /// Nodes to leave out
     #[arg(long, global = true, num_args = 1.., value_name = "SELECTOR")]
     pub exclude: Vec<String>,

@@ -17,6 +17,7 @@ use crate::compile::{Compilation, CompiledProject};
 use crate::exec::RunReport;
 use crate::graph::selector_definitions;
 use crate::jinja::{MacroInfo, MacroKind};
+use crate::load::Behaviour;
 use crate::manifest::{Node, NodeId, NodeResult};
 use crate::resolve::Project;
 
@@ -151,6 +152,7 @@ fn with_input<R>(session: &Session, project: &Project, made: &Made, make: impl F
 fn macros(project: &Project) -> Vec<MacroEntry<'_>> {
     let prefixes: BTreeMap<&str, &str> = project.parsed.all_packages().map(|package| (package.name.as_str(), package.prefix.as_str())).collect();
     let adapter = &project.target.adapter;
+    let from_definition = project.parsed.root.project.behaves(Behaviour::ValidateMacroArgs);
     let entry = |info: &MacroInfo| {
         let path = &project.sources.file(info.file).path;
         let own = prefixes.get(info.package.as_str()).and_then(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
@@ -162,6 +164,7 @@ fn macros(project: &Project) -> Vec<MacroEntry<'_>> {
             path: own.to_owned(),
             macro_sql: info.macro_sql.clone(),
             about: project.macros.get(&(info.package.clone(), info.name.clone())),
+            arguments: if from_definition { info.arguments.clone() } else { Vec::new() },
             depends_on: called.iter().map(|id| id.as_str().to_owned()).collect(),
             languages: (info.kind == MacroKind::Materialization).then(|| info.languages.clone()),
         }

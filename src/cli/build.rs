@@ -206,7 +206,7 @@ pub(super) fn refuse_broken_rules(session: &Session, compiled: &CompiledProject)
 }
 
 /// Hooks of the packages in the order of their names, then those of the project.
-fn run_hooks(ready: &Ready) -> RunHooks {
+pub(super) fn run_hooks(ready: &Ready) -> RunHooks {
     let parsed = &ready.project.parsed;
     let mut hooks = RunHooks::default();
     for package in parsed.packages.iter().chain([&parsed.root]) {

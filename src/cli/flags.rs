@@ -9,12 +9,13 @@ use serde_json::{Map, Value as Json};
 use super::args::{Global, Switch};
 use crate::load::{log_folder, project_flags};
 
-/// Fills what was not given.
+/// Fills what was not given; `lists` says whether the command is `ls`.
 ///
 /// # Errors
 /// With one sentence, if a value is not one of those there are.
-pub(super) fn settle(global: &mut Global, current_dir: &Path) -> Result<(), String> {
+pub(super) fn settle(global: &mut Global, lists: bool, current_dir: &Path) -> Result<(), String> {
     refuse(global)?;
+    take_models(global, lists)?;
     old_names(global);
     let project_dir = &super::session::project_dir(global, current_dir);
     let profiles_dir = global.profiles_dir.as_ref().map(|dir| current_dir.join(dir));
@@ -41,6 +42,22 @@ pub(super) fn settle(global: &mut Global, current_dir: &Path) -> Result<(), Stri
     if global.is_on(Switch::SingleThreaded) {
         global.threads = Some(1);
     }
+    Ok(())
+}
+
+/// `--models` is an older name of `--select`, but that `ls` lists models alone for it.
+fn take_models(global: &mut Global, lists: bool) -> Result<(), String> {
+    let models = std::mem::take(&mut global.models);
+    if lists && !models.is_empty() {
+        if !global.select.is_empty() {
+            return Err("--models and --select exclude each other for `ls`: leave one of them out".into());
+        }
+        if !global.resource_types.is_empty() {
+            return Err("--models lists models: leave --resource-type out, or write --select".into());
+        }
+        global.resource_types = vec!["model".to_owned()];
+    }
+    global.select.extend(models);
     Ok(())
 }
 

@@ -1,14 +1,15 @@
 //! `source freshness`: how old the newest rows of sources are, in sources.json.
 
 use super::args::{FreshnessOptions, Global};
-use super::build::counts;
+use super::build::{counts, run_hooks};
 use super::selecting::selected;
 use super::session::{Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts};
 use crate::artifacts::{sources_json, write_json};
 use crate::base::Event;
-use crate::exec::{criteria, freshness as look};
-use crate::manifest::{FreshnessOutcome, FreshnessStatus, NodeId, ResourceType};
+use crate::exec::{RunHooks, criteria, freshness as look};
+use crate::load::Behaviour;
+use crate::manifest::{NodeId, ResourceType};
 
 pub(super) async fn freshness(options: &FreshnessOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
     command("freshness", global, &invocation, streams, async |session| carry_out(options, global, session).await).await
@@ -24,18 +25,16 @@ async fn carry_out(options: &FreshnessOptions, global: &Global, session: &Sessio
         session.events.send(&Event::NothingToDo);
     }
     let engine = session.project_engine(&ready.project)?;
-    let results = look(&ready.project, &ids, &engine, &session.events).await;
+    let with_hooks = ready.project.parsed.root.project.behaves(Behaviour::SourceFreshnessRunProjectHooks);
+    let hooks = if with_hooks { run_hooks(&ready) } else { RunHooks::default() };
+    let report = look(&ready.project, &ids, &engine, &session.events, &hooks).await;
     artifacts::manifest(session, &ready.project)?;
     let path = match &options.output {
         Some(path) => session.working_dir().join(path),
         None => ready.project.parsed.target_path.join("sources.json"),
     };
     let elapsed = (session.events.now() - session.started()).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-    write_json(&path, &sources_json(&artifacts::header(session), &results, elapsed)).map_err(|error| session.fail(&error.to_string()))?;
+    write_json(&path, &sources_json(&artifacts::header(session), &report.results, elapsed)).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "sources", path: path.to_string_lossy().into_owned() });
-    let stale = results.iter().any(|result| match &result.outcome {
-        FreshnessOutcome::Known { status, .. } => *status == FreshnessStatus::Error,
-        FreshnessOutcome::Failed(_) => true,
-    });
-    Ok(if stale { Exit::Failed } else { Exit::Fine })
+    Ok(if report.totals.error > 0 { Exit::Failed } else { Exit::Fine })
 }

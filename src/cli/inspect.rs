@@ -39,7 +39,7 @@ pub(super) fn ls(options: &ListOptions, global: &Global, invocation: Invocation,
         let ready = session.project()?;
         let lines = list(options, global, &session, &ready)?;
         if lines.is_empty() {
-            streams.complain("no nodes selected\n");
+            streams.complain("No nodes selected!\n");
         }
         streams.print(&lines.concat());
         Ok(session.complete(Exit::Fine))

@@ -105,7 +105,8 @@ fn names(key: &str, value: &Json) -> Result<Names, String> {
 
 /// dbt's name of the event that says the same; empty where it has none.
 fn event_name(code: Code) -> &'static str {
-    const NAMES: [(Code, &str); 6] = [
+    const NAMES: [(Code, &str); 7] = [
+        (Code::MacroArguments, "InvalidMacroAnnotation"),
         (Code::BatchUnfiltered, "MicrobatchModelNoEventTimeInputs"),
         (Code::OrphanProperties, "NoNodeForYamlKey"),
         (Code::UnresolvedRef, "NodeNotFoundOrDisabled"),

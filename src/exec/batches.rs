@@ -45,7 +45,7 @@ pub(super) async fn build_batches(shared: &Shared, node: &Node, compiled: &Compi
     if windows.is_empty() {
         return Ended::failed(vec![begins_late(node, config)], at);
     }
-    if let Err(diagnostics) = run_node_hooks(shared, node, When::Before).await {
+    if let Err(diagnostics) = run_node_hooks(shared.ground(), node, When::Before).await {
         return Ended::failed(diagnostics, at);
     }
     let run = BatchRun { shared, node, config, thread, total: windows.len(), filtered: is_filtered(shared, node) };
@@ -65,7 +65,7 @@ pub(super) async fn build_batches(shared: &Shared, node: &Node, compiled: &Compi
     if let (Some(results), Some(before)) = (&mut ended.batches, before) {
         results.successful.extend(before.successful.iter().copied());
     }
-    if last_is_done && let Err(diagnostics) = run_node_hooks(shared, node, When::After).await {
+    if last_is_done && let Err(diagnostics) = run_node_hooks(shared.ground(), node, When::After).await {
         ended.outcome = NodeOutcome::Error;
         ended.diagnostics.splice(0..0, diagnostics);
     }

@@ -1,16 +1,16 @@
 //! Comments: those of the project on the SQL that is sent, and those of `persist_docs` on columns.
 
-use super::run::Shared;
+use super::hooks::Ground;
 use crate::base::{Code, Diagnostic, Event};
 use crate::compile::{CompiledNode, query_comment};
 use crate::manifest::{Node, NodeId};
 
 /// Tells of SQL that is sent for a node, with the project's query comment. That the comment can be rendered was seen
 /// before the run.
-pub(super) async fn sent(shared: &Shared, node: &NodeId, sql: &str) {
-    let comment = query_comment(&shared.compiled.project, node, &shared.surroundings).await.unwrap_or_default();
+pub(super) async fn sent(ground: Ground<'_>, node: &NodeId, sql: &str) {
+    let comment = query_comment(ground.project, node, ground.surroundings).await.unwrap_or_default();
     let sql = comment.map_or_else(|| sql.to_owned(), |comment| comment.on(sql));
-    shared.events.send(&Event::SqlSent { node: node.to_string(), sql });
+    ground.events.send(&Event::SqlSent { node: node.to_string(), sql });
 }
 
 /// A warning about columns whose description is to be written to the table, which has them not.

@@ -5,29 +5,71 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use serde_json::{Map, Value as Json};
+use tokio::runtime::Handle;
 
-use super::port::run_text;
+use super::hooks::{Ground, RunHooks, run_end, run_start};
+use super::port::{EnginePort, run_text};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals, moment};
+use crate::compile::Surroundings;
 use crate::engine::Engine;
-use crate::manifest::{FreshnessOutcome, FreshnessResult, FreshnessStatus, Node, NodeId, NodeKind, TimeSpan};
+use crate::manifest::{FreshnessOutcome, FreshnessResult, FreshnessStatus, Node, NodeId, NodeKind, NodeResult, TimeSpan};
 use crate::resolve::Project;
 
-/// Looks at the given sources, as many at a time as there are threads; results are in the order of the ids.
-pub async fn freshness(project: &Arc<Project>, ids: &[NodeId], engine: &Arc<dyn Engine>, events: &Events) -> Vec<FreshnessResult> {
+/// What came of looking at sources.
+#[derive(Debug)]
+pub struct FreshnessReport {
+    /// In the order of the ids.
+    pub results: Vec<FreshnessResult>,
+    /// Of the sources, and of the hooks around them.
+    pub totals: Totals,
+}
+
+/// Looks at the given sources, as many at a time as there are threads, between the hooks of the run.
+pub async fn freshness(project: &Arc<Project>, ids: &[NodeId], engine: &Arc<dyn Engine>, events: &Events, hooks: &RunHooks) -> FreshnessReport {
     let threads = project.target.threads.max(1);
     let began = events.now();
     events.send(&Event::RunStarted { threads, target: project.target.name.clone(), total: ids.len() });
     let nodes: Vec<&Node> = ids.iter().filter_map(|id| project.nodes.get(id)).map(Box::as_ref).collect();
     let total = nodes.len();
+    let port = EnginePort { engine: Arc::clone(engine), events: events.clone(), runtime: Handle::current(), queries: true };
+    let surroundings: Arc<dyn Surroundings> = Arc::new(port);
+    let ground = Ground { project, engine, surroundings: &surroundings, events };
+    let mut totals = Totals::default();
+    if total > 0 {
+        run_start(ground, hooks, &mut totals).await;
+    }
     let asked = nodes.iter().enumerate().map(|(at, node)| one(node, (at + 1, total, at % threads + 1), engine.as_ref(), events));
     let results: Vec<FreshnessResult> = futures::stream::iter(asked).buffered(threads).collect().await;
-    let mut totals = Totals::default();
     for result in &results {
         totals.count(outcome(&result.outcome));
     }
+    if total > 0 {
+        let ended: Vec<NodeResult> = results.iter().map(of_run).collect();
+        run_end(ground, hooks, &ended, &mut totals).await;
+    }
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
     events.send(&Event::RunFinished { totals, elapsed_seconds, broken: Vec::new() });
-    results
+    FreshnessReport { results, totals }
+}
+
+/// A result as the hooks at the end of the run see it.
+fn of_run(result: &FreshnessResult) -> NodeResult {
+    let message = if let FreshnessOutcome::Failed(reason) = &result.outcome { reason.clone() } else { String::new() };
+    NodeResult {
+        batches: None,
+        batch_sql: Vec::new(),
+        id: result.id.clone(),
+        outcome: outcome(&result.outcome),
+        message,
+        failures: None,
+        rows_affected: None,
+        compile: None,
+        execute: Some(result.execute),
+        thread: result.thread.clone(),
+        compiled_sql: None,
+        run_sql: None,
+        relation: None,
+    }
 }
 
 /// The criteria of a source that promises something.

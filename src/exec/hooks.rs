@@ -8,11 +8,11 @@ use serde_json::{Map, Value as Json, json};
 
 use super::comment;
 use super::port::run_text;
-use super::run::Shared;
-use crate::base::{Code, Diagnostic, Event, NodeDone, NodeOutcome, NodeStart, Span, Spanned, Totals, failure_message};
-use crate::compile::{ScriptText, render_script};
-use crate::engine::EngineError;
+use crate::base::{Code, Diagnostic, Event, Events, NodeDone, NodeOutcome, NodeStart, Span, Spanned, Totals, failure_message};
+use crate::compile::{ScriptText, Surroundings, render_script};
+use crate::engine::{Engine, EngineError};
 use crate::manifest::{Node, NodeId, NodeResult, TimeSpan};
+use crate::resolve::Project;
 
 /// The hooks around a whole run, those of packages before those of the project.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,15 @@ pub struct RunHooks {
     /// Package and text.
     pub start: Vec<(String, Spanned<String>)>,
     pub end: Vec<(String, Spanned<String>)>,
+}
+
+/// What hooks run on.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub project: &'a Arc<Project>,
+    pub engine: &'a Arc<dyn Engine>,
+    pub surroundings: &'a Arc<dyn Surroundings>,
+    pub events: &'a Events,
 }
 
 /// When a node's hook runs.
@@ -46,13 +55,13 @@ struct Hook {
 }
 
 /// Runs the hooks of one side of a node, in dbt's order.
-pub(super) async fn run_node_hooks(shared: &Shared, node: &Node, when: When) -> Result<(), Vec<Diagnostic>> {
+pub(super) async fn run_node_hooks(ground: Ground<'_>, node: &Node, when: When) -> Result<(), Vec<Diagnostic>> {
     let mut hooks = node_hooks(node, when)?;
     // Outside of the transaction is before everything, and after everything.
     hooks.sort_by_key(|hook| hook.inside == (when == When::Before));
     for hook in hooks {
         let script = ScriptText { text: hook.sql, span: node.span, package: node.package.clone(), node: node.id.clone(), values: Map::new() };
-        run_script(shared, script, "this node has the hook").await?;
+        run_script(ground, script, "this node has the hook").await?;
     }
     Ok(())
 }
@@ -99,19 +108,19 @@ fn read(value: &Json, hooks: &mut Vec<Hook>) -> Result<(), String> {
 }
 
 /// Renders one hook and runs its statements; gives its text.
-async fn run_script(shared: &Shared, script: ScriptText, place: &str) -> Result<String, Vec<Diagnostic>> {
+async fn run_script(ground: Ground<'_>, script: ScriptText, place: &str) -> Result<String, Vec<Diagnostic>> {
     let (span, id) = (script.span, script.node.to_string());
-    let rendered = render_script(&shared.compiled.project, script, &shared.surroundings).await?;
+    let rendered = render_script(ground.project, script, ground.surroundings).await?;
     // `before_begin` and its kin give a hook as JSON.
     let map = serde_json::from_str::<Json>(rendered.trim()).ok();
     let sql = map.as_ref().and_then(|map| map.get("sql")).and_then(Json::as_str).map_or(rendered, str::to_owned);
     if sql.trim().is_empty() {
         return Ok(sql);
     }
-    comment::sent(shared, &NodeId::new(id), &sql).await;
-    match run_text(shared.engine.as_ref(), &sql).await {
+    comment::sent(ground, &NodeId::new(id), &sql).await;
+    match run_text(ground.engine.as_ref(), &sql).await {
         Ok(_) => Ok(sql),
-        Err(error) => Err(vec![failed(&error, &sql, &shared.compiled.project.target.warehouse, (span, place))]),
+        Err(error) => Err(vec![failed(&error, &sql, &ground.project.target.warehouse, (span, place))]),
     }
 }
 
@@ -122,24 +131,22 @@ fn failed(error: &EngineError, sql: &str, warehouse: &str, (span, place): (Span,
     diagnostic
 }
 
-/// Runs the hooks at the start of a run. After one that fails the others are skipped; the nodes run, as in dbt.
-pub(super) async fn run_start(shared: &Shared, totals: &mut Totals) -> Vec<NodeResult> {
-    run_hooks(shared, "on-run-start", &shared.options.hooks.start, &Map::new(), totals).await
+/// Runs the hooks at the start of a run. After one that fails the others are skipped.
+pub(super) async fn run_start(ground: Ground<'_>, hooks: &RunHooks, totals: &mut Totals) -> Vec<NodeResult> {
+    run_hooks(ground, "on-run-start", &hooks.start, &Map::new(), totals).await
 }
 
 /// Runs the hooks at the end of a run, which know its results.
-pub(super) async fn run_end(shared: &Shared, results: &[NodeResult], totals: &mut Totals) -> Vec<NodeResult> {
-    let hooks = &shared.options.hooks.end;
-    if hooks.is_empty() {
+pub(super) async fn run_end(ground: Ground<'_>, hooks: &RunHooks, results: &[NodeResult], totals: &mut Totals) -> Vec<NodeResult> {
+    if hooks.end.is_empty() {
         return Vec::new();
     }
-    let values = end_values(shared, results);
-    run_hooks(shared, "on-run-end", hooks, &values, totals).await
+    let values = end_values(ground.project, results);
+    run_hooks(ground, "on-run-end", &hooks.end, &values, totals).await
 }
 
 /// `results`, `schemas` and `database_schemas`.
-fn end_values(shared: &Shared, results: &[NodeResult]) -> Map<String, Json> {
-    let project = &shared.compiled.project;
+fn end_values(project: &Project, results: &[NodeResult]) -> Map<String, Json> {
     let (mut schemas, mut pairs) = (Vec::new(), Vec::new());
     let mut rows = Vec::new();
     for result in results {
@@ -179,7 +186,7 @@ fn end_values(shared: &Shared, results: &[NodeResult]) -> Map<String, Json> {
 
 /// Hooks are results of the run like its nodes.
 async fn run_hooks(
-    shared: &Shared,
+    ground: Ground<'_>,
     key: &str,
     hooks: &[(String, Spanned<String>)],
     values: &Map<String, Json>,
@@ -199,26 +206,26 @@ async fn run_hooks(
             resource_type: "operation".to_owned(),
             materialization: String::new(),
             relation: None,
-            path: shared.compiled.project.sources.file(hook.span.file).path.clone(),
+            path: ground.project.sources.file(hook.span.file).path.clone(),
             thread: "main".to_owned(),
-            at: shared.events.now(),
+            at: ground.events.now(),
             about: Arc::default(),
         };
         let ended = if broken {
             Ended { outcome: NodeOutcome::Skipped, message: format!("{} skipped", start.name), sql: None }
         } else {
-            shared.events.send(&Event::NodeStarted(start.clone()));
-            run_one(shared, &start, package, hook, values).await
+            ground.events.send(&Event::NodeStarted(start.clone()));
+            run_one(ground, &start, package, hook, values).await
         };
         let outcome = ended.outcome;
         broken |= outcome.is_failure();
         totals.count(outcome);
-        let finished_at = shared.events.now();
+        let finished_at = ground.events.now();
         let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
         let message = if outcome.is_failure() { ended.message.clone() } else { String::new() };
         results.push(ended.result(&start, finished_at));
         let done = NodeDone { start, outcome, message, rows: None, elapsed_seconds, finished_at, compiled_path: None };
-        shared.events.send(&Event::NodeFinished(Box::new(done)));
+        ground.events.send(&Event::NodeFinished(Box::new(done)));
     }
     results
 }
@@ -252,7 +259,7 @@ impl Ended {
     }
 }
 
-async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spanned<String>, values: &Map<String, Json>) -> Ended {
+async fn run_one(ground: Ground<'_>, start: &NodeStart, package: &str, hook: &Spanned<String>, values: &Map<String, Json>) -> Ended {
     let script = ScriptText {
         text: hook.value.clone(),
         span: hook.span,
@@ -260,13 +267,13 @@ async fn run_one(shared: &Shared, start: &NodeStart, package: &str, hook: &Spann
         node: NodeId::new(start.id.clone()),
         values: values.clone(),
     };
-    match run_script(shared, script, "this hook").await {
+    match run_script(ground, script, "this hook").await {
         Ok(sql) => Ended { outcome: NodeOutcome::Success, message: format!("{} passed", start.name), sql: Some(sql) },
         Err(diagnostics) => {
-            let message = failure_message(&start.described(), &diagnostics, &shared.compiled.project.sources, "");
+            let message = failure_message(&start.described(), &diagnostics, &ground.project.sources, "");
             for diagnostic in diagnostics {
-                let sources = std::sync::Arc::clone(&shared.compiled.project.sources);
-                shared.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some(start.id.clone()) });
+                let sources = Arc::clone(&ground.project.sources);
+                ground.events.send(&Event::Diagnosed { diagnostic: Box::new(diagnostic), sources, node: Some(start.id.clone()) });
             }
             Ended { outcome: NodeOutcome::Error, message, sql: None }
         }

@@ -147,7 +147,7 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         Ok(plan) => plan,
         Err(diagnostic) => return Ended::failed(vec![*diagnostic], at),
     };
-    if let Err(diagnostics) = run_node_hooks(shared, node, When::Before).await {
+    if let Err(diagnostics) = run_node_hooks(shared.ground(), node, When::Before).await {
         return Ended::failed(diagnostics, at);
     }
     let mut ended = build_steps(shared, node, compiled, &plan.steps).await;
@@ -155,7 +155,7 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
         return ended;
     }
     ended.diagnostics.extend(comment::undescribed(node, compiled));
-    match run_node_hooks(shared, node, When::After).await {
+    match run_node_hooks(shared.ground(), node, When::After).await {
         Ok(()) => ended,
         Err(diagnostics) => Ended { audits: ended.audits, ..Ended::failed(diagnostics, at) },
     }
@@ -256,7 +256,7 @@ async fn carry_out_step(
         PlanStep::Audit(tests) => return audit(shared, node, compiled, tests, *stage, ended).await,
     };
     if !compiled.sql.is_empty() && stage.is_none() {
-        comment::sent(shared, &node.id, &compiled.sql).await;
+        comment::sent(shared.ground(), &node.id, &compiled.sql).await;
     }
     match shared.engine.execute(&step).await.map_err(|error| in_query(error, &step, compiled))? {
         Outcome::Staged { stage: staged, rows } => {
@@ -343,7 +343,7 @@ async fn audit(
 
 async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlays: &[Overlay]) -> Ended {
     let at = shared.events.now();
-    comment::sent(shared, &node.id, &compiled.sql).await;
+    comment::sent(shared.ground(), &node.id, &compiled.sql).await;
     match ask(shared, node, compiled, overlays).await {
         Ok(verdict) => {
             let (outcome, message) = judge(verdict, &node.config.test, shared.options.warnings_fail);
@@ -356,7 +356,7 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
 async fn run_unit_test(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     let at = shared.events.now();
     let Some(query) = &compiled.unit else { return Ended::skipped("it has no query", at) };
-    comment::sent(shared, &node.id, &query.sql).await;
+    comment::sent(shared.ground(), &node.id, &query.sql).await;
     match difference(shared, query).await {
         Ok(None) => Ended { failures: Some(0), ..Ended::new(NodeOutcome::Pass, "", at) },
         Ok(Some(difference)) => Ended { failures: Some(1), ..Ended::new(NodeOutcome::Fail, difference, at) },

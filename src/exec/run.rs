@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::batches::BatchOptions;
-use super::hooks::{self, RunHooks};
+use super::hooks::{self, Ground, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
@@ -21,6 +21,7 @@ use crate::base::{Code, Diagnostic, Event, Events, NodeAbout, NodeDone, NodeOutc
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
 use crate::jinja::Batch;
+use crate::load::Behaviour;
 use crate::manifest::{BatchResults, Group, Node, NodeId, NodeKind, NodeResult, ResourceType};
 
 /// How to run.
@@ -73,6 +74,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn ground(&self) -> Ground<'_> {
+        Ground { project: &self.compiled.project, engine: &self.engine, surroundings: &self.surroundings, events: &self.events }
+    }
+
     /// Notes how far a model's batches have come.
     pub(super) fn note_batches(&self, id: &NodeId, results: BatchResults) {
         self.open_batches.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), results);
@@ -192,12 +197,17 @@ pub async fn run(
     let mut queue = Queue::new(Arc::clone(&shared), total);
     let (mut results, mut last) = (Vec::new(), Vec::new());
     if queue.total > 0 {
-        results = hooks::run_start(&shared, &mut queue.totals).await;
+        results = hooks::run_start(shared.ground(), &shared.options.hooks, &mut queue.totals).await;
     }
-    queue.work(&cancel).await;
+    let failed = results.iter().any(|result| result.outcome.is_failure());
+    if failed && shared.compiled.project.parsed.root.project.behaves(Behaviour::SkipNodesIfOnRunStartFails) {
+        queue.skip_the_rest("a hook on-run-start failed and `skip_nodes_if_on_run_start_fails` is set");
+    } else {
+        queue.work(&cancel).await;
+    }
     queue.sort_results();
     if queue.total > 0 && !cancel.is_cancelled() {
-        last = hooks::run_end(&shared, &queue.results, &mut queue.totals).await;
+        last = hooks::run_end(shared.ground(), &shared.options.hooks, &queue.results, &mut queue.totals).await;
     }
     results.append(&mut queue.results);
     results.append(&mut last);

@@ -26,11 +26,13 @@ impl Dag {
     pub fn build(project: &Project) -> Result<Self, Vec<Diagnostic>> {
         let mut graph = DiGraph::with_capacity(project.nodes.len(), project.nodes.len() * 2);
         let index: HashMap<NodeId, NodeIndex> = project.nodes.keys().map(|id| (id.clone(), graph.add_node(id.clone()))).collect();
-        for (id, node) in &project.nodes {
-            for parent in &node.depends_on {
-                if let (Some(from), Some(to)) = (index.get(parent), index.get(id)) {
-                    graph.update_edge(*from, *to, ());
-                }
+        // Looking whether an edge is there already would walk all readers of a parent, for each of them.
+        for (to, node) in project.nodes.values().enumerate() {
+            let mut parents: Vec<NodeIndex> = node.depends_on.iter().filter_map(|parent| index.get(parent).copied()).collect();
+            parents.sort_unstable();
+            parents.dedup();
+            for from in parents {
+                graph.add_edge(from, NodeIndex::new(to), ());
             }
         }
         let cycles: Vec<Diagnostic> = cycles(&graph).iter().map(|cycle| cycle_diagnostic(project, cycle)).collect();
@@ -108,21 +110,19 @@ impl Dag {
     }
 }
 
-/// Kahn's algorithm with a sorted ready set, so that the order is the same from run to run.
+/// Kahn's algorithm with a sorted ready set, so that the order is the same from run to run. Indices have the order of ids.
 fn ordered(graph: &DiGraph<NodeId, ()>) -> Vec<NodeId> {
     // By index.
     let mut waiting: Vec<usize> = graph.node_indices().map(|at| graph.neighbors_directed(at, Direction::Incoming).count()).collect();
-    let mut ready: BTreeSet<(&NodeId, NodeIndex)> = BTreeSet::new();
-    let name = |at: NodeIndex| graph.node_weight(at);
-    ready.extend(graph.externals(Direction::Incoming).filter_map(|at| Some((name(at)?, at))));
+    let mut ready: BTreeSet<NodeIndex> = graph.externals(Direction::Incoming).collect();
     let mut order = Vec::with_capacity(graph.node_count());
-    while let Some((id, at)) = ready.pop_first() {
-        order.push(id.clone());
+    while let Some(at) = ready.pop_first() {
+        order.extend(graph.node_weight(at).cloned());
         for child in graph.neighbors_directed(at, Direction::Outgoing) {
             if let Some(count) = waiting.get_mut(child.index()) {
                 *count -= 1;
                 if *count == 0 {
-                    ready.extend(name(child).map(|id| (id, child)));
+                    ready.insert(child);
                 }
             }
         }

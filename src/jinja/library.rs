@@ -127,7 +127,7 @@ impl MacroLibrary {
         for file in files {
             loader.file(file, false);
         }
-        (Self { shared: Arc::new(loader.shared) }, loader.diagnostics)
+        loader.finish()
     }
 
     /// All macros, ordered by package and then as read.
@@ -158,12 +158,12 @@ impl MacroLibrary {
     }
 
     /// The macro that a project or its packages have for a materialization: of the root project before others, for the
-    /// target's `adapter` before all adapters. A materialization that the program has itself is the root project's to
-    /// override, though not by a text for another engine.
+    /// target's `adapter` before all adapters. One that the program has itself (`built_in`) is not to be overridden by a
+    /// text for another engine, and by packages only where `by_packages` says so.
     #[must_use]
-    pub fn materialization(&self, name: &str, built_in: bool, adapter: &str) -> Option<&MacroInfo> {
+    pub fn materialization(&self, name: &str, built_in: bool, by_packages: bool, adapter: &str) -> Option<&MacroInfo> {
         let shared = &self.shared;
-        let others = shared.packages.keys().filter(|package| !built_in && **package != shared.root);
+        let others = shared.packages.keys().filter(|package| (by_packages || !built_in) && **package != shared.root);
         let mut packages = std::iter::once(&shared.root).chain(others);
         let adapters = if built_in { vec!["alluvium", "default"] } else { adapters_of(adapter) };
         let id = packages.find_map(|package| {
@@ -268,6 +268,8 @@ impl Shared {
 
 struct Loader {
     shared: Shared,
+    /// The rewritten macros by the names of their templates. Compiling one is most of what it costs, and few are called.
+    texts: HashMap<String, String>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -283,7 +285,17 @@ impl Loader {
             executing: environment(true),
             parsing: environment(false),
         };
-        Self { shared, diagnostics: Vec::new() }
+        Self { shared, texts: HashMap::new(), diagnostics: Vec::new() }
+    }
+
+    /// The library, whose macros are compiled when they are first called.
+    fn finish(mut self) -> (MacroLibrary, Vec<Diagnostic>) {
+        let texts = Arc::new(self.texts);
+        for environment in [&mut self.shared.executing, &mut self.shared.parsing] {
+            let texts = Arc::clone(&texts);
+            environment.set_loader(move |name| Ok(texts.get(name).cloned()));
+        }
+        (MacroLibrary { shared: Arc::new(self.shared) }, self.diagnostics)
     }
 
     fn file(&mut self, file: &MacroFile, builtin: bool) {
@@ -336,14 +348,13 @@ impl Loader {
             table: rewritten.table,
             builtin,
         };
-        let added = self.shared.executing.add_template_owned(unit.template.clone(), rewritten.text.clone());
-        if let Err(error) = added {
+        // What is wrong with a macro of the project is told even if nobody calls it.
+        if !builtin && let Err(error) = self.shared.parsing.add_template_owned(unit.template.clone(), rewritten.text.clone()) {
             let range = unit.table.original_range(refused_range(&error, &rewritten.text));
             let span = Span::new(file.file, range.start, range.end);
             return self.diagnostics.push(parse_diagnostic(&error, Some(span)));
         }
-        // The same text was parsed a moment ago, so this succeeds.
-        let _ = self.shared.parsing.add_template_owned(unit.template.clone(), rewritten.text);
+        self.texts.insert(unit.template.clone(), rewritten.text);
         self.shared.called.extend(rewritten.called);
         self.shared.packages.entry(file.package.clone()).or_default().insert(name, id);
         self.shared.values.push(Value::from_object(MacroObject::new(id)));

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::behaviour::Behaviour;
 use super::decl::Quoting;
 use super::layers::{LayersDecl, NamingDecl};
 use super::reader::{MapReader, wrong_type};
@@ -78,6 +79,7 @@ pub struct ProjectFile {
     pub restrict_access: bool,
     pub dispatch: Vec<DispatchDecl>,
     pub flags: Option<Yaml>,
+    pub(super) behaviour: Vec<Behaviour>,
     /// Templates.
     pub on_run_start: Vec<Spanned<String>>,
     pub on_run_end: Vec<Spanned<String>>,
@@ -186,6 +188,7 @@ impl ProjectFile {
         let paths = read_paths(&mut reader);
         let flags = reader.map("flags").cloned();
         let ours = flags.as_ref().and_then(|flags| flags.get("alluvium")).cloned();
+        let behaviour = Behaviour::read(flags.as_ref(), reader.out);
         let mut project = Self {
             file,
             dialect,
@@ -211,6 +214,7 @@ impl ProjectFile {
             targets: None,
             paths,
             flags,
+            behaviour,
         };
         for key in ["config-version", "dbt-cloud", "anchors", "analyses", "log-path"] {
             reader.take(key);
@@ -234,6 +238,12 @@ impl ProjectFile {
             out.iter_mut().skip(before).for_each(|unknown| unknown.severity = Severity::Warning);
         }
         Some(project)
+    }
+
+    /// Whether a flag of dbt's holds. Only those of the root project count.
+    #[must_use]
+    pub fn behaves(&self, behaviour: Behaviour) -> bool {
+        self.behaviour.contains(&behaviour)
     }
 
     fn own_sections(&mut self, reader: &mut MapReader<'_, '_>) {

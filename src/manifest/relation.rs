@@ -46,9 +46,15 @@ impl From<&RelationName> for crate::base::RelationParts {
     }
 }
 
+impl RelationName {
+    fn parts(&self) -> [&str; 3] {
+        [&self.database, &self.schema, &self.identifier]
+    }
+}
+
 impl PartialEq for RelationName {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.cmp(other).is_eq()
     }
 }
 
@@ -56,7 +62,10 @@ impl Eq for RelationName {}
 
 impl std::hash::Hash for RelationName {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        for part in self.parts() {
+            folded(part).for_each(|byte| state.write_u8(byte));
+            state.write_u8(u8::MAX);
+        }
     }
 }
 
@@ -68,8 +77,16 @@ impl PartialOrd for RelationName {
 
 impl Ord for RelationName {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+        let [own, others] = [self, other].map(|name| name.parts().map(folded));
+        own.into_iter().zip(others).map(|(a, b)| a.cmp(b)).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
     }
+}
+
+/// The bytes of a name in lower case.
+fn folded(part: &str) -> impl Iterator<Item = u8> {
+    let wide = if part.is_ascii() { String::new() } else { part.to_lowercase() };
+    let plain = if wide.is_empty() { part } else { "" };
+    plain.bytes().map(|byte| byte.to_ascii_lowercase()).chain(wide.into_bytes())
 }
 
 /// Every part in double quotes, a double quote inside doubled: ready to stand in SQL. Empty parts are left out, as for

@@ -1,25 +1,30 @@
 //! Who may refer to whom: private models are for their group, protected ones for their package where that says so, ephemeral
 //! ones not for snapshots. And references to models that are deprecated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
 use super::builder::Builder;
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::load::ProjectDialect;
-use crate::manifest::{Access, Materialization, Node, ResourceType};
+use crate::manifest::{Access, Materialization, Node, NodeId, ResourceType};
 
-pub(super) fn check(builder: &mut Builder) {
+pub(super) fn check(builder: &Builder) -> Vec<Diagnostic> {
     let mut found = groups(builder);
     let now = builder.facts.invocation.run_started_at;
+    // Of most models nothing is to be said to those that read them.
+    let restricted: BTreeSet<&str> =
+        builder.parsed.all_packages().filter(|package| package.project.restrict_access).map(|package| package.name.as_str()).collect();
+    let guarded: HashMap<&NodeId, &Node> =
+        builder.nodes.values().filter(|node| is_guarded(node, &restricted)).map(|node| (&node.id, node.as_ref())).collect();
     for reader in builder.nodes.values() {
         found.extend(own_access(reader));
         if reader.resource_type() == ResourceType::UnitTest {
             continue;
         }
-        for read in reader.depends_on.iter().filter_map(|id| builder.nodes.get(id)).filter(|node| node.resource_type() == ResourceType::Model) {
-            found.extend(denied(builder, reader, read));
+        for read in reader.depends_on.iter().filter_map(|id| guarded.get(id)) {
+            found.extend(denied(&restricted, reader, read));
             found.extend(kept_nowhere(builder, reader, read));
             // The tests of a deprecated model are part of it.
             if reader.test().is_none() {
@@ -28,7 +33,16 @@ pub(super) fn check(builder: &mut Builder) {
         }
         found.extend(deprecated(reader, now));
     }
-    builder.found.extend(found);
+    found
+}
+
+/// Whether some reader of a node may be told something.
+fn is_guarded(node: &Node, restricted: &BTreeSet<&str>) -> bool {
+    node.resource_type() == ResourceType::Model
+        && (node.config.access == Access::Private
+            || restricted.contains(node.package.as_str())
+            || node.config.materialization == Materialization::Ephemeral
+            || node.model.deprecation_date.is_some())
 }
 
 /// Where a node refers to another one.
@@ -43,9 +57,8 @@ fn place(reader: &Node, read: &Node) -> Span {
     call.unwrap_or(reader.span)
 }
 
-fn denied(builder: &Builder, reader: &Node, read: &Node) -> Option<Diagnostic> {
-    let restricted = reader.package != read.package
-        && builder.parsed.all_packages().any(|package| package.name == read.package && package.project.restrict_access);
+fn denied(restricted: &BTreeSet<&str>, reader: &Node, read: &Node) -> Option<Diagnostic> {
+    let restricted = reader.package != read.package && restricted.contains(read.package.as_str());
     let why = match read.config.access {
         Access::Private if reader.config.group != read.config.group || restricted => match &read.config.group {
             Some(group) => format!("private to the group `{group}`"),

@@ -1,7 +1,8 @@
 //! Puts the nodes of a project together: collects them by package, resolves what they refer to, and checks the rules
 //! that concern several nodes at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value as Json, json};
@@ -10,10 +11,10 @@ use super::host::Facts;
 use super::kept::{self, Kept};
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions};
-use super::{Layers, Variables, access, constraints, data_test, described, macros, nodes, sound, source, unit_test, unused};
-use crate::base::{Code, Diagnostic, Severity, Sources, Span, nearest};
+use super::{Layers, Variables, access, constraints, data_test, described, macro_properties, macros, nodes, sound, source, unit_test, unused};
+use crate::base::{Code, Diagnostic, Severity, Sources, Span, in_parallel, nearest, side_by_side};
 use crate::jinja::{KeptGraph, MacroFile, MacroLibrary};
-use crate::load::{ParsedPackage, ParsedProject, ProjectDialect};
+use crate::load::{Behaviour, ParsedPackage, ParsedProject, ProjectDialect};
 use crate::manifest::{AboutMacro, DocsBlock, Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
 
 /// The state of one resolution.
@@ -145,27 +146,36 @@ impl Builder {
             described::add_semantics(&mut self, package);
             nodes::add_singular_tests(&mut self, package);
         }
-        let lookup = Lookup::new(self.nodes.values().map(Box::as_ref), self.disabled.iter());
+        let own_first = self.parsed.root.project.behaves(Behaviour::RefSearchesNodePackageBeforeRoot);
+        let lookup = Lookup::new(self.nodes.values().map(Box::as_ref), self.disabled.iter(), own_first);
         data_test::add_generic_tests(&mut self);
         unit_test::add_unit_tests(&mut self, &lookup);
         self.connect(&lookup);
         constraints::connect(&mut self, &lookup);
         described::connect(&mut self);
         described::relations_of_semantic_models(&mut self);
-        let relations = self.relations();
-        self.check_layers();
-        access::check(&mut self);
-        self.check_locations();
-        self.check_materializations();
-        self.check_batches();
-        self.check_types();
-        let wrong: Vec<Diagnostic> = self.nodes.values().flat_map(|node| constraints::check(node)).collect();
-        self.found.extend(wrong);
-        unused::check(&mut self);
+        let relations = OnceLock::new();
+        let found = side_by_side(&[
+            &|| {
+                let (names, found) = self.relations();
+                relations.get_or_init(|| names);
+                found
+            },
+            &|| self.check_layers(),
+            &|| access::check(&self),
+            &|| self.check_locations(),
+            &|| self.check_materializations(),
+            &|| self.check_batches(),
+            &|| self.check_types(),
+            &|| self.nodes.values().flat_map(|node| constraints::check(node)).collect(),
+            &|| unused::check(&self),
+            &|| macro_properties::check(&self),
+        ]);
+        self.found.extend(found.into_iter().flatten());
         // What stands in a tree of the project file is read for every node below it.
         let mut seen = HashSet::new();
         self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
-        (self, lookup, relations)
+        (self, lookup, relations.into_inner().unwrap_or_default())
     }
 
     pub(super) fn disabled(&self) -> impl Iterator<Item = &Node> {
@@ -254,21 +264,17 @@ impl Builder {
             self.disabled.push(*node);
             return;
         }
-        if let Some(first) = self.nodes.get(&node.id) {
-            let message = format!("two {}s are called `{}`", node.resource_type().name(), node.name);
-            let diagnostic = Diagnostic::error(Code::DuplicateName, message).at(node.span, "the second").also(first.span, "the first");
-            let files = if first.original_path == node.original_path {
-                format!("both are in {}", node.original_path)
-            } else {
-                format!("they are in {} and {}", first.original_path, node.original_path)
-            };
-            self.found.push(diagnostic.help(format!("rename one of them, or take it out: {files}")));
-            return;
-        }
+        let free = match self.nodes.entry(node.id.clone()) {
+            Entry::Vacant(free) => free,
+            Entry::Occupied(first) => {
+                let found = twice(first.get(), &node);
+                return self.found.push(found);
+            }
+        };
         if let Some(body) = body {
             self.bodies.insert(node.id.clone(), body);
         }
-        self.nodes.insert(node.id.clone(), node);
+        free.insert(node);
     }
 
     /// Whether `--store-failures` concerns a test: what its own config says wins.
@@ -282,10 +288,8 @@ impl Builder {
     fn connect(&mut self, lookup: &Lookup) {
         let root = self.facts.project_name.clone();
         let of_dbt = self.parsed.root.project.dialect == ProjectDialect::Dbt;
-        let mut found = Vec::new();
-        let mut left_out = Vec::new();
-        for node in self.nodes.values_mut() {
-            let mut parents: BTreeSet<NodeId> = node.depends_on.iter().cloned().collect();
+        let of_node = |node: &&Node| {
+            let mut connected = Connected { parents: node.depends_on.iter().cloned().collect(), found: Vec::new(), is_left_out: false };
             let place = |span: Option<Span>| span.or(Some(node.properties_span.unwrap_or(node.span)));
             let of_refs = node.refs.iter().map(|call| {
                 let asked = NodeRef { span: place(call.span), ..call.clone() };
@@ -297,25 +301,34 @@ impl Builder {
             });
             for (parent, disabled) in of_refs.chain(of_sources) {
                 match parent {
-                    Ok(id) => drop(parents.insert(id)),
+                    Ok(id) => drop(connected.parents.insert(id)),
                     Err(diagnostic) if node.resource_type() == ResourceType::Test && (disabled || of_dbt) => {
                         if node.package == root {
-                            found
-                                .push(Diagnostic { severity: Severity::Warning, ..diagnostic.note(format!("the test `{}` is left out", node.name)) });
+                            let told = diagnostic.note(format!("the test `{}` is left out", node.name));
+                            connected.found.push(Diagnostic { severity: Severity::Warning, ..told });
                         }
-                        left_out.push(node.id.clone());
+                        connected.is_left_out = true;
                     }
-                    Err(diagnostic) => found.push(at_argument(diagnostic, node, &self.parsed.sources)),
+                    Err(diagnostic) => connected.found.push(at_argument(diagnostic, node, &self.parsed.sources)),
                 }
             }
+            connected
+        };
+        let nodes: Vec<&Node> = self.nodes.values().map(Box::as_ref).collect();
+        let connected = in_parallel(&nodes, of_node);
+        let mut left_out = Vec::new();
+        for (node, Connected { parents, found, is_left_out }) in self.nodes.values_mut().zip(connected) {
             node.depends_on = parents.into_iter().collect();
+            self.found.extend(found);
+            if is_left_out {
+                left_out.push(node.id.clone());
+            }
         }
         let left_out = left_out.iter().filter_map(|id| self.nodes.remove(id));
         self.disabled.extend(left_out.map(|mut node| {
             node.config.enabled = false;
             *node
         }));
-        self.found.extend(found);
         self.check_names();
     }
 
@@ -338,7 +351,8 @@ impl Builder {
         }
     }
 
-    fn relations(&mut self) -> HashMap<RelationName, NodeId> {
+    fn relations(&self) -> (HashMap<RelationName, NodeId>, Vec<Diagnostic>) {
+        let mut found = Vec::new();
         let mut relations: HashMap<RelationName, NodeId> = HashMap::new();
         for node in self.nodes.values() {
             let Some(name) = &node.relation else { continue };
@@ -356,18 +370,18 @@ impl Builder {
                 continue;
             }
             let message = format!("`{}` and `{}` are both written to `{}`", first.name, node.name, name.short());
-            self.found.push(
+            found.push(
                 Diagnostic::error(Code::DuplicateRelation, message)
                     .at(node.span, "the second")
                     .also(first.span, "the first")
                     .help("give one of them another `alias` or `schema`"),
             );
         }
-        relations
+        (relations, found)
     }
 
     /// Two external models that write one file: the last one would win.
-    fn check_locations(&mut self) {
+    fn check_locations(&self) -> Vec<Diagnostic> {
         let mut first: HashMap<String, &Node> = HashMap::new();
         let mut found = Vec::new();
         for node in self.nodes.values() {
@@ -383,11 +397,11 @@ impl Builder {
                     .help("give one of them another `location`"),
             );
         }
-        self.found.extend(found);
+        found
     }
 
     /// A materialization that nobody has, with a name near to one that is there: a slip of the pen.
-    fn check_materializations(&mut self) {
+    fn check_materializations(&self) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         for node in self.nodes.values().filter(|node| node.resource_type() == ResourceType::Model) {
             let crate::manifest::Materialization::Custom(name) = &node.config.materialization else { continue };
@@ -405,7 +419,7 @@ impl Builder {
                 );
             }
         }
-        self.found.extend(found);
+        found
     }
 
     /// Where a config key has its value.
@@ -414,7 +428,7 @@ impl Builder {
     }
 
     /// Models that are built in batches of time, and read nothing that has a time.
-    fn check_batches(&mut self) {
+    fn check_batches(&self) -> Vec<Diagnostic> {
         let in_batches = |node: &&Node| node.config.incremental.as_ref().is_some_and(|config| config.microbatch().is_some());
         let has_time = |id: &NodeId| self.nodes.get(id).is_some_and(|node| node.config.raw.get("event_time").is_some_and(Json::is_string));
         let unfiltered = self.nodes.values().map(Box::as_ref).filter(in_batches).filter(|node| !node.depends_on.iter().any(has_time));
@@ -425,11 +439,11 @@ impl Builder {
                     .help("set `event_time` of the model or source that it reads, to the column with the time of a row")
             })
             .collect();
-        self.found.extend(found);
+        found
     }
 
     /// Type names of contracts, seeds and files.
-    fn check_types(&mut self) {
+    fn check_types(&self) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         for node in self.nodes.values() {
             let typed = node.config.contract_enforced || matches!(&node.kind, crate::manifest::NodeKind::Source { external: Some(_), .. });
@@ -468,10 +482,13 @@ impl Builder {
                 }
             }
         }
-        self.found.extend(found);
+        found
     }
 
-    fn check_layers(&mut self) {
+    fn check_layers(&self) -> Vec<Diagnostic> {
+        if self.layers.is_empty() {
+            return Vec::new();
+        }
         let tested: HashSet<NodeId> =
             self.nodes.values().filter(|node| node.resource_type() == ResourceType::Test).flat_map(|test| test.depends_on.iter().cloned()).collect();
         let mut found = Vec::new();
@@ -487,8 +504,27 @@ impl Builder {
                 found.extend(parents.filter_map(|parent| self.layers.check_read(node, parent)));
             }
         }
-        self.found.extend(found);
+        found
     }
+}
+
+/// What the refs and sources of a node come to.
+struct Connected {
+    parents: BTreeSet<NodeId>,
+    found: Vec<Diagnostic>,
+    is_left_out: bool,
+}
+
+/// Two nodes of one id.
+fn twice(first: &Node, second: &Node) -> Diagnostic {
+    let message = format!("two {}s are called `{}`", second.resource_type().name(), second.name);
+    let files = if first.original_path == second.original_path {
+        format!("both are in {}", second.original_path)
+    } else {
+        format!("they are in {} and {}", first.original_path, second.original_path)
+    };
+    let diagnostic = Diagnostic::error(Code::DuplicateName, message).at(second.span, "the second").also(first.span, "the first");
+    diagnostic.help(format!("rename one of them, or take it out: {files}"))
 }
 
 fn docs(parsed: &ParsedProject, found: &mut Vec<Diagnostic>) -> BTreeMap<(String, String), DocsBlock> {

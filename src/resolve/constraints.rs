@@ -11,7 +11,7 @@ use super::host::ParseHost;
 use super::lookup::Lookup;
 use crate::base::{Code, Diagnostic, Spanned};
 use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
-use crate::manifest::{ConstraintDecl, ConstraintKind, Materialization, Node, NodeId, NodeRef, RelationName, SourceRef};
+use crate::manifest::{ConstraintDecl, ConstraintKind, Materialization, Node, NodeId, NodeRef, SourceRef};
 
 /// What the foreign keys of a model refer to becomes one of its parents, as if its query named it; the model itself does not.
 pub(super) fn add_parents(builder: &mut Builder, node: &mut Node) {
@@ -63,7 +63,6 @@ fn target(builder: &Builder, node: &Node, to: &Spanned<String>) -> Result<Target
 
 /// Gives foreign keys the relations that they refer to.
 pub(super) fn connect(builder: &mut Builder, lookup: &Lookup) {
-    let relations: BTreeMap<NodeId, Option<RelationName>> = builder.nodes.iter().map(|(id, node)| (id.clone(), node.relation.clone())).collect();
     let root = builder.facts.project_name.clone();
     let ids: Vec<NodeId> = builder
         .nodes
@@ -83,7 +82,7 @@ pub(super) fn connect(builder: &mut Builder, lookup: &Lookup) {
                 }
                 Target::Source(call) => lookup.find_source(&node.package, &root, &call.source, &call.table, Some(to.span)),
             };
-            let relation = relations.get(&found.ok()?)?.clone();
+            let relation = builder.nodes.get(&found.ok()?)?.relation.clone();
             Some(relation.ok_or_else(|| {
                 Diagnostic::error(Code::ConstraintInvalid, format!("a foreign key of `{}` refers to something without rows of its own", node.name))
                     .at(to.span, "this target")

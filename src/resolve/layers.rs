@@ -17,6 +17,11 @@ impl Layers {
         Self { layers, naming }
     }
 
+    /// Whether nothing is ruled.
+    pub(super) fn is_empty(&self) -> bool {
+        self.layers.is_none() && self.naming.columns.is_empty() && self.naming.models.is_empty()
+    }
+
     /// Layer names in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.layers.iter().flat_map(|decl| decl.layers.iter().map(|layer| layer.name.value.as_str()))

@@ -12,6 +12,8 @@ pub(super) struct Lookup {
     refs: HashMap<String, Vec<Candidate>>,
     /// Source tables by source and table.
     sources: HashMap<(String, String), Vec<(String, NodeId)>>,
+    /// Whether a package's own node goes before the project's of the same name.
+    own_first: bool,
     disabled: HashMap<String, Span>,
     /// Disabled source tables by source and table.
     disabled_sources: HashSet<(String, String)>,
@@ -28,8 +30,8 @@ struct Candidate {
 }
 
 impl Lookup {
-    pub(super) fn new<'a>(nodes: impl Iterator<Item = &'a Node>, disabled: impl Iterator<Item = &'a Node>) -> Self {
-        let mut lookup = Self::default();
+    pub(super) fn new<'a>(nodes: impl Iterator<Item = &'a Node>, disabled: impl Iterator<Item = &'a Node>, own_first: bool) -> Self {
+        let mut lookup = Self { own_first, ..Self::default() };
         for node in nodes {
             match (&node.kind, node.resource_type()) {
                 (NodeKind::Source { source_name, .. }, _) => {
@@ -87,8 +89,8 @@ impl Lookup {
         found
     }
 
-    /// What `ref(name)` means in a package: its own node of that name, else the only one there is; without a version the
-    /// latest.
+    /// What `ref(name)` means in a package: the root project's node of that name, else the package's own, or the other way
+    /// round, else the only one there is; without a version the latest.
     pub(super) fn find_ref(&self, from: &str, root: &str, call: &NodeRef) -> Result<NodeId, Diagnostic> {
         let named = self.refs.get(&call.name).map(Vec::as_slice).unwrap_or_default();
         let fits = |candidate: &&Candidate| match &call.version {
@@ -97,9 +99,11 @@ impl Lookup {
         };
         let candidates: Vec<&Candidate> = named.iter().filter(fits).collect();
         let of = |wanted: &str| candidates.iter().find(|candidate| candidate.package == wanted).map(|candidate| candidate.id.clone());
+        let (first, second) = if self.own_first { (from, root) } else { (root, from) };
+        let only = || candidates.first().filter(|_| candidates.len() == 1).map(|only| only.id.clone());
         let found = match &call.package {
             Some(package) => of(package),
-            None => of(from).or_else(|| of(root)).or_else(|| candidates.first().filter(|_| candidates.len() == 1).map(|only| only.id.clone())),
+            None => of(first).or_else(|| of(second)).or_else(only),
         };
         found.ok_or_else(|| self.no_ref(call, named, &candidates))
     }
@@ -155,7 +159,8 @@ impl Lookup {
     pub(super) fn find_source(&self, from: &str, root: &str, source: &str, table: &str, span: Option<Span>) -> Result<NodeId, Diagnostic> {
         let candidates = self.sources.get(&(source.to_owned(), table.to_owned())).map(Vec::as_slice).unwrap_or_default();
         let of = |wanted: &str| candidates.iter().find(|(package, _)| package == wanted).map(|(_, id)| id.clone());
-        of(from).or_else(|| of(root)).or_else(|| candidates.first().map(|(_, id)| id.clone())).ok_or_else(|| {
+        let (first, second) = if self.own_first { (from, root) } else { (root, from) };
+        of(first).or_else(|| of(second)).or_else(|| candidates.first().map(|(_, id)| id.clone())).ok_or_else(|| {
             let message = format!("there is no source `{source}.{table}`");
             let tables = self.sources.keys().filter(|(name, _)| name == source).map(|(_, table)| table.as_str());
             let suggestion = nearest(table, tables).map(|table| format!("{source}.{table}"));

@@ -14,7 +14,7 @@ use crate::jinja::{
     Invocation, KeptGraph, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render,
     render_call,
 };
-use crate::load::{ParsedProject, Target};
+use crate::load::{Behaviour, ParsedProject, Target};
 use crate::manifest::{
     AboutMacro, DocsBlock, Group, IncrementalStrategy, Materialization, Node, NodeId, NodeRef, RelationName, ResourceType, TimeWindow,
 };
@@ -198,13 +198,14 @@ impl Project {
     pub fn builder(&self, node: &Node, adds: bool) -> Result<Option<MacroCall>, Box<Diagnostic>> {
         let library = &self.library;
         let materialization = &node.config.materialization;
-        if node.resource_type() == ResourceType::Function && library.materialization("function", false, &self.target.adapter).is_none() {
+        if node.resource_type() == ResourceType::Function && library.materialization("function", false, false, &self.target.adapter).is_none() {
             let call = |info: &MacroInfo| MacroCall { id: info.id.clone(), arguments: Map::new(), span: node.span };
             return Ok(library.find("dbt", "build_function").map(call));
         }
         let built_in = !matches!(materialization, Materialization::Custom(_));
         let call = |info: &MacroInfo, arguments| Some(MacroCall { id: info.id.clone(), arguments, span: node.span });
-        if let Some(info) = library.materialization(materialization.name(), built_in, &self.target.adapter) {
+        let by_packages = !self.parsed.root.project.behaves(Behaviour::ExplicitPackageOverridesForBuiltinMaterializations);
+        if let Some(info) = library.materialization(materialization.name(), built_in, by_packages, &self.target.adapter) {
             return match materialization {
                 Materialization::Seed | Materialization::Snapshot | Materialization::Test | Materialization::Ephemeral => Err(refused(node, info)),
                 Materialization::View

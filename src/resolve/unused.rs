@@ -1,6 +1,6 @@
 //! Paths of the project file's config trees that no resource lies at, which are mostly misspelt names of folders.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 
 use super::builder::Builder;
 use super::trees::is_path;
@@ -9,7 +9,7 @@ use crate::load::Yaml;
 use crate::manifest::ResourceType;
 
 /// Warns of every path of the root project's trees that applies to nothing.
-pub(super) fn check(builder: &mut Builder) {
+pub(super) fn check(builder: &Builder) -> Vec<Diagnostic> {
     let trees = &builder.parsed.root.project.trees;
     let trees = [
         ("models", trees.models.clone(), ResourceType::Model),
@@ -23,31 +23,32 @@ pub(super) fn check(builder: &mut Builder) {
     ];
     let mut found = Vec::new();
     for (name, tree, kind) in trees.iter().filter_map(|(name, tree, kind)| Some((name, tree.as_ref()?, kind))) {
-        let mut below: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
+        let mut there: HashSet<&[String]> = HashSet::new();
         let nodes = builder.nodes.values().map(Box::as_ref).chain(builder.disabled());
         for node in nodes.filter(|node| node.resource_type() == *kind) {
-            for (at, part) in node.fqn.iter().enumerate() {
-                below.entry(node.fqn.get(..at).unwrap_or_default().to_vec()).or_default().insert(part.clone());
-            }
+            // Where a path is known, those above it are.
+            (1..=node.fqn.len()).rev().take_while(|depth| there.insert(node.fqn.get(..*depth).unwrap_or_default())).for_each(drop);
         }
-        walk(tree, &mut Vec::new(), &below, name, &mut found);
+        walk(tree, &mut Vec::new(), &there, name, &mut found);
     }
-    builder.found.extend(found);
+    found
 }
 
-fn walk(tree: &Yaml, path: &mut Vec<String>, below: &BTreeMap<Vec<String>, BTreeSet<String>>, section: &str, found: &mut Vec<Diagnostic>) {
-    let none = BTreeSet::new();
-    let known = below.get(path).unwrap_or(&none);
+fn walk(tree: &Yaml, path: &mut Vec<String>, there: &HashSet<&[String]>, section: &str, found: &mut Vec<Diagnostic>) {
     for (key, value) in tree.entries().iter().filter(|(key, value)| is_path(&key.value, value)) {
-        if known.contains(&key.value) {
-            path.push(key.value.clone());
-            walk(value, path, below, section, found);
-            path.pop();
+        path.push(key.value.clone());
+        let is_there = there.contains(path.as_slice());
+        if is_there {
+            walk(value, path, there, section, found);
+        }
+        let full = path.join(": ");
+        path.pop();
+        if is_there {
             continue;
         }
-        let full: Vec<&str> = path.iter().map(String::as_str).chain([key.value.as_str()]).collect();
-        let message = format!("the config below `{section}: {}` applies to nothing", full.join(": "));
+        let known = there.iter().filter_map(|other| other.split_last()).filter(|(_, above)| above == path).map(|(last, _)| last.as_str());
+        let message = format!("the config below `{section}: {full}` applies to nothing");
         let diagnostic = Diagnostic::warning(Code::OrphanProperties, message).at(key.span, "nothing lies here");
-        found.push(diagnostic.help_nearest(nearest(&key.value, known.iter().map(String::as_str)), "correct the path, or take it out"));
+        found.push(diagnostic.help_nearest(nearest(&key.value, known), "correct the path, or take it out"));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json};
 
 use super::Project;
+use crate::base::in_parallel;
 use crate::manifest::{Node, variable_names};
 
 /// What keeps a variable's value out of artifacts.
@@ -31,8 +32,9 @@ impl Project {
     pub fn variables_read(&self) -> Map<String, Json> {
         let of_macros = self.variables_of_macros();
         let mut found: BTreeMap<&str, BTreeMap<&str, Json>> = BTreeMap::new();
-        for node in self.nodes.values() {
-            let read = self.variables_of(node, &of_macros);
+        let nodes: Vec<&Node> = self.nodes.values().map(Box::as_ref).collect();
+        let all = in_parallel(&nodes, |node| self.variables_of(node, &of_macros));
+        for (node, read) in nodes.into_iter().zip(all) {
             if !read.is_empty() {
                 found.entry(node.package.as_str()).or_default().extend(read);
             }
