@@ -56,9 +56,16 @@ pub(super) fn node_info(start: &NodeStart, done: Option<&NodeDone>) -> Json {
         || json!({"database": "", "schema": "", "alias": "", "relation_name": ""}),
         |name| json!({"database": name.database, "schema": name.schema, "alias": name.identifier, "relation_name": name.quoted}),
     );
+    // A hook has the name of its node, and a file that is none.
+    let hook = (start.resource_type == "operation").then(|| start.id.rsplit('.').next().unwrap_or_default());
+    let path = match hook {
+        Some(name) => format!("hooks/{name}.sql"),
+        None if start.about.path.is_empty() => start.path.clone(),
+        None => start.about.path.clone(),
+    };
     json!({
-        "node_name": start.name, "unique_id": start.id, "resource_type": start.resource_type, "materialized": start.materialization,
-        "node_path": if start.about.path.is_empty() { &start.path } else { &start.about.path },
+        "node_name": hook.unwrap_or(&start.name), "unique_id": start.id, "resource_type": start.resource_type, "materialized": start.materialization,
+        "node_path": path,
         "node_status": done.map_or("started", |done| done.outcome.status()), "node_started_at": moment(start.at),
         "node_finished_at": done.map_or_else(String::new, |done| moment(done.finished_at)),
         "node_relation": relation, "node_checksum": start.about.checksum, "meta": start.about.meta,
