@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub use catalog::{CatalogColumn, CatalogTable, catalog_json};
-pub use manifest::{DocEntry, HookEntry, MacroEntry, ManifestInput, node_entries};
+pub use manifest::{HookEntry, MacroEntry, ManifestInput, node_entries};
 pub use paths::{batch_path, compiled_path, run_path};
 pub use run_results::{RunResultsInput, run_results_json};
 pub use sources::sources_json;

@@ -9,6 +9,7 @@ mod arithmetic;
 mod blanks;
 mod blocks;
 mod builtin;
+mod calls;
 mod containers;
 mod context;
 mod error;
@@ -37,6 +38,7 @@ mod values;
 mod work;
 
 pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};
+pub use calls::docs_named;
 pub use error::RenderFailure;
 pub use host::{Batch, HostError, Invocation, KeptGraph, QueryTable, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost};
 pub use library::{MacroFile, MacroId, MacroInfo, MacroKind, MacroLibrary};

@@ -27,7 +27,8 @@ pub use node::{
 pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState, VARIABLES};
 pub use relation::RelationName;
 pub use resources::{
-    Access, Described, DescribedKind, Fixture, FixtureFormat, FixtureRows, Group, ModelDetails, Overrides, UnitInput, UnitTest, Version,
+    AboutMacro, Access, Described, DescribedKind, DocsBlock, Fixture, FixtureFormat, FixtureRows, Group, MacroArgument, ModelDetails, Overrides,
+    UnitInput, UnitTest, Version,
 };
 pub use result::{FreshnessOutcome, FreshnessResult, FreshnessStatus, NodeResult, TimeSpan};
 

@@ -16,6 +16,7 @@ mod kept;
 mod layers;
 mod lookup;
 mod macro_properties;
+mod macros;
 mod mirror;
 mod nodes;
 mod project;

@@ -15,7 +15,7 @@ pub use self::hooks::HookEntry;
 use self::node::Entry;
 use super::{ArtifactHeader, Metadata, hex, to_json};
 use crate::base::{in_order, in_parallel};
-use crate::manifest::{Group, Node, NodeId, ResourceType, VARIABLES};
+use crate::manifest::{AboutMacro, DocsBlock, Group, MacroArgument, Node, NodeId, ResourceType, VARIABLES};
 
 /// What `manifest.json` is made from.
 #[derive(Debug)]
@@ -36,8 +36,11 @@ pub struct ManifestInput<'a> {
     pub disabled: &'a [&'a Node],
     /// The SQL of the nodes that were compiled.
     pub compiled: &'a BTreeMap<NodeId, String>,
-    pub macros: &'a [MacroEntry],
-    pub docs: &'a [DocEntry],
+    /// The nodes whose SQL was run.
+    pub built: &'a BTreeSet<NodeId>,
+    pub macros: &'a [MacroEntry<'a>],
+    /// Docs blocks with their packages and names.
+    pub docs: &'a [(&'a str, &'a str, &'a DocsBlock)],
     /// The variables that nodes ask for, by package.
     pub variables: &'a Map<String, Json>,
     /// The definitions of `selectors.yml` by name.
@@ -46,7 +49,7 @@ pub struct ManifestInput<'a> {
 
 /// A macro of the project or of a package.
 #[derive(Debug, Clone)]
-pub struct MacroEntry {
+pub struct MacroEntry<'a> {
     /// `macro.package.name`.
     pub id: String,
     pub package: String,
@@ -54,23 +57,14 @@ pub struct MacroEntry {
     /// Relative to the package's folder, with `/`.
     pub path: String,
     pub macro_sql: String,
-    pub description: String,
-    /// Names of the declared arguments.
+    /// What a properties file says of it.
+    pub about: Option<&'a AboutMacro>,
+    /// Names of its arguments, where they are told although no properties file does.
     pub arguments: Vec<String>,
     /// Ids of the macros it calls.
     pub depends_on: Vec<String>,
-    /// The properties file that describes it.
-    pub properties_path: Option<String>,
-}
-
-/// A docs block.
-#[derive(Debug, Clone)]
-pub struct DocEntry {
-    pub package: String,
-    pub name: String,
-    /// Relative to the package's folder, with `/`.
-    pub path: String,
-    pub contents: String,
+    /// `sql` and `python`, of a materialization.
+    pub languages: Option<Vec<String>>,
 }
 
 /// As many entries make one text, which is large enough to go to the file as it is.
@@ -110,7 +104,7 @@ pub fn write_entries(input: &ManifestInput<'_>, out: &mut dyn Write) -> io::Resu
     fields.entries("nodes", &nodes)?;
     fields.entries("sources", &of_kind(|kind| kind == ResourceType::Source))?;
     fields.field("macros", &input.macros.iter().map(|entry| (entry.id.as_str(), macro_json(entry, input))).collect::<BTreeMap<_, _>>())?;
-    fields.field("docs", &input.docs.iter().map(|entry| (doc_id(entry), doc_json(entry))).collect::<BTreeMap<_, _>>())?;
+    fields.field("docs", &input.docs.iter().map(doc_json).collect::<BTreeMap<_, _>>())?;
     fields.entries("exposures", &of_kind(|kind| kind == ResourceType::Exposure))?;
     fields.entries("metrics", &of_kind(|kind| kind == ResourceType::Metric))?;
     fields.field("groups", &input.groups.iter().map(|group| (group.id.as_str(), group_json(group))).collect::<BTreeMap<_, _>>())?;
@@ -247,9 +241,12 @@ fn edges<'a>(nodes: &BTreeMap<&'a str, &'a Node>, hooks: &'a [(String, &HookEntr
 }
 
 fn group_json(group: &Group) -> Json {
+    let mut owner = Map::from_iter(["email", "name"].map(|key| (key.to_owned(), Json::Null)));
+    owner.extend(group.owner.clone());
+    let description = Some(&group.description).filter(|text| !text.is_empty());
     json!({
         "name": group.name, "resource_type": "group", "package_name": group.package, "path": group.path,
-        "original_file_path": group.original_path, "unique_id": group.id, "owner": group.owner, "description": group.description,
+        "original_file_path": group.original_path, "unique_id": group.id, "owner": owner, "description": description,
         "config": {"meta": group.meta},
     })
 }
@@ -282,11 +279,15 @@ struct Macro<'a> {
     patch_path: Option<String>,
     arguments: Vec<Json>,
     created_at: f64,
-    supported_languages: Option<()>,
+    supported_languages: Option<&'a [String]>,
 }
 
-fn macro_json(entry: &MacroEntry, input: &ManifestInput<'_>) -> Json {
-    let docs = json!({"show": true, "node_color": null});
+fn macro_json(entry: &MacroEntry<'_>, input: &ManifestInput<'_>) -> Json {
+    let about = entry.about;
+    let docs = |key: &str| about.and_then(|about| about.docs.get(key)).cloned();
+    let docs = json!({"show": docs("show").unwrap_or(Json::Bool(true)), "node_color": docs("node_color")});
+    let meta = about.map(|about| about.meta.clone()).unwrap_or_default();
+    let argument = |argument: &MacroArgument| json!({"name": argument.name, "type": argument.data_type, "description": argument.description});
     to_json(&Macro {
         name: &entry.name,
         resource_type: "macro",
@@ -296,24 +297,25 @@ fn macro_json(entry: &MacroEntry, input: &ManifestInput<'_>) -> Json {
         unique_id: &entry.id,
         macro_sql: &entry.macro_sql,
         depends_on: json!({"macros": entry.depends_on.iter().collect::<BTreeSet<_>>()}),
-        description: &entry.description,
-        meta: json!({}),
-        config: json!({"meta": {}, "docs": docs}),
+        description: about.map_or("", |about| &about.description),
+        config: json!({"meta": meta, "docs": docs}),
+        meta: meta.into(),
         docs,
-        patch_path: entry.properties_path.as_ref().map(|path| format!("{}://{path}", entry.package)),
-        arguments: entry.arguments.iter().map(|name| json!({"name": name, "type": null, "description": ""})).collect(),
+        patch_path: about.map(|about| format!("{}://{}", entry.package, about.path)),
+        arguments: match about.map(|about| &about.arguments).filter(|described| !described.is_empty()) {
+            Some(described) => described.iter().map(argument).collect(),
+            None => entry.arguments.iter().map(|name| json!({"name": name, "type": null, "description": ""})).collect(),
+        },
         created_at: node::created_at(input),
-        supported_languages: None,
+        supported_languages: entry.languages.as_deref(),
     })
 }
 
-fn doc_id(entry: &DocEntry) -> String {
-    format!("doc.{}.{}", entry.package, entry.name)
-}
-
-fn doc_json(entry: &DocEntry) -> Json {
-    json!({
-        "name": entry.name, "resource_type": "doc", "package_name": entry.package, "path": entry.path,
-        "original_file_path": entry.path, "unique_id": doc_id(entry), "block_contents": entry.contents,
-    })
+fn doc_json((package, name, block): &(&str, &str, &DocsBlock)) -> (String, Json) {
+    let id = format!("doc.{package}.{name}");
+    let json = json!({
+        "name": name, "resource_type": "doc", "package_name": package, "path": block.path,
+        "original_file_path": block.original_path, "unique_id": id, "block_contents": block.text,
+    });
+    (id, json)
 }

@@ -75,19 +75,25 @@ fn batches(results: &BatchResults) -> Batches {
 fn result(result: &NodeResult) -> RunResult<'_> {
     let timing =
         |name, span: Option<TimeSpan>| span.map(|span| Timing { name, started_at: timestamp(span.start), completed_at: timestamp(span.end) });
+    // Seeds and functions have nothing to compile, and dbt has the relation of what is compiled.
+    let kind = |prefix: &str| result.id.as_str().starts_with(prefix);
     RunResult {
         status: result.outcome.status(),
-        timing: timing("compile", result.compile).into_iter().chain(timing("execute", result.execute)).collect(),
+        timing: if result.outcome == NodeOutcome::Skipped {
+            Vec::new()
+        } else {
+            timing("compile", result.compile).into_iter().chain(timing("execute", result.execute)).collect()
+        },
         thread_id: &result.thread,
         execution_time: result.seconds(),
         adapter_response: adapter_response(result),
         message: (!result.message.is_empty()).then_some(result.message.as_str()),
-        failures: result.failures,
+        // Of what has none to count, dbt counts none.
+        failures: result.failures.or((result.outcome == NodeOutcome::NoOp || result.batches.is_some()).then_some(0)),
         unique_id: result.id.as_str(),
-        // Seeds have nothing to compile.
-        compiled: (!result.id.as_str().starts_with("seed.")).then_some(result.compiled_sql.is_some()),
+        compiled: (!kind("seed.") && result.outcome != NodeOutcome::NoOp).then_some(result.compiled_sql.is_some()),
         compiled_code: result.compiled_sql.as_deref(),
-        relation_name: result.relation.as_ref().map(ToString::to_string),
+        relation_name: result.relation.as_ref().filter(|_| !kind("seed.") && !kind("function.")).map(ToString::to_string),
         batch_results: result.batches.as_ref().map(batches),
     }
 }

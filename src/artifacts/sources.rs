@@ -31,11 +31,15 @@ fn result_json(result: &FreshnessResult) -> Json {
         FreshnessOutcome::Failed(reason) => return json!({"unique_id": result.id.as_str(), "error": reason, "status": "runtime error"}),
         FreshnessOutcome::Known { status, max_loaded_at, snapshotted_at } => (status, max_loaded_at, snapshotted_at),
     };
-    let offset = |at: &DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string();
+    // As Python has it: parts of seconds where there are any.
+    let offset = |at: &DateTime<Utc>| {
+        let format = if at.timestamp_subsec_micros() == 0 { "%Y-%m-%dT%H:%M:%S+00:00" } else { "%Y-%m-%dT%H:%M:%S%.6f+00:00" };
+        at.format(format).to_string()
+    };
     json!({
         "unique_id": result.id.as_str(), "max_loaded_at": offset(max_loaded_at), "snapshotted_at": offset(snapshotted_at),
         "max_loaded_at_time_ago_in_s": seconds(*max_loaded_at, *snapshotted_at), "status": status.name(), "criteria": result.criteria,
-        "adapter_response": {},
+        "adapter_response": {"_message": "OK"},
         "timing": [{"name": "execute", "started_at": timestamp(result.execute.start), "completed_at": timestamp(result.execute.end)}],
         "thread_id": result.thread, "execution_time": result.execute.seconds(),
     })

@@ -3,11 +3,14 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::base::{NodeOutcome, Sources, Span};
 use crate::manifest::{
-    ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, ExternalConfig, ExternalSource, FileFormat, GenericTest, Materialization,
-    NodeConfig, NodeId, NodeKind, NodeRef, NodeResult, RelationName, SourceRef, TestConfig, TestDetails, TimeSpan,
+    AboutMacro, AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, Described, DescribedKind, DocsBlock, ExternalConfig, ExternalSource,
+    FileFormat, GenericTest, MacroArgument, Materialization, NodeConfig, NodeId, NodeKind, NodeRef, NodeResult, RelationName, SourceRef, TestConfig,
+    TestDetails, TimeSpan,
 };
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -77,6 +80,7 @@ fn node(kind: NodeKind, materialization: Materialization, name: &str, path: &str
         checksum: "00ff".into(),
         config: Box::new(config),
         description: "what it is".into(),
+        doc_blocks: Vec::new(),
         columns: IndexMap::new(),
         constraints: Vec::new(),
         model: crate::manifest::ModelDetails::default(),
@@ -115,6 +119,7 @@ fn model() -> Node {
         quote: false,
         span: span(),
         granularity: None,
+        doc_blocks: vec!["doc.bank.key".into()],
         type_span: None,
     };
     model.columns.insert("id".into(), column);
@@ -149,8 +154,9 @@ fn source() -> Node {
         span: span(),
         option_spans: std::collections::BTreeMap::new(),
     };
+    let about = AboutSource { external: Some(json!({"location": "data/customer.csv"})), ..AboutSource::default() };
     let mut source = node(
-        NodeKind::Source { source_name: "raw".into(), about: Box::default(), external: Some(external) },
+        NodeKind::Source { source_name: "raw".into(), about: Box::new(about), external: Some(external) },
         Materialization::Table,
         "customer",
         "models/schema.yml",
@@ -193,18 +199,21 @@ fn manifest(nodes: &[Node]) -> Json {
     let mut off = model();
     off.id = NodeId::new("model.bank.off");
     off.config.enabled = false;
+    let argument = MacroArgument { name: "a".into(), data_type: Some("string".into()), description: String::new() };
+    let about = AboutMacro { description: "A macro.".into(), arguments: vec![argument], path: "macros/macros.yml".into(), ..AboutMacro::default() };
     let macros = [MacroEntry {
         id: "macro.bank.z".into(),
         package: "bank".into(),
         name: "z".into(),
         path: "macros/z.sql".into(),
         macro_sql: "{% macro z(a) %}{% endmacro %}".into(),
-        description: String::new(),
-        arguments: vec!["a".into()],
-        depends_on: Vec::new(),
-        properties_path: None,
+        about: Some(&about),
+        arguments: Vec::new(),
+        depends_on: vec!["macro.bank.y".into()],
+        languages: None,
     }];
-    let docs = [DocEntry { package: "bank".into(), name: "key".into(), path: "models/docs.md".into(), contents: "the key".into() }];
+    let block = DocsBlock { text: "the key".into(), path: "docs.md".into(), original_path: "models/docs.md".into() };
+    let docs = [("bank", "key", &block)];
     let hooks = [HookEntry { package: "bank".into(), when: "on-run-start", index: 0, text: "select 1".into(), path: "dbt_project.yml".into() }];
     let input = ManifestInput {
         header: &header(),
@@ -218,6 +227,7 @@ fn manifest(nodes: &[Node]) -> Json {
         groups: &[],
         disabled: &[&off],
         compiled: &BTreeMap::from([(NodeId::new("model.bank.stg_customer"), "select 1 as id".to_owned())]),
+        built: &BTreeSet::from([NodeId::new("model.bank.stg_customer")]),
         macros: &macros,
         docs: &docs,
         variables: &Map::new(),

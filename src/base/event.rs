@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value as Json};
 
 use super::{Diagnostic, Sources, headline};
 
@@ -119,6 +120,20 @@ pub struct NodeStart {
     /// The worker the node runs on, e.g. `Thread-1`.
     pub thread: String,
     pub at: DateTime<Utc>,
+    pub about: Arc<NodeAbout>,
+}
+
+/// What structured lines tell of a node besides.
+#[derive(Debug, Clone, Default)]
+pub struct NodeAbout {
+    /// The file, relative to its resource path.
+    pub path: String,
+    pub checksum: String,
+    pub meta: Map<String, Json>,
+    /// Name, package and owner of its group.
+    pub group: Option<Json>,
+    /// The id of what a test is attached to.
+    pub attached: Option<String>,
 }
 
 impl NodeStart {

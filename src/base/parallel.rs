@@ -65,11 +65,12 @@ pub fn in_order<T: Sync, R: Send, E>(items: &[T], make: impl Fn(&T) -> R + Sync,
         std::iter::repeat_with(at).map_while(|at| Some((at, items.get(at)?))).all(|(at, item)| send.send((at, make(item))).is_ok());
     };
     thread::scope(|scope| {
-        let makers = (0..threads).filter_map(|_| {
+        let maker = |_| {
             let send = send.clone();
             thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || run(send)).ok()
-        });
-        if makers.count() == 0 {
+        };
+        let makers: Vec<_> = (0..threads).filter_map(maker).collect();
+        if makers.is_empty() {
             return items.iter().try_for_each(|item| take(make(item)));
         }
         drop(send);
@@ -79,6 +80,11 @@ pub fn in_order<T: Sync, R: Send, E>(items: &[T], make: impl Fn(&T) -> R + Sync,
             while let Some(made) = ready.remove(&wanted) {
                 wanted += 1;
                 take(made)?;
+            }
+        }
+        for maker in makers {
+            if let Err(panic) = maker.join() {
+                std::panic::resume_unwind(panic);
             }
         }
         Ok(())

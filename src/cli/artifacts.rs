@@ -1,14 +1,14 @@
 //! The artifacts of a command: manifest, run results, compiled and run SQL under the target folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value as Json;
 
 use super::session::{Session, Stop};
 use crate::artifacts::{
-    ArtifactHeader, DocEntry, HookEntry, MacroEntry, ManifestInput, RunResultsInput, node_entries, write_batch, write_compiled, write_manifest,
-    write_run, write_run_results,
+    ArtifactHeader, HookEntry, MacroEntry, ManifestInput, RunResultsInput, node_entries, write_batch, write_compiled, write_manifest, write_run,
+    write_run_results,
 };
 use crate::base::Event;
 use crate::base::files::FileError;
@@ -16,8 +16,18 @@ use crate::base::{NodeOutcome, Totals};
 use crate::compile::{Compilation, CompiledProject};
 use crate::exec::RunReport;
 use crate::graph::selector_definitions;
+use crate::jinja::{MacroInfo, MacroKind};
+use crate::load::Behaviour;
 use crate::manifest::{Node, NodeId, NodeResult};
 use crate::resolve::Project;
+
+/// What a command has made of nodes.
+#[derive(Default)]
+struct Made {
+    compiled: BTreeMap<NodeId, String>,
+    /// The nodes that ran something.
+    built: BTreeSet<NodeId>,
+}
 
 /// Writes everything that a command leaves behind.
 pub(super) fn write(session: &Session, compiled: &CompiledProject, report: Option<&RunReport>) -> Result<(), Stop> {
@@ -26,7 +36,7 @@ pub(super) fn write(session: &Session, compiled: &CompiledProject, report: Optio
 
 /// Writes the manifest alone.
 pub(super) fn manifest(session: &Session, project: &Project) -> Result<(), Stop> {
-    let written = manifest_into(session, project, &BTreeMap::new());
+    let written = manifest_into(session, project, &Made::default());
     written.map_err(|error| session.fail(&error.to_string()))
 }
 
@@ -40,7 +50,8 @@ pub(super) fn results(session: &Session, project: &Project, results: Vec<NodeRes
 fn try_write(session: &Session, compiled: &CompiledProject, report: Option<&RunReport>) -> Result<(), FileError> {
     let project = &compiled.project;
     let target = &project.parsed.target_path;
-    let mut texts: BTreeMap<NodeId, String> = BTreeMap::new();
+    let mut made = Made::default();
+    let texts = &mut made.compiled;
     for (id, compilation) in &compiled.nodes {
         if let Compilation::Ready(node) = compilation {
             texts.insert(id.clone(), node.sql.clone());
@@ -54,15 +65,21 @@ fn try_write(session: &Session, compiled: &CompiledProject, report: Option<&RunR
     for (node, sql) in texts.iter().filter(|(_, sql)| !sql.is_empty()).filter_map(|(id, sql)| Some((project.nodes.get(id)?, sql))) {
         write_compiled(target, node, sql)?;
     }
-    manifest_into(session, project, &texts)?;
+    made.built = report.iter().flat_map(|report| ran(report)).map(|result| result.id.clone()).collect();
+    manifest_into(session, project, &made)?;
     if let Some(report) = report {
         run_results(session, project, target, report)?;
     }
     Ok(())
 }
 
+/// The results of nodes that got as far as running something.
+fn ran(report: &RunReport) -> impl Iterator<Item = &NodeResult> {
+    report.results.iter().filter(|result| result.outcome != NodeOutcome::Skipped && result.execute.is_some())
+}
+
 fn run_results(session: &Session, project: &Project, target: &Path, report: &RunReport) -> Result<(), FileError> {
-    for result in report.results.iter().filter(|result| result.outcome != NodeOutcome::Skipped && result.execute.is_some()) {
+    for result in ran(report) {
         if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), result.run_sql.as_ref().or(result.compiled_sql.as_ref())) {
             write_run(target, node, sql)?;
             for (batch, sql) in &result.batch_sql {
@@ -83,22 +100,22 @@ fn run_results(session: &Session, project: &Project, target: &Path, report: &Run
     Ok(())
 }
 
-fn manifest_into(session: &Session, project: &Project, compiled: &BTreeMap<NodeId, String>) -> Result<(), FileError> {
+fn manifest_into(session: &Session, project: &Project, made: &Made) -> Result<(), FileError> {
     if !session.write_json {
         return Ok(());
     }
     let target = &project.parsed.target_path;
-    with_input(session, project, compiled, |input| write_manifest(target, input))?;
+    with_input(session, project, made, |input| write_manifest(target, input))?;
     session.events.send(&Event::ArtifactWritten { kind: "manifest", path: target.join("manifest.json").to_string_lossy().into_owned() });
     Ok(())
 }
 
 /// What the manifest says of nodes, without writing it.
 pub(super) fn entries(session: &Session, project: &Project, nodes: &[&Node]) -> Vec<Json> {
-    with_input(session, project, &BTreeMap::new(), |input| node_entries(input, nodes))
+    with_input(session, project, &Made::default(), |input| node_entries(input, nodes))
 }
 
-fn with_input<R>(session: &Session, project: &Project, compiled: &BTreeMap<NodeId, String>, make: impl FnOnce(&ManifestInput<'_>) -> R) -> R {
+fn with_input<R>(session: &Session, project: &Project, made: &Made, make: impl FnOnce(&ManifestInput<'_>) -> R) -> R {
     // What is read from elsewhere in this run still belongs where the project puts it.
     let deferred: BTreeMap<&NodeId, Node> = project
         .deferred
@@ -109,7 +126,9 @@ fn with_input<R>(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
     let header = header(session);
     let nodes: Vec<&Node> = project.nodes.values().map(|node| deferred.get(&node.id).unwrap_or(node)).collect();
     let disabled: Vec<&Node> = project.disabled.iter().collect();
-    let target_path = target.to_string_lossy();
+    let own_folder = target.strip_prefix(&project.parsed.root.root_dir).unwrap_or(target);
+    let target_path = own_folder.to_string_lossy().replace('\\', "/");
+    let docs: Vec<_> = project.docs().collect();
     make(&ManifestInput {
         header: &header,
         project_name: &project.name,
@@ -121,28 +140,33 @@ fn with_input<R>(session: &Session, project: &Project, compiled: &BTreeMap<NodeI
         nodes: &nodes,
         groups: &project.groups,
         disabled: &disabled,
-        compiled,
+        compiled: &made.compiled,
+        built: &made.built,
         macros: &macros(project),
-        docs: &docs(project),
+        docs: &docs,
         variables: &project.variables_read(),
         selectors: &selector_definitions(&project.parsed.selectors),
     })
 }
 
-fn macros(project: &Project) -> Vec<MacroEntry> {
-    let decls: Vec<_> = project.parsed.all_packages().flat_map(|package| package.properties.macros.iter().map(move |decl| (package, decl))).collect();
-    let entry = |info: &crate::jinja::MacroInfo| {
-        let decl = decls.iter().find(|(package, decl)| package.name == info.package && decl.name.value == info.name).map(|(_, decl)| decl);
+fn macros(project: &Project) -> Vec<MacroEntry<'_>> {
+    let prefixes: BTreeMap<&str, &str> = project.parsed.all_packages().map(|package| (package.name.as_str(), package.prefix.as_str())).collect();
+    let adapter = &project.target.adapter;
+    let from_definition = project.parsed.root.project.behaves(Behaviour::ValidateMacroArgs);
+    let entry = |info: &MacroInfo| {
+        let path = &project.sources.file(info.file).path;
+        let own = prefixes.get(info.package.as_str()).and_then(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
+        let called = project.library.called_by(info, adapter, &project.dispatch);
         MacroEntry {
             id: info.id.as_str().to_owned(),
             package: info.package.clone(),
             name: info.name.clone(),
-            path: project.sources.file(info.file).path.clone(),
+            path: own.to_owned(),
             macro_sql: info.macro_sql.clone(),
-            description: decl.and_then(|decl| decl.description.as_ref()).map(|text| text.value.clone()).unwrap_or_default(),
-            arguments: info.arguments.clone(),
-            depends_on: Vec::new(),
-            properties_path: decl.map(|decl| decl.origin.path.clone()),
+            about: project.macros.get(&(info.package.clone(), info.name.clone())),
+            arguments: if from_definition { info.arguments.clone() } else { Vec::new() },
+            depends_on: called.iter().map(|id| id.as_str().to_owned()).collect(),
+            languages: (info.kind == MacroKind::Materialization).then(|| info.languages.clone()),
         }
     };
     project.library.macros().map(entry).collect()
@@ -163,16 +187,6 @@ fn hooks(project: &Project) -> Vec<HookEntry> {
         }
     }
     hooks
-}
-
-fn docs(project: &Project) -> Vec<DocEntry> {
-    let entry = |(package, name, text): (&str, &str, &str)| DocEntry {
-        package: package.to_owned(),
-        name: name.to_owned(),
-        path: String::new(),
-        contents: text.to_owned(),
-    };
-    project.docs().map(entry).collect()
 }
 
 pub(super) fn header(session: &Session) -> ArtifactHeader {

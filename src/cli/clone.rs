@@ -104,6 +104,7 @@ impl Cloning<'_> {
             path: node.original_path.clone(),
             thread: "Thread-1".to_owned(),
             at: events.now(),
+            about: std::sync::Arc::default(),
         };
         events.send(&Event::NodeStarted(start.clone()));
         let (outcome, message) = match self.one(node, there).await {

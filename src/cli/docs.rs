@@ -92,7 +92,12 @@ async fn tables(session: &Session, ready: &Ready, wanted: &BTreeSet<NodeId>, eng
     let nodes = wanted.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| is_cataloged(node));
     let looked_up = nodes.map(async |node| {
         let Some(relation) = &node.relation else { return Ok(None) };
-        let state = engine.relation(relation).await.map_err(|error| session.fail(&error.to_string()))?;
+        let state = match engine.relation(relation).await {
+            Ok(state) => state,
+            // Files that are not there, or not to be reached, are a source that is not there.
+            Err(_) if node.resource_type() == ResourceType::Source => None,
+            Err(error) => return Err(session.fail(&error.to_string())),
+        };
         Ok::<_, Stop>(state.map(|state| table(node, relation.clone(), &state)))
     });
     let found: Vec<Option<CatalogTable>> = futures::stream::iter(looked_up).buffered(ready.project.target.threads.max(1)).try_collect().await?;
@@ -101,14 +106,14 @@ async fn tables(session: &Session, ready: &Ready, wanted: &BTreeSet<NodeId>, eng
 
 fn is_cataloged(node: &Node) -> bool {
     match node.resource_type() {
-        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Source => true,
+        // A test has a relation where it stores what fails.
+        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Source | ResourceType::Test => true,
         ResourceType::Analysis
         | ResourceType::Exposure
         | ResourceType::Function
         | ResourceType::Metric
         | ResourceType::SavedQuery
         | ResourceType::SemanticModel
-        | ResourceType::Test
         | ResourceType::UnitTest => false,
     }
 }

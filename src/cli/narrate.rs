@@ -15,8 +15,8 @@ use crate::base::{
     Diagnostic, Event, Heard, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Sources, Totals, failure_message, render_diagnostic, visible,
     visible_line,
 };
-use data::{diagnostic_data, node_info, result_data};
-use words::{batch_words, counted, description, duration_words, failing_rows, fancy, indented, join, kind_words, ran_words, result_words, words};
+use data::{diagnostic_data, node_info, result_data, run_result};
+use words::{batch_words, counted, description, duration_words, fancy, indented, join, kind_words, ran_words, result_words, words};
 
 const MAIN_THREAD: &str = "MainThread";
 
@@ -152,26 +152,32 @@ impl Narrator {
     }
 
     fn node_started(&self, start: &NodeStart) -> Vec<Record> {
-        let info = self.data(|| node_info(start, None));
         let line = fancy(&format!("START {}", description(start)), (start, self.width), &Text::new("RUN"), None);
-        let data = self.data(|| json!({"node_info": info, "description": description(start), "index": start.index, "total": start.total}));
-        let begun = format!("Began running node {}", visible_line(&start.id));
-        vec![
-            record("NodeStart", "Q024", Level::Debug, Text::new(begun), self.data(|| json!({"node_info": info}))).on(&start.thread),
-            record("LogStartLine", "Q011", Level::Info, line, data).on(&start.thread),
-        ]
+        let hook = start.resource_type == "operation";
+        let (name, code, what) = if hook { ("LogHookStartLine", "Q032", "statement") } else { ("LogStartLine", "Q011", "description") };
+        let said = if hook { start.name.clone() } else { description(start) };
+        let data = self.data(|| json!({"node_info": node_info(start, None), what: said, "index": start.index, "total": start.total}));
+        vec![self.begun(start), record(name, code, Level::Info, line, data).on(&start.thread)]
+    }
+
+    fn begun(&self, start: &NodeStart) -> Record {
+        let text = Text::new(format!("Began running node {}", visible_line(&start.id)));
+        record("NodeStart", "Q024", Level::Debug, text, self.data(|| json!({"node_info": node_info(start, None)}))).on(&start.thread)
     }
 
     fn node_finished(&self, done: &NodeDone) -> Vec<Record> {
         let start = &done.start;
-        let said = self.data(|| {
-            json!({"node_info": node_info(start, Some(done)), "run_result": {
-                "status": done.outcome.status(), "message": done.message, "timing_info": [], "thread": start.thread,
-                "execution_time": done.elapsed_seconds, "adapter_response": {}, "num_failures": failing_rows(done).unwrap_or(0),
-            }})
-        });
+        let said = self.data(|| json!({"node_info": node_info(start, Some(done)), "run_result": run_result(done)}));
         let text = Text::new(format!("Finished running node {}", visible_line(&start.id)));
-        vec![self.result_line(done).on(&start.thread), record("NodeFinished", "Q025", Level::Debug, text, said).on(&start.thread)]
+        let begun = match done.outcome {
+            // What does nothing begins all the same.
+            NodeOutcome::Skipped | NodeOutcome::NoOp => Some(self.begun(start)),
+            NodeOutcome::Success | NodeOutcome::PartialSuccess | NodeOutcome::Pass | NodeOutcome::Warn | NodeOutcome::Fail | NodeOutcome::Error => {
+                None
+            }
+        };
+        let ended = [self.result_line(done).on(&start.thread), record("NodeFinished", "Q025", Level::Debug, text, said).on(&start.thread)];
+        begun.into_iter().chain(ended).collect()
     }
 
     fn batch_started(&self, batch: &str, start: &NodeStart) -> Vec<Record> {
@@ -208,9 +214,11 @@ impl Narrator {
     fn result_line(&self, done: &NodeDone) -> Record {
         let start = &done.start;
         let (name, code) = match (done.outcome, start.resource_type.as_str()) {
-            (NodeOutcome::Skipped, _) => ("SkippingDetails", "Q034"),
+            (NodeOutcome::Skipped, kind) if kind != "operation" => ("SkippingDetails", "Q034"),
             (NodeOutcome::NoOp, _) => ("LogNodeNoOpResult", "Q019"),
-            (_, "test") => ("LogTestResult", "Q007"),
+            (_, "test" | "unit_test") => ("LogTestResult", "Q007"),
+            (_, "operation") => ("LogHookEndLine", "Q033"),
+            (_, "function") => ("LogFunctionResult", "Q047"),
             (_, "source") => ("LogFreshnessResult", "Q018"),
             (_, "seed") => ("LogSeedResult", "Q016"),
             (_, "snapshot") => ("LogSnapshotResult", "Q015"),
@@ -272,7 +280,7 @@ impl Narrator {
         let execution = format!(" in {}", duration_words(seconds));
         let data = self.data(|| json!({"stat_line": ran, "execution": execution, "execution_time": seconds}));
         let text = format!("Finished running{}{ran}{execution} ({seconds:.2}s).", if ran.is_empty() { "" } else { " " });
-        let mut records = vec![self.blank(), record("FinishedRunningStats", "", Level::Info, Text::new(text), data), self.blank()];
+        let mut records = vec![self.blank(), record("FinishedRunningStats", "E047", Level::Info, Text::new(text), data), self.blank()];
         records.push(self.summary(totals, broken.len()));
         let warnings = self.finished.iter().filter(|done| done.outcome == NodeOutcome::Warn);
         let failures = self.finished.iter().filter(|done| done.outcome.is_failure());

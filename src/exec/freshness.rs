@@ -104,6 +104,7 @@ async fn one(node: &Node, (index, total, slot): (usize, usize, usize), engine: &
         path: node.original_path.clone(),
         thread: thread.clone(),
         at: events.now(),
+        about: Arc::new(super::run::about(node, &[])),
     };
     events.send(&Event::NodeStarted(start.clone()));
     let rules = criteria(node).cloned().unwrap_or_default();

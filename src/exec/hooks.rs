@@ -209,6 +209,7 @@ async fn run_hooks(
             path: ground.project.sources.file(hook.span.file).path.clone(),
             thread: "main".to_owned(),
             at: ground.events.now(),
+            about: Arc::default(),
         };
         let ended = if broken {
             Ended { outcome: NodeOutcome::Skipped, message: format!("{} skipped", start.name), sql: None }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::graph::Dag;
-use crate::manifest::{Materialization, Node, NodeId, ResourceType};
+use crate::manifest::{Materialization, Node, NodeId, NodeKind, ResourceType};
 use crate::resolve::Project;
 
 /// Nodes in the order of the DAG, with what each waits for and which tests audit it.
@@ -72,16 +72,18 @@ fn with_unit_tests(
     others.into_iter().flat_map(|id| before.remove(&id).into_iter().flatten().chain([id])).collect()
 }
 
-/// A child of a tested node waits for the test, unless the test itself needs something beside or below that child.
+/// A child of a tested node waits for the test, unless the test itself needs something beside or below that child. What is
+/// never built waits for no test, as in dbt.
 fn add_test_gates(project: &Project, dag: &Dag, nodes: &[NodeId], waits_for: &mut HashMap<NodeId, BTreeSet<NodeId>>) {
     let is_test = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::Test);
     let is_unit_test = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::UnitTest);
+    let is_described = |id: &NodeId| project.nodes.get(id).is_some_and(|node| matches!(node.kind, NodeKind::Described(_)));
     let running: HashSet<&NodeId> = nodes.iter().collect();
     let mut ancestors: HashMap<&NodeId, HashSet<NodeId>> = HashMap::new();
     for test in nodes.iter().filter(|id| is_test(id)) {
         let parents: Vec<&NodeId> = dag.parents(test);
-        let children: BTreeSet<&NodeId> =
-            parents.iter().flat_map(|parent| dag.children(parent)).filter(|id| !is_test(id) && !is_unit_test(id)).collect();
+        let children = parents.iter().flat_map(|parent| dag.children(parent));
+        let children: BTreeSet<&NodeId> = children.filter(|id| !is_test(id) && !is_unit_test(id) && !is_described(id)).collect();
         for child in children.into_iter().filter(|id| running.contains(*id)) {
             let above = ancestors.entry(child).or_insert_with(|| dag.ancestors(child, None));
             if parents.iter().all(|parent| above.contains(*parent)) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -16,12 +17,12 @@ use super::hooks::{self, Ground, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
-use crate::base::{Code, Diagnostic, Event, Events, NodeDone, NodeOutcome, NodeStart, Totals, failure_message};
+use crate::base::{Code, Diagnostic, Event, Events, NodeAbout, NodeDone, NodeOutcome, NodeStart, Totals, failure_message};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
 use crate::jinja::Batch;
 use crate::load::Behaviour;
-use crate::manifest::{BatchResults, Node, NodeId, NodeKind, NodeResult, ResourceType};
+use crate::manifest::{BatchResults, Group, Node, NodeId, NodeKind, NodeResult, ResourceType};
 
 /// How to run.
 #[derive(Clone)]
@@ -454,6 +455,19 @@ pub(super) fn node_start(shared: &Shared, id: &NodeId, (index, total): (usize, u
         path: node.map_or_else(String::new, |node| node.original_path.clone()),
         thread: thread.to_owned(),
         at,
+        about: node.map(|node| Arc::new(about(node, &shared.compiled.project.groups))).unwrap_or_default(),
+    }
+}
+
+/// What structured lines tell of a node.
+pub(super) fn about(node: &Node, groups: &[Group]) -> NodeAbout {
+    let group = node.config.group.as_ref().and_then(|name| groups.iter().find(|group| group.name == *name));
+    NodeAbout {
+        path: node.path.clone(),
+        checksum: if node.raw_code.is_empty() { String::new() } else { node.checksum.clone() },
+        meta: node.config.meta.clone(),
+        group: group.map(|group| json!({"name": group.name, "package_name": group.package, "owner": group.owner})),
+        attached: node.test().and_then(|test| test.attached.as_ref()).map(ToString::to_string),
     }
 }
 

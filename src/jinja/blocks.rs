@@ -59,6 +59,8 @@ pub(super) struct Block {
     pub body: Range<usize>,
     /// `adapter='x'` of a materialization; `default` where it says so or nothing.
     pub adapter: String,
+    /// `supported_languages=['sql', ..]` of a materialization; SQL where it says nothing.
+    pub languages: Vec<String>,
 }
 
 /// The docs blocks of a file, in order.
@@ -125,7 +127,14 @@ fn block(text: &str, kind: BlockKind, tag: &Tag, end: &Range<usize>) -> Result<B
         outer: tag.outer.start..end.end,
         body: tag.outer.end..end.start,
         adapter: adapter(text, &tag.tokens),
+        languages: languages(text, &tag.tokens),
     })
+}
+
+fn languages(text: &str, tokens: &[Token]) -> Vec<String> {
+    let Some(at) = tokens.iter().position(|token| token.is(text, "supported_languages")) else { return vec!["sql".to_owned()] };
+    let listed = tokens.iter().skip(at + 3).take_while(|token| !token.is(text, "]")).filter(|token| token.kind == TokenKind::Text);
+    listed.map(|token| token.text(text).trim_matches(['"', '\'']).to_owned()).collect()
 }
 
 fn adapter(text: &str, tokens: &[Token]) -> String {

@@ -65,6 +65,8 @@ pub struct MacroInfo {
     /// Those without a default.
     pub required: Vec<String>,
     pub kind: MacroKind,
+    /// The languages that a materialization takes.
+    pub languages: Vec<String>,
     /// The block as written, its tags included.
     pub macro_sql: String,
 }
@@ -338,6 +340,7 @@ impl Loader {
                 arguments: signature.parameters.clone(),
                 required: signature.required.clone(),
                 kind,
+                languages: block.languages.clone(),
                 macro_sql: text.get(block.outer.clone()).unwrap_or_default().to_owned(),
             },
             signature,

@@ -1,6 +1,7 @@
 //! Macros as the templates see them: wrappers that bind arguments, catch `return`, and keep the stack of calls;
 //! namespaces of packages; `adapter.dispatch`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
@@ -9,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::containers::{new_dict, new_list};
 use super::error::{Signal, diagnosed, problem, signal, unsupported};
-use super::library::{BUILTIN_PACKAGE, Unit};
+use super::library::{BUILTIN_PACKAGE, Shared, Unit};
 use super::session::{Session, lock, session_of};
 use crate::base::{Code, Diagnostic, nearest};
 
@@ -282,6 +283,38 @@ impl Object for PackageObject {
     }
 }
 
+/// What `adapter.dispatch` is asked for, in code of a package.
+pub(super) struct Dispatch<'a> {
+    pub name: &'a str,
+    pub namespace: Option<&'a str>,
+    pub package: &'a str,
+    /// `alluvium__` and the like, in order.
+    pub prefixes: &'a [String],
+}
+
+impl Dispatch<'_> {
+    /// The packages to search, where the namespace says so: as in dbt, one that is no package says nothing.
+    fn packages(&self, shared: &Shared, order: &BTreeMap<String, Vec<String>>) -> Option<Vec<String>> {
+        let known = |namespace: &&str| order.contains_key(*namespace) || *namespace == BUILTIN_PACKAGE || shared.has_package(namespace);
+        self.namespace.filter(known).map(|namespace| match order.get(namespace) {
+            Some(order) => order.clone(),
+            None => vec![shared.root.clone(), namespace.to_owned()],
+        })
+    }
+
+    /// The macro, by the order in which namespaces are searched. dbt looks through all prefixes of one package before it goes
+    /// on to the next.
+    pub(super) fn find(&self, shared: &Shared, order: &BTreeMap<String, Vec<String>>) -> Option<u32> {
+        let prefixed = |prefix: &String| format!("{prefix}{}", self.name);
+        match self.packages(shared, order) {
+            None => self.prefixes.iter().find_map(|prefix| shared.resolve(self.package, &prefixed(prefix))),
+            Some(packages) => {
+                packages.iter().find_map(|package| self.prefixes.iter().find_map(|prefix| shared.in_package(package, &prefixed(prefix))))
+            }
+        }
+    }
+}
+
 /// `adapter.dispatch(name, namespace)`: the first of the prefixed macros in the packages to search.
 pub(super) fn dispatch(session: &Arc<Session>, name: &str, namespace: Option<&str>) -> Result<Value, Error> {
     if name.contains('.') {
@@ -290,26 +323,12 @@ pub(super) fn dispatch(session: &Arc<Session>, name: &str, namespace: Option<&st
     }
     let shared = &session.shared;
     let order = session.dispatch.get_or_init(|| session.host.dispatch_order());
-    // As in dbt, a namespace that is no package says nothing.
-    let known = |namespace: &&str| order.contains_key(*namespace) || *namespace == BUILTIN_PACKAGE || shared.has_package(namespace);
-    let packages = namespace.filter(known).map(|namespace| match order.get(namespace) {
-        Some(order) => order.clone(),
-        None => vec![shared.root.clone(), namespace.to_owned()],
-    });
     let prefixes: Vec<String> = adapters_of(adapter_type(session)).into_iter().map(|adapter| format!("{adapter}__")).collect();
-    // dbt looks through all prefixes of one package before it goes on to the next.
-    let found = match &packages {
-        None => {
-            let package = session.package();
-            prefixes.iter().find_map(|prefix| shared.resolve(&package, &format!("{prefix}{name}")))
-        }
-        Some(packages) => {
-            packages.iter().find_map(|package| prefixes.iter().find_map(|prefix| shared.in_package(package, &format!("{prefix}{name}"))))
-        }
-    };
-    if let Some(value) = found.and_then(|id| shared.value(id)) {
+    let asked = Dispatch { name, namespace, package: &session.package(), prefixes: &prefixes };
+    if let Some(value) = asked.find(shared, order).and_then(|id| shared.value(id)) {
         return Ok(value);
     }
+    let packages = asked.packages(shared, order);
     let looked = prefixes.iter().map(|prefix| format!("`{prefix}{name}`")).collect::<Vec<_>>().join(" or ");
     let place = packages.map_or_else(|| "any package".to_owned(), |packages| format!("`{}`", packages.join("`, `")));
     Err(diagnosed(

@@ -36,6 +36,8 @@ pub struct SeedFile {
 pub struct DocFile {
     pub file: FileId,
     pub path: String,
+    /// Relative to the resource path.
+    pub resource_path: String,
 }
 
 /// Rows of unit tests: a CSV or SQL file below `fixtures/` of the test paths.
@@ -243,7 +245,7 @@ impl Reading<'_, '_> {
         let mut result = Vec::new();
         for found in found.into_iter().filter(|found| has_ending(found, &["md"])) {
             let Some(file) = self.register(found) else { continue };
-            result.push(DocFile { file, path: found.path.clone() });
+            result.push(DocFile { file, path: found.path.clone(), resource_path: found.below.clone() });
         }
         result
     }

@@ -25,6 +25,8 @@ impl Node {
             checksum,
             config,
             description,
+            // Their texts are in the description.
+            doc_blocks: _,
             columns,
             constraints,
             model,
@@ -87,7 +89,8 @@ fn add_kind(of: &mut Fingerprinter, kind: &NodeKind) {
         NodeKind::Snapshot => of.add(&2_u8),
         NodeKind::Seed { path } => of.add(&3_u8).add(path),
         NodeKind::Source { source_name, about, external } => {
-            let AboutSource { loader, description, meta, quoting } = about.as_ref();
+            let AboutSource { loader, description, meta, quoting, written, external: as_written } = about.as_ref();
+            of.add(written.as_slice()).debug(as_written);
             of.add(&4_u8).add(source_name).add(loader).add(description).add(quoting.as_slice()).json_map(meta).add(&external.is_some());
             if let Some(external) = external {
                 of.debug(&external.config);
@@ -112,7 +115,7 @@ fn add_kind(of: &mut Fingerprinter, kind: &NodeKind) {
 fn add_columns<'c>(of: &mut Fingerprinter, columns: impl ExactSizeIterator<Item = &'c ColumnDecl>) {
     of.add(&columns.len());
     for column in columns {
-        let ColumnDecl { name, data_type, description, constraints, tags, meta, quote, granularity, span: _, type_span: _ } = column;
+        let ColumnDecl { name, data_type, description, constraints, tags, meta, quote, granularity, doc_blocks: _, span: _, type_span: _ } = column;
         of.add(name).add(data_type).add(description).add(tags).add(quote).add(granularity).json_map(meta);
         add_constraints(of, constraints);
     }

@@ -47,6 +47,7 @@ struct CommonConfig<'a> {
     tags: &'a [String],
     meta: &'a Map<String, Json>,
     group: Option<&'a str>,
+    static_analysis: Value<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,7 +55,7 @@ struct TestConfigMirror<'a> {
     #[serde(flatten)]
     common: CommonConfig<'a>,
     materialized: &'static str,
-    severity: &'static str,
+    severity: Value<'a>,
     store_failures: Option<bool>,
     store_failures_as: Value<'a>,
     r#where: Option<&'a str>,
@@ -75,6 +76,7 @@ struct SourceConfigMirror<'a> {
     loaded_at_query: Value<'a>,
     meta: &'a Map<String, Json>,
     tags: &'a [String],
+    static_analysis: Value<'a>,
     #[serde(flatten)]
     extra: BTreeMap<&'a str, Value<'a>>,
 }
@@ -90,12 +92,59 @@ pub(crate) enum Value<'a> {
     Character(char),
     List([(); 0]),
     Map(EmptyMap),
+    Columns(SnapshotColumns<'a>),
+    Freshness(Freshness),
     Null(()),
 }
 
 /// `{}`
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct EmptyMap {}
+
+/// The names of a snapshot's own columns, where they are given.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names are dbt's")]
+pub(crate) struct SnapshotColumns<'a> {
+    dbt_valid_to: Option<&'a Json>,
+    dbt_valid_from: Option<&'a Json>,
+    dbt_scd_id: Option<&'a Json>,
+    dbt_updated_at: Option<&'a Json>,
+    dbt_is_deleted: Option<&'a Json>,
+}
+
+impl<'a> SnapshotColumns<'a> {
+    fn of(given: Option<&'a Json>) -> Self {
+        let name = |key| given.and_then(|names| names.get(key));
+        Self {
+            dbt_valid_to: name("dbt_valid_to"),
+            dbt_valid_from: name("dbt_valid_from"),
+            dbt_scd_id: name("dbt_scd_id"),
+            dbt_updated_at: name("dbt_updated_at"),
+            dbt_is_deleted: name("dbt_is_deleted"),
+        }
+    }
+}
+
+/// What dbt has for a source of which nothing is said.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Freshness {
+    warn_after: Bound,
+    error_after: Bound,
+    filter: Option<()>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Bound {
+    count: Option<()>,
+    period: Option<()>,
+}
+
+impl Freshness {
+    const UNBOUND: Self = {
+        let bound = Bound { count: None, period: None };
+        Self { warn_after: bound, error_after: bound, filter: None }
+    };
+}
 
 impl Value<'_> {
     pub(crate) const NULL: Self = Self::Null(());
@@ -124,7 +173,7 @@ struct Contract<'a> {
 }
 
 /// Keys that have a field of their own in the mirrors.
-const NODE_KEYS: [&str; 32] = [
+const NODE_KEYS: [&str; 33] = [
     "alias",
     "batch_size",
     "begin",
@@ -150,6 +199,7 @@ const NODE_KEYS: [&str; 32] = [
     "pre_hook",
     "quoting",
     "schema",
+    "static_analysis",
     "tags",
     "unique_key",
     "event_time",
@@ -158,7 +208,7 @@ const NODE_KEYS: [&str; 32] = [
     "freshness",
     "snapshot_meta_column_names",
 ];
-const TEST_KEYS: [&str; 16] = [
+const TEST_KEYS: [&str; 17] = [
     "alias",
     "database",
     "enabled",
@@ -170,6 +220,7 @@ const TEST_KEYS: [&str; 16] = [
     "meta",
     "schema",
     "severity",
+    "static_analysis",
     "store_failures",
     "store_failures_as",
     "tags",
@@ -178,7 +229,7 @@ const TEST_KEYS: [&str; 16] = [
 ];
 /// Keys that dbt writes for every snapshot.
 const SNAPSHOT_KEYS: [&str; 6] = ["check_cols", "dbt_valid_to_current", "strategy", "target_database", "target_schema", "updated_at"];
-const SOURCE_KEYS: [&str; 7] = ["enabled", "event_time", "freshness", "loaded_at_field", "loaded_at_query", "meta", "tags"];
+const SOURCE_KEYS: [&str; 8] = ["enabled", "event_time", "freshness", "loaded_at_field", "loaded_at_query", "meta", "static_analysis", "tags"];
 
 /// The config of a node, made when it is written.
 #[derive(Debug)]
@@ -190,8 +241,13 @@ impl Serialize for Config<'_> {
         match node.resource_type() {
             ResourceType::Test => test_config(node).serialize(serializer),
             ResourceType::Source => source_config(node).serialize(serializer),
-            ResourceType::Exposure | ResourceType::UnitTest => {
+            ResourceType::Exposure => {
                 json!({"enabled": node.config.enabled, "tags": node.config.tags, "meta": node.config.meta}).serialize(serializer)
+            }
+            ResourceType::UnitTest => {
+                let analysis = node.config.raw.get("static_analysis");
+                json!({"enabled": node.config.enabled, "tags": node.config.tags, "meta": node.config.meta, "static_analysis": analysis})
+                    .serialize(serializer)
             }
             ResourceType::Metric | ResourceType::SemanticModel => {
                 let mut config = json!({"enabled": node.config.enabled, "group": node.config.group, "meta": node.config.meta});
@@ -218,6 +274,7 @@ fn common<'a>(node: &'a Node, schema: Option<&'static str>) -> CommonConfig<'a> 
         tags: &config.tags,
         meta: &config.meta,
         group: config.group.as_deref(),
+        static_analysis: Raw(&config.raw).or("static_analysis", Value::NULL),
     }
 }
 
@@ -226,7 +283,12 @@ fn node_config(node: &Node) -> NodeConfigMirror<'_> {
     let raw = Raw(&config.raw);
     NodeConfigMirror {
         common: common(node, None),
-        materialized: config.materialization.name(),
+        // An analysis is never built, whatever it is configured to be.
+        materialized: if node.resource_type() == ResourceType::Analysis {
+            config.raw.get("materialized").and_then(Json::as_str).unwrap_or("view")
+        } else {
+            config.materialization.name()
+        },
         incremental_strategy: raw.or("incremental_strategy", Value::NULL),
         batch_size: raw.or("batch_size", Value::NULL),
         lookback: raw.or("lookback", Value::Number(1)),
@@ -265,7 +327,7 @@ fn node_extra<'a>(node: &'a Node, raw: &Raw<'a>) -> BTreeMap<&'a str, Value<'a>>
             for key in SNAPSHOT_KEYS {
                 extra.entry(key).or_insert(Value::NULL);
             }
-            extra.insert("snapshot_meta_column_names", raw.or("snapshot_meta_column_names", Value::EMPTY_MAP));
+            extra.insert("snapshot_meta_column_names", Value::Columns(SnapshotColumns::of(raw.0.get("snapshot_meta_column_names"))));
         }
         ResourceType::Function => {
             extra.entry("type").or_insert(Value::Text("scalar"));
@@ -288,15 +350,26 @@ fn node_extra<'a>(node: &'a Node, raw: &Raw<'a>) -> BTreeMap<&'a str, Value<'a>>
 fn test_config(node: &Node) -> TestConfigMirror<'_> {
     let test = &node.config.test;
     let raw = Raw(&node.config.raw);
+    let store_failures = (test.store_failures || raw.0.contains_key("store_failures")).then_some(test.store_failures);
+    let stored_as = match store_failures {
+        None => Value::NULL,
+        Some(true) => Value::Text("table"),
+        Some(false) => Value::Text("ephemeral"),
+    };
     TestConfigMirror {
-        common: common(node, Some("dbt_test__audit")),
+        // The group of a test is that of what it tests, and no config of its own.
+        common: CommonConfig { group: None, ..common(node, Some("dbt_test__audit")) },
         materialized: "test",
-        severity: match test.severity {
-            OnViolation::Warn => "WARN",
-            OnViolation::Error => "ERROR",
-        },
-        store_failures: (test.store_failures || raw.0.contains_key("store_failures")).then_some(test.store_failures),
-        store_failures_as: raw.or("store_failures_as", Value::NULL),
+        // As it is written; dbt has its default in capital letters.
+        severity: raw.or(
+            "severity",
+            Value::Text(match test.severity {
+                OnViolation::Warn => "WARN",
+                OnViolation::Error => "ERROR",
+            }),
+        ),
+        store_failures,
+        store_failures_as: raw.or("store_failures_as", stored_as),
         r#where: test.filter.as_deref(),
         limit: test.limit,
         fail_calc: &test.fail_calc,
@@ -319,11 +392,12 @@ fn source_config(node: &Node) -> SourceConfigMirror<'_> {
     SourceConfigMirror {
         enabled: node.config.enabled,
         event_time: raw.or("event_time", Value::NULL),
-        freshness: raw.or("freshness", Value::NULL),
+        freshness: raw.freshness(),
         loaded_at_field: raw.or("loaded_at_field", Value::NULL),
-        loaded_at_query: raw.or("loaded_at_query", Value::NULL),
+        loaded_at_query: given(node.config.written.get("loaded_at_query")).unwrap_or_else(|| raw.or("loaded_at_query", Value::NULL)),
         meta: &node.config.meta,
         tags: &node.config.tags,
+        static_analysis: raw.or("static_analysis", Value::NULL),
         extra: raw.others(&SOURCE_KEYS),
     }
 }
@@ -348,6 +422,11 @@ impl<'a> Raw<'a> {
 
     fn inside(&self, key: &str, inner: &str, default: Value<'a>) -> Value<'a> {
         given(self.0.get(key).and_then(|value| value.get(inner))).unwrap_or(default)
+    }
+
+    /// How old rows of a source may be; where nothing is said, a rule without bounds.
+    pub fn freshness(&self) -> Value<'a> {
+        self.0.get("freshness").map_or(Value::Freshness(Freshness::UNBOUND), Value::Given)
     }
 
     fn others(&self, known: &[&str]) -> BTreeMap<&'a str, Value<'a>> {

@@ -224,6 +224,8 @@ pub struct ColumnDecl {
     pub name: String,
     pub data_type: Option<String>,
     pub description: String,
+    /// The ids of the docs blocks that the description names.
+    pub doc_blocks: Vec<String>,
     pub constraints: Vec<ConstraintDecl>,
     pub tags: Vec<String>,
     pub meta: serde_json::Map<String, Json>,
@@ -241,6 +243,10 @@ pub struct AboutSource {
     pub loader: String,
     pub description: String,
     pub meta: serde_json::Map<String, Json>,
+    /// Database and schema as written, templates and all.
+    pub written: [Option<String>; 2],
+    /// `external` as written.
+    pub external: Option<Json>,
     /// Whether database, schema and identifier are to be quoted, where it is said.
     pub quoting: [Option<bool>; 3],
 }
@@ -361,6 +367,8 @@ pub struct Node {
     pub config: Box<NodeConfig>,
     /// Config keys as written in the file or the properties, before rendering.
     pub description: String,
+    /// The ids of the docs blocks that the description names.
+    pub doc_blocks: Vec<String>,
     pub columns: IndexMap<String, ColumnDecl>,
     pub constraints: Vec<ConstraintDecl>,
     pub model: ModelDetails,

@@ -135,6 +135,35 @@ pub struct Group {
     pub span: Span,
 }
 
+/// What a properties file says of a macro.
+#[derive(Debug, Clone, Default)]
+pub struct AboutMacro {
+    pub description: String,
+    pub arguments: Vec<MacroArgument>,
+    pub meta: Map<String, Json>,
+    /// `show` and `node_color`, where they are given.
+    pub docs: Map<String, Json>,
+    /// The properties file, relative to the package.
+    pub path: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct MacroArgument {
+    pub name: String,
+    pub data_type: Option<String>,
+    pub description: String,
+}
+
+/// A docs block.
+#[derive(Debug, Clone)]
+pub struct DocsBlock {
+    pub text: String,
+    /// Relative to the folder of docs, with `/`.
+    pub path: String,
+    /// Relative to the package.
+    pub original_path: String,
+}
+
 /// What is described in YAML and never run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DescribedKind {

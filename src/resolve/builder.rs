@@ -11,11 +11,11 @@ use super::host::Facts;
 use super::kept::{self, Kept};
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions};
-use super::{Layers, Variables, access, constraints, data_test, described, macro_properties, nodes, sound, source, unit_test, unused};
+use super::{Layers, Variables, access, constraints, data_test, described, macro_properties, macros, nodes, sound, source, unit_test, unused};
 use crate::base::{Code, Diagnostic, Severity, Sources, Span, in_parallel, nearest, side_by_side};
 use crate::jinja::{KeptGraph, MacroFile, MacroLibrary};
 use crate::load::{Behaviour, ParsedPackage, ParsedProject, ProjectDialect};
-use crate::manifest::{Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
+use crate::manifest::{AboutMacro, DocsBlock, Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
 
 /// The state of one resolution.
 pub(super) struct Builder {
@@ -38,6 +38,8 @@ pub(super) struct Builder {
     pub groups: Vec<Group>,
     /// What metrics and their kin refer to by name.
     pub uses: Vec<described::Uses>,
+    /// What is said of macros, by package and name.
+    pub macros: BTreeMap<(String, String), AboutMacro>,
     /// Measures with their semantic models.
     pub measures: Vec<(String, NodeId, Span)>,
 }
@@ -105,6 +107,7 @@ impl Builder {
             tests: Vec::new(),
             groups: Vec::new(),
             uses: Vec::new(),
+            macros: BTreeMap::new(),
             measures: Vec::new(),
         }
     }
@@ -137,6 +140,7 @@ impl Builder {
             nodes::add_analyses(&mut self, package);
             nodes::add_functions(&mut self, package);
             source::add_sources(&mut self, package);
+            macros::add_macros(&mut self, package);
             described::add_groups(&mut self, package);
             described::add_exposures(&mut self, package);
             described::add_semantics(&mut self, package);
@@ -188,6 +192,7 @@ impl Builder {
             nodes: self.nodes,
             groups: self.groups,
             disabled: self.disabled,
+            macros: self.macros,
             library: self.library,
             variables,
             invocation,
@@ -227,6 +232,7 @@ impl Builder {
             tests: Vec::new(),
             groups: Vec::new(),
             uses: Vec::new(),
+            macros: BTreeMap::new(),
             measures: Vec::new(),
         };
         work(&mut part);
@@ -521,14 +527,15 @@ fn twice(first: &Node, second: &Node) -> Diagnostic {
     diagnostic.help(format!("rename one of them, or take it out: {files}"))
 }
 
-fn docs(parsed: &ParsedProject, found: &mut Vec<Diagnostic>) -> BTreeMap<(String, String), String> {
-    let mut docs: BTreeMap<(String, String), (String, Span)> = BTreeMap::new();
+fn docs(parsed: &ParsedProject, found: &mut Vec<Diagnostic>) -> BTreeMap<(String, String), DocsBlock> {
+    let mut docs: BTreeMap<(String, String), (DocsBlock, Span)> = BTreeMap::new();
     for package in parsed.all_packages() {
         for file in &package.docs {
             match crate::jinja::doc_blocks(&parsed.sources, file.file) {
                 Ok(blocks) => {
                     for block in blocks {
-                        let before = docs.insert((package.name.clone(), block.name.clone()), (block.text, block.span));
+                        let about = DocsBlock { text: block.text, path: file.resource_path.clone(), original_path: file.path.clone() };
+                        let before = docs.insert((package.name.clone(), block.name.clone()), (about, block.span));
                         if let Some((_, span)) = before {
                             let message = format!("two docs blocks are called `{}`", block.name);
                             found.push(
@@ -544,7 +551,7 @@ fn docs(parsed: &ParsedProject, found: &mut Vec<Diagnostic>) -> BTreeMap<(String
             }
         }
     }
-    docs.into_iter().map(|(key, (text, _))| (key, text)).collect()
+    docs.into_iter().map(|(key, (block, _))| (key, block)).collect()
 }
 
 fn variables(parsed: &ParsedProject) -> Variables {

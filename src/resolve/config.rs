@@ -1,6 +1,6 @@
 //! The config of a node, merged from the project file, the properties and the node's own file, then typed.
 //!
-//! The nearest wins; tags and hooks add up, `meta`, `tblproperties` and `column_types` merge by key, as in dbt.
+//! The nearest wins; tags and hooks add up, `meta`, `docs`, `contract` and other maps merge by key, as in dbt.
 
 mod history;
 mod keys;
@@ -23,8 +23,8 @@ pub(super) struct ConfigValues {
     written: Map<String, Json>,
 }
 
-const ADDITIVE: [&str; 5] = ["tags", "pre_hook", "post_hook", "pre-hook", "post-hook"];
-const MERGED: [&str; 4] = ["meta", "tblproperties", "column_types", "persist_docs"];
+const ADDITIVE: [&str; 6] = ["tags", "packages", "pre_hook", "post_hook", "pre-hook", "post-hook"];
+const MERGED: [&str; 6] = ["meta", "tblproperties", "column_types", "docs", "contract", "quoting"];
 
 impl ConfigValues {
     /// Adds a value of a nearer place.
@@ -44,7 +44,11 @@ impl ConfigValues {
                 self.written.remove(key);
             }
         }
-        let joined = merged(key, self.values.get(key).map(|(value, _)| value), value);
+        let adds_up = ADDITIVE.contains(&key) || MERGED.contains(&key) || key == "grants";
+        let before = self.values.get(key);
+        let joined = merged(key, before.map(|(value, _)| value), value);
+        // What adds nothing leaves it where it was set.
+        let span = before.filter(|(value, _)| adds_up && *value == joined).map_or(span, |(_, span)| *span);
         self.values.insert(key.to_owned(), (joined, span));
     }
 
@@ -121,8 +125,23 @@ fn merged(key: &str, before: Option<&Json>, value: Json) -> Json {
             Json::Object(map) => Json::Object(before.clone().into_iter().chain(map).collect()),
             other => other,
         },
+        Some(Json::Object(before)) if key == "grants" => match value {
+            Json::Object(map) => Json::Object(granted(before.clone(), map)),
+            other => other,
+        },
         _ => value,
     }
+}
+
+/// Who may do what: lists replace each other, unless their key has a `+`.
+fn granted(before: Map<String, Json>, nearer: Map<String, Json>) -> Map<String, Json> {
+    let mut all: Map<String, Json> = before.into_iter().map(|(key, value)| (key, Json::Array(list(value)))).collect();
+    for (key, value) in nearer {
+        let name = key.trim_start_matches('+');
+        let farther = all.get(name).filter(|_| name != key).cloned().map(list).unwrap_or_default();
+        all.insert(name.to_owned(), Json::Array(farther.into_iter().chain(list(value)).collect()));
+    }
+    all
 }
 
 fn list(value: Json) -> Vec<Json> {

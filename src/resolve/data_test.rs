@@ -18,7 +18,7 @@ use super::project::Body;
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, FileId, in_parallel, nearest};
 use crate::jinja::{MacroCall, MacroInfo, RenderFailure, Scope, TemplateHost, python_repr, python_text, render_call};
-use crate::load::{ColumnDecl, NodeDecl, SourceDecl, SourceTableDecl, TestDecl};
+use crate::load::{ColumnDecl, NodeDecl, SourceDecl, SourceTableDecl, TestDecl, Yaml};
 use crate::manifest::{GenericTest, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
 use crate::sql::quote_ident;
 
@@ -34,6 +34,8 @@ pub(super) struct Wanted {
     /// The group of the model, to which its tests belong.
     group: Option<String>,
     is_source: bool,
+    /// What a source and its table are tagged with: so are their tests.
+    tags: Vec<String>,
     origin_path: String,
     folders: Vec<String>,
     file: FileId,
@@ -52,7 +54,7 @@ struct TestedColumn {
 impl TestedColumn {
     fn of(column: &ColumnDecl) -> Self {
         let mut tags: Vec<String> = column.tags.iter().map(|tag| tag.value.clone()).collect();
-        let configured = column.config.as_ref().and_then(|config| config.get("tags")).map(crate::load::Yaml::to_json);
+        let configured = column.config.as_ref().and_then(|config| config.get("tags")).map(Yaml::to_json);
         match configured {
             Some(Json::Array(list)) => tags.extend(list.iter().filter_map(Json::as_str).map(str::to_owned)),
             Some(Json::String(tag)) => tags.push(tag),
@@ -65,6 +67,11 @@ impl TestedColumn {
     fn argument(&self) -> String {
         if self.quoted { quote_ident(&self.name) } else { self.name.clone() }
     }
+}
+
+/// A tag, or a list of them.
+fn tags(yaml: &Yaml) -> Vec<String> {
+    yaml.items().unwrap_or(std::slice::from_ref(yaml)).iter().filter_map(Yaml::scalar_text).collect()
 }
 
 impl Wanted {
@@ -82,6 +89,7 @@ impl Wanted {
             label: node.model.version.as_ref().map_or_else(|| node.name.clone(), |version| format!("{}_v{version}", node.name)),
             group: node.config.group.clone(),
             is_source: false,
+            tags: Vec::new(),
             origin_path: decl.origin.path.clone(),
             folders: decl.origin.folders.clone(),
             file: decl.origin.file,
@@ -99,6 +107,7 @@ impl Wanted {
             label: format!("{}_{}", source.name.value, table.name.value),
             group: None,
             is_source: true,
+            tags: [&source.config, &table.config].into_iter().flatten().filter_map(|config| config.get("tags")).flat_map(tags).collect(),
             origin_path: source.origin.path.clone(),
             folders: source.origin.folders.clone(),
             file: source.origin.file,
@@ -157,9 +166,11 @@ fn add_test(
     let (short, name) = test.name.as_ref().map_or((short, full), |name| (name.value.clone(), name.value.clone()));
     let fqn: Vec<String> = std::iter::once(wanted.package.clone()).chain(wanted.folders.iter().cloned()).chain([name.clone()]).collect();
     let mut values = tree_package.map(|package| builder.tree_values(package, package.project.trees.data_tests.as_ref(), &fqn)).unwrap_or_default();
+    let mut own = ConfigValues::default();
     if let Some(config) = &test.config {
         let renderer = YamlRenderer::new(&builder.library, &builder.facts, &wanted.package);
-        values.extend(&renderer.config(config, &mut builder.found));
+        own = renderer.config(config, &mut builder.found);
+        values.extend(&own);
     }
     let of_root = tree_package.map(|package| builder.root_values(package, ResourceType::Test, &fqn)).unwrap_or_default();
     values.extend(&of_root);
@@ -174,21 +185,25 @@ fn add_test(
     }
     config.test.store_failures |= builder.stores_failures(&config);
     config.group.clone_from(&wanted.group);
-    if let Some(column) = column.filter(|column| !column.tags.is_empty()) {
-        config.tags.extend(column.tags.iter().cloned());
+    let inherited: Vec<String> = column.iter().flat_map(|column| &column.tags).chain(&wanted.tags).cloned().collect();
+    if !inherited.is_empty() {
+        config.tags.extend(inherited);
         config.tags.sort();
         config.tags.dedup();
     }
     if config.alias.is_none() && short != name {
         config.alias = Some(short.clone());
+        own.set("alias", Json::from(short.clone()), None);
     }
     let hash = hash(wanted, test, &name, &arguments);
-    let raw_code = format!("{{{{ {}(**_dbt_generic_test_kwargs) }}}}", info.name);
+    let namespace = test.package.as_ref().map(|package| format!("{package}.")).unwrap_or_default();
+    let raw_code = format!("{{{{ {namespace}{}(**_dbt_generic_test_kwargs) }}}}{}", info.name, config_call(&own));
     let details = TestDetails {
         generic: Some(GenericTest { package: test.package.clone(), name: test.test.value.clone(), arguments, span: test.span }),
         attached: Some(wanted.attached.clone()),
         column: column.map(|column| column.name.clone()),
     };
+    let written = test.description.as_ref().map(|text| text.value.as_str());
     let mut node = Node {
         id: NodeId::new(format!("test.{}.{name}.{hash}", wanted.package)),
         kind: NodeKind::Test(Box::new(details)),
@@ -205,7 +220,8 @@ fn add_test(
         raw_code,
         language: "sql",
         config: Box::new(config),
-        description: test.description.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
+        doc_blocks: builder.docs_in(&wanted.package, written),
+        description: builder.described(&wanted.package, written, test.span),
         columns: IndexMap::new(),
         constraints: Vec::new(),
         model: ModelDetails::default(),
@@ -218,6 +234,29 @@ fn add_test(
     };
     node.relation = builder.relation_of(&node);
     builder.add(node, Some(Body::Call(call)));
+}
+
+/// The call of `config` that dbt writes behind that of the test, for what is set where it is used.
+fn config_call(own: &ConfigValues) -> String {
+    const KEYS: [&str; 14] = [
+        "severity",
+        "tags",
+        "enabled",
+        "where",
+        "limit",
+        "warn_if",
+        "error_if",
+        "fail_calc",
+        "store_failures",
+        "store_failures_as",
+        "meta",
+        "database",
+        "schema",
+        "alias",
+    ];
+    let value = |value: &Json| value.as_str().map_or_else(|| python_repr(value), |text| format!("\"{}\"", text.replace('"', "\\\"")));
+    let set: Vec<String> = KEYS.iter().filter_map(|key| Some(format!("{key}={}", value(own.get(key)?)))).collect();
+    if set.is_empty() { String::new() } else { format!("{{{{ config({}) }}}}", set.join(",")) }
 }
 
 /// What the test sees as `model`: the relation, or the rows of it that `where` leaves.

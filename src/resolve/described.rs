@@ -74,6 +74,7 @@ impl Builder {
             checksum: checksum(""),
             config: Box::new(config),
             description,
+            doc_blocks: Vec::new(),
             columns: IndexMap::new(),
             constraints: Vec::new(),
             model: ModelDetails::default(),

@@ -19,9 +19,18 @@ pub(super) struct Hooked<'a> {
     pub span: Span,
 }
 
-/// The refs and sources of a node's hooks. A hook that can't be rendered yet is left for when its time has come.
-pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &ConfigValues) -> (Vec<NodeRef>, Vec<SourceRef>) {
-    let (mut refs, mut sources) = (Vec::new(), Vec::new());
+/// What the hooks of a node ask for.
+#[derive(Default)]
+pub(super) struct AskedByHooks {
+    pub refs: Vec<NodeRef>,
+    pub sources: Vec<SourceRef>,
+    /// Ids of macros.
+    pub macros: Vec<String>,
+}
+
+/// The refs, sources and macros of a node's hooks. A hook that can't be rendered yet is left for when its time has come.
+pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &ConfigValues) -> AskedByHooks {
+    let AskedByHooks { mut refs, mut sources, mut macros } = AskedByHooks::default();
     for text in ["pre_hook", "pre-hook", "post_hook", "post-hook"].iter().filter_map(|key| values.get(key)).flat_map(texts) {
         if !text.contains("{{") && !text.contains("{%") {
             continue;
@@ -29,8 +38,9 @@ pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &Co
         let host = ParseHost::new(&builder.facts, hooked.package, hooked.name, ConfigValues::default());
         let asked: Arc<dyn TemplateHost> = host.clone();
         let scope = Scope { package: hooked.package.to_owned() };
-        if render(&Template::string(text, hooked.span), &scope, &builder.library, &asked).is_ok() {
+        if let Ok(rendered) = render(&Template::string(text, hooked.span), &scope, &builder.library, &asked) {
             let noted = host.noted();
+            macros.extend(rendered.macros.iter().map(|id| id.as_str().to_owned()));
             refs.extend(noted.refs.into_iter().filter(|call| call.name != hooked.name));
             sources.extend(noted.sources);
         }
@@ -43,9 +53,9 @@ pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &Co
                 .at(hooked.span, "this seed")
                 .help("name the relation by its parts, or move the hook to a model"),
         );
-        return (Vec::new(), Vec::new());
+        return AskedByHooks { macros, ..AskedByHooks::default() };
     }
-    (refs, sources)
+    AskedByHooks { refs, sources, macros }
 }
 
 /// A hook is a text, a map with `sql`, or a list of them.

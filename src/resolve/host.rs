@@ -10,7 +10,7 @@ use super::config::ConfigValues;
 use super::kept::{Asked, AskedSet};
 use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
-use crate::manifest::{NodeRef, RelationName, SourceRef};
+use crate::manifest::{DocsBlock, NodeRef, RelationName, SourceRef};
 
 /// What all templates of a project see alike.
 #[derive(Debug, Clone)]
@@ -22,16 +22,24 @@ pub(super) struct Facts {
     pub schema: String,
     pub invocation: Invocation,
     pub dispatch: BTreeMap<String, Vec<String>>,
-    /// Texts of docs blocks by package and name.
-    pub docs: BTreeMap<(String, String), String>,
+    /// Docs blocks by package and name.
+    pub docs: BTreeMap<(String, String), DocsBlock>,
 }
 
 impl Facts {
     /// A docs block: of the asking package, else of the root, else of any.
     pub(super) fn doc(&self, package: &str, name: &str) -> Option<&str> {
         let key = |package: &str| (package.to_owned(), name.to_owned());
-        let any = || self.docs.iter().find(|((_, block), _)| block == name).map(|(_, text)| text);
-        self.docs.get(&key(package)).or_else(|| self.docs.get(&key(&self.project_name))).or_else(any).map(String::as_str)
+        let any = || self.docs.iter().find(|((_, block), _)| block == name).map(|(_, block)| block);
+        self.docs.get(&key(package)).or_else(|| self.docs.get(&key(&self.project_name))).or_else(any).map(|block| block.text.as_str())
+    }
+
+    /// The id of that docs block.
+    pub(super) fn doc_id(&self, package: &str, name: &str) -> Option<String> {
+        let has = |package: &str| self.docs.contains_key(&(package.to_owned(), name.to_owned()));
+        let any = || self.docs.keys().find(|(_, block)| block == name).map(|(package, _)| package.as_str());
+        let package = [package, &self.project_name].into_iter().find(|package| has(package)).or_else(any)?;
+        Some(format!("doc.{package}.{name}"))
     }
 
     /// An error about a docs block that is not there.
@@ -47,6 +55,8 @@ pub(super) struct ParseHost {
     pub facts: Arc<Facts>,
     pub package: String,
     pub name: String,
+    /// The relation that `this` is, where it is known by now.
+    relation: Option<RelationName>,
     pub noted: Mutex<Noted>,
     asked: AskedSet,
 }
@@ -63,7 +73,14 @@ pub(super) struct Noted {
 impl ParseHost {
     pub(super) fn new(facts: &Arc<Facts>, package: &str, name: &str, config: ConfigValues) -> Arc<Self> {
         let noted = Mutex::new(Noted { config, ..Noted::default() });
-        Arc::new(Self { facts: Arc::clone(facts), package: package.to_owned(), name: name.to_owned(), noted, asked: AskedSet::default() })
+        let (facts, package, name) = (Arc::clone(facts), package.to_owned(), name.to_owned());
+        Arc::new(Self { facts, package, name, relation: None, noted, asked: AskedSet::default() })
+    }
+
+    /// For a text about a source, whose relation is known.
+    pub(super) fn of_relation(facts: &Arc<Facts>, package: &str, relation: &RelationName) -> Arc<Self> {
+        let (facts, package, name) = (Arc::clone(facts), package.to_owned(), relation.identifier.clone());
+        Arc::new(Self { facts, package, name, relation: Some(relation.clone()), noted: Mutex::default(), asked: AskedSet::default() })
     }
 
     pub(super) fn noted(&self) -> Noted {
@@ -129,7 +146,7 @@ impl TemplateHost for ParseHost {
     }
 
     fn this(&self) -> Option<RelationName> {
-        Some(self.placeholder(&self.name))
+        Some(self.relation.clone().unwrap_or_else(|| self.placeholder(&self.name)))
     }
 
     fn target(&self) -> Json {

@@ -157,7 +157,7 @@ fn common(node: &Node) -> Map<String, Json> {
         "build_path": null,
         "config_call_dict": {},
         "unrendered_config_call_dict": node.config_expressions(),
-        "doc_blocks": [],
+        "doc_blocks": node.doc_blocks,
     }))
 }
 
@@ -174,7 +174,7 @@ fn column_json(column: &ColumnDecl) -> Json {
     json!({
         "name": column.name, "description": column.description, "data_type": column.data_type, "meta": column.meta, "tags": column.tags,
         "quote": column.quote.then_some(true), "constraints": column.constraints.iter().map(constraint).collect::<Vec<_>>(),
-        "config": {"meta": column.meta, "tags": column.tags}, "granularity": column.granularity, "doc_blocks": [],
+        "config": {"meta": column.meta, "tags": column.tags}, "granularity": column.granularity, "doc_blocks": column.doc_blocks,
     })
 }
 
@@ -226,10 +226,10 @@ fn source(node: &Node, source_name: &str, about: &AboutSource) -> Map<String, Js
         "identifier": relation.map_or(node.name.as_str(), |relation| relation.identifier.as_str()),
         "loaded_at_field": raw(node, "loaded_at_field", Json::Null),
         "loaded_at_query": raw(node, "loaded_at_query", Json::Null),
-        "unrendered_database": null,
-        "unrendered_schema": null,
+        "unrendered_database": about.written[0],
+        "unrendered_schema": about.written[1],
         "freshness": raw(node, "freshness", Json::Null),
-        "external": null,
+        "external": about.external,
         "quoting": {"database": about.quoting[0], "schema": about.quoting[1], "identifier": about.quoting[2], "column": null},
     }))
 }

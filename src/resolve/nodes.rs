@@ -20,7 +20,7 @@ use super::source::rendered;
 use super::trees::YamlRenderer;
 use super::versions::{self, ModelProperties};
 use crate::base::files;
-use crate::base::{Code, Diagnostic, FileId, Span, in_parallel, nearest};
+use crate::base::{Code, Diagnostic, FileId, Span, Spanned, in_parallel, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
 use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
 use crate::manifest::{ColumnDecl, FunctionDetails, Materialization, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
@@ -84,7 +84,11 @@ pub(super) fn add_models(builder: &mut Builder, package: &ParsedPackage) {
 pub(super) fn add_analyses(builder: &mut Builder, package: &ParsedPackage) {
     let decls = by_name(&package.properties.analyses);
     for file in &package.analyses {
-        let draft = sql_draft(builder, package, file, (NodeKind::Analysis, ResourceType::Analysis), decls.get(file.name.as_str()).copied(), None);
+        let decl = decls.get(file.name.as_str()).copied();
+        // As in dbt, they are configured with the models, and stand in a folder of their own among them.
+        let tree = package.project.trees.models.as_ref();
+        let mut draft = sql_draft(builder, package, file, (NodeKind::Analysis, ResourceType::Analysis), decl, tree);
+        draft.path = format!("analysis/{}", draft.path);
         add_draft(builder, draft);
     }
 }
@@ -122,7 +126,7 @@ pub(super) fn add_functions(builder: &mut Builder, package: &ParsedPackage) {
 pub(super) fn add_singular_tests(builder: &mut Builder, package: &ParsedPackage) {
     for file in &package.singular_tests {
         let details = TestDetails { generic: None, attached: None, column: None };
-        let mut draft = sql_draft(
+        let draft = sql_draft(
             builder,
             package,
             file,
@@ -130,10 +134,9 @@ pub(super) fn add_singular_tests(builder: &mut Builder, package: &ParsedPackage)
             None,
             package.project.trees.data_tests.as_ref(),
         );
-        draft.decl = None;
-        let declared = package.properties.singular_tests.iter().find(|decl| decl.name.value == file.name);
-        let extra = declared.and_then(|decl| decl.config.as_ref());
-        add_configured(builder, draft, extra, declared.and_then(|decl| decl.description.as_ref()).map(|text| text.value.clone()));
+        let said = package.properties.singular_tests.iter().find(|decl| decl.name.value == file.name);
+        let said = said.map(|decl| Said { config: decl.config.as_ref(), description: decl.description.as_ref(), path: &decl.origin.path });
+        add_configured(builder, draft, said.as_ref());
     }
 }
 
@@ -284,15 +287,22 @@ fn orphans<'a>(builder: &mut Builder, decls: impl Iterator<Item = &'a NodeDecl>,
 }
 
 fn add_draft(builder: &mut Builder, draft: Draft<'_>) {
-    let description = draft.decl.and_then(|decl| decl.description.as_ref()).map(|text| text.value.clone());
-    add_configured(builder, draft, None, description);
+    let said = draft.decl.map(|decl| Said { config: decl.config.as_ref(), description: decl.description.as_ref(), path: &decl.origin.path });
+    add_configured(builder, draft, said.as_ref());
 }
 
-fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>, description: Option<String>) {
+/// What a properties file says of a node of any kind.
+struct Said<'a> {
+    config: Option<&'a Yaml>,
+    description: Option<&'a Spanned<String>>,
+    path: &'a str,
+}
+
+fn add_configured(builder: &mut Builder, draft: Draft<'_>, said: Option<&Said<'_>>) {
     let fqn = fqn(&draft);
     let mut values = builder.tree_values(draft.package, draft.tree, &fqn);
     let renderer = YamlRenderer::new(&builder.library, &builder.facts, &draft.package.name);
-    for config in [draft.decl.and_then(|decl| decl.config.as_ref()), extra].into_iter().flatten() {
+    if let Some(config) = said.and_then(|said| said.config) {
         values.extend(&renderer.config(config, &mut builder.found));
     }
     let of_root = builder.root_values(draft.package, draft.resource_type, &fqn);
@@ -301,9 +311,10 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     parsed.noted.config.written_in(&above, &draft.raw_code);
     parsed.noted.config.extend(&of_root);
     let hooked = Hooked { name: &draft.name, package: &draft.package.name, kind: draft.resource_type, span: draft.span };
-    let (refs, sources) = references(builder, &hooked, &parsed.noted.config);
-    parsed.noted.refs.extend(refs);
-    parsed.noted.sources.extend(sources);
+    let of_hooks = references(builder, &hooked, &parsed.noted.config);
+    parsed.noted.refs.extend(of_hooks.refs);
+    parsed.noted.sources.extend(of_hooks.sources);
+    parsed.macros.extend(of_hooks.macros);
     if draft.language == "python" && draft.resource_type == ResourceType::Model && parsed.noted.config.get("materialized").is_none() {
         parsed.noted.config.set("materialized", Json::from("table"), None);
     }
@@ -311,6 +322,8 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
     config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
     let version = draft.details.version.as_ref().map(|version| format!(".v{version}")).unwrap_or_default();
     let id = NodeId::new(format!("{}.{}.{}{version}", draft.resource_type.name(), draft.package.name, draft.name));
+    let described = said.and_then(|said| said.description);
+    let written = described.map(|text| text.value.as_str());
     let mut node = Node {
         id,
         relation: None,
@@ -323,15 +336,12 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, extra: Option<&Yaml>,
         span: draft.span,
         file: draft.file,
         properties_span: draft.decl.map(|decl| decl.name.span),
-        properties_path: draft.decl.map(|decl| decl.origin.path.clone()),
+        properties_path: said.map(|said| said.path.to_owned()),
         checksum: if let NodeKind::Seed { path } = &draft.kind { seed_checksum(path) } else { checksum(&draft.raw_code) },
         raw_code: draft.raw_code,
         language: draft.language,
-        description: builder.described(
-            &draft.package.name,
-            description.as_deref(),
-            draft.decl.and_then(|decl| decl.description.as_ref()).map_or(draft.span, |text| text.span),
-        ),
+        doc_blocks: builder.docs_in(&draft.package.name, written),
+        description: builder.described(&draft.package.name, written, described.map_or(draft.span, |text| text.span)),
         columns: draft.decl.map(|decl| columns(builder, &draft.package.name, &decl.columns)).unwrap_or_default(),
         constraints: draft.decl.map(|decl| decl.constraints.clone()).unwrap_or_default(),
         model: draft.details,
@@ -355,7 +365,9 @@ fn fqn(draft: &Draft<'_>) -> Vec<String> {
     let folders: Vec<String> = if let Some(decl) = whole {
         decl.origin.folders.clone()
     } else {
-        let folders = draft.path.rsplit_once('/').map_or("", |(folders, _)| folders);
+        // Of snapshots, several stand in a file, whose name is one of the folders then.
+        let snapshot = (draft.resource_type == ResourceType::Snapshot).then(|| draft.path.strip_suffix(".sql")).flatten();
+        let folders = snapshot.unwrap_or_else(|| draft.path.rsplit_once('/').map_or("", |(folders, _)| folders));
         folders.split('/').filter(|folder| !folder.is_empty()).map(str::to_owned).collect()
     };
     let version = draft.details.version.as_ref().map(|version| format!("v{version}"));
@@ -426,6 +438,7 @@ pub(super) fn columns(builder: &mut Builder, package: &str, decls: &[LoadedColum
         let column = ColumnDecl {
             name: decl.name.value.clone(),
             data_type: decl.data_type.as_ref().map(|data_type| rendered(builder, package, data_type)),
+            doc_blocks: builder.docs_in(package, decl.description.as_ref().map(|text| text.value.as_str())),
             description: builder.described(
                 package,
                 decl.description.as_ref().map(|text| text.value.as_str()),
@@ -451,7 +464,7 @@ impl Builder {
         let parsed = Arc::clone(&self.parsed);
         let trees = &parsed.root.project.trees;
         let tree = match kind {
-            ResourceType::Model => &trees.models,
+            ResourceType::Model | ResourceType::Analysis => &trees.models,
             ResourceType::Seed => &trees.seeds,
             ResourceType::Snapshot => &trees.snapshots,
             ResourceType::Test => &trees.data_tests,
@@ -462,7 +475,6 @@ impl Builder {
             ResourceType::SavedQuery => &trees.saved_queries,
             ResourceType::UnitTest => &trees.unit_tests,
             ResourceType::Function => &trees.functions,
-            ResourceType::Analysis => &None,
         };
         if package.name == parsed.root.name { ConfigValues::default() } else { self.tree_values(&parsed.root, tree.as_ref(), fqn) }
     }
@@ -492,6 +504,12 @@ impl Builder {
             }
             Err(RenderFailure::Deferred { .. }) => String::new(),
         }
+    }
+
+    /// The ids of the docs blocks that a description names.
+    pub(super) fn docs_in(&self, package: &str, text: Option<&str>) -> Vec<String> {
+        let named = text.filter(|text| text.contains("doc")).map(crate::jinja::docs_named).unwrap_or_default();
+        named.iter().filter_map(|(of, name)| self.facts.doc_id(of.as_deref().unwrap_or(package), name)).collect()
     }
 
     pub(super) fn relation_of(&mut self, node: &Node) -> Option<crate::manifest::RelationName> {
@@ -567,6 +585,7 @@ pub(super) fn inline(mut project: Project, name: &str, sql: &str) -> Result<(Pro
         checksum: checksum(sql),
         config: Box::new(config),
         description: String::new(),
+        doc_blocks: Vec::new(),
         columns: IndexMap::new(),
         constraints: Vec::new(),
         relation: None,

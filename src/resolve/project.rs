@@ -15,7 +15,9 @@ use crate::jinja::{
     render_call,
 };
 use crate::load::{Behaviour, ParsedProject, Target};
-use crate::manifest::{Group, IncrementalStrategy, Materialization, Node, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
+use crate::manifest::{
+    AboutMacro, DocsBlock, Group, IncrementalStrategy, Materialization, Node, NodeId, NodeRef, RelationName, ResourceType, TimeWindow,
+};
 
 /// Macros of dbt's whose text makes a table, a view, a seed or a snapshot. A project that has its own means its text.
 const TABLE_MACROS: [&str; 2] = ["get_create_table_as_sql", "create_table_as"];
@@ -68,6 +70,8 @@ pub struct Project {
     pub nodes: BTreeMap<NodeId, Box<Node>>,
     pub groups: Vec<Group>,
     pub disabled: Vec<Node>,
+    /// What properties files say of macros, by package and name.
+    pub macros: BTreeMap<(String, String), AboutMacro>,
     pub library: Arc<MacroLibrary>,
     pub variables: Variables,
     pub invocation: Invocation,
@@ -157,9 +161,9 @@ impl Project {
         self.nodes.get(self.relations.get(name)?).map(Box::as_ref)
     }
 
-    /// Docs blocks: package, name and text, sorted.
-    pub fn docs(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        self.facts.docs.iter().map(|((package, name), text)| (package.as_str(), name.as_str(), text.as_str()))
+    /// Docs blocks with their packages and names, sorted.
+    pub fn docs(&self) -> impl Iterator<Item = (&str, &str, &DocsBlock)> {
+        self.facts.docs.iter().map(|((package, name), block)| (package.as_str(), name.as_str(), block))
     }
 
     /// Renders the SQL of a node, or of a text in the place of one.

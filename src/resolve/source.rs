@@ -13,8 +13,8 @@ use super::host::ParseHost;
 use super::nodes::{checksum, columns};
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, Span, Spanned};
-use crate::jinja::{RenderFailure, TemplateHost};
-use crate::load::{ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, Quoting, SourceDecl, SourceTableDecl, Yaml};
+use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
+use crate::load::{ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, ProjectDialect, Quoting, SourceDecl, SourceTableDecl, Yaml};
 use crate::manifest::{AboutSource, ExternalConfig, ExternalSource, FileFormat, ModelDetails, Node, NodeId, NodeKind, RelationName, ResourceType};
 
 pub(super) fn add_sources(builder: &mut Builder, package: &ParsedPackage) {
@@ -43,8 +43,6 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
     for config in [&source.config, &table.config].into_iter().flatten() {
         values.extend(&renderer.config(config, &mut builder.found));
     }
-    freshness(builder, package, (source, table), &mut values);
-    values.extend(&builder.root_values(package, ResourceType::Source, &fqn));
     let mut text = |value: Option<&Spanned<String>>| value.map(|value| rendered(builder, &package.name, value));
     let schema = text(source.schema.as_ref()).unwrap_or_else(|| source_name.clone());
     let database = text(source.database.as_ref());
@@ -56,8 +54,13 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         description: described(builder, &package.name, source.description.as_ref(), source.span),
         meta: meta.and_then(|meta| meta.as_object().cloned()).unwrap_or_default(),
         quoting: quoting(source.quoting, table.quoting),
+        written: [&source.database, &source.schema].map(|text| text.as_ref().map(|text| text.value.clone())),
+        external: table.external.as_ref().map(|external| external.raw.to_json()),
     };
     let database = database.unwrap_or_else(|| builder.facts.database.clone());
+    let relation = RelationName::new(database, schema, identifier);
+    freshness(builder, package, (source, table), &relation, &mut values);
+    values.extend(&builder.root_values(package, ResourceType::Source, &fqn));
     let external = table.external.as_ref().and_then(|external| external_source(builder, &package.name, external));
     let config = typed(&values, ResourceType::Source, table.span, &builder.parsed.sources, &mut builder.found);
     let node = Node {
@@ -76,11 +79,12 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         language: "sql",
         checksum: checksum(""),
         config: Box::new(config),
+        doc_blocks: builder.docs_in(&package.name, table.description.as_ref().map(|text| text.value.as_str())),
         description: described(builder, &package.name, table.description.as_ref(), table.span),
         columns: columns(builder, &package.name, &table.columns),
         constraints: Vec::new(),
         model: ModelDetails::default(),
-        relation: Some(RelationName::new(database, schema, identifier)),
+        relation: Some(relation),
         refs: Vec::new(),
         sources: Vec::new(),
         depends_on: Vec::new(),
@@ -92,7 +96,13 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
 }
 
 /// When rows came, and how old they may be: what the table says, else its source.
-fn freshness(builder: &mut Builder, package: &ParsedPackage, (source, table): (&SourceDecl, &SourceTableDecl), values: &mut ConfigValues) {
+fn freshness(
+    builder: &mut Builder,
+    package: &ParsedPackage,
+    (source, table): (&SourceDecl, &SourceTableDecl),
+    relation: &RelationName,
+    values: &mut ConfigValues,
+) {
     let asked = [
         ("loaded_at_field", table.loaded_at_field.as_ref().or(source.loaded_at_field.as_ref())),
         ("loaded_at_query", table.loaded_at_query.as_ref().or(source.loaded_at_query.as_ref())),
@@ -105,8 +115,13 @@ fn freshness(builder: &mut Builder, package: &ParsedPackage, (source, table): (&
     };
     for (key, text) in asked.into_iter().filter(|(key, _)| kept(key)) {
         if let Some(text) = text {
-            let value = rendered(builder, &package.name, text);
-            values.set(key, Json::from(value), Some(text.span));
+            if key == "loaded_at_query" {
+                let query = with_relation(builder, &package.name, text, relation);
+                let written = (query != text.value).then(|| Json::from(text.value.clone()));
+                values.set_written(key, Json::from(query), written, Some(text.span));
+            } else {
+                values.set(key, Json::from(rendered(builder, &package.name, text)), Some(text.span));
+            }
         }
     }
     let of_source = match &source.freshness {
@@ -152,13 +167,17 @@ fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) ->
         return None;
     };
     let location = rendered(builder, package, location);
-    let format = decl.format.as_ref().map(|format| format.value).or_else(|| FileFormat::from_location(&location));
+    // What the dbt package for external tables calls it.
+    let named = ["file_format", "using"].iter().filter_map(|key| decl.raw.get(key)?.scalar_text()).find_map(|name| FileFormat::from_name(&name));
+    let format = decl.format.as_ref().map(|format| format.value).or(named).or_else(|| FileFormat::from_location(&location));
     let Some(format) = format else {
-        builder.found.push(
-            Diagnostic::error(Code::ConfigType, format!("the format of `{location}` can't be told from its name"))
-                .at(decl.span, "this source")
-                .help("add `format: csv`, `format: json` or `format: parquet`"),
-        );
+        let message = format!("the format of `{location}` can't be told from its name");
+        // A project for dbt describes files so that another program makes tables of them.
+        let diagnostic = match builder.parsed.root.project.dialect {
+            ProjectDialect::Dbt => Diagnostic::warning(Code::ConfigType, message).note("the source is taken for a table of the warehouse"),
+            ProjectDialect::Alluvium => Diagnostic::error(Code::ConfigType, message),
+        };
+        builder.found.push(diagnostic.at(decl.span, "this source").help("add `format: csv`, `format: json` or `format: parquet`"));
         return None;
     };
     let options: IndexMap<String, String> = decl.options.iter().map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
@@ -167,6 +186,20 @@ fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) ->
         span: decl.location.as_ref().map_or(decl.span, |location| location.span),
         option_spans: decl.options.iter().map(|(name, value)| (name.value.clone(), Span { end: value.span.end, ..name.span })).collect(),
     })
+}
+
+/// A query about a source, in which `this` is its relation.
+fn with_relation(builder: &mut Builder, package: &str, text: &Spanned<String>, relation: &RelationName) -> String {
+    let host: Arc<dyn TemplateHost> = ParseHost::of_relation(&builder.facts, package, relation);
+    let scope = Scope { package: package.to_owned() };
+    match render(&Template::string(text.value.as_str(), text.span), &scope, &builder.library, &host).map_err(|failure| *failure) {
+        Ok(rendered) => rendered.text,
+        Err(RenderFailure::Diagnostics(diagnostics)) => {
+            builder.found.extend(diagnostics);
+            text.value.clone()
+        }
+        Err(RenderFailure::Deferred { .. }) => text.value.clone(),
+    }
 }
 
 pub(super) fn rendered(builder: &mut Builder, package: &str, text: &Spanned<String>) -> String {

@@ -64,7 +64,7 @@ impl<'a> YamlRenderer<'a> {
     }
 
     fn config_value(&self, key: &str, value: &Yaml, found: &mut Vec<Diagnostic>) -> Json {
-        let late = matches!(key.trim_start_matches('+'), "pre_hook" | "post_hook" | "pre-hook" | "post-hook");
+        let late = matches!(key.trim_start_matches('+'), "pre_hook" | "post_hook" | "pre-hook" | "post-hook" | "loaded_at_query");
         if late { value.to_json() } else { self.json(value, found) }
     }
 

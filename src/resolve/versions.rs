@@ -128,13 +128,20 @@ fn of_version(builder: &mut Builder, decl: &NodeDecl, version: &VersionDecl) -> 
     own
 }
 
-/// A config with the keys of another one, which win.
+/// A config with the keys of another one, which win; maps merge and lists add up, as in dbt.
 fn overlaid(config: Option<&Yaml>, over: Option<&Yaml>) -> Option<Yaml> {
     let (Some(config), Some(over)) = (config, over) else { return over.or(config).cloned() };
     let mut entries = config.entries().to_vec();
     for (key, value) in over.entries() {
-        entries.retain(|(other, _)| other.value != key.value);
-        entries.push((key.clone(), value.clone()));
+        let before = entries.iter().position(|(other, _)| other.value == key.value).map(|at| entries.remove(at).1);
+        let value = match (&value.value, before.as_ref().map(|before| &before.value)) {
+            (YamlValue::Map(_), Some(YamlValue::Map(_))) => overlaid(before.as_ref(), Some(value)).unwrap_or_else(|| value.clone()),
+            (YamlValue::Seq(items), Some(YamlValue::Seq(others))) => {
+                Yaml { span: value.span, value: YamlValue::Seq(items.iter().chain(others).cloned().collect()) }
+            }
+            _ => value.clone(),
+        };
+        entries.push((key.clone(), value));
     }
     Some(Yaml { span: over.span, value: YamlValue::Map(entries) })
 }

@@ -5,9 +5,10 @@
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::hex;
+use super::super::{hex, to_json};
 use super::ManifestInput;
-use super::node::created_at;
+use super::node::{Compiled, created_at};
+use crate::manifest::NodeId;
 
 /// A hook of a whole run.
 #[derive(Debug, Clone)]
@@ -36,12 +37,12 @@ pub(super) fn hook_json(hook: &HookEntry, input: &ManifestInput<'_>) -> Json {
     let name = hook.name();
     let docs = json!({"show": true, "node_color": null});
     let contract = json!({"enforced": false, "alias_types": true});
-    json!({
+    let mut json = json!({
         "database": input.database, "schema": input.schema, "name": name, "resource_type": "operation", "package_name": hook.package,
         "path": format!("hooks/{name}.sql"), "original_file_path": hook.path, "unique_id": hook.id(), "fqn": [hook.package, "hooks", name],
         "alias": name, "checksum": {"name": "sha256", "checksum": hex(&Sha256::digest(&hook.text))},
         "config": {
-            "enabled": true, "alias": null, "schema": null, "database": null, "tags": [], "meta": {}, "group": null, "materialized": "view",
+            "enabled": true, "alias": null, "schema": null, "database": null, "tags": [], "meta": {}, "group": null, "static_analysis": null, "materialized": "view",
             "incremental_strategy": null, "batch_size": null, "lookback": 1, "begin": null, "persist_docs": {}, "post-hook": [], "pre-hook": [],
             "quoting": {}, "column_types": {}, "full_refresh": null, "unique_key": null, "on_schema_change": "ignore",
             "on_configuration_change": "apply", "grants": {}, "packages": [], "docs": docs, "contract": contract, "event_time": null,
@@ -50,7 +51,12 @@ pub(super) fn hook_json(hook: &HookEntry, input: &ManifestInput<'_>) -> Json {
         "tags": [hook.when], "description": "", "columns": {}, "meta": {}, "group": null, "docs": docs, "patch_path": null, "build_path": null,
         "unrendered_config": {}, "created_at": created_at(input), "relation_name": null, "raw_code": hook.text, "doc_blocks": [], "language": "sql",
         "refs": [], "sources": [], "metrics": [], "functions": [], "depends_on": {"macros": [], "nodes": []}, "compiled_path": null,
-        "compiled": false, "extra_ctes_injected": false, "extra_ctes": [],
         "contract": {"enforced": false, "alias_types": true, "checksum": null}, "index": hook.index,
-    })
+    });
+    if let (Some(code), Some(fields)) = (input.compiled.get(&NodeId::new(hook.id())), json.as_object_mut())
+        && let Json::Object(compiled) = to_json(&Compiled::of(code, Vec::new()))
+    {
+        fields.extend(compiled);
+    }
+    json
 }

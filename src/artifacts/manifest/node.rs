@@ -1,19 +1,21 @@
 //! One node in the manifest: what all kinds have, and what each kind has besides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::{hex, paths::compiled_path};
+use super::super::hex;
+use super::super::paths::{compiled_path, run_path};
 use super::ManifestInput;
 use super::hooks::{HookEntry, hook_json};
 use crate::manifest::{
-    AboutSource, ColumnDecl, ConfigMirror as Config, ConstraintDecl, Described, DescribedKind, DocsMirror as Docs, ExternalSource, Fixture,
-    FixtureRows, GenericTest, Node, NodeId, NodeKind, NodeRef, Raw, ResourceType, TestDetails, UnitTest, Version, Written as Value, alias_types,
-    docs, primary_key,
+    AboutSource, ColumnDecl, ConfigMirror as Config, ConstraintDecl, Described, DescribedKind, DocsMirror as Docs, Fixture, FixtureRows, GenericTest,
+    Materialization, Node, NodeId, NodeKind, NodeRef, Raw, ResourceType, TestDetails, UnitTest, Version, Written as Value, alias_types, docs,
+    primary_key,
 };
 
 /// What a node's entry needs of the other nodes.
@@ -54,7 +56,7 @@ impl Serialize for Entry<'_, '_> {
         match &node.kind {
             NodeKind::Seed { .. } => {
                 let depends_on = Macros { macros: sorted(&node.depends_on_macros) };
-                Seed { common: common(node, context), root_path: None, depends_on, defer_relation: None }.serialize(serializer)
+                Seed { common: common(node, context), root_path: None, depends_on }.serialize(serializer)
             }
             NodeKind::Model => {
                 Model { common: common(node, context), code: code(node, context), model: model_fields(node, context) }.serialize(serializer)
@@ -63,15 +65,12 @@ impl Serialize for Entry<'_, '_> {
                 let (common, code) = (common(node, context), code(node, context));
                 Function { common, code, details: details.fields() }.serialize(serializer)
             }
-            NodeKind::Analysis => Coded { common: common(node, context), code: code(node, context) }.serialize(serializer),
-            NodeKind::Snapshot => Snapshot { common: common(node, context), code: code(node, context), defer_relation: None }.serialize(serializer),
+            NodeKind::Analysis | NodeKind::Snapshot => Coded { common: common(node, context), code: code(node, context) }.serialize(serializer),
             NodeKind::Test(details) => {
                 let generic = details.generic.as_ref().map(|generic| generic_fields(details, generic, context));
                 Test { common: common(node, context), code: code(node, context), generic }.serialize(serializer)
             }
-            NodeKind::Source { source_name, about, external } => {
-                source_json(node, source_name, about, external.as_ref(), context).serialize(serializer)
-            }
+            NodeKind::Source { source_name, about, external: _ } => source_json(node, source_name, about, context).serialize(serializer),
             NodeKind::Described(described) => described_json(node, described, context).serialize(serializer),
             NodeKind::UnitTest(unit) => unit_test_json(node, unit, context).serialize(serializer),
         }
@@ -99,14 +98,15 @@ struct Common<'a> {
     group: Option<&'a str>,
     docs: Docs<'a>,
     patch_path: Option<String>,
-    build_path: Option<()>,
+    build_path: Option<String>,
     unrendered_config: BTreeMap<&'a str, &'a Json>,
     created_at: f64,
-    config_call_dict: Map<String, Json>,
+    /// What `config()` was called with, which comparing states reads; dbt has it in its manifest while it parses.
+    #[serde(skip_serializing_if = "Map::is_empty")]
     unrendered_config_call_dict: Map<String, Json>,
     relation_name: Option<String>,
     raw_code: &'a str,
-    doc_blocks: [(); 0],
+    doc_blocks: &'a [String],
 }
 
 #[derive(Debug, Serialize)]
@@ -119,11 +119,32 @@ struct Code<'a> {
     functions: Vec<Vec<&'a str>>,
     depends_on: DependsOn<'a>,
     compiled_path: Option<String>,
-    compiled: bool,
-    compiled_code: Option<&'a str>,
-    extra_ctes_injected: bool,
-    extra_ctes: [(); 0],
+    #[serde(flatten)]
+    compiled: Option<Compiled<'a>>,
     contract: Contract<'a>,
+}
+
+/// What a node has once it is compiled.
+#[derive(Debug, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names are dbt's")]
+pub(super) struct Compiled<'a> {
+    compiled: bool,
+    compiled_code: &'a str,
+    extra_ctes_injected: bool,
+    extra_ctes: Vec<Cte<'a>>,
+}
+
+impl<'a> Compiled<'a> {
+    pub fn of(code: &'a str, extra_ctes: Vec<Cte<'a>>) -> Self {
+        Self { compiled: true, compiled_code: code, extra_ctes_injected: true, extra_ctes }
+    }
+}
+
+/// An ephemeral model that was put into a node.
+#[derive(Debug, Serialize)]
+pub(super) struct Cte<'a> {
+    id: &'a str,
+    sql: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -143,7 +164,7 @@ struct Column<'a> {
     config: ColumnConfig<'a>,
     tags: &'a [String],
     granularity: Option<&'a str>,
-    doc_blocks: [(); 0],
+    doc_blocks: &'a [String],
 }
 
 #[derive(Debug, Serialize)]
@@ -192,7 +213,6 @@ struct ModelFields<'a> {
     version: Option<&'a Json>,
     latest_version: Option<&'a Json>,
     deprecation_date: Option<String>,
-    defer_relation: Option<()>,
     primary_key: Vec<String>,
     time_spine: Option<&'a Json>,
 }
@@ -229,7 +249,6 @@ struct Seed<'a> {
     common: Common<'a>,
     root_path: Option<()>,
     depends_on: Macros<'a>,
-    defer_relation: Option<()>,
 }
 
 #[derive(Debug, Serialize)]
@@ -241,15 +260,6 @@ struct Model<'a> {
     code: Code<'a>,
     #[serde(flatten)]
     model: ModelFields<'a>,
-}
-
-#[derive(Debug, Serialize)]
-struct Snapshot<'a> {
-    #[serde(flatten)]
-    common: Common<'a>,
-    #[serde(flatten)]
-    code: Code<'a>,
-    defer_relation: Option<()>,
 }
 
 #[derive(Debug, Serialize)]
@@ -286,14 +296,13 @@ fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
         group: node.config.group.as_deref(),
         docs: docs(node),
         patch_path: patch_path(node),
-        build_path: None,
+        build_path: context.input.built.contains(&node.id).then(|| format!("{}/{}", context.input.target_path, run_path(node))),
         unrendered_config: unrendered(node),
         created_at: created_at(context.input),
-        config_call_dict: Map::new(),
         unrendered_config_call_dict: node.config_expressions(),
         relation_name: relation.map(ToString::to_string),
         raw_code: &node.raw_code,
-        doc_blocks: [],
+        doc_blocks: &node.doc_blocks,
     }
 }
 
@@ -310,16 +319,28 @@ fn checksum(node: &Node) -> Checksum<'_> {
 }
 
 fn patch_path(node: &Node) -> Option<String> {
-    let described = matches!(
-        node.resource_type(),
-        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Function
-    );
+    let described = match node.resource_type() {
+        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Function => true,
+        // A test of a column has no other place.
+        ResourceType::Test => node.test().is_some_and(|test| test.generic.is_none()),
+        ResourceType::Exposure
+        | ResourceType::Metric
+        | ResourceType::SavedQuery
+        | ResourceType::SemanticModel
+        | ResourceType::Source
+        | ResourceType::UnitTest => false,
+    };
     node.properties_path.as_ref().filter(|_| described).map(|path| format!("{}://{path}", node.package))
 }
 
-fn unrendered(node: &Node) -> BTreeMap<&str, &Json> {
+fn unrendered<'n>(node: &'n Node) -> BTreeMap<&'n str, &'n Json> {
     let written = |key: &str| node.config.written.get(key);
-    node.config.raw.iter().map(|(key, value)| (key.as_str(), written(key).unwrap_or(value))).collect()
+    let named = |key: &'n str| match key {
+        "pre_hook" => "pre-hook",
+        "post_hook" => "post-hook",
+        key => key,
+    };
+    node.config.raw.iter().map(|(key, value)| (named(key), written(key).unwrap_or(value))).collect()
 }
 
 fn sorted(ids: &[String]) -> BTreeSet<&String> {
@@ -327,11 +348,15 @@ fn sorted(ids: &[String]) -> BTreeSet<&String> {
 }
 
 fn refs(node: &Node) -> Vec<Reference<'_>> {
-    node.refs.iter().filter(|reference| reference.function().is_none()).map(reference).collect()
+    // The text of a test of a whole model names the model's version in quotes.
+    let attached = node.test().filter(|test| test.generic.is_some() && test.column.is_none()).and_then(|test| test.attached.as_ref());
+    let quoted = |name: &str| attached.and_then(|id| id.as_str().split('.').nth(2)) == Some(name);
+    let called = node.refs.iter().filter(|reference| reference.function().is_none());
+    called.map(|reference| reference_json(reference, quoted(&reference.name))).collect()
 }
 
-fn reference(reference: &NodeRef) -> Reference<'_> {
-    let number = |version| str::parse(version).map_or(Number::Text(version), Number::Whole);
+fn reference_json(reference: &NodeRef, quoted: bool) -> Reference<'_> {
+    let number = |version| if quoted { Number::Text(version) } else { str::parse(version).map_or(Number::Text(version), Number::Whole) };
     Reference { name: &reference.name, package: reference.package.as_deref(), version: reference.version.as_deref().map(number) }
 }
 
@@ -351,6 +376,7 @@ fn depends_on(node: &Node) -> DependsOn<'_> {
 
 fn code<'a>(node: &'a Node, context: &Context<'a>) -> Code<'a> {
     let compiled_code = context.input.compiled.get(&node.id).map(String::as_str);
+    let has_file = compiled_code.is_some() && node.resource_type() != ResourceType::Snapshot;
     Code {
         language: node.language,
         refs: refs(node),
@@ -358,22 +384,48 @@ fn code<'a>(node: &'a Node, context: &Context<'a>) -> Code<'a> {
         metrics: [],
         functions: functions(node),
         depends_on: depends_on(node),
-        compiled_path: compiled_code.map(|_| format!("{}/{}", context.input.target_path, compiled_path(node))),
-        compiled: compiled_code.is_some(),
-        compiled_code,
-        extra_ctes_injected: compiled_code.is_some(),
-        extra_ctes: [],
+        compiled_path: has_file.then(|| format!("{}/{}", context.input.target_path, compiled_path(node))),
+        compiled: compiled_code.map(|code| Compiled::of(code, extra_ctes(node, context))),
         contract: contract(node),
     }
+}
+
+/// The ephemeral models that a node reads, and those that these read, which come first.
+fn extra_ctes<'a>(node: &'a Node, context: &Context<'a>) -> Vec<Cte<'a>> {
+    let mut found: Vec<Cte<'a>> = Vec::new();
+    let ephemeral = |id: &NodeId| context.nodes.get(id.as_str()).copied().filter(|node| node.config.materialization == Materialization::Ephemeral);
+    for parent in node.depends_on.iter().filter_map(ephemeral).filter(|parent| parent.resource_type() == ResourceType::Model) {
+        let Some(code) = context.input.compiled.get(&parent.id) else { continue };
+        let before = extra_ctes(parent, context);
+        let own = Cte { id: parent.id.as_str(), sql: format!(" __dbt__cte__{} as (\n{code}\n)", parent.name) };
+        for cte in before.into_iter().chain([own]) {
+            if !found.iter().any(|known| known.id == cte.id) {
+                found.push(cte);
+            }
+        }
+    }
+    found
 }
 
 /// The contract, with a fingerprint of the columns it promises where it is enforced.
 fn contract(node: &Node) -> Contract<'_> {
     let enforced = node.config.contract_enforced;
     let checksum = enforced.then(|| {
-        let columns: BTreeSet<String> =
-            node.columns.values().map(|column| format!("{}|{}", column.name, column.data_type.as_deref().unwrap_or_default())).collect();
-        hex(&Sha256::digest(columns.into_iter().collect::<Vec<_>>().join("\n")))
+        // As dbt has it, so far as Python's words for constraints don't come in.
+        let constraints = |constraints: &[ConstraintDecl]| {
+            let texts: Vec<String> = constraints.iter().map(|constraint| constraint_json(constraint, false).to_string()).collect();
+            format!("[{}]", texts.join(", "))
+        };
+        let mut columns: Vec<&ColumnDecl> = node.columns.values().collect();
+        columns.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut text = String::new();
+        for column in columns {
+            let _ = write!(text, "|{}{}{}", column.name, column.data_type.as_deref().unwrap_or("None"), constraints(&column.constraints));
+        }
+        if matches!(node.config.materialization, Materialization::Table | Materialization::Incremental) {
+            let _ = write!(text, "{}{}", node.config.materialization.name(), constraints(&node.constraints));
+        }
+        hex(&Sha256::digest(text))
     });
     Contract { enforced, alias_types: alias_types(node), checksum }
 }
@@ -393,7 +445,7 @@ fn column(column: &ColumnDecl) -> Column<'_> {
         config: ColumnConfig { meta: &column.meta, tags: &column.tags },
         tags: &column.tags,
         granularity: column.granularity.as_deref(),
-        doc_blocks: [],
+        doc_blocks: &column.doc_blocks,
     }
 }
 
@@ -417,7 +469,6 @@ fn model_fields<'a>(node: &'a Node, context: &Context<'_>) -> ModelFields<'a> {
         version: node.model.version.as_ref().map(Version::json),
         latest_version: node.model.latest.as_ref().map(Version::json),
         deprecation_date: node.model.deprecation_date.map(|date| date.to_rfc3339()),
-        defer_relation: None,
         primary_key: primary_key(node, |test, column| context.tested.contains(&(node.id.as_str(), test, column.to_lowercase()))),
         time_spine: node.model.time_spine.as_ref(),
     }
@@ -472,7 +523,15 @@ fn file_name(node: &Node) -> &str {
     if let NodeKind::Source { source_name, .. } = &node.kind { source_name } else { &node.name }
 }
 
-fn source_json(node: &Node, source_name: &str, about: &AboutSource, external: Option<&ExternalSource>, context: &Context<'_>) -> Json {
+/// As written, with dbt's keys.
+fn external_json(written: &Json) -> Json {
+    let keys = ["location", "file_format", "row_format", "tbl_properties", "partitions"];
+    let mut all = Map::from_iter(keys.map(|key| (key.to_owned(), Json::Null)));
+    all.extend(written.as_object().cloned().unwrap_or_default());
+    Json::Object(all)
+}
+
+fn source_json(node: &Node, source_name: &str, about: &AboutSource, context: &Context<'_>) -> Json {
     let raw = Raw(&node.config.raw);
     let relation = node.relation.as_ref();
     json!({
@@ -483,15 +542,13 @@ fn source_json(node: &Node, source_name: &str, about: &AboutSource, external: Op
         "source_name": source_name, "source_description": about.description, "loader": about.loader,
         "identifier": relation.map_or(node.name.as_str(), |name| name.identifier.as_str()),
         "quoting": {"database": about.quoting[0], "schema": about.quoting[1], "identifier": about.quoting[2], "column": null},
-        "loaded_at_field": raw.or("loaded_at_field", Value::NULL), "loaded_at_query": raw.or("loaded_at_query", Value::NULL),
-        "freshness": raw.or("freshness", Value::NULL),
-        "external": external.map(|external| json!({
-            "location": external.config.location, "file_format": external.config.format.name(), "options": external.config.options,
-        })),
+        "loaded_at_field": raw.or("loaded_at_field", Value::NULL), "loaded_at_query": node.config.written.get("loaded_at_query").map_or(raw.or("loaded_at_query", Value::NULL), Value::Given),
+        "freshness": raw.freshness(),
+        "external": about.external.as_ref().map(external_json),
         "description": node.description, "columns": columns(node), "meta": node.config.meta, "source_meta": about.meta,
         "tags": node.config.tags, "config": Config(node), "patch_path": null, "unrendered_config": unrendered(node),
         "relation_name": relation.map(ToString::to_string), "created_at": created_at(context.input),
-        "unrendered_database": null, "unrendered_schema": null, "doc_blocks": [],
+        "unrendered_database": about.written[0], "unrendered_schema": about.written[1], "doc_blocks": node.doc_blocks,
     })
 }
 
@@ -532,13 +589,16 @@ fn unit_test_json(node: &Node, unit: &UnitTest, context: &Context<'_>) -> Json {
             json
         })
         .collect();
+    let tested = node.depends_on.iter().filter_map(|id| context.nodes.get(id.as_str()));
+    let tested = tested.filter(|tested| tested.resource_type() == ResourceType::Model).find(|tested| tested.name == unit.model);
+    let schema = tested.and_then(|tested| tested.relation.as_ref()).map_or(context.input.schema, |relation| &relation.schema);
     let overrides =
         unit.overrides.as_ref().map(|overrides| json!({"macros": overrides.macros, "vars": overrides.vars, "env_vars": overrides.env_vars}));
     json!({
         "model": unit.model, "given": given, "expect": fixture(&unit.expect), "name": node.name, "resource_type": "unit_test",
         "package_name": node.package, "path": node.path, "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn,
         "description": node.description, "overrides": overrides, "depends_on": depends_on(node), "config": Config(node),
-        "checksum": node.checksum, "schema": context.input.schema, "created_at": created_at(context.input),
+        "checksum": node.checksum, "schema": schema, "created_at": created_at(context.input),
         "versions": unit.versions.as_ref().map(|versions| json!({"include": versions.get("include"), "exclude": versions.get("exclude")})),
         "version": unit.version.as_ref().map(Version::json),
     })

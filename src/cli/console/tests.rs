@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value as Json;
 
 use super::*;
-use crate::base::{Code, Diagnostic, Heard, NodeDone, NodeOutcome, NodeStart, RelationParts, Sources, Span, Totals};
+use crate::base::{Code, Diagnostic, Heard, NodeAbout, NodeDone, NodeOutcome, NodeStart, RelationParts, Sources, Span, Totals};
 
 fn noon() -> DateTime<Utc> {
     "2026-01-02T12:00:00.250Z".parse().unwrap()
@@ -47,6 +47,7 @@ fn start(index: usize, kind: &str, materialization: &str, name: &str) -> NodeSta
         path: format!("models/{name}.sql"),
         thread: "Thread-1".into(),
         at: noon(),
+        about: Arc::new(NodeAbout { path: format!("{name}.sql"), checksum: "00ff".into(), ..NodeAbout::default() }),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The data of structured lines, with dbt's field names.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::super::record::timestamp;
-use super::words::description;
+use super::words::{description, failing_rows};
 use crate::base::{Diagnostic, NodeDone, NodeOutcome, NodeStart, RelationParts, Sources};
 
 pub(super) fn diagnostic_data(diagnostic: &Diagnostic, sources: &Sources, node: Option<&str>) -> Json {
@@ -20,16 +21,54 @@ pub(super) fn diagnostic_data(diagnostic: &Diagnostic, sources: &Sources, node: 
     })
 }
 
+/// A time as dbt has it of a node: in UTC, without saying so.
+fn moment(at: DateTime<Utc>) -> String {
+    timestamp(at).trim_end_matches('Z').to_owned()
+}
+
+/// `run_result` of a node that ended.
+pub(super) fn run_result(done: &NodeDone) -> Json {
+    let start = &done.start;
+    let ran = !matches!(done.outcome, NodeOutcome::Skipped);
+    let execute = json!({"name": "execute", "started_at": timestamp(start.at), "completed_at": timestamp(done.finished_at)});
+    json!({
+        "status": done.outcome.status(), "message": done.message, "thread": start.thread, "execution_time": done.elapsed_seconds,
+        "timing_info": ran.then_some(execute).into_iter().collect::<Vec<_>>(), "adapter_response": adapter_response(done),
+        "num_failures": failing_rows(done).unwrap_or(0),
+    })
+}
+
+/// What the engine said of a node that went through, as in the run's results.
+fn adapter_response(done: &NodeDone) -> Json {
+    match done.outcome {
+        _ if done.start.resource_type == "operation" => json!({}),
+        NodeOutcome::Success => match done.rows {
+            Some(rows) => json!({"_message": done.message, "rows_affected": rows}),
+            None => json!({"_message": done.message}),
+        },
+        NodeOutcome::Pass | NodeOutcome::Warn | NodeOutcome::Fail => json!({"_message": "OK"}),
+        NodeOutcome::Error | NodeOutcome::PartialSuccess | NodeOutcome::Skipped | NodeOutcome::NoOp => json!({}),
+    }
+}
+
 pub(super) fn node_info(start: &NodeStart, done: Option<&NodeDone>) -> Json {
     let relation = start.relation.as_ref().map_or_else(
         || json!({"database": "", "schema": "", "alias": "", "relation_name": ""}),
         |name| json!({"database": name.database, "schema": name.schema, "alias": name.identifier, "relation_name": name.quoted}),
     );
+    // A hook has the name of its node, and a file that is none.
+    let hook = (start.resource_type == "operation").then(|| start.id.rsplit('.').next().unwrap_or_default());
+    let path = match hook {
+        Some(name) => format!("hooks/{name}.sql"),
+        None if start.about.path.is_empty() => start.path.clone(),
+        None => start.about.path.clone(),
+    };
     json!({
-        "node_name": start.name, "unique_id": start.id, "resource_type": start.resource_type, "materialized": start.materialization,
-        "node_path": start.path, "node_status": done.map_or("started", |done| done.outcome.status()),
-        "node_started_at": timestamp(start.at), "node_finished_at": done.map_or_else(String::new, |done| timestamp(done.finished_at)),
-        "node_relation": relation, "meta": {},
+        "node_name": hook.unwrap_or(&start.name), "unique_id": start.id, "resource_type": start.resource_type, "materialized": start.materialization,
+        "node_path": path,
+        "node_status": done.map_or("started", |done| done.outcome.status()), "node_started_at": moment(start.at),
+        "node_finished_at": done.map_or_else(String::new, |done| moment(done.finished_at)),
+        "node_relation": relation, "node_checksum": start.about.checksum, "meta": start.about.meta,
     })
 }
 
@@ -39,12 +78,27 @@ pub(super) fn result_data(done: &NodeDone) -> Json {
         "node_info": node_info(start, Some(done)), "index": start.index, "total": start.total,
         "status": done.outcome.status(), "execution_time": done.elapsed_seconds,
     });
+    if let (Some(group), Some(data)) = (&start.about.group, data.as_object_mut()) {
+        data.insert("group".into(), group.clone());
+    }
     let relation = |part: fn(&RelationParts) -> &String| start.relation.as_ref().map_or("", |name| part(name).as_str());
     let more = match (done.outcome, start.resource_type.as_str()) {
         (NodeOutcome::Skipped, kind) => {
             json!({"resource_type": kind, "schema": relation(|name| &name.schema), "node_name": start.name, "reason": done.message})
         }
-        (_, "test") => json!({"name": start.name, "num_models": start.total, "num_failures": done.rows.unwrap_or(0)}),
+        (_, "test" | "unit_test") => json!({
+            "name": start.name, "num_models": start.total, "num_failures": done.rows.unwrap_or(0),
+            "attached_node": start.about.attached.as_deref().unwrap_or_default(),
+        }),
+        (_, "operation") => json!({"statement": start.name}),
+        (_, "source") => {
+            let (source, table) = start.name.split_once('.').unwrap_or(("", &start.name));
+            json!({"source_name": source, "table_name": table})
+        }
+        // As in dbt, the status of a model that went well is what its adapter said.
+        (NodeOutcome::Success, "model" | "function") => {
+            json!({"description": description(start), "status": if done.message.is_empty() { "OK" } else { done.message.as_str() }})
+        }
         (_, "seed") => {
             json!({"result_message": done.message, "schema": relation(|name| &name.schema), "relation": relation(|name| &name.identifier)})
         }

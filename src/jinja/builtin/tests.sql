@@ -1,7 +1,7 @@
 {#- The generic tests that every project has. Each selects the rows that fail. -#}
 
 {% test not_null(model, column_name) %}
-select {{ column_name }}
+select {{ '*' if should_store_failures() else column_name }}
 from {{ model }}
 where {{ column_name }} is null
 {% endtest %}
