@@ -139,7 +139,7 @@ impl VisitorMut for Rewriter {
             // The planner takes `interval 30 day` everywhere but in the frame of a window.
             Expr::Interval(interval) => {
                 if let Expr::Value(ValueWithSpan { value: Value::Number(number, _), span }) = interval.value.as_ref() {
-                    *interval.value = Expr::Value(Value::SingleQuotedString(number.to_string()).with_span(*span));
+                    *interval.value = Expr::Value(Value::SingleQuotedString(number.clone()).with_span(*span));
                 }
             }
             Expr::AtTimeZone { timestamp, time_zone } => {
