@@ -213,13 +213,24 @@ fn of_select(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<()> 
 
 /// Puts values in the places of the bare names of a select, and of the order of its query.
 fn name_all(select: &mut Select, order_by: Option<&mut OrderBy>, merged: &[Merged]) {
-    let mut names = Names { merged, depth: 0 };
+    let value = |expr: &mut Expr| {
+        if let Expr::Identifier(name) = &*expr
+            && let Some(one) = merged.iter().find(|one| one.is(&name.value))
+        {
+            *expr = one.value(name);
+        }
+        ControlFlow::Continue(())
+    };
+    let mut names = Bare { depth: 0, on: value };
+    let mut name = |expr: &mut Expr| {
+        let _ = expr.visit(&mut names);
+    };
     let yielded: Vec<String> = select.projection.iter().filter_map(name_of).collect();
     if let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = order_by {
         for key in keys {
             // A name of the result goes before one of the tables.
             if !matches!(&key.expr, Expr::Identifier(name) if yielded.iter().any(|known| same(known, &name.value))) {
-                names.replace(&mut key.expr);
+                name(&mut key.expr);
             }
         }
     }
@@ -230,17 +241,17 @@ fn name_all(select: &mut Select, order_by: Option<&mut OrderBy>, merged: &[Merge
                     *item = SelectItem::ExprWithAlias { expr: one.value(name), alias: name.clone() };
                 }
             }
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => names.replace(expr),
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => name(expr),
             _ => {}
         }
     }
     if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
         for key in keys {
-            names.replace(key);
+            name(key);
         }
     }
     let filters = [&mut select.selection, &mut select.having, &mut select.qualify];
-    filters.into_iter().flatten().for_each(|filter| names.replace(filter));
+    filters.into_iter().flatten().for_each(name);
 }
 
 fn name_of(item: &SelectItem) -> Option<String> {
@@ -250,19 +261,13 @@ fn name_of(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// Puts values in the places of bare names, but not within subqueries, whose tables may have columns of the same name.
-struct Names<'m> {
-    merged: &'m [Merged],
+/// Goes over bare names, but not within subqueries, whose tables may have columns of the same name.
+struct Bare<F> {
     depth: usize,
+    on: F,
 }
 
-impl Names<'_> {
-    fn replace(&mut self, expr: &mut Expr) {
-        let _ = expr.visit(self);
-    }
-}
-
-impl VisitorMut for Names<'_> {
+impl<F: FnMut(&mut Expr) -> ControlFlow<()>> VisitorMut for Bare<F> {
     type Break = ();
 
     fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
@@ -276,12 +281,7 @@ impl VisitorMut for Names<'_> {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let (Expr::Identifier(name), 0) = (&*expr, self.depth)
-            && let Some(one) = self.merged.iter().find(|one| one.is(&name.value))
-        {
-            *expr = one.value(name);
-        }
-        ControlFlow::Continue(())
+        if self.depth == 0 && matches!(expr, Expr::Identifier(_)) { (self.on)(expr) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -353,28 +353,9 @@ impl Left<'_> {
 
 /// Whether the name stands there, outside of subqueries.
 fn stands_in(what: &(impl VisitMut + Clone), found: &Ambiguous) -> bool {
-    struct Place<'a> {
-        found: &'a Ambiguous,
-        depth: usize,
-    }
-    impl VisitorMut for Place<'_> {
-        type Break = ();
-        fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-            self.depth += 1;
-            ControlFlow::Continue(())
-        }
-        fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-            self.depth -= 1;
-            ControlFlow::Continue(())
-        }
-        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-            match expr {
-                Expr::Identifier(name) if self.depth == 0 && (name.span.start.line, name.span.start.column) == self.found.place => {
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-    what.clone().visit(&mut Place { found, depth: 0 }).is_break()
+    let is_it = |expr: &mut Expr| match expr {
+        Expr::Identifier(name) if (name.span.start.line, name.span.start.column) == found.place => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    what.clone().visit(&mut Bare { depth: 0, on: is_it }).is_break()
 }
