@@ -65,29 +65,27 @@ pub fn in_order<T: Sync, R: Send, E>(items: &[T], make: impl Fn(&T) -> R + Sync,
         std::iter::repeat_with(at).map_while(|at| Some((at, items.get(at)?))).all(|(at, item)| send.send((at, make(item))).is_ok());
     };
     thread::scope(|scope| {
-        let maker = |_| {
-            let send = send.clone();
-            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || run(send)).ok()
-        };
-        let makers: Vec<_> = (0..threads).filter_map(maker).collect();
+        let maker = |send| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || run(send)).ok();
+        let makers: Vec<_> = (0..threads).filter_map(|_| maker(send.clone())).collect();
         if makers.is_empty() {
             return items.iter().try_for_each(|item| take(make(item)));
         }
         drop(send);
         let (mut ready, mut wanted) = (BTreeMap::new(), 0);
-        for (at, made) in receive {
+        let taken = receive.into_iter().try_for_each(|(at, made)| {
             ready.insert(at, made);
             while let Some(made) = ready.remove(&wanted) {
                 wanted += 1;
                 take(made)?;
             }
-        }
+            Ok(())
+        });
         for maker in makers {
             if let Err(panic) = maker.join() {
                 std::panic::resume_unwind(panic);
             }
         }
-        Ok(())
+        taken
     })
 }
 

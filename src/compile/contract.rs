@@ -6,6 +6,7 @@ use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use super::Planner;
 use super::literals::{Need, fits};
 use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::load::ProjectDialect;
 use crate::manifest::{ConstraintDecl, ConstraintKind, Node, OnSchemaChange};
 use crate::resolve::Project;
 use crate::sql::{is_bare_decimal, parse_type, type_name};
@@ -16,13 +17,20 @@ const MOST_PLACES: usize = 8;
 /// The difference between a node's enforced contract and a planned schema, if there is one.
 ///
 /// Names are compared without regard to case; types as Delta stores them, so that `varchar(20)` is `string`, and `decimal`
-/// without digits is any. Numbers that
-/// are written out in the query fit into narrower types than the planner gives them.
+/// without digits is any. Numbers that are written out in the query fit into narrower types than the planner gives them. In
+/// a project that was written for dbt any integer does, because warehouses differ in what they make of a literal, a count or
+/// a sum; a value that does not fit is refused when it is written.
 /// `place` tells where the query names a column.
-pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need], place: impl Fn(&str) -> Option<Span>) -> Option<Diagnostic> {
+pub(super) fn contract_difference(
+    project: &Project,
+    node: &Node,
+    (schema, needs): (&SchemaRef, &[Need]),
+    place: impl Fn(&str) -> Option<Span>,
+) -> Option<Diagnostic> {
     if !node.config.contract_enforced {
         return None;
     }
+    let of_dbt = project.parsed.root.project.dialect == ProjectDialect::Dbt;
     let mut rows: Vec<[String; 4]> = Vec::new();
     for (name, column) in &node.columns {
         let expected = column.data_type.clone().unwrap_or_default();
@@ -36,7 +44,8 @@ pub(super) fn contract_difference(node: &Node, schema: &SchemaRef, needs: &[Need
             (Some(_), Err(why)) => rows.push([name.clone(), expected, String::new(), why]),
             (Some(field), Ok(wanted)) => {
                 let any_decimal = is_bare_decimal(&expected) && matches!(field.data_type(), DataType::Decimal128(..));
-                let same = any_decimal || same_type(&wanted, field.data_type()) || fits(need, field.data_type(), &wanted);
+                let any_integer = of_dbt && wanted.is_integer() && field.data_type().is_integer();
+                let same = any_decimal || any_integer || same_type(&wanted, field.data_type()) || fits(need, field.data_type(), &wanted);
                 let always_null = !never.is_empty() && *field.data_type() == DataType::Null;
                 if !same || always_null {
                     let what = if same { "always NULL" } else { "data type mismatch" };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use deltalake::datafusion::logical_expr::ScalarUDF;
 use deltalake::datafusion::sql::parser::Statement;
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use serde_json::Value as Json;
 
 use super::Compilation;
@@ -22,9 +22,13 @@ pub(super) fn called<'a>(
     statement: &'a Statement,
     done: &'a BTreeMap<NodeId, Compilation>,
 ) -> BoxFuture<'a, Option<Vec<ScalarUDF>>> {
+    let calls = called_functions(statement);
+    if calls.is_empty() {
+        return ready(Some(Vec::new())).boxed();
+    }
     async move {
         let mut found = Vec::new();
-        for call in called_functions(statement) {
+        for call in calls {
             let node = planner.full_name(&call.parts).and_then(|name| project.node_of_relation(&name.of_function()))?;
             let Some(Compilation::Ready(compiled)) = done.get(&node.id) else { return None };
             let definition = definition(node, node.function()?, &compiled.sql);

@@ -346,7 +346,7 @@ async fn prove(
         let (_, range) = named.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
         Some(compiled.place(range)?.0)
     };
-    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(node, &schema, &needs, place).into_iter().collect();
+    let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(project, node, (&schema, &needs), place).into_iter().collect();
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
     if diagnostics.is_empty() {
         diagnostics.extend(contract::wrong_checks(node, &schema, planner));

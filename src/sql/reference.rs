@@ -345,6 +345,32 @@ const QUERIES: &[(&str, &str)] = &[
     ("select 1 / 0", "error: divide by zero error"),
     ("select dateadd(fortnight, 1, date '2024-01-01')", "error: `fortnight` is not a unit of time"),
     ("select date_format(date '2024-01-01', 'yyyy-ww')", "error: the letters `ww` of the pattern have no counterpart"),
+    (
+        "select to_char(timestamp '2024-02-09 13:05:09.123', 'YYYY-MM-DD HH24:MI:SS.MS'), to_char(date '2024-02-09', 'yyyymm'), to_char(date '2024-02-09', 'DD-Mon-YY'), to_char(date '2024-02-09', 'FMMonth FMDD, YYYY')",
+        "2024-02-09 13:05:09.123, 202402, 09-Feb-24, February 9, 2024",
+    ),
+    (
+        "select to_char(date '2024-02-09', 'YYYY-MM-01'), to_char(date '2024-02-09', 'YYYY\"Q\"Q'), to_char(date '2024-02-09', 'IYYY-IW'), to_char(date '2024-02-09', '%Y/%m'), to_char(cast(null as date), 'YYYY')",
+        "2024-02-01, 2024Q1, 2024-06, 2024/02, NULL",
+    ),
+    (
+        "select to_date('2024-02-09', 'YYYY-MM-DD'), to_date('09/02/2024', 'dd/mm/yyyy'), to_timestamp('2024-02-09 13:05', 'YYYY-MM-DD HH24:MI'), to_varchar(date '2024-02-09', 'YYYYMMDD')",
+        "2024-02-09, 2024-02-09, 2024-02-09T13:05:00, 20240209",
+    ),
+    ("select to_char(1234.5, '999.99')", "error: the letters `999.99` of the pattern have no counterpart"),
+    ("select to_char(date '2024-02-09', 'MON')", "error: the letters `MON` of the pattern have no counterpart"),
+    (
+        "select sum(x) over (order by d range between interval 1 day preceding and current row) from (values (date '2024-01-01', 1), (date '2024-01-02', 2), (date '2024-01-04', 3)) as t(d, x) order by d",
+        "1; 3; 3",
+    ),
+    (
+        "with a as (select * from (values (1, 'x'), (2, 'y')) as t(id, v)), b as (select * from (values (2, 'z'), (3, 'q')) as t(id, w)) select * from a full join b using (id) order by id",
+        "1, x, NULL; 2, y, z; 3, NULL, q",
+    ),
+    (
+        "with a as (select * from (values (1), (2)) as t(id)), b as (select * from (values (2), (3)) as t(id)) select id, b.id from a left join b using (id) where id < 3 order by id",
+        "1, NULL; 2, 2",
+    ),
 ];
 
 #[test]

@@ -14,14 +14,15 @@ mod rules;
 mod sample;
 mod select;
 mod tables;
+mod using;
 mod wildcards;
 
 use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, DateTimeField, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned, TableFactor, VisitMut,
-    VisitorMut,
+    AccessExpr, BinaryOperator, DateTimeField, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned, TableFactor, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -133,6 +134,12 @@ impl VisitorMut for Rewriter {
                 let template = if parts.len() == 3 { "text_part($1, $2, $3)" } else { "text_part($1, $2)" };
                 if let Some(call) = expand::expand(template, &parts, span) {
                     *expr = call;
+                }
+            }
+            // The planner takes `interval 30 day` everywhere but in the frame of a window.
+            Expr::Interval(interval) => {
+                if let Expr::Value(ValueWithSpan { value: Value::Number(number, _), span }) = interval.value.as_ref() {
+                    *interval.value = Expr::Value(Value::SingleQuotedString(number.clone()).with_span(*span));
                 }
             }
             Expr::AtTimeZone { timestamp, time_zone } => {

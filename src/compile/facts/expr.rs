@@ -120,7 +120,13 @@ impl Walk<'_> {
 
     pub(super) fn nulls(&mut self, expr: &Expr, scope: &Scope<'_>) -> Nulls {
         let found = self.nulls_of(expr, scope);
-        let proved = found == Nulls::Unknown && expr.nullable(scope.schema).is_ok_and(|nullable| !nullable);
+        // Of what is known by its operands the planner knows no more, and it would walk all of them again at each level.
+        let by_operands = match expr {
+            Expr::BinaryExpr(binary) => !matches!(binary.op, Operator::Divide | Operator::Modulo | Operator::IntegerDivide),
+            Expr::Cast(_) | Expr::Not(_) | Expr::Negative(_) | Expr::Like(_) | Expr::Between(_) => true,
+            _ => false,
+        };
+        let proved = found == Nulls::Unknown && !by_operands && expr.nullable(scope.schema).is_ok_and(|nullable| !nullable);
         if proved { Nulls::Never } else { found }
     }
 

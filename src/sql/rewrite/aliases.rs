@@ -15,7 +15,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem
 
 use super::calls::literal;
 use super::expand::{expand, is_volatile};
-use super::wildcards;
+use super::{using, wildcards};
 use crate::sql::functions::cast_of;
 
 /// More reuses than this in one statement are taken for a mistake.
@@ -27,7 +27,10 @@ const MOST: usize = 200;
 /// What the planner says; about a name that is no alias either, what it said of the statement as it was given.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     let mut statement = statement;
-    Box::pin(wildcards::expand(state, &mut statement)).await?;
+    if wildcards::is_needed(&statement) {
+        Box::pin(wildcards::expand(state, &mut statement)).await?;
+        using::merge(&mut statement)?;
+    }
     let mut last = None;
     let mut twice = None;
     for _ in 0..MOST {
@@ -48,10 +51,11 @@ pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalP
             twice = Some(error);
             continue;
         }
-        let Some(Unknown { place, spelt, qualified }) = unknown_column(&error) else { return Err(error) };
-        let mended = match spelt {
-            Some(name) => respell(&mut statement, place, &name),
-            None => !qualified && substitute(&mut statement, place),
+        let mended = match (unknown_column(&error), using::ambiguous(&error)) {
+            (Some(Unknown { place, spelt: Some(name), .. }), _) => respell(&mut statement, place, &name),
+            (Some(Unknown { place, qualified, .. }), _) => !qualified && substitute(&mut statement, place),
+            (None, Some(ambiguous)) => using::take_left(&mut statement, &ambiguous),
+            (None, None) => false,
         };
         if !mended {
             return Err(error);

@@ -111,6 +111,7 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("unix_timestamp", [value, pattern]) => {
             parsed(value, pattern, rewriter, span, "cast(floor(date_part('epoch', parse_time($1, $2, $3))) as bigint)")?
         }
+        ("to_char" | "to_varchar", [value, pattern]) => written(value, pattern, rewriter, span)?,
         ("strftime", [value, pattern]) => strftime(value, pattern, span),
         ("to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(parse_time($1, $2, $3) as date)")?,
         ("try_to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(try_parse_time($1, $2, $3) as date)")?,
@@ -164,13 +165,25 @@ fn pattern_of(pattern: &Expr, rewriter: &Rewriter) -> Result<String, Box<SqlErro
     if written.contains('%') {
         return Ok(formats::from_strftime(written));
     }
-    formats::from_java(written).map_err(|letters| {
-        rewriter.refuse(
-            &format!("the letters `{letters}` of the pattern have no counterpart"),
-            pattern.span(),
-            "use y, M, d, D, E, H, h, m, s, S and a",
-        )
-    })
+    formats::from_java(written).map_err(|letters| no_counterpart(&letters, pattern, rewriter, "use y, M, d, D, E, H, h, m, s, S and a"))
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
+fn no_counterpart(letters: &str, pattern: &Expr, rewriter: &Rewriter, help: &str) -> Box<SqlError> {
+    rewriter.refuse(&format!("the letters `{letters}` of the pattern have no counterpart"), pattern.span(), help)
+}
+
+/// A pattern of `to_char`.
+fn words_of(pattern: &Expr, written: &str, rewriter: &Rewriter) -> Result<String, Box<SqlError>> {
+    let help = "use YYYY, YY, Q, MM, Mon, FMMonth, DD, DDD, Dy, FMDay, IYYY, IW, HH24, HH12, MI, SS, MS, US and AM, or a pattern of `strftime`";
+    formats::from_words(written).map_err(|letters| no_counterpart(&letters, pattern, rewriter, help))
+}
+
+/// A time as text. A pattern that is not a literal is in the engine's own language.
+fn written(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+    let Some(words) = text(pattern) else { return Ok(None) };
+    let known = if words.contains('%') { formats::from_strftime(words) } else { words_of(pattern, words, rewriter)? };
+    Ok(expand("to_char(cast($1 as timestamp), $2)", &[value.clone(), literal(&known, pattern.span())], span))
 }
 
 fn with_java(value: &Expr, pattern: &Expr, template: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
@@ -180,7 +193,8 @@ fn with_java(value: &Expr, pattern: &Expr, template: &str, rewriter: &Rewriter, 
 
 /// Text read by a pattern: `template` with the text, the pattern and the pattern as it was written.
 fn parsed(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span, template: &str) -> Result<Option<Expr>, Box<SqlError>> {
-    let known = pattern_of(pattern, rewriter)?;
+    let words = text(pattern).filter(|words| !words.contains('%') && formats::has_words(words));
+    let known = if let Some(words) = words { words_of(pattern, words, rewriter)? } else { pattern_of(pattern, rewriter)? };
     Ok(expand(template, &[value.clone(), literal(&known, pattern.span()), pattern.clone()], span))
 }
 

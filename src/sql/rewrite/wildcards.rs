@@ -7,11 +7,18 @@ use deltalake::datafusion::common::{DataFusionError, Diagnostic, Result, Span};
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    self, ExceptSelectItem, Expr, GroupByExpr, Ident, IdentWithAlias, Query, RenameSelectItem, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
-    WildcardAdditionalOptions, With,
+    self, ExceptSelectItem, Expr, GroupByExpr, Ident, IdentWithAlias, Query, RenameSelectItem, Select, SelectItem, SetExpr, Visit, VisitMut, Visitor,
+    VisitorMut, WildcardAdditionalOptions, With,
 };
 
+use super::using;
 use crate::base::nearest;
+
+/// Whether something in a statement is for [`expand`], or for [`using::merge`].
+pub(super) fn is_needed(statement: &Statement) -> bool {
+    let Statement::Statement(inner) = statement else { return false };
+    holds(inner.as_ref(), |select| select.projection.iter().any(|item| is_special(item) || is_replacing(item)) || using::is_outer(select))
+}
 
 /// Writes out the stars that DataFusion can't.
 ///
@@ -80,8 +87,8 @@ impl VisitorMut for Finder {
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let Some(at) = select.projection.iter().position(is_special) else {
-            if let Some(at) = select.projection.iter().position(|item| options(item).is_some_and(|options| options.opt_replace.is_some())) {
+        let Some(at) = special(select) else {
+            if let Some(at) = select.projection.iter().position(is_replacing) {
                 self.replacing.push((self.probe(select, at), named(&select.projection[at])));
             }
             return ControlFlow::Continue(());
@@ -89,6 +96,8 @@ impl VisitorMut for Finder {
         match self.columns.take() {
             None => self.found = Some((self.probe(select, at), named(&select.projection[at]))),
             Some(columns) => {
+                // What is wrong with the joins is told when they are written out themselves.
+                let columns = if using::is_outer(select) { using::star(select, columns.clone()).unwrap_or(columns) } else { columns };
                 let item = select.projection.remove(at);
                 let written = written_out(item, columns);
                 drop(select.projection.splice(at..at, written));
@@ -102,6 +111,9 @@ impl Finder {
     /// A query of the star alone, over the same tables.
     fn probe(&self, select: &Select, at: usize) -> Query {
         let mut bare = select.clone();
+        if using::is_outer(select) {
+            let _ = using::joined_on(&mut bare.from);
+        }
         bare.projection = match select.projection.get(at) {
             Some(SelectItem::QualifiedWildcard(kind, _)) => vec![SelectItem::QualifiedWildcard(kind.clone(), WildcardAdditionalOptions::default())],
             _ => vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
@@ -111,7 +123,7 @@ impl Finder {
         let mut with: Option<With> = None;
         for scope in self.scopes.iter().flatten() {
             // What comes behind the star's own CTE is not known to it.
-            let before = scope.cte_tables.iter().take_while(|cte| !holds_special(&cte.query)).cloned();
+            let before = scope.cte_tables.iter().take_while(|cte| !holds(cte.query.as_ref(), |select| special(select).is_some())).cloned();
             let all = with.get_or_insert_with(|| With { cte_tables: Vec::new(), ..scope.clone() });
             for cte in before {
                 all.cte_tables.retain(|known| known.alias.name.value != cte.alias.name.value);
@@ -156,15 +168,26 @@ fn is_special(item: &SelectItem) -> bool {
     options(item).is_some_and(|options| options.opt_rename.is_some() || options.opt_ilike.is_some())
 }
 
-fn holds_special(query: &Query) -> bool {
-    struct Special;
-    impl VisitorMut for Special {
+fn is_replacing(item: &SelectItem) -> bool {
+    options(item).is_some_and(|options| options.opt_replace.is_some())
+}
+
+/// The first star that is written out here: one with options, or over tables that share columns.
+fn special(select: &Select) -> Option<usize> {
+    let is_outer = using::is_outer(select);
+    select.projection.iter().position(|item| is_special(item) || is_outer && matches!(item, SelectItem::Wildcard(_)))
+}
+
+/// Whether there is such a select.
+fn holds(what: &impl Visit, wanted: fn(&Select) -> bool) -> bool {
+    struct Wanted(fn(&Select) -> bool);
+    impl Visitor for Wanted {
         type Break = ();
-        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-            if select.projection.iter().any(is_special) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+            if self.0(select) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     }
-    query.clone().visit(&mut Special).is_break()
+    what.visit(&mut Wanted(wanted)).is_break()
 }
 
 fn written_out(item: SelectItem, columns: Columns) -> Vec<SelectItem> {
