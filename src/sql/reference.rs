@@ -357,6 +357,7 @@ const QUERIES: &[(&str, &str)] = &[
         "select to_date('2024-02-09', 'YYYY-MM-DD'), to_date('09/02/2024', 'dd/mm/yyyy'), to_timestamp('2024-02-09 13:05', 'YYYY-MM-DD HH24:MI'), to_varchar(date '2024-02-09', 'YYYYMMDD')",
         "2024-02-09, 2024-02-09, 2024-02-09T13:05:00, 20240209",
     ),
+    ("select first(a order by b desc), last(a order by b), first(a) filter (where b > 2) from (values (1, 2), (3, 4)) as t(a, b)", "3, 3, 3"),
     ("select to_char(1234.5, '999.99')", "error: the letters `999.99` of the pattern have no counterpart"),
     ("select to_char(date '2024-02-09', 'MON')", "error: the letters `MON` of the pattern have no counterpart"),
     (

@@ -31,8 +31,15 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         }
         return Ok(());
     }
-    if matches!(name.as_str(), "list_value" | "list_pack" | "array_construct") {
-        function.name = ObjectName::from(vec![Ident { value: "make_array".into(), quote_style: None, span: function.name.span() }]);
+    // These keep what stands beside their arguments: an order, a filter, a window.
+    let renamed = match name.as_str() {
+        "list_value" | "list_pack" | "array_construct" => Some("make_array"),
+        "first" => Some("first_value"),
+        "last" => Some("last_value"),
+        _ => None,
+    };
+    if let Some(renamed) = renamed {
+        function.name = ObjectName::from(vec![Ident { value: renamed.into(), quote_style: None, span: function.name.span() }]);
         return Ok(());
     }
     if name == "struct_pack" {

@@ -207,7 +207,13 @@ fn of_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()> {
 
 fn of_select(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<()> {
     let merged = joined_on(&mut select.from)?;
-    let mut names = Names { merged: &merged, depth: 0 };
+    name_all(select, order_by, &merged);
+    Ok(())
+}
+
+/// Puts values in the places of the bare names of a select, and of the order of its query.
+fn name_all(select: &mut Select, order_by: Option<&mut OrderBy>, merged: &[Merged]) {
+    let mut names = Names { merged, depth: 0 };
     let yielded: Vec<String> = select.projection.iter().filter_map(name_of).collect();
     if let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = order_by {
         for key in keys {
@@ -235,7 +241,6 @@ fn of_select(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<()> 
     }
     let filters = [&mut select.selection, &mut select.having, &mut select.qualify];
     filters.into_iter().flatten().for_each(|filter| names.replace(filter));
-    Ok(())
 }
 
 fn name_of(item: &SelectItem) -> Option<String> {
@@ -311,8 +316,22 @@ struct Left<'a> {
 impl VisitorMut for Left<'_> {
     type Break = ();
 
-    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let Some(Column { relation: Some(table), .. }) = self.found.columns.first() else { return ControlFlow::Continue(()) };
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if self.body(&mut query.body, query.order_by.as_mut()) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+impl Left<'_> {
+    fn body(&self, body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> bool {
+        match body {
+            SetExpr::Select(select) => self.select(select, order_by),
+            SetExpr::SetOperation { left, right, .. } => self.body(left, None) || self.body(right, None),
+            _ => false,
+        }
+    }
+
+    fn select(&self, select: &mut Select, order_by: Option<&mut OrderBy>) -> bool {
+        let Some(Column { relation: Some(table), .. }) = self.found.columns.first() else { return false };
         let shared = |join: &&Join| match constraint(&mut join.join_operator.clone()) {
             Some(JoinConstraint::Using(names)) => {
                 names.iter().any(|name| name.0.last().and_then(|part| part.as_ident()).is_some_and(|part| same(&part.value, &self.found.name)))
@@ -321,20 +340,19 @@ impl VisitorMut for Left<'_> {
             _ => false,
         };
         let joins = select.from.iter().flat_map(|from| &from.joins).filter(shared).count();
-        if joins + 1 != self.found.columns.len() || joins == 0 {
-            return ControlFlow::Continue(());
+        let is_here = joins > 0
+            && joins + 1 == self.found.columns.len()
+            && (stands_in(select, self.found) || order_by.as_deref().is_some_and(|order_by| stands_in(order_by, self.found)));
+        if is_here {
+            let table = Ident::with_quote('"', table.table());
+            name_all(select, order_by, &[Merged { name: Ident::new(&*self.found.name), tables: Vec::new(), counting: vec![table] }]);
         }
-        let table = Ident::with_quote('"', table.table());
-        let merged = [Merged { name: Ident::new(&*self.found.name), tables: Vec::new(), counting: vec![table] }];
-        let mut names = Names { merged: &merged, depth: 0 };
-        let Some(filter) = select.selection.as_mut().filter(|filter| stands_in(filter, self.found)) else { return ControlFlow::Continue(()) };
-        names.replace(filter);
-        ControlFlow::Break(())
+        is_here
     }
 }
 
 /// Whether the name stands there, outside of subqueries.
-fn stands_in(expr: &Expr, found: &Ambiguous) -> bool {
+fn stands_in(what: &(impl VisitMut + Clone), found: &Ambiguous) -> bool {
     struct Place<'a> {
         found: &'a Ambiguous,
         depth: usize,
@@ -358,5 +376,5 @@ fn stands_in(expr: &Expr, found: &Ambiguous) -> bool {
             }
         }
     }
-    expr.clone().visit(&mut Place { found, depth: 0 }).is_break()
+    what.clone().visit(&mut Place { found, depth: 0 }).is_break()
 }
