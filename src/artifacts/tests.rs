@@ -125,7 +125,7 @@ fn model() -> Node {
     model.columns.insert("id".into(), column);
     model.config.contract_enforced = true;
     model.config.group = Some("finance".into());
-    let raw = json!({"materialized": "table", "post-hook": "select 1", "partition_by": ["day"], "contract": {"enforced": true}, "access": "public"});
+    let raw = json!({"materialized": "table", "post_hook": "select 1", "partition_by": ["day"], "contract": {"enforced": true}, "access": "public"});
     model.config.raw = raw.as_object().unwrap().clone();
     model.refs.push(NodeRef { package: None, name: "country".into(), version: Some("2".into()), span: None });
     model.sources.push(SourceRef { source: "raw".into(), table: "customer".into(), span: None });

@@ -197,8 +197,7 @@ fn python_model(node: &Node) -> Diagnostic {
 
 /// Whether a hook changes the relation after it is built: what columns it has then is not known before.
 fn alters(node: &Node) -> bool {
-    let hooks = ["post_hook", "post-hook"].iter().filter_map(|key| node.config.raw.get(*key));
-    hooks.into_iter().any(|hook| hook.to_string().to_lowercase().contains("alter "))
+    node.config.raw.get("post_hook").is_some_and(|hook| hook.to_string().to_lowercase().contains("alter "))
 }
 
 /// A node of which the columns are known and no query.

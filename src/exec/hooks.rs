@@ -39,10 +39,10 @@ pub(super) enum When {
 }
 
 impl When {
-    fn keys(self) -> [&'static str; 2] {
+    fn key(self) -> &'static str {
         match self {
-            Self::Before => ["pre_hook", "pre-hook"],
-            Self::After => ["post_hook", "post-hook"],
+            Self::Before => "pre_hook",
+            Self::After => "post_hook",
         }
     }
 }
@@ -68,7 +68,7 @@ pub(super) async fn run_node_hooks(ground: Ground<'_>, node: &Node, when: When) 
 
 fn node_hooks(node: &Node, when: When) -> Result<Vec<Hook>, Vec<Diagnostic>> {
     let mut hooks = Vec::new();
-    for value in when.keys().iter().filter_map(|key| node.config.raw.get(*key)) {
+    if let Some(value) = node.config.raw.get(when.key()) {
         read(value, &mut hooks).map_err(|message| vec![Diagnostic::error(Code::ConfigType, message).at(node.span, "this node has the hook")])?;
     }
     Ok(hooks)

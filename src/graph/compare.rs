@@ -2,11 +2,11 @@
 //! order of keys, and where a target puts its relations are no changes; macros, descriptions that are written to the
 //! warehouse, configs and contracts are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::manifest::{Node, NodeId, NodeKind, PreviousManifest, PreviousNode, ResourceType};
+use crate::manifest::{ConfigMirror, Node, NodeId, NodeKind, PreviousManifest, PreviousNode, ResourceType};
 use crate::resolve::Project;
 
 /// What `state:` asks for.
@@ -196,7 +196,20 @@ fn configs(node: &Node, old: &PreviousNode) -> bool {
     if old.unrendered_config.is_empty() {
         return now.iter().any(|(key, value)| before.get(key).is_some_and(|old| old != value));
     }
-    now != before
+    let keys: BTreeSet<&String> = now.keys().chain(before.keys()).collect();
+    let mut differing = keys.into_iter().filter(|key| now.get(*key) != before.get(*key)).peekable();
+    if differing.peek().is_none() {
+        return false;
+    }
+    // Of keys that add up (`meta`, hooks) dbt keeps what was said last. What all of it came to is the same then.
+    let (came_to, before) = (settings(&rendered(node)), settings(&old.config));
+    differing.any(|key| came_to.get(key) != before.get(key))
+}
+
+/// The config in dbt's shape.
+fn rendered(node: &Node) -> Map<String, Json> {
+    let config = serde_json::to_value(ConfigMirror(node)).ok();
+    config.and_then(|config| config.as_object().cloned()).unwrap_or_default()
 }
 
 /// Configs with templates as they stand in YAML, which give one thing or another by target.

@@ -173,7 +173,7 @@ struct Contract<'a> {
 }
 
 /// Keys that have a field of their own in the mirrors.
-const NODE_KEYS: [&str; 33] = [
+const NODE_KEYS: [&str; 31] = [
     "alias",
     "batch_size",
     "begin",
@@ -193,9 +193,7 @@ const NODE_KEYS: [&str; 33] = [
     "on_schema_change",
     "packages",
     "persist_docs",
-    "post-hook",
     "post_hook",
-    "pre-hook",
     "pre_hook",
     "quoting",
     "schema",
@@ -294,8 +292,8 @@ fn node_config(node: &Node) -> NodeConfigMirror<'_> {
         lookback: raw.or("lookback", Value::Number(1)),
         begin: raw.or("begin", Value::NULL),
         persist_docs: raw.or("persist_docs", Value::EMPTY_MAP),
-        post_hook: hooks(&raw, "post-hook", "post_hook"),
-        pre_hook: hooks(&raw, "pre-hook", "pre_hook"),
+        post_hook: hooks(&raw, "post_hook"),
+        pre_hook: hooks(&raw, "pre_hook"),
         quoting: raw.or("quoting", Value::EMPTY_MAP),
         column_types: &config.column_types,
         full_refresh: config.full_refresh,
@@ -440,7 +438,7 @@ fn given(value: Option<&Json>) -> Option<Value<'_>> {
 }
 
 /// Hooks, from a text, a mapping, or a list of these.
-fn hooks<'a>(raw: &Raw<'a>, name: &str, other_name: &str) -> Vec<Hook<'a>> {
+fn hooks<'a>(raw: &Raw<'a>, name: &str) -> Vec<Hook<'a>> {
     let hook = |value: &'a Json| match value {
         Json::String(sql) => Hook { sql: Value::Text(sql), transaction: Value::Flag(true), index: None },
         other => Hook {
@@ -449,7 +447,7 @@ fn hooks<'a>(raw: &Raw<'a>, name: &str, other_name: &str) -> Vec<Hook<'a>> {
             index: None,
         },
     };
-    match [name, other_name].into_iter().find_map(|key| raw.0.get(key).filter(|value| !value.is_null())) {
+    match raw.0.get(name).filter(|value| !value.is_null()) {
         None => Vec::new(),
         Some(Json::Array(values)) => values.iter().map(hook).collect(),
         Some(value) => vec![hook(value)],

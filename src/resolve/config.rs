@@ -23,7 +23,7 @@ pub(super) struct ConfigValues {
     written: Map<String, Json>,
 }
 
-const ADDITIVE: [&str; 6] = ["tags", "packages", "pre_hook", "post_hook", "pre-hook", "post-hook"];
+const ADDITIVE: [&str; 4] = ["tags", "packages", "pre_hook", "post_hook"];
 const MERGED: [&str; 6] = ["meta", "tblproperties", "column_types", "docs", "contract", "quoting"];
 
 impl ConfigValues {
@@ -34,7 +34,7 @@ impl ConfigValues {
 
     /// The same, with what was written where that is something else.
     pub(super) fn set_written(&mut self, key: &str, value: Json, written: Option<Json>, span: Option<Span>) {
-        let key = key.strip_prefix('+').unwrap_or(key);
+        let key = spelt(key.strip_prefix('+').unwrap_or(key));
         let before = self.values.get(key).map(|(value, _)| value);
         if written.is_some() || self.written.contains_key(key) {
             let joined = merged(key, self.written.get(key).or(before), written.clone().unwrap_or_else(|| value.clone()));
@@ -93,7 +93,7 @@ impl ConfigValues {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Json> {
-        self.values.get(key).map(|(value, _)| value)
+        self.values.get(spelt(key)).map(|(value, _)| value)
     }
 
     /// With the keys that stand under `meta: {alluvium: ...}`, where a project for dbt keeps what only Alluvium knows;
@@ -114,6 +114,15 @@ impl ConfigValues {
 
     pub(super) fn raw(&self) -> Map<String, Json> {
         self.values.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+    }
+}
+
+/// Hooks of both spellings add up, in the order in which they are set.
+fn spelt(key: &str) -> &str {
+    match key {
+        "pre-hook" => "pre_hook",
+        "post-hook" => "post_hook",
+        key => key,
     }
 }
 
