@@ -15,7 +15,6 @@ mod host;
 mod kept;
 mod layers;
 mod lookup;
-mod macro_properties;
 mod macros;
 mod mirror;
 mod nodes;

@@ -70,7 +70,7 @@ pub struct MacroEntry<'a> {
 /// As many entries make one text, which is large enough to go to the file as it is.
 const PIECE: usize = 32;
 
-/// Writes the artifact, everything sorted by id. Entries of nodes are made a portion at a time as they are written.
+/// Writes the artifact, everything sorted by id. Entries of nodes are made some at a time, as they are written.
 ///
 /// # Errors
 /// What the writer fails with.

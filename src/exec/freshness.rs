@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use serde_json::{Map, Value as Json};
 use tokio::runtime::Handle;
 
-use super::hooks::{Ground, RunHooks, run_end, run_start};
+use super::hooks::{Ground, RunHooks, SKIPPED, end_the_run, run_end, run_start};
 use super::port::{EnginePort, run_text};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals, moment};
 use crate::compile::Surroundings;
@@ -35,10 +35,9 @@ pub async fn freshness(project: &Arc<Project>, ids: &[NodeId], engine: &Arc<dyn 
     let surroundings: Arc<dyn Surroundings> = Arc::new(port);
     let ground = Ground { project, engine, surroundings: &surroundings, events };
     let mut totals = Totals::default();
-    if total > 0 {
-        run_start(ground, hooks, &mut totals).await;
-    }
-    let asked = nodes.iter().enumerate().map(|(at, node)| one(node, (at + 1, total, at % threads + 1), engine.as_ref(), events));
+    let started = if total > 0 { run_start(ground, hooks, &mut totals).await } else { Vec::new() };
+    let skips = end_the_run(ground, &started);
+    let asked = nodes.iter().enumerate().map(|(at, node)| one(node, (at + 1, total, at % threads + 1), skips, ground));
     let results: Vec<FreshnessResult> = futures::stream::iter(asked).buffered(threads).collect().await;
     for result in &results {
         totals.count(outcome(&result.outcome));
@@ -89,7 +88,8 @@ fn outcome(found: &FreshnessOutcome) -> NodeOutcome {
     }
 }
 
-async fn one(node: &Node, (index, total, slot): (usize, usize, usize), engine: &dyn Engine, events: &Events) -> FreshnessResult {
+async fn one(node: &Node, (index, total, slot): (usize, usize, usize), skips: bool, ground: Ground<'_>) -> FreshnessResult {
+    let events = ground.events;
     let source = if let NodeKind::Source { source_name, .. } = &node.kind { source_name.as_str() } else { "" };
     let thread = format!("Thread-{slot}");
     let start = NodeStart {
@@ -108,7 +108,8 @@ async fn one(node: &Node, (index, total, slot): (usize, usize, usize), engine: &
     };
     events.send(&Event::NodeStarted(start.clone()));
     let rules = criteria(node).cloned().unwrap_or_default();
-    let found = match newest(node, &rules, engine, events).await {
+    let newest = if skips { Err(SKIPPED.to_owned()) } else { newest(node, &rules, ground.engine.as_ref(), events).await };
+    let found = match newest {
         Ok(max_loaded_at) => {
             let snapshotted_at = events.now();
             FreshnessOutcome::Known { status: status(&rules, max_loaded_at, snapshotted_at), max_loaded_at, snapshotted_at }

@@ -11,6 +11,7 @@ use super::port::run_text;
 use crate::base::{Code, Diagnostic, Event, Events, NodeDone, NodeOutcome, NodeStart, Span, Spanned, Totals, failure_message};
 use crate::compile::{ScriptText, Surroundings, render_script};
 use crate::engine::{Engine, EngineError};
+use crate::load::Behaviour;
 use crate::manifest::{Node, NodeId, NodeResult, TimeSpan};
 use crate::resolve::Project;
 
@@ -134,6 +135,15 @@ fn failed(error: &EngineError, sql: &str, warehouse: &str, (span, place): (Span,
 /// Runs the hooks at the start of a run. After one that fails the others are skipped.
 pub(super) async fn run_start(ground: Ground<'_>, hooks: &RunHooks, totals: &mut Totals) -> Vec<NodeResult> {
     run_hooks(ground, "on-run-start", &hooks.start, &Map::new(), totals).await
+}
+
+/// Why nothing runs where [`end_the_run`] says so.
+pub(super) const SKIPPED: &str = "a hook on-run-start failed and `skip_nodes_if_on_run_start_fails` is set";
+
+/// Whether nothing else is to run after these hooks at the start.
+pub(super) fn end_the_run(ground: Ground<'_>, started: &[NodeResult]) -> bool {
+    let failed = started.iter().any(|result| result.outcome.is_failure());
+    failed && ground.project.parsed.root.project.behaves(Behaviour::SkipNodesIfOnRunStartFails)
 }
 
 /// Runs the hooks at the end of a run, which know its results.

@@ -21,7 +21,6 @@ use crate::base::{Code, Diagnostic, Event, Events, NodeAbout, NodeDone, NodeOutc
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
 use crate::jinja::Batch;
-use crate::load::Behaviour;
 use crate::manifest::{BatchResults, Group, Node, NodeId, NodeKind, NodeResult, ResourceType};
 
 /// How to run.
@@ -199,9 +198,8 @@ pub async fn run(
     if queue.total > 0 {
         results = hooks::run_start(shared.ground(), &shared.options.hooks, &mut queue.totals).await;
     }
-    let failed = results.iter().any(|result| result.outcome.is_failure());
-    if failed && shared.compiled.project.parsed.root.project.behaves(Behaviour::SkipNodesIfOnRunStartFails) {
-        queue.skip_the_rest("a hook on-run-start failed and `skip_nodes_if_on_run_start_fails` is set");
+    if hooks::end_the_run(shared.ground(), &results) {
+        queue.skip_the_rest(hooks::SKIPPED);
     } else {
         queue.work(&cancel).await;
     }

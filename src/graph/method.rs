@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::Dag;
 use super::compare::{Changes, Comparison, changed};
 use crate::base::{Code, Diagnostic, nearest};
-use crate::manifest::{Access, Node, NodeKind, PreviousState, ResourceType};
+use crate::manifest::{Access, ConfigMirror, Node, NodeKind, PreviousState, ResourceType};
 use crate::resolve::Project;
 
 /// What criteria are asked about.
@@ -375,9 +375,8 @@ fn matches_config(node: &Node, keys: &[String], wanted: &str) -> bool {
     for key in keys.iter().skip(1) {
         found = found.and_then(|value| value.get(key));
     }
-    let path: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let severity = path == ["severity"];
-    let unset = found.is_none().then(|| default_config(node, &path)).flatten();
+    let severity = matches!(keys, [key] if key == "severity");
+    let unset = if found.is_none() { default_config(node, keys) } else { None };
     match found.or(unset.as_ref()) {
         Some(Json::String(text)) if severity => text.eq_ignore_ascii_case(wanted),
         Some(Json::Array(items)) => items.iter().any(|item| text_of(item) == wanted),
@@ -387,22 +386,10 @@ fn matches_config(node: &Node, keys: &[String], wanted: &str) -> bool {
     }
 }
 
-/// What dbt has in the config of a node about which nothing is said, as far as it is asked for.
-fn default_config(node: &Node, path: &[&str]) -> Option<Json> {
-    let kind = node.resource_type();
-    let built = matches!(kind, ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis);
-    match path {
-        ["enabled"] => Some(Json::from(node.config.enabled)),
-        ["severity"] if kind == ResourceType::Test => Some(Json::from("ERROR")),
-        ["fail_calc"] if kind == ResourceType::Test => Some(Json::from("count(*)")),
-        ["warn_if" | "error_if"] if kind == ResourceType::Test => Some(Json::from("!= 0")),
-        ["access"] if kind == ResourceType::Model => Some(Json::from(node.config.access.name())),
-        ["contract", "enforced"] if built => Some(Json::from(node.config.contract_enforced)),
-        ["contract", "alias_types"] | ["docs", "show"] if built => Some(Json::from(true)),
-        ["on_schema_change"] if built => Some(Json::from("ignore")),
-        ["on_configuration_change"] if built => Some(Json::from("apply")),
-        _ => None,
-    }
+/// What dbt has in the config of a node about which nothing is said.
+fn default_config(node: &Node, keys: &[String]) -> Option<Json> {
+    let config = serde_json::to_value(ConfigMirror(node)).ok()?;
+    keys.iter().try_fold(&config, |value, key| value.get(key)).filter(|value| !value.is_null()).cloned()
 }
 
 fn text_of(value: &Json) -> String {

@@ -11,7 +11,7 @@ use super::host::Facts;
 use super::kept::{self, Kept};
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions};
-use super::{Layers, Variables, access, constraints, data_test, described, macro_properties, macros, nodes, sound, source, unit_test, unused};
+use super::{Layers, Variables, access, constraints, data_test, described, macros, nodes, sound, source, unit_test, unused};
 use crate::base::{Code, Diagnostic, Severity, Sources, Span, in_parallel, nearest, side_by_side};
 use crate::jinja::{KeptGraph, MacroFile, MacroLibrary};
 use crate::load::{Behaviour, ParsedPackage, ParsedProject, ProjectDialect};
@@ -169,7 +169,7 @@ impl Builder {
             &|| self.check_types(),
             &|| self.nodes.values().flat_map(|node| constraints::check(node)).collect(),
             &|| unused::check(&self),
-            &|| macro_properties::check(&self),
+            &|| macros::check(&self),
         ]);
         self.found.extend(found.into_iter().flatten());
         // What stands in a tree of the project file is read for every node below it.

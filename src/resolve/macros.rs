@@ -1,10 +1,29 @@
-//! What properties files say of macros: for readers of the manifest, nothing runs by it.
+//! What properties files say of macros: for readers of the manifest, nothing runs by it; and where the project asks for it with
+//! `validate_macro_args`, held against the macros.
 
 use serde_json::{Map, Value as Json};
 
 use super::builder::Builder;
-use crate::load::{MacroDecl, ParsedPackage, Yaml};
+use crate::base::{Code, Diagnostic};
+use crate::jinja::MacroInfo;
+use crate::load::{Behaviour, MacroArgumentDecl, MacroDecl, ParsedPackage, Yaml};
 use crate::manifest::{AboutMacro, MacroArgument};
+
+/// dbt's types of arguments, and how many types stand behind each in brackets.
+const TYPES: [(&str, usize); 12] = [
+    ("str", 0),
+    ("string", 0),
+    ("bool", 0),
+    ("int", 0),
+    ("integer", 0),
+    ("float", 0),
+    ("any", 0),
+    ("list", 1),
+    ("dict", 2),
+    ("optional", 1),
+    ("relation", 0),
+    ("column", 0),
+];
 
 pub(super) fn add_macros(builder: &mut Builder, package: &ParsedPackage) {
     for decl in &package.properties.macros {
@@ -31,4 +50,84 @@ fn about(builder: &mut Builder, package: &ParsedPackage, decl: &MacroDecl) -> Ab
         _ => Map::new(),
     };
     AboutMacro { description, arguments, meta: object("meta"), docs: object("docs"), path: decl.origin.path.clone() }
+}
+
+/// Warns of arguments that the macro does not have in this order, and of types that there are none of.
+pub(super) fn check(builder: &Builder) -> Vec<Diagnostic> {
+    if !builder.parsed.root.project.behaves(Behaviour::ValidateMacroArgs) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for package in builder.parsed.all_packages() {
+        for decl in package.properties.macros.iter().filter(|decl| !decl.arguments.is_empty()) {
+            if let Some(info) = builder.library.find(&package.name, &decl.name.value) {
+                of_macro(decl, info, &mut found);
+            }
+        }
+    }
+    found
+}
+
+fn of_macro(decl: &MacroDecl, info: &MacroInfo, found: &mut Vec<Diagnostic>) {
+    let warning = |message: String, argument: &MacroArgumentDecl| {
+        Diagnostic::warning(Code::MacroArguments, message).at(argument.name.span, "described here").also(info.span, "the macro")
+    };
+    let defined: Vec<&str> = info.arguments.iter().filter(|argument| !argument.starts_with('*')).map(|argument| name_of(argument)).collect();
+    let help = format!("`{}` takes: {}", info.name, if defined.is_empty() { "nothing".to_owned() } else { defined.join(", ") });
+    for (at, argument) in decl.arguments.iter().enumerate() {
+        let name = &argument.name.value;
+        match defined.get(at) {
+            Some(there) if there == name => {}
+            Some(there) => {
+                let message = format!("the macro `{}` has `{there}` where its properties have `{name}`", info.name);
+                found.push(warning(message, argument).help(&help));
+            }
+            None => found.push(warning(format!("the macro `{}` has no argument `{name}` in this place", info.name), argument).help(&help)),
+        }
+        if let Some(data_type) = argument.data_type.as_ref().filter(|data_type| !data_type.value.trim().is_empty() && !is_type(&data_type.value)) {
+            let message = format!("`{}` is no type of an argument", data_type.value);
+            let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+            let help = format!("there are {}; `list[..]` and `optional[..]` name one type, `dict[.., ..]` two", names.join(", "));
+            found.push(Diagnostic::warning(Code::MacroArguments, message).at(data_type.span, "given here").help(help));
+        }
+    }
+    if let (Some(missing), Some(last)) = (defined.get(decl.arguments.len()), decl.arguments.last()) {
+        found.push(warning(format!("the properties of the macro `{}` end before its argument `{missing}`", info.name), last).help(&help));
+    }
+}
+
+fn name_of(argument: &str) -> &str {
+    argument.split('=').next().unwrap_or_default().trim()
+}
+
+fn is_type(text: &str) -> bool {
+    let text: String = text.chars().filter(|letter| !matches!(letter, ' ' | '\t')).collect();
+    after_type(&text, 0) == Some("")
+}
+
+/// What stands behind the type that a text begins with. Types nest no deeper than people write them.
+fn after_type(text: &str, depth: usize) -> Option<&str> {
+    const DEEPEST: usize = 20;
+    let end = text.find(|letter: char| !letter.is_ascii_lowercase()).unwrap_or(text.len());
+    let (name, mut rest) = text.split_at(end);
+    let (_, inner) = TYPES.iter().find(|(known, _)| *known == name).filter(|_| depth < DEEPEST)?;
+    for at in 0..*inner {
+        rest = after_type(rest.strip_prefix(if at == 0 { '[' } else { ',' })?, depth + 1)?;
+    }
+    if *inner == 0 { Some(rest) } else { rest.strip_prefix(']') }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_type;
+
+    #[test]
+    fn types_of_arguments_nest() {
+        for text in ["string", "list[string]", "dict[str, list[int]]", "optional[ relation ]", "any"] {
+            assert!(is_type(text), "{text}");
+        }
+        for text in ["", "text", "list", "list[]", "dict[str]", "string]", "list[string", "String", &"list[".repeat(100)] {
+            assert!(!is_type(text), "{text}");
+        }
+    }
 }
