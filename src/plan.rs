@@ -21,12 +21,14 @@ use crate::base::{Code, Diagnostic, Span};
 use crate::compile::CompiledNode;
 use crate::engine::{BrokenRule, FilesWrite, StreamRead, TableWrite, ViewWrite};
 use crate::manifest::{ConstraintKind, Materialization, Node, NodeId};
+use crate::sql::Semantics;
 
 /// What a run knows when it plans a node.
 #[derive(Debug, Clone)]
 pub struct PlanOptions {
     pub run_id: String,
     pub run_started_at: DateTime<Utc>,
+    pub semantics: Semantics,
     /// The columns of the node's query, where compiling could not know them.
     pub query_schema: Option<SchemaRef>,
     /// The data tests that audit this node before it is published, in the order in which they run.

@@ -26,6 +26,7 @@ mod refused;
 mod respell;
 mod rewrite;
 mod said;
+mod semantics;
 mod session;
 mod stars;
 mod statements;
@@ -33,6 +34,7 @@ mod suspects;
 mod timestamps;
 mod tokens;
 mod types;
+mod whole_numbers;
 
 #[cfg(test)]
 mod probe;
@@ -54,11 +56,13 @@ pub use place::slashes;
 pub use qualified::qualified;
 pub use recover::failures;
 pub use rewrite::plan;
-pub use session::{Division, SessionOptions, is_table_function, session_state};
+pub use semantics::Semantics;
+pub use session::{SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
 pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
 pub use suspects::{Mend, Suspect, mended, suspects};
 pub use types::{comparable, is_bare_decimal, parse_type, type_help, type_name};
+pub use whole_numbers::{plan_expression, rounded};
 
 /// A name in double quotes, ready to stand in SQL.
 #[must_use]

@@ -7,7 +7,7 @@ use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{ConstraintKind, Node, NodeId};
-use crate::sql::parse_type;
+use crate::sql::{Semantics, parse_type};
 
 /// The name of the file, in the project's folder.
 pub const LOCK_FILE: &str = "sources.lock";
@@ -108,13 +108,13 @@ impl LockedRelation {
 
 /// What a node's declared columns say of its schema: something only if all of them have types that are known.
 #[must_use]
-pub fn declared_schema(node: &Node) -> Option<SchemaRef> {
+pub fn declared_schema(node: &Node, semantics: Semantics) -> Option<SchemaRef> {
     if node.columns.is_empty() {
         return None;
     }
     let not_null = |kind: ConstraintKind| matches!(kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey);
     let fields = node.columns.values().map(|column| {
-        let data_type = parse_type(column.data_type.as_deref()?).ok()?;
+        let data_type = semantics.parse_type(column.data_type.as_deref()?).ok()?;
         Some(Field::new(&column.name, data_type, !column.constraints.iter().any(|constraint| not_null(constraint.kind))))
     });
     Some(Arc::new(Schema::new(fields.collect::<Option<Vec<_>>>()?)))

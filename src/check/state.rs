@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::{ColumnInput, CompiledNode, NodeFacts, Nulls};
 use crate::manifest::{ConstraintKind, Node, NodeId, NodeKind};
-use crate::sql::type_name;
+use crate::sql::{Semantics, type_name};
 
 const FORMAT: u32 = 1;
 
@@ -126,15 +126,15 @@ pub fn write_state(nodes: &BTreeMap<NodeId, Cow<'_, str>>, out: &mut dyn Write) 
 }
 
 /// The text of a node in the file; `None` for what has no rows that others could read.
-pub(super) fn node_text(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline) -> Option<String> {
+pub(super) fn node_text(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline, semantics: Semantics) -> Option<String> {
     let has_columns = match node.kind {
         NodeKind::Model | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Source { .. } | NodeKind::Test(_) | NodeKind::Described(_) => true,
         NodeKind::Analysis | NodeKind::Function(_) | NodeKind::UnitTest(_) => false,
     };
-    has_columns.then(|| serde_json::to_string(&node_state(node, ready, inputs)).unwrap_or_default())
+    has_columns.then(|| serde_json::to_string(&node_state(node, ready, inputs, semantics)).unwrap_or_default())
 }
 
-fn node_state(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline) -> NodeState {
+fn node_state(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline, semantics: Semantics) -> NodeState {
     let schema = ready.and_then(|ready| ready.schema.clone()).or_else(|| inputs.input(&node.id));
     let empty = NodeFacts::default();
     let facts = ready.and_then(|ready| ready.facts.as_deref());
@@ -163,7 +163,7 @@ fn node_state(node: &Node, ready: Option<&CompiledNode>, inputs: &super::Offline
         rows: inputs_of(&known.rows),
         keys: known.keys.iter().map(|key| KeyState { columns: key.columns.clone(), because: key.because.clone(), assumed: key.assumed }).collect(),
         rows_fingerprint: facts.and_then(|facts| facts.expressions.last()).cloned().unwrap_or_default(),
-        contract: node.config.contract_enforced.then(|| contract(node)),
+        contract: node.config.contract_enforced.then(|| contract(node, semantics)),
     }
 }
 
@@ -193,11 +193,10 @@ fn inputs_of(inputs: &[ColumnInput]) -> Vec<InputState> {
     inputs.iter().map(|input| InputState { node: input.node.to_string(), column: input.column.clone(), kind: input.kind.name().to_owned() }).collect()
 }
 
-fn contract(node: &Node) -> ContractState {
+fn contract(node: &Node, semantics: Semantics) -> ContractState {
     let not_null = |kind: ConstraintKind| matches!(kind, ConstraintKind::NotNull | ConstraintKind::PrimaryKey);
     let column = |column: &crate::manifest::ColumnDecl| {
-        let written = column.data_type.clone().unwrap_or_default();
-        let data_type = crate::sql::parse_type(&written).map_or(written, |found| type_name(&found));
+        let data_type = semantics.plain_type(column.data_type.as_deref().unwrap_or_default());
         (column.name.clone(), ContractColumn { data_type, not_null: column.constraints.iter().any(|found| not_null(found.kind)) })
     };
     ContractState { subset: node.config.contract_subset, columns: node.columns.values().map(column).collect() }

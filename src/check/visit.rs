@@ -15,6 +15,7 @@ use crate::base::{Code, Diagnostic};
 use crate::compile::{Compilation, Planner, Surroundings, compile_node, proved_test};
 use crate::manifest::{Materialization, Node, NodeId, ResourceType};
 use crate::resolve::Project;
+use crate::sql::Semantics;
 
 /// What is known of a node after a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +60,7 @@ impl Ground<'_> {
         if let Compilation::Deferred { reason } = &compilation {
             found.push(not_proved(node, reason));
         }
-        let promised = promised(node, &compilation);
+        let promised = promised(node, &compilation, self.project.target.semantics());
         let ready = match &compilation {
             Compilation::Ready(ready) => Some(ready.as_ref()),
             Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. } => None,
@@ -68,7 +69,7 @@ impl Ground<'_> {
             seen: seen_by_readers(&compilation, promised.as_ref()),
             proof,
             found,
-            state: node_text(node, ready, self.offline).map(Cow::Owned),
+            state: node_text(node, ready, self.offline, self.project.target.semantics()).map(Cow::Owned),
             proved: proved_test(self.project, &before.done, node),
             standing: Standing::of(node, &compilation, promised.as_ref()).bytes(),
         };
@@ -157,12 +158,12 @@ impl Ground<'_> {
 }
 
 /// What the contract of a node that is not proved promises to its readers.
-fn promised(node: &Node, compilation: &Compilation) -> Option<SchemaRef> {
+fn promised(node: &Node, compilation: &Compilation, semantics: Semantics) -> Option<SchemaRef> {
     let known = matches!(compilation, Compilation::Ready(ready) if ready.schema.is_some());
     if known || !node.config.contract_enforced || node.config.contract_subset || node.relation.is_none() {
         return None;
     }
-    declared_schema(node)
+    declared_schema(node, semantics)
 }
 
 fn diagnostics(compilation: &Compilation) -> Vec<Diagnostic> {

@@ -156,7 +156,7 @@ impl<'m> Walk<'_, 'm> {
         let mut of = Fingerprinter::new("given");
         of.add(&schema.as_deref());
         self.readers.insert(node.id.clone(), kept::for_readers(node, self.ground.planner, &of.finish()));
-        if let Some(text) = node_text(node, None, offline) {
+        if let Some(text) = node_text(node, None, offline, self.ground.project.target.semantics()) {
             self.checked.states.insert(node.id.clone(), Cow::Owned(text));
         }
     }

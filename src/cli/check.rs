@@ -193,7 +193,7 @@ async fn offline_in(
     let mut inputs: BTreeMap<NodeId, SchemaRef> = BTreeMap::new();
     for node in project.nodes.values() {
         let schema = match &node.kind {
-            NodeKind::Source { .. } => match locked.get(&node.id).cloned().or_else(|| declared_schema(node)) {
+            NodeKind::Source { .. } => match locked.get(&node.id).cloned().or_else(|| declared_schema(node, project.target.semantics())) {
                 Some(schema) => Some(schema),
                 None if in_project(node) => files_schema(engine.as_ref(), node).await,
                 None => None,

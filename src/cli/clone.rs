@@ -14,6 +14,7 @@ use crate::base::{Event, Heard, NodeDone, NodeOutcome, NodeStart, Span, Totals, 
 use crate::compile::{ScriptText, Surroundings, render_script};
 use crate::engine::{CommitLabel, Engine, EngineError, Outcome, RelationKind, Step, ViewWrite};
 use crate::exec::EnginePort;
+use crate::load::Target;
 use crate::manifest::{Node, NodeId, NodeResult, PreviousNode, RelationName, TimeSpan};
 use crate::plan::copy_write;
 
@@ -39,7 +40,7 @@ async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
     session.events.send(&Event::RunStarted { threads: 1, target: target.name.clone(), total: wanted.len() });
     let copies = copies_tables(session, &ready, &engine).await?;
     let anew = global.is_on(Switch::FullRefresh);
-    let cloning = Cloning { session, engine: engine.as_ref(), warehouse: &target.warehouse, copies, anew };
+    let cloning = Cloning { session, engine: engine.as_ref(), target, copies, anew };
     let (mut results, mut totals) = (Vec::new(), Totals::default());
     for (at, node) in wanted.iter().enumerate() {
         let there = manifest.node(&node.id).and_then(PreviousNode::relation);
@@ -83,7 +84,7 @@ async fn copies_tables(session: &Session, ready: &Ready, engine: &Arc<dyn Engine
 struct Cloning<'a> {
     session: &'a Session,
     engine: &'a dyn Engine,
-    warehouse: &'a str,
+    target: &'a Target,
     copies: bool,
     /// Whether what is there is made anew.
     anew: bool,
@@ -110,7 +111,7 @@ impl Cloning<'_> {
         let (outcome, message) = match self.one(node, there).await {
             Ok(message) => (NodeOutcome::Success, message.to_owned()),
             Err(error) => {
-                let found = [error.diagnostic(self.warehouse, Some((node.span, "this node")))];
+                let found = [error.diagnostic(&self.target.warehouse, Some((node.span, "this node")))];
                 let message = failure_message(&node.described(), &found, &self.session.sources, "");
                 let [found] = found;
                 let sources = Arc::clone(&self.session.sources);
@@ -155,7 +156,7 @@ impl Cloning<'_> {
         let label = CommitLabel { run_id: self.session.id.clone(), node: node.id.to_string() };
         let sql = format!("select * from {there}");
         if original.kind == RelationKind::Table && self.copies {
-            let write = copy_write(node, &here, sql, original.partition_by, label);
+            let write = copy_write(node, (&here, self.target.semantics()), sql, original.partition_by, label);
             if let Outcome::Staged { stage, .. } = self.engine.execute(&Step::StageTable(write)).await? {
                 self.engine.execute(&Step::Publish(stage)).await?;
             }

@@ -23,7 +23,7 @@ use crate::jinja::Invocation as TemplateInvocation;
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target, target_folder};
 use crate::manifest::{Node, NodeKind};
 use crate::resolve::{Project, ResolveOptions, resolve, resolve_sound};
-use crate::sql::Division;
+use crate::sql::Semantics;
 
 /// The file below the target folder with what checks keep.
 const CHECK_MEMO: &str = "check.memo";
@@ -315,7 +315,7 @@ impl Session {
             project_dir: project_dir.to_owned(),
             threads: target.threads,
             memory_limit: target.memory_limit,
-            division: Division::of_adapter(&target.adapter),
+            semantics: target.semantics(),
             sources: Arc::clone(&self.sources),
         };
         Ok(Arc::new(LocalEngine::open(options)?))
@@ -335,7 +335,7 @@ impl Session {
     /// says are wanted.
     pub(super) fn engine_at(&self, project: &Project, target: &Target, folder: &Path, bound: fn(&Node) -> bool) -> Result<Arc<dyn Engine>, Stop> {
         let engine = self.engine_in(target, folder)?;
-        for binding in project.nodes.values().filter(|node| bound(node)).filter_map(|node| files_binding(node)) {
+        for binding in project.nodes.values().filter(|node| bound(node)).filter_map(|node| files_binding(node, target.semantics())) {
             engine.bind(binding);
         }
         Ok(engine)
@@ -420,9 +420,10 @@ impl Session {
 }
 
 /// The files that stand for a node's relation, where it is no table of the warehouse.
-fn files_binding(node: &Node) -> Option<FilesBinding> {
+fn files_binding(node: &Node, semantics: Semantics) -> Option<FilesBinding> {
     let name = node.relation.clone()?;
-    let columns = node.columns.values().map(|column| (column.name.clone(), column.data_type.clone())).collect();
+    let columns =
+        node.columns.values().map(|column| (column.name.clone(), column.data_type.as_deref().map(|name| semantics.plain_type(name)))).collect();
     match &node.kind {
         NodeKind::Source { external: Some(external), .. } => Some(FilesBinding {
             name,

@@ -9,7 +9,7 @@ use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::load::ProjectDialect;
 use crate::manifest::{ConstraintDecl, ConstraintKind, Node, OnSchemaChange};
 use crate::resolve::Project;
-use crate::sql::{is_bare_decimal, parse_type, type_name};
+use crate::sql::{is_bare_decimal, type_name};
 
 /// Of so many columns that differ the places in the query are shown.
 const MOST_PLACES: usize = 8;
@@ -38,7 +38,7 @@ pub(super) fn contract_difference(
         let found = at.and_then(|at| schema.fields().get(at));
         let need = at.and_then(|at| needs.get(at)).copied().unwrap_or(Need::Type);
         let never = if takes_null(node, name) { "" } else { " not null" };
-        match (found, parse_type(&expected)) {
+        match (found, project.target.semantics().parse_type(&expected)) {
             (None, Ok(wanted)) => rows.push([name.clone(), format!("{}{never}", type_name(&wanted)), String::new(), "missing in definition".into()]),
             (None, Err(_)) => rows.push([name.clone(), expected, String::new(), "missing in definition".into()]),
             (Some(_), Err(why)) => rows.push([name.clone(), expected, String::new(), why]),
@@ -71,7 +71,7 @@ pub(super) fn contract_difference(
 }
 
 /// The difference between a node's contract and the table that it adds to, where the build would not bring the table to it.
-pub(super) fn table_difference(node: &Node, table: &SchemaRef) -> Option<Diagnostic> {
+pub(super) fn table_difference(project: &Project, node: &Node, table: &SchemaRef) -> Option<Diagnostic> {
     let config = node.config.incremental.as_ref().filter(|_| node.config.contract_enforced)?;
     let grows = match config.on_schema_change {
         OnSchemaChange::SyncAllColumns => return None,
@@ -80,7 +80,7 @@ pub(super) fn table_difference(node: &Node, table: &SchemaRef) -> Option<Diagnos
     };
     let mut rows: Vec<[String; 4]> = Vec::new();
     for (name, column) in &node.columns {
-        let Ok(wanted) = parse_type(column.data_type.as_deref().unwrap_or_default()) else { continue };
+        let Ok(wanted) = project.target.semantics().parse_type(column.data_type.as_deref().unwrap_or_default()) else { continue };
         match table.fields().iter().find(|field| field.name().eq_ignore_ascii_case(name)) {
             None if grows => {}
             None => rows.push([name.clone(), type_name(&wanted), String::new(), "missing in the table".into()]),

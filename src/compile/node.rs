@@ -347,7 +347,7 @@ async fn prove(
         Some(compiled.place(range)?.0)
     };
     let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(project, node, (&schema, &needs), place).into_iter().collect();
-    diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(node, table)));
+    diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(project, node, table)));
     if diagnostics.is_empty() {
         diagnostics.extend(contract::wrong_checks(node, &schema, planner));
         diagnostics.extend(referred.iter().filter_map(|(constraint, read, of)| contract::wrong_foreign_key(node, constraint, read, of)));

@@ -24,7 +24,7 @@ use crate::base::Code;
 use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    Definition, Division, SessionOptions, SqlError, canonical, failures, is_table_function, parse_query, plan, register, repeated,
+    Definition, SessionOptions, SqlError, canonical, failures, is_table_function, parse_query, plan, plan_expression, register, repeated,
     rewritten_expression, scalar_function, session_state, sql_error, type_name,
 };
 
@@ -73,8 +73,8 @@ pub(super) struct Planned {
 impl Planner {
     #[must_use]
     pub fn new(project: &Project) -> Self {
-        let division = Division::of_adapter(&project.target.adapter);
-        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, division };
+        let semantics = project.target.semantics();
+        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, semantics };
         let is_ephemeral = |node: &&Node| node.resource_type() == ResourceType::Model && node.relation.is_none();
         let base = session_state(&options);
         let config = base.config().clone().with_default_catalog_and_schema(&project.target.database, &project.target.schema);
@@ -202,7 +202,7 @@ impl Planner {
             for (alias, schema) in over {
                 known = known.join(&DFSchema::try_from_qualified_schema(TableReference::bare(*alias), schema)?)?;
             }
-            let expression = self.base.create_logical_expr(&spelt, &known)?;
+            let expression = plan_expression(&self.base, &spelt, &known)?;
             Ok((expression.get_type(&known)?, looks_around(&expression)?))
         };
         match planned().map_err(|error: DataFusionError| Box::new(sql_error(&error, &spelt)))? {
@@ -222,7 +222,7 @@ impl Planner {
         let value = || {
             let none = DFSchema::empty();
             let rewritten = rewritten_expression(&self.base, text).map_err(|error| DataFusionError::Plan(error.message))?;
-            let expression = cast(self.base.create_logical_expr(&rewritten, &none)?, data_type.clone());
+            let expression = cast(plan_expression(&self.base, &rewritten, &none)?, data_type.clone());
             let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &RecordBatchOptions::new().with_row_count(Some(1)))?;
             self.base.create_physical_expr(expression, &none)?.evaluate(&row)
         };

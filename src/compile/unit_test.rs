@@ -18,7 +18,7 @@ use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::RenderFailure;
 use crate::manifest::{Fixture, FixtureRows, Node, NodeId, NodeKind, ResourceType, UnitTest};
 use crate::resolve::Project;
-use crate::sql::{SqlError, parse_type, quote_ident, type_name};
+use crate::sql::{Semantics, SqlError, quote_ident, type_name};
 
 /// The comparison of a unit test.
 #[derive(Debug, Clone)]
@@ -149,7 +149,7 @@ impl Ground<'_> {
             return Some(Arc::clone(schema));
         }
         let there = self.surroundings.schema(node).await;
-        there.or_else(|| declared(node))
+        there.or_else(|| declared(node, self.project.target.semantics()))
     }
 
     /// A node as it was compiled before, or as it is compiled now for its columns.
@@ -217,8 +217,8 @@ impl Ground<'_> {
 }
 
 /// The columns that a properties file declares, if it gives all their types.
-fn declared(node: &Node) -> Option<SchemaRef> {
-    let field = |column: &crate::manifest::ColumnDecl| Some(Field::new(&column.name, parse_type(column.data_type.as_deref()?).ok()?, true));
+fn declared(node: &Node, semantics: Semantics) -> Option<SchemaRef> {
+    let field = |column: &crate::manifest::ColumnDecl| Some(Field::new(&column.name, semantics.parse_type(column.data_type.as_deref()?).ok()?, true));
     let fields: Option<Vec<Field>> = node.columns.values().map(field).collect();
     fields.filter(|fields| !fields.is_empty()).map(|fields| Arc::new(Schema::new(fields)))
 }

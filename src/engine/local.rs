@@ -50,7 +50,7 @@ use self::warehouse::Warehouse;
 use super::{Capabilities, Engine, EngineError, FilesBinding, Outcome, Overlay, RelationKind, RelationState, SeedInput, Step};
 use crate::base::Sources;
 use crate::manifest::RelationName;
-use crate::sql::{self, Division};
+use crate::sql::{self, Semantics};
 
 /// Where an engine stores, and what it may use.
 #[derive(Debug, Clone)]
@@ -69,8 +69,8 @@ pub struct EngineOptions {
     /// Bytes that all queries of the engine share; beyond, they spill to disk, joins too. Without it they share what
     /// [`memory_for_queries`] gives, and joins stay in memory.
     pub memory_limit: Option<u64>,
-    /// What `/` between whole numbers gives, but for views that were made for something else.
-    pub division: Division,
+    /// What SQL means, but for views that were made with another meaning.
+    pub semantics: Semantics,
     /// Where messages about files of the project find them.
     pub sources: Arc<Sources>,
 }
@@ -88,7 +88,7 @@ impl EngineOptions {
             project_dir: project_dir.to_owned(),
             threads: 2,
             memory_limit: None,
-            division: Division::Whole,
+            semantics: Semantics::default(),
             sources: Sources::new(),
         }
     }
@@ -128,16 +128,16 @@ impl LocalEngine {
 
     /// A session of the dialect with an empty catalog, on the engine's memory pool and stores.
     pub(super) fn session(&self) -> SessionState {
-        self.session_with(self.options.division)
+        self.session_with(self.options.semantics)
     }
 
-    /// The same, for SQL that was written for a certain division.
-    fn session_with(&self, division: Division) -> SessionState {
+    /// The same, for SQL that was written with certain semantics.
+    fn session_with(&self, semantics: Semantics) -> SessionState {
         let mut state = sql::session_state(&sql::SessionOptions {
             threads: self.options.threads,
             runtime: Arc::clone(&self.runtime),
             spilling_joins: self.options.memory_limit.is_some(),
-            division,
+            semantics,
         });
         if let Some(limit) = self.options.memory_limit {
             // Every sort keeps this much aside for merging what it spilled; the default takes a small pool by itself.
@@ -186,7 +186,7 @@ impl LocalEngine {
                 if !view.proved {
                     catalog::bind_session(self, &view.sql, &[]).await?;
                 }
-                let recorded = self.views.put(view, self.options.division).await?;
+                let recorded = self.views.put(view, self.options.semantics).await?;
                 let replaced = self.warehouse.drop_table(&view.relation).await?;
                 Ok(Outcome::Done { changed: recorded || replaced })
             }

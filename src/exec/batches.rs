@@ -136,6 +136,7 @@ impl BatchRun<'_> {
         let options = PlanOptions {
             run_id: shared.options.run_id.clone(),
             run_started_at: shared.compiled.project.invocation.run_started_at,
+            semantics: shared.compiled.project.target.semantics(),
             query_schema: None,
             audits: shared.order.audits.get(&node.id).cloned().unwrap_or_default(),
             streams: Vec::new(),

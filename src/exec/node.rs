@@ -137,6 +137,7 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     let options = PlanOptions {
         run_id: shared.options.run_id.clone(),
         run_started_at,
+        semantics: shared.compiled.project.target.semantics(),
         query_schema,
         audits,
         streams,

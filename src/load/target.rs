@@ -14,6 +14,7 @@ use super::reader::{MapReader, wrong_type};
 use super::text::TextRenderer;
 use super::yaml::{Yaml, YamlValue};
 use crate::base::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned, nearest};
+use crate::sql::Semantics;
 
 /// What three-part names call the target's own warehouse.
 const DATABASE: &str = "alluvium";
@@ -84,6 +85,14 @@ pub struct Target {
     pub origin: TargetOrigin,
     /// The entry in the file that names it.
     pub span: Option<Span>,
+}
+
+impl Target {
+    /// What the SQL of the project means.
+    #[must_use]
+    pub fn semantics(&self) -> Semantics {
+        Semantics::of_adapter(&self.adapter)
+    }
 }
 
 /// The target alone, for commands that need no project that parses: of the project file only what names a target is

@@ -8,14 +8,14 @@ use super::{KeyCheck, KeyRule};
 use crate::base::Span;
 use crate::engine::{BrokenRule, CheckRule, TableColumn};
 use crate::manifest::{ColumnDecl, ConstraintDecl, ConstraintKind, Materialization, Node, RelationName};
-use crate::sql::{is_bare_decimal, quote_ident, type_name};
+use crate::sql::{Semantics, is_bare_decimal, quote_ident, type_name};
 
 /// How many keys or rows a message shows.
 const SHOWN: usize = 5;
 
 /// The columns of an enforced contract; compiling has proved that the query yields them. Decimals of which it says no
 /// digits have those of the query.
-pub(super) fn columns(node: &Node, query: Option<&SchemaRef>) -> Vec<TableColumn> {
+pub(super) fn columns(node: &Node, query: Option<&SchemaRef>, semantics: Semantics) -> Vec<TableColumn> {
     if !node.config.contract_enforced {
         return Vec::new();
     }
@@ -24,7 +24,7 @@ pub(super) fn columns(node: &Node, query: Option<&SchemaRef>) -> Vec<TableColumn
         let declared = decl.data_type.clone()?;
         let data_type = match of_query(name) {
             Some(found @ DataType::Decimal128(..)) if is_bare_decimal(&declared) => type_name(&found),
-            Some(_) | None => declared,
+            Some(_) | None => semantics.plain_type(&declared),
         };
         Some(TableColumn { name: name.clone(), data_type, nullable: not_null(node, name).is_none() })
     };

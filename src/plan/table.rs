@@ -4,6 +4,7 @@ use crate::base::{Code, Diagnostic};
 use crate::compile::CompiledNode;
 use crate::engine::{CommitLabel, FilesWrite, SchemaChange, SeedInput, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode};
 use crate::manifest::{Node, NodeKind, RelationName};
+use crate::sql::Semantics;
 
 use super::{PlanOptions, contract};
 
@@ -15,7 +16,7 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
         mode: WriteMode::Overwrite,
         schema_change: SchemaChange::default(),
         dedupe: None,
-        columns: contract::columns(node, compiled.query_schema.as_ref()),
+        columns: contract::columns(node, compiled.query_schema.as_ref(), options.semantics),
         checks: Some(contract::checks(node)),
         settings: settings(node),
         streams: options.streams.clone(),
@@ -25,14 +26,20 @@ pub(super) fn table_write(node: &Node, relation: &RelationName, compiled: &Compi
 
 /// A node's table as a copy of another's rows, with the settings the node has here.
 #[must_use]
-pub fn copy_write(node: &Node, relation: &RelationName, sql: String, partition_by: Vec<String>, label: CommitLabel) -> TableWrite {
+pub fn copy_write(
+    node: &Node,
+    (relation, semantics): (&RelationName, Semantics),
+    sql: String,
+    partition_by: Vec<String>,
+    label: CommitLabel,
+) -> TableWrite {
     TableWrite {
         relation: relation.clone(),
         input: TableInput::Query(sql),
         mode: WriteMode::Overwrite,
         schema_change: SchemaChange::default(),
         dedupe: None,
-        columns: contract::columns(node, None),
+        columns: contract::columns(node, None, semantics),
         checks: Some(contract::checks(node)),
         settings: TableSettings { partition_by, ..settings(node) },
         streams: Vec::new(),

@@ -26,7 +26,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast;
 
 use super::commands::Volatility;
-use super::{SqlError, canonical, parse_query, parse_type, plan, rewritten_expression, sql_error, type_help, type_name};
+use super::{Semantics, SqlError, canonical, parse_query, plan, plan_expression, rewritten_expression, sql_error, type_help, type_name};
 use crate::base::Code;
 
 /// The table of the arguments, while a body is planned.
@@ -84,9 +84,9 @@ pub fn called_functions(statement: &Statement) -> Vec<CalledFunction> {
 /// # Errors
 /// If a type is unknown or the body does not plan as one expression over the arguments. Ranges are those of the body.
 pub async fn scalar_function(state: &SessionState, name: &str, definition: &Definition) -> std::result::Result<ScalarUDF, Box<SqlError>> {
-    let fields = definition.arguments.iter().map(|argument| Ok(Field::new(&argument.name, known_type(&argument.data_type)?, true)));
+    let fields = definition.arguments.iter().map(|argument| Ok(Field::new(&argument.name, known_type(state, &argument.data_type)?, true)));
     let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<std::result::Result<Vec<_>, Box<SqlError>>>()?));
-    let returns = known_type(&definition.returns)?;
+    let returns = known_type(state, &definition.returns)?;
     let defaults = definition.arguments.iter().zip(schema.fields()).map(|(argument, field)| match &argument.default {
         Some(text) => constant(state, text, field.data_type()).map(Some),
         None => Ok(None),
@@ -145,15 +145,15 @@ fn shifted(mut error: SqlError, lead: usize) -> SqlError {
     error
 }
 
-fn known_type(text: &str) -> std::result::Result<DataType, Box<SqlError>> {
-    parse_type(text).map_err(|reason| Box::new(SqlError::new(Code::TypeUnknown, reason).help(type_help(text))))
+fn known_type(state: &SessionState, text: &str) -> std::result::Result<DataType, Box<SqlError>> {
+    Semantics::of_session(state).parse_type(text).map_err(|reason| Box::new(SqlError::new(Code::TypeUnknown, reason).help(type_help(text))))
 }
 
 fn constant(state: &SessionState, text: &str, data_type: &DataType) -> std::result::Result<ScalarValue, Box<SqlError>> {
     let text = rewritten_expression(state, text)?;
     let value = || {
         let none = DFSchema::empty();
-        let value = expr::cast(state.create_logical_expr(&text, &none)?, data_type.clone());
+        let value = expr::cast(plan_expression(state, &text, &none)?, data_type.clone());
         let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &RecordBatchOptions::new().with_row_count(Some(1)))?;
         match state.create_physical_expr(value, &none)?.evaluate(&row)? {
             ColumnarValue::Scalar(value) => Ok(value),

@@ -126,7 +126,7 @@ mod tests {
     use deltalake::datafusion::prelude::SessionContext;
 
     use super::*;
-    use crate::sql::{Division, SessionOptions, session_state};
+    use crate::sql::{Semantics, SessionOptions, session_state};
 
     /// The joins of a query, outermost first, each with the key of the side that is held in memory.
     async fn held(sql: &str) -> Vec<String> {
@@ -138,7 +138,7 @@ mod tests {
         }
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema("main", Arc::new(schema)).unwrap();
-        let state = session_state(&SessionOptions { threads: 2, runtime: Arc::default(), spilling_joins: false, division: Division::Whole });
+        let state = session_state(&SessionOptions { threads: 2, runtime: Arc::default(), spilling_joins: false, semantics: Semantics::default() });
         let context = SessionContext::new_with_state(state);
         context.register_catalog("alluvium", Arc::new(catalog));
         let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();

@@ -14,6 +14,7 @@ mod items;
 mod json;
 mod lambdas;
 mod length;
+mod meant;
 mod mode;
 mod parse_time;
 mod plain;
@@ -33,6 +34,8 @@ use deltalake::datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUD
 
 pub(super) use intervals::multiplied_interval;
 
+use super::semantics::Semantics;
+
 /// Made once: a session only takes references.
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(scalars);
 static AGGREGATES: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(aggregates);
@@ -40,9 +43,10 @@ static AGGREGATES: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(aggregates);
 static LAMBDAS: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(lambdas::functions);
 
 /// Gives a session the dialect's functions, behind DataFusion's own.
-pub(super) fn register(builder: &mut SessionStateBuilder) {
+pub(super) fn register(builder: &mut SessionStateBuilder, semantics: Semantics) {
     builder.scalar_functions().get_or_insert_default().extend(SCALARS.iter().map(Arc::clone));
     builder.scalar_functions().get_or_insert_default().push(coalesce::function());
+    builder.scalar_functions().get_or_insert_default().extend(meant::functions(semantics));
     builder.higher_order_functions().get_or_insert_default().extend(LAMBDAS.iter().map(Arc::clone));
     builder.aggregate_functions().get_or_insert_default().extend(AGGREGATES.iter().map(Arc::clone));
 }

@@ -10,7 +10,7 @@ use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator};
 
 use super::functions::multiplied_interval;
-use super::{Division, parse_type};
+use super::semantics::{Division, Semantics};
 
 /// Text beside a number is read as a number, as in Spark; a number times an interval; a date plus a number of days;
 /// the difference of two unsigned numbers, which may be negative; a truth value beside a whole number is 1 or 0, as in
@@ -88,7 +88,9 @@ fn is_comparison(op: &BinaryOperator) -> bool {
 /// Names of types beyond DataFusion's, by the dialect's one table of names; and `timestamp`, which has microseconds as in
 /// Delta: nanoseconds end in the year 2262.
 #[derive(Debug)]
-pub(super) struct TypeNames;
+pub(super) struct TypeNames {
+    pub(super) semantics: Semantics,
+}
 
 impl TypePlanner for TypeNames {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
@@ -98,6 +100,9 @@ impl TypePlanner for TypeNames {
             ast::DataType::Decimal(_) | ast::DataType::Numeric(_) | ast::DataType::Dec(_) => false,
             _ => true,
         };
-        Ok(ours.then(|| parse_type(&sql_type.to_string()).ok()).flatten().map(|found| Arc::new(Field::new("", found, true)) as FieldRef))
+        Ok(ours
+            .then(|| self.semantics.parse_type(&sql_type.to_string()).ok())
+            .flatten()
+            .map(|found| Arc::new(Field::new("", found, true)) as FieldRef))
     }
 }

@@ -6,14 +6,18 @@ use deltalake::arrow::util::display::{ArrayFormatter, FormatOptions};
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::prelude::SessionContext;
 
-use super::{Division, SessionOptions, canonical, parse_query, plan, session_state, sql_error};
+use super::{Semantics, SessionOptions, canonical, parse_query, plan, session_state, sql_error};
 
 /// The rows of a query as text, or what it fails with.
 pub(crate) fn rows(sql: &str) -> Result<Vec<Vec<String>>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut state =
-            session_state(&SessionOptions { threads: 2, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, division: Division::Whole });
+        let mut state = session_state(&SessionOptions {
+            threads: 2,
+            runtime: Arc::new(RuntimeEnv::default()),
+            spilling_joins: false,
+            semantics: Semantics::default(),
+        });
         let catalog = Arc::new(deltalake::datafusion::catalog::MemoryCatalogProviderList::new());
         state.register_catalog_list(catalog);
         let statement = parse_query(&state, &canonical(sql, [])).map_err(|error| error.message.clone())?;

@@ -17,9 +17,10 @@ use super::lateral::LateralUnnest;
 use super::operators::{Operators, TypeNames};
 use super::overflow::CheckedIntegers;
 use super::refused::{Impossible, Misplaced};
+use super::semantics::{NullOrder, Semantics};
 use super::timestamps::Microseconds;
 
-/// What a session may differ in; of the dialect only [`Division`].
+/// What a session may differ in; of the dialect only [`Semantics`].
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// How many partitions of one query run side by side.
@@ -28,42 +29,7 @@ pub struct SessionOptions {
     pub runtime: Arc<RuntimeEnv>,
     /// Sort-merge joins in place of hash joins, which can't spill: for runs with a memory limit.
     pub spilling_joins: bool,
-    pub division: Division,
-}
-
-/// What `/` between whole numbers gives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Division {
-    /// A whole number, as in Postgres and in this dialect: 5 / 2 is 2.
-    #[default]
-    Whole,
-    /// A fraction, as in DuckDB, Spark and Snowflake: 5 / 2 is 2.5.
-    Fraction,
-}
-
-impl Division {
-    /// What the SQL of a dbt adapter means.
-    #[must_use]
-    pub fn of_adapter(adapter: &str) -> Self {
-        const FRACTIONS: [&str; 15] = [
-            "bigquery",
-            "clickhouse",
-            "databricks",
-            "doris",
-            "duckdb",
-            "exasol",
-            "fabricspark",
-            "hive",
-            "impala",
-            "mysql",
-            "oracle",
-            "snowflake",
-            "spark",
-            "starrocks",
-            "vertica",
-        ];
-        if FRACTIONS.contains(&adapter) { Self::Fraction } else { Self::Whole }
-    }
+    pub semantics: Semantics,
 }
 
 /// A session of the dialect, with an empty catalog.
@@ -77,7 +43,8 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_target_partitions(options.threads.max(if options.spilling_joins { 2 } else { 1 }))
         .with_information_schema(false)
         .with_create_default_catalog_and_schema(false)
-        .with_default_catalog_and_schema("alluvium", "main");
+        .with_default_catalog_and_schema("alluvium", "main")
+        .with_extension(Arc::new(options.semantics));
     let settings = config.options_mut();
     settings.execution.time_zone = Some("UTC".into());
     // Unions of `coalesce` are known not to be NULL in the logical plan and not in the physical one, which is no harm.
@@ -86,6 +53,12 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         settings.sql_parser.recursion_limit = limit;
     }
     settings.sql_parser.collect_spans = true;
+    settings.sql_parser.default_null_ordering = match options.semantics.nulls {
+        NullOrder::Largest => "nulls_max",
+        NullOrder::Smallest => "nulls_min",
+        NullOrder::Last => "nulls_last",
+    }
+    .to_owned();
     settings.sql_parser.enable_ident_normalization = false;
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.optimizer.prefer_hash_join = !options.spilling_joins;
@@ -94,11 +67,11 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_config(config)
         .with_runtime_env(Arc::clone(&options.runtime))
         .with_default_features()
-        .with_type_planner(Arc::new(TypeNames))
+        .with_type_planner(Arc::new(TypeNames { semantics: options.semantics }))
         .with_statistics_registry(estimates::registry())
         .with_analyzer_rules(analyzer_rules());
-    functions::register(&mut builder);
-    builder.expr_planners().get_or_insert_default().push(Arc::new(Operators { division: options.division }));
+    functions::register(&mut builder, options.semantics);
+    builder.expr_planners().get_or_insert_default().push(Arc::new(Operators { division: options.semantics.division }));
     let mut state = builder.build();
     // The time that `now()` and its kin give.
     state.mark_start_execution();

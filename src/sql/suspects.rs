@@ -220,10 +220,10 @@ mod tests {
     use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 
     use super::*;
-    use crate::sql::{Division, SessionOptions, parse_query, session_state};
+    use crate::sql::{Semantics, SessionOptions, parse_query, session_state};
 
     fn parsed(sql: &str) -> Statement {
-        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, division: Division::Whole };
+        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, semantics: Semantics::default() };
         parse_query(&session_state(&options), sql).unwrap()
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
+use super::semantics::Floats;
 use crate::base::nearest;
 
 /// The Arrow type of a type name, e.g. `decimal(10, 2)`, `character varying(20)`, `array<struct<a: int>>`, `bigint[]`.
@@ -14,7 +15,12 @@ use crate::base::nearest;
 /// # Errors
 /// With what was not understood, as a phrase for a message.
 pub fn parse_type(name: &str) -> Result<DataType, String> {
-    let mut reader = Reader { rest: name.trim() };
+    named_type(name, Floats::Single)
+}
+
+/// The same, with floating-point numbers as wide as an engine has them.
+pub(super) fn named_type(name: &str, floats: Floats) -> Result<DataType, String> {
+    let mut reader = Reader { rest: name.trim(), floats };
     let found = reader.data_type().ok_or_else(|| format!("`{}` is not a type", name.trim()))?;
     if reader.rest.trim().is_empty() {
         Ok(found)
@@ -120,6 +126,7 @@ pub fn type_name(data_type: &DataType) -> String {
 
 struct Reader<'a> {
     rest: &'a str,
+    floats: Floats,
 }
 
 impl Reader<'_> {
@@ -143,7 +150,7 @@ impl Reader<'_> {
         let name = self.long_name(name);
         let arguments = self.arguments()?;
         let name = self.zone_suffix(name);
-        scalar(&name, &arguments)
+        floating(&name, &arguments, self.floats).or_else(|| scalar(&name, &arguments))
     }
 
     /// Names of several words: `double precision`, `character varying`.
@@ -240,6 +247,19 @@ impl Reader<'_> {
     }
 }
 
+/// Floating-point types; the one argument is a number of binary digits.
+fn floating(name: &str, arguments: &[u32], floats: Floats) -> Option<DataType> {
+    let of_width = |single: bool| Some(if single { DataType::Float32 } else { DataType::Float64 });
+    match (name, arguments) {
+        ("float", []) => of_width(floats == Floats::Single),
+        ("float", [digits @ 1..=53]) => of_width(*digits <= 24 && floats != Floats::AlwaysDouble),
+        ("real" | "float4", []) => of_width(floats != Floats::AlwaysDouble),
+        ("float32", []) => of_width(true),
+        ("double" | "double precision" | "float8" | "float64", []) => of_width(false),
+        _ => None,
+    }
+}
+
 fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
     let plain = match name {
         "boolean" | "bool" | "logical" => DataType::Boolean,
@@ -247,8 +267,6 @@ fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
         "smallint" | "short" | "int2" | "int16" | "utinyint" | "uint8" => DataType::Int16,
         "int" | "integer" | "int4" | "int32" | "usmallint" | "uint16" => DataType::Int32,
         "bigint" | "long" | "int8" | "int64" | "uinteger" | "uint32" => DataType::Int64,
-        "real" | "float4" | "float" | "float32" => DataType::Float32,
-        "double" | "double precision" | "float8" | "float64" => DataType::Float64,
         "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "bpchar" | "uuid" | "json" => {
             DataType::Utf8
         }

@@ -161,7 +161,7 @@ fn proved(project: &Arc<Project>, dag: &Dag, folder: &Path) -> String {
     let lock = std::fs::read_to_string(folder.join("sources.lock")).ok().and_then(|text| SourcesLock::parse(&text).ok()).unwrap_or_default();
     let locked = alluvium::check::locked_schemas(&lock.sources);
     let schema = |node: &alluvium::manifest::Node| match &node.kind {
-        NodeKind::Source { .. } => locked.get(&node.id).cloned().or_else(|| declared_schema(node)),
+        NodeKind::Source { .. } => locked.get(&node.id).cloned().or_else(|| declared_schema(node, project.target.semantics())),
         NodeKind::Seed { .. } => Some(seed()),
         _ => None,
     };

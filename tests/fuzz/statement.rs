@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use alluvium::sql::{
-    Division, SessionOptions, SqlError, assignments, behind_with, blame, canonical, embedded_query, open_stars, output_columns, parse_command,
+    Semantics, SessionOptions, SqlError, assignments, behind_with, blame, canonical, embedded_query, open_stars, output_columns, parse_command,
     parse_query, parse_type, plan, qualified, rewritten_expression, session_state, slashes, split_statements, sql_error, statement_text,
 };
 use deltalake::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
@@ -95,7 +95,7 @@ fn told(error: &SqlError, text: &str) -> String {
 fn state() -> &'static SessionState {
     static STATE: OnceLock<SessionState> = OnceLock::new();
     STATE.get_or_init(|| {
-        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, division: Division::Whole };
+        let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, semantics: Semantics::default() };
         let state = session_state(&options);
         with_tables(&state).expect("tables are registered");
         state

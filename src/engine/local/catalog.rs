@@ -30,7 +30,7 @@ use super::temporary::Temporary;
 use super::{LocalEngine, failure, functions, streams};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
-use crate::sql::{self, Division, SqlError};
+use crate::sql::{self, Semantics, SqlError};
 
 /// A planned query with the session that knows its tables.
 pub(super) struct Bound {
@@ -63,7 +63,7 @@ pub(super) async fn bind_parts(
 ) -> Result<Bound, EngineError> {
     let mut resolver = Resolver { parts: Some(parts), ..Resolver::new(engine, overlays) };
     let default = Scope { database: engine.options.database.clone(), schema: engine.options.schema.clone() };
-    let (state, plan, statement) = resolver.plan(sql, &default, engine.options.division).await?;
+    let (state, plan, statement) = resolver.plan(sql, &default, engine.options.semantics).await?;
     Ok(Bound { state, plan, statement, scope: default, inputs: resolver.inputs.into_iter().collect() })
 }
 
@@ -86,7 +86,7 @@ impl Bound {
     }
 }
 
-/// Plans the query of a view in its schema and with its division.
+/// Plans the query of a view in its schema and with its semantics.
 ///
 /// # Errors
 /// As [`bind_session`].
@@ -98,14 +98,14 @@ pub(super) async fn bind_view(
 ) -> Result<Bound, EngineError> {
     let mut resolver = Resolver { parts: Some(parts), open: vec![name.clone()], ..Resolver::new(engine, overlays) };
     let scope = Scope { database: name.database.clone(), schema: name.schema.clone() };
-    let (state, plan, statement) = resolver.plan(&text.sql, &scope, text.division).await?;
+    let (state, plan, statement) = resolver.plan(&text.sql, &scope, text.semantics).await?;
     Ok(Bound { state, plan, statement, scope, inputs: resolver.inputs.into_iter().collect() })
 }
 
 /// The query that a view stands for, with how it divides.
 pub(super) struct ViewText {
     pub(super) sql: String,
-    division: Division,
+    semantics: Semantics,
 }
 
 /// The views that a query names, each with its query and the place where it is named first.
@@ -124,18 +124,18 @@ pub(super) async fn views(
         if found.iter().any(|(known, ..)| *known == name) {
             continue;
         }
-        let division = engine.options.division;
+        let semantics = engine.options.semantics;
         let over = overlays.iter().find_map(|overlay| match overlay {
-            Overlay::Query { name: over, sql } if *over == name => Some(ViewText { sql: sql.clone(), division }),
+            Overlay::Query { name: over, sql } if *over == name => Some(ViewText { sql: sql.clone(), semantics }),
             Overlay::Query { .. } | Overlay::Stage { .. } => None,
         });
         let temporary = match engine.temporary.get(reference.table()).filter(|_| reference.schema().is_none()) {
-            Some(Temporary::View(sql)) => Some(ViewText { sql, division }),
+            Some(Temporary::View(sql)) => Some(ViewText { sql, semantics }),
             Some(Temporary::Table(_)) | None => None,
         };
         let text = match over.or(temporary) {
             Some(text) => Some(text),
-            None => engine.views.get(&name).await?.map(|view| ViewText { sql: view.sql, division: view.division }),
+            None => engine.views.get(&name).await?.map(|view| ViewText { sql: view.sql, semantics: view.semantics }),
         };
         found.extend(text.map(|text| (name, text, place)));
     }
@@ -242,8 +242,8 @@ impl<'a> Resolver<'a> {
         Self { engine, overlays, parts: None, found: BTreeMap::new(), inputs: BTreeSet::new(), open: Vec::new(), listing: false }
     }
 
-    async fn plan(&mut self, sql: &str, scope: &Scope, division: Division) -> Result<(SessionState, LogicalPlan, Statement), EngineError> {
-        let mut state = self.engine.session_with(division);
+    async fn plan(&mut self, sql: &str, scope: &Scope, semantics: Semantics) -> Result<(SessionState, LogicalPlan, Statement), EngineError> {
+        let mut state = self.engine.session_with(semantics);
         // Once to know the names of tables whatever their case, and once more when their columns are known.
         let statement = parse(&state, &sql::canonical(sql, []), sql)?;
         let references = state.resolve_table_references(&statement).map_err(|error| failure::query(error, sql))?;
@@ -287,7 +287,7 @@ impl<'a> Resolver<'a> {
         match self.engine.temporary.get(reference.table()) {
             None => Ok(None),
             Some(Temporary::Table(rows)) => Ok(Some(rows)),
-            Some(Temporary::View(sql)) => Box::pin(self.view(name, &sql, self.engine.options.division)).await.map(Some),
+            Some(Temporary::View(sql)) => Box::pin(self.view(name, &sql, self.engine.options.semantics)).await.map(Some),
         }
     }
 
@@ -311,7 +311,7 @@ impl<'a> Resolver<'a> {
             Some(Overlay::Stage { stage, .. }) => return self.engine.stages.provider(*stage, self.engine).await.map(Some),
             // Inside of itself, the name means what lies below.
             Some(Overlay::Query { sql, .. }) if !self.open.contains(name) => {
-                return self.view(name, sql, self.engine.options.division).await.map(Some);
+                return self.view(name, sql, self.engine.options.semantics).await.map(Some);
             }
             Some(Overlay::Query { .. }) | None => {}
         }
@@ -326,7 +326,7 @@ impl<'a> Resolver<'a> {
             };
         }
         if let Some(view) = self.engine.views.get(name).await? {
-            return self.view(name, &view.sql, view.division).await.map(Some);
+            return self.view(name, &view.sql, view.semantics).await.map(Some);
         }
         self.table(name).await
     }
@@ -349,14 +349,14 @@ impl<'a> Resolver<'a> {
     }
 
     /// A query under a name, planned in the schema of its name.
-    async fn view(&mut self, name: &RelationName, sql: &str, division: Division) -> Result<Arc<dyn TableProvider>, EngineError> {
+    async fn view(&mut self, name: &RelationName, sql: &str, semantics: Semantics) -> Result<Arc<dyn TableProvider>, EngineError> {
         if self.open.contains(name) {
             let path: Vec<_> = self.open.iter().chain([name]).map(|view| format!("`{}`", view.short())).collect();
             return Err(EngineError::Sql(Box::new(SqlError::new(Code::Cycle, format!("the view reads itself: {}", path.join(" -> "))))));
         }
         self.open.push(name.clone());
         let scope = Scope { database: name.database.clone(), schema: name.schema.clone() };
-        let planned = self.plan(sql, &scope, division).await;
+        let planned = self.plan(sql, &scope, semantics).await;
         self.open.pop();
         let (_, plan, _) = planned.map_err(|error| within(error, name))?;
         Ok(Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))

@@ -27,6 +27,7 @@ pub(crate) use options::{FileOptions, compression};
 use super::super::{EngineError, FilesBinding, SeedInput};
 use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::{FileFormat, RelationName};
+use crate::sql::Semantics;
 use location::Listing;
 
 /// What every reader of files needs.
@@ -197,11 +198,13 @@ impl FileSources {
     /// # Errors
     /// If the file is missing or not a regular CSV file, or a type is not one.
     pub(crate) async fn seed_provider(&self, session: &dyn Session, seed: &SeedInput) -> Result<Arc<dyn TableProvider>, EngineError> {
+        let semantics = Semantics::of_session(session);
         let mut declared = Vec::new();
         for (name, type_name) in &seed.column_types {
             declared.push((
                 name.clone(),
-                parse_declared(name, type_name).map_err(|diagnostic| EngineError::Diagnosed(Box::new(diagnostic.at(seed.span, "this seed"))))?,
+                parse_declared(name, &semantics.plain_type(type_name))
+                    .map_err(|diagnostic| EngineError::Diagnosed(Box::new(diagnostic.at(seed.span, "this seed"))))?,
             ));
         }
         let listing = self.stores.locate_file(&seed.path)?.list(FileFormat::Csv).await.map_err(|error| placed(error, Some(seed.span)))?;

@@ -42,7 +42,7 @@ pub(super) async fn create(engine: &LocalEngine, (create, text): (&CreateFunctio
         other => other,
     };
     define(engine, &mut state, &name.to_string(), (&name, &definition(create, text)), open).await.map_err(placed)?;
-    engine.views.put(&ViewWrite { relation: recorded, ..write }, engine.options.division).await.map(|_| ())
+    engine.views.put(&ViewWrite { relation: recorded, ..write }, engine.options.semantics).await.map(|_| ())
 }
 
 /// Makes the functions that a statement calls known to its session.

@@ -2,9 +2,8 @@
 //! transactional too.
 //!
 //! Columns: `database`, `schema`, `identifier`, `kind` (`view` or `function`), `sql`, `description`, `run_id`, `node` (all text),
-//! `recorded_at` (timestamp with zone, microseconds), `dropped` (boolean), `division` (text: `fraction` where the view was
-//! made for SQL in which `/` of whole numbers is one, else NULL; older records have no such column). The table is append-only: of several rows about
-//! one name the latest counts. An unchanged definition writes nothing.
+//! `recorded_at` (timestamp with zone, microseconds), `dropped` (boolean), `adapter` (text: the dbt adapter for which the SQL
+//! was written). The table is append-only: of several rows about one name the latest counts. An unchanged definition writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,13 +23,13 @@ use super::super::{CommitLabel, EngineError, ViewWrite};
 use super::failure;
 use super::warehouse::Warehouse;
 use crate::manifest::RelationName;
-use crate::sql::Division;
+use crate::sql::Semantics;
 
 /// A view as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) sql: String,
-    pub(super) division: Division,
+    pub(super) semantics: Semantics,
     pub(super) description: Option<String>,
     recorded_at: i64,
     dropped: bool,
@@ -46,9 +45,6 @@ pub(crate) struct Views {
     /// What was read last, and of which version.
     read: Mutex<Option<Recorded>>,
 }
-
-/// How [`Division::Fraction`] is recorded.
-const FRACTION: &str = "fraction";
 
 /// How often a record is tried against other writers.
 const ATTEMPTS: u32 = 10;
@@ -91,12 +87,12 @@ impl Views {
     ///
     /// # Errors
     /// If the record can't be written.
-    pub(super) async fn put(&self, write: &ViewWrite, division: Division) -> Result<bool, EngineError> {
+    pub(super) async fn put(&self, write: &ViewWrite, semantics: Semantics) -> Result<bool, EngineError> {
         let known = self.get(&write.relation).await?;
-        if known.is_some_and(|view| view.sql == write.sql && view.division == division && view.description == write.description) {
+        if known.is_some_and(|view| view.sql == write.sql && view.semantics == semantics && view.description == write.description) {
             return Ok(false);
         }
-        let view = View { sql: write.sql.clone(), division, description: write.description.clone(), recorded_at: 0, dropped: false };
+        let view = View { sql: write.sql.clone(), semantics, description: write.description.clone(), recorded_at: 0, dropped: false };
         self.record(&write.relation, &view, &write.label).await?;
         Ok(true)
     }
@@ -182,7 +178,7 @@ fn schema() -> SchemaRef {
     let mut fields: Vec<Field> = ["database", "schema", "identifier", "kind", "sql", "description", "run_id", "node"].map(text).into();
     fields.push(Field::new("recorded_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true));
     fields.push(Field::new("dropped", DataType::Boolean, true));
-    fields.push(Field::new("division", DataType::Utf8, true));
+    fields.push(Field::new("adapter", DataType::Utf8, true));
     Arc::new(Schema::new(fields))
 }
 
@@ -201,7 +197,7 @@ fn row(name: &RelationName, view: &View, label: &CommitLabel) -> Result<RecordBa
             text(Some(&label.node)),
             Arc::new(TimestampMicrosecondArray::from(vec![view.recorded_at]).with_timezone("UTC")),
             Arc::new(BooleanArray::from(vec![view.dropped])),
-            text((view.division == Division::Fraction).then_some(FRACTION)),
+            text(Some(view.semantics.adapter)),
         ],
     )
 }
@@ -233,8 +229,8 @@ fn rows(batch: &RecordBatch) -> Vec<(RelationName, View)> {
         let name = RelationName::new(text("database", at)?, text("schema", at)?, text("identifier", at)?);
         let recorded_at = batch.column_by_name("recorded_at")?.as_primitive_opt::<TimestampMicrosecondType>()?.value(at);
         let dropped = batch.column_by_name("dropped")?.as_boolean_opt()?.value(at);
-        let division = if text("division", at).as_deref() == Some(FRACTION) { Division::Fraction } else { Division::Whole };
-        Some((name, View { sql: text("sql", at)?, division, description: text("description", at), recorded_at, dropped }))
+        let semantics = text("adapter", at).map(|adapter| Semantics::of_adapter(&adapter)).unwrap_or_default();
+        Some((name, View { sql: text("sql", at)?, semantics, description: text("description", at), recorded_at, dropped }))
     };
     (0..batch.num_rows()).filter_map(row).collect()
 }

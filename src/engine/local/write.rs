@@ -226,7 +226,7 @@ fn one_a_key(bound: &Bound, dedupe: &Dedupe) -> Result<LogicalPlan, EngineError>
         error.notes.push(format!("in `dedupe`: order by {}", dedupe.order_by));
         EngineError::Sql(error)
     })?;
-    let rank = bound.state.create_logical_expr(&ranked, bare.schema()).map_err(noted)?.alias(RANK);
+    let rank = crate::sql::plan_expression(&bound.state, &ranked, bare.schema()).map_err(noted)?.alias(RANK);
     let columns: Vec<Expr> = bare.schema().columns().into_iter().map(Expr::Column).collect();
     let ranked = LogicalPlanBuilder::from(bare).window([rank]);
     let first = ranked.and_then(|rows| rows.filter(ident(RANK).eq(lit(1_u64))));

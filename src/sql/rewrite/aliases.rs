@@ -17,6 +17,7 @@ use super::calls::literal;
 use super::expand::{expand, is_volatile};
 use super::{using, wildcards};
 use crate::sql::functions::cast_of;
+use crate::sql::whole_numbers::rounded;
 
 /// More reuses than this in one statement are taken for a mistake.
 const MOST: usize = 200;
@@ -26,6 +27,11 @@ const MOST: usize = 200;
 /// # Errors
 /// What the planner says; about a name that is no alias either, what it said of the statement as it was given.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    rounded(state, mended(state, statement).await?)
+}
+
+/// The plan of a statement in which aliases stand for what they are given to.
+async fn mended(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     let mut statement = statement;
     if wildcards::is_needed(&statement) {
         Box::pin(wildcards::expand(state, &mut statement)).await?;

@@ -150,7 +150,7 @@ fn unnested(alias: &mut Option<TableAlias>, lists: &mut Vec<Expr>, place: Option
     let one = lists.len() == 1;
     let mut names: Vec<Ident> = Vec::new();
     if let Some((template, name)) = place {
-        let lengths: Vec<String> = (1..=lists.len()).map(|at| format!("cast(cardinality(${at}) as bigint)")).collect();
+        let lengths: Vec<String> = (1..=lists.len()).map(|at| format!("coalesce(cast(cardinality(${at}) as bigint), 0)")).collect();
         let length = if one { lengths.concat() } else { format!("greatest({})", lengths.join(", ")) };
         lists.extend(expand(&template.replace("$1", &length), lists, span));
         names.push(name);

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::*;
 use crate::manifest::ExternalConfig;
-use crate::sql::{Division, SessionOptions, session_state};
+use crate::sql::{Semantics, SessionOptions, session_state};
 
 struct Room {
     dir: tempfile::TempDir,
@@ -26,7 +26,7 @@ fn room(texts: &[(&str, &str)]) -> Room {
         std::fs::write(path, text).unwrap();
     }
     let sources = Sources::new();
-    let options = SessionOptions { threads: 2, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, division: Division::Whole };
+    let options = SessionOptions { threads: 2, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, semantics: Semantics::default() };
     let files = FileSources::new(dir.path(), HashMap::new(), Arc::clone(&sources));
     Room { dir, files, context: SessionContext::new_with_state(session_state(&options)), sources }
 }

@@ -21,7 +21,7 @@ use super::tables::{columns_of, label, position, table_schema, typed, write};
 use super::{at, existing, invalid_at, kind_of, relation_name};
 use crate::base::Code;
 use crate::manifest::RelationName;
-use crate::sql::{Alteration, Named, NewColumn, Piece, SqlError, Word, parse_type, quote_ident, type_name};
+use crate::sql::{Alteration, Named, NewColumn, Piece, SqlError, Word, quote_ident, type_name};
 
 /// The prefix of a CHECK constraint's property.
 const CONSTRAINT: &str = "delta.constraints.";
@@ -130,7 +130,7 @@ impl Altered<'_> {
                 let help = "add it with `default` and a value, or add it without, fill it, then `alter column .. set not null`";
                 return Err(invalid_at("a column that is added is NULL in the rows that are there", &column.name.range, help));
             }
-            let data_type = data_type(&column.data_type.text, &column.data_type.range)?;
+            let data_type = data_type(self.engine, &column.data_type.text, &column.data_type.range)?;
             let arrow = Field::new(&column.name.value, data_type, !column.not_null);
             let mut field: StructField = (&arrow).try_into_kernel().map_err(|error| self.failed(DeltaTableError::from(error)))?;
             field.metadata.extend(column.comment.iter().map(|text| ("comment".to_owned(), MetadataValue::String(text.clone()))));
@@ -241,7 +241,7 @@ impl Altered<'_> {
 
     async fn change_type(&self, column: &Word, text: &str, range: &Piece) -> Result<(), EngineError> {
         let field = self.column(column)?;
-        let wanted = data_type(text, range)?;
+        let wanted = data_type(self.engine, text, range)?;
         if *field.data_type() == wanted {
             return Ok(());
         }
@@ -257,7 +257,7 @@ impl Altered<'_> {
             if *field.name() == name { format!("cast({column} as {text}) as {column}") } else { column }
         };
         let select = self.schema.fields().iter().map(|field| cast(field)).collect();
-        let retyped = |found: TableColumn| if found.name == name { TableColumn { data_type: text.to_owned(), ..found } } else { found };
+        let retyped = |found: TableColumn| if found.name == name { TableColumn { data_type: type_name(&wanted), ..found } } else { found };
         let columns = columns_of(&self.schema).into_iter().map(retyped).collect();
         self.copy(select, columns, TableSettings::default()).await
     }
@@ -452,8 +452,12 @@ fn refused_property(key: &str, named: &Named) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn data_type(text: &str, range: &Piece) -> Result<DataType, EngineError> {
-    parse_type(text).map_err(|reason| EngineError::Sql(Box::new(SqlError::new(Code::TypeUnknown, reason).range(range.clone()))))
+fn data_type(engine: &LocalEngine, text: &str, range: &Piece) -> Result<DataType, EngineError> {
+    engine
+        .options
+        .semantics
+        .parse_type(text)
+        .map_err(|reason| EngineError::Sql(Box::new(SqlError::new(Code::TypeUnknown, reason).range(range.clone()))))
 }
 
 fn names(rule: &mut ast::Expr, name: &str) -> bool {

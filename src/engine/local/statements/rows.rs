@@ -133,7 +133,7 @@ impl Target {
     fn expression(&self, text: &str) -> Result<Expr, EngineError> {
         let text = sql::canonical(text, self.schema.fields().iter().map(|field| field.name().as_str()));
         let schema = DFSchema::try_from(Arc::clone(&self.schema)).map_err(|error| failure::query(error, &text))?;
-        self.state.create_logical_expr(&text, &schema).map_err(|error| without_place(failure::query(error, &text)))
+        sql::plan_expression(&self.state, &text, &schema).map_err(|error| without_place(failure::query(error, &text)))
     }
 
     /// The expression with subqueries replaced by what they yield, and columns without their table.

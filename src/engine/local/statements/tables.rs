@@ -14,7 +14,7 @@ use super::super::{LocalEngine, catalog};
 use super::{existing, invalid, kind_of, proved, relation_name, unknown};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
-use crate::sql::{self, SqlError, parse_type, quote_ident, type_help, type_name};
+use crate::sql::{self, Semantics, SqlError, quote_ident, type_help, type_name};
 
 /// What commits of statements say of where they came from.
 pub(super) fn label() -> CommitLabel {
@@ -36,7 +36,7 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
             return Err(invalid(format!("`{}` exists already", relation.short()), help));
         }
     }
-    let columns = declared(create)?;
+    let columns = declared(create, engine.options.semantics)?;
     let column_defaults = declared_defaults(engine, create).await?;
     let sql = match &create.query {
         Some(query) => proved(engine, query, text).await?.0,
@@ -68,7 +68,7 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
     .await
 }
 
-fn declared(create: &ast::CreateTable) -> Result<Vec<TableColumn>, EngineError> {
+fn declared(create: &ast::CreateTable, semantics: Semantics) -> Result<Vec<TableColumn>, EngineError> {
     let keys: Vec<String> = create
         .constraints
         .iter()
@@ -85,7 +85,7 @@ fn declared(create: &ast::CreateTable) -> Result<Vec<TableColumn>, EngineError> 
         .map(|column| {
             let name = column.name.value.clone();
             let data_type = column.data_type.to_string();
-            parse_type(&data_type).map_err(|reason| {
+            let parsed = semantics.parse_type(&data_type).map_err(|reason| {
                 EngineError::Sql(Box::new(SqlError::new(Code::TypeUnknown, format!("column `{name}`: {reason}")).help(type_help(&data_type))))
             })?;
             let mut nullable = !keys.contains(&name.to_lowercase());
@@ -101,7 +101,7 @@ fn declared(create: &ast::CreateTable) -> Result<Vec<TableColumn>, EngineError> 
                     }
                 }
             }
-            Ok(TableColumn { name, data_type, nullable })
+            Ok(TableColumn { name, data_type: type_name(&parsed), nullable })
         })
         .collect()
 }

@@ -39,7 +39,7 @@ fn options(warehouse: &str, folder: &FsPath) -> EngineOptions {
         project_dir: folder.to_owned(),
         threads: 2,
         memory_limit: None,
-        division: crate::sql::Division::Whole,
+        semantics: crate::sql::Semantics::default(),
         sources: Sources::new(),
     }
 }
