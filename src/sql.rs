@@ -6,6 +6,7 @@
 mod assignments;
 mod blame;
 mod brief;
+mod collected;
 mod commands;
 mod correlated;
 mod defined;
@@ -43,6 +44,7 @@ mod reference;
 
 pub use assignments::assignments;
 pub use blame::{blame, repeated};
+pub use collected::keeps_order;
 pub use commands::{
     Alteration, Command, CreateFunction, Described, Merge, MergeAction, MergeClause, MergeWhen, Moment, Named, NewColumn, Piece, Shown, Volatility,
     Word, parse_command,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::datafusion::catalog::TableProvider;
-use deltalake::datafusion::common::TableReference;
+use deltalake::datafusion::common::{DataFusionError, TableReference};
 use deltalake::datafusion::datasource::ViewTable;
 use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::execution::session_state::SessionState;
@@ -64,7 +64,16 @@ pub(super) async fn bind_parts(
     let mut resolver = Resolver { parts: Some(parts), ..Resolver::new(engine, overlays) };
     let default = Scope { database: engine.options.database.clone(), schema: engine.options.schema.clone() };
     let (state, plan, statement) = resolver.plan(sql, &default, engine.options.semantics).await?;
+    let state = in_order(engine, state, &plan).map_err(|error| failure::query(error, sql))?;
     Ok(Bound { state, plan, statement, scope: default, inputs: resolver.inputs.into_iter().collect() })
+}
+
+/// A session that runs a plan in one partition where the order of rows decides; joins that spill need several.
+fn in_order(engine: &LocalEngine, mut state: SessionState, plan: &LogicalPlan) -> Result<SessionState, DataFusionError> {
+    if engine.options.memory_limit.is_none() && sql::keeps_order(plan)? {
+        state.config_mut().options_mut().execution.target_partitions = 1;
+    }
+    Ok(state)
 }
 
 impl Bound {

@@ -4,6 +4,7 @@
 //! A column of the tables comes first, as in Spark and DuckDB; only a name that the planner does not find is looked up
 //! among the aliases. So the statement is planned, and planned again with the alias's expression in its place.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
@@ -16,6 +17,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem
 use super::calls::literal;
 use super::expand::{expand, is_volatile};
 use super::{using, wildcards};
+use crate::sql::collected;
 use crate::sql::functions::cast_of;
 use crate::sql::whole_numbers::rounded;
 
@@ -27,7 +29,12 @@ const MOST: usize = 200;
 /// # Errors
 /// What the planner says; about a name that is no alias either, what it said of the statement as it was given.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
-    rounded(state, mended(state, statement).await?)
+    let planning = collected::planning(state, &statement);
+    let plan = rounded(state, mended(&planning, statement).await?)?;
+    match planning {
+        Cow::Borrowed(_) => Ok(plan),
+        Cow::Owned(_) => collected::ordered(plan),
+    }
 }
 
 /// The plan of a statement in which aliases stand for what they are given to.

@@ -23,6 +23,9 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     }
     if matches!(name.as_str(), "listagg" | "group_concat") {
         string_agg(function);
+    }
+    if matches!(name.as_str(), "listagg" | "group_concat" | "string_agg" | "array_agg") {
+        sorted_if_distinct(function);
         return Ok(());
     }
     if name == "localtimestamp" && matches!(function.args, FunctionArguments::None) {
@@ -269,6 +272,19 @@ fn string_agg(function: &mut ast::Function) {
         list.clauses.push(FunctionArgumentClause::OrderBy(std::mem::take(&mut function.within_group)));
     }
     function.name = ObjectName::from(vec![Ident { value: "string_agg".into(), quote_style: None, span }]);
+}
+
+/// Different values without an order are sorted, as in Postgres, which finds them by sorting.
+fn sorted_if_distinct(function: &mut ast::Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    let is_ordered = !function.within_group.is_empty() || list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+    if is_ordered || !matches!(list.duplicate_treatment, Some(DuplicateTreatment::Distinct)) {
+        return;
+    }
+    if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = list.args.first() {
+        let options = ast::OrderByOptions { asc: Some(true), nulls_first: Some(false) };
+        list.clauses.push(FunctionArgumentClause::OrderBy(vec![ast::OrderByExpr { expr: value.clone(), options, with_fill: None }]));
+    }
 }
 
 fn name_is(name: &ObjectName, wanted: &str) -> bool {
