@@ -92,14 +92,14 @@ fn sorted(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Vec<SortExpr>)>> {
         LogicalPlan::Projection(projection) => {
             for key in &mut keys {
                 let at = projection.expr.iter().position(|expr| expr.clone().unalias() == key.expr);
-                key.expr = Expr::Column(match at {
-                    Some(at) => Column::from(projection.schema.qualified_field(at)),
-                    None => {
-                        let name = format!("__order_{}", exprs.len());
-                        exprs.push(std::mem::take(&mut key.expr).alias(&name));
-                        Column::new_unqualified(name)
-                    }
-                });
+                let column = if let Some(at) = at {
+                    Column::from(projection.schema.qualified_field(at))
+                } else {
+                    let name = format!("__order_{}", exprs.len());
+                    exprs.push(std::mem::take(&mut key.expr).alias(&name));
+                    Column::new_unqualified(name)
+                };
+                key.expr = Expr::Column(column);
             }
         }
         _ => {}

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use datafusion_spark::function::datetime as spark;
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef};
-use deltalake::datafusion::common::{DFSchema, Result};
-use deltalake::datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, TypePlanner};
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, cast};
+use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
+use deltalake::datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr, TypePlanner};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit, when};
 use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator};
 
 use super::functions::multiplied_interval;
@@ -85,6 +85,35 @@ fn is_comparison(op: &BinaryOperator) -> bool {
     matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq)
 }
 
+/// `list[0]` is the first item; before it there is none.
+#[derive(Debug)]
+pub(super) struct FromZero;
+
+impl ExprPlanner for FromZero {
+    fn plan_field_access(&self, access: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let RawFieldAccessExpr { expr, field_access } = access;
+        let field_access = match field_access {
+            GetFieldAccess::ListIndex { key } if is_list(&expr.get_type(schema)?) && key.get_type(schema)?.is_integer() => {
+                GetFieldAccess::ListIndex { key: Box::new(from_one(*key)?) }
+            }
+            other => other,
+        };
+        Ok(PlannerResult::Original(RawFieldAccessExpr { expr, field_access }))
+    }
+}
+
+fn is_list(found: &DataType) -> bool {
+    matches!(found, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::ListView(_) | DataType::LargeListView(_))
+}
+
+fn from_one(place: Expr) -> Result<Expr> {
+    if let Expr::Literal(ScalarValue::Int64(Some(place)), _) = place {
+        let place = if place < 0 { None } else { place.checked_add(1) };
+        return Ok(Expr::Literal(ScalarValue::Int64(place), None));
+    }
+    when(place.clone().gt_eq(lit(0_i64)), place + lit(1_i64)).end()
+}
+
 /// Names of types beyond DataFusion's, by the dialect's one table of names; and `timestamp`, which has microseconds as in
 /// Delta: nanoseconds end in the year 2262.
 #[derive(Debug)]
@@ -97,7 +126,9 @@ impl TypePlanner for TypeNames {
         // Nested types are the planner's, but for maps, which it does not know; a decimal without digits is its affair too.
         let ours = match sql_type {
             ast::DataType::Array(_) | ast::DataType::Struct(..) => sql_type.to_string().to_lowercase().contains("map("),
-            ast::DataType::Decimal(_) | ast::DataType::Numeric(_) | ast::DataType::Dec(_) => false,
+            ast::DataType::Decimal(digits) | ast::DataType::Numeric(digits) | ast::DataType::Dec(digits) => {
+                self.semantics.decimal.is_some() && *digits == ast::ExactNumberInfo::None
+            }
             _ => true,
         };
         Ok(ours

@@ -1,5 +1,6 @@
+//! What has to be done when types are known. Timestamps as text have a blank before the time of day, as in all engines.
 //! Arithmetic of integers and decimals is checked: DataFusion's operators wrap integers, and give decimals more digits
-//! than their type has, so the analyzer puts checked functions in their place.
+//! than their type has and cut quotients, so the analyzer puts checked functions in their place.
 
 use deltalake::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use deltalake::datafusion::common::config::ConfigOptions;
@@ -8,10 +9,10 @@ use deltalake::datafusion::common::{DFSchema, Result};
 use deltalake::datafusion::logical_expr::expr::ScalarFunction;
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
-use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, cast};
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
-use super::functions::checked;
+use super::functions::{checked, iso_time};
 use super::timestamps::holds;
 
 /// Runs behind type coercion, when both sides of an operator have one type.
@@ -29,7 +30,7 @@ impl AnalyzerRule for CheckedIntegers {
 }
 
 fn check_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    if !holds(&plan, is_arithmetic)? {
+    if !holds(&plan, concerns)? {
         return Ok(Transformed::no(plan));
     }
     let mut schema = merge_schema(&plan.inputs());
@@ -44,8 +45,10 @@ fn check_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     })
 }
 
-fn is_arithmetic(expr: &Expr) -> bool {
+fn concerns(expr: &Expr) -> bool {
     match expr {
+        Expr::Cast(found) => found.field.data_type().is_string(),
+        Expr::TryCast(found) => found.field.data_type().is_string(),
         Expr::BinaryExpr(binary) => binary.op.is_numerical_operators(),
         Expr::Negative(_) => true,
         _ => false,
@@ -62,6 +65,7 @@ fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
                     Some(function) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![*binary.left, *binary.right]))),
                     None => Transformed::no(Expr::BinaryExpr(binary)),
                 },
+                Ok(DataType::Decimal128(..)) if binary.op == Operator::Divide => quotient(binary, schema),
                 Ok(DataType::Decimal128(..)) => full_decimal(Expr::BinaryExpr(binary), schema),
                 _ => Transformed::no(Expr::BinaryExpr(binary)),
             }
@@ -69,7 +73,35 @@ fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         Expr::Negative(value) if is_integer(&value) => {
             Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(checked::negation(), vec![*value])))
         }
+        Expr::Cast(mut found) if is_text_of_time(&found.expr, found.field.data_type(), schema) => Transformed::yes(text_of(&mut found.expr)),
+        Expr::TryCast(mut found) if is_text_of_time(&found.expr, found.field.data_type(), schema) => Transformed::yes(text_of(&mut found.expr)),
         other => Transformed::no(other),
+    }
+}
+
+fn is_text_of_time(value: &Expr, meant: &DataType, schema: &DFSchema) -> bool {
+    meant.is_string() && matches!(value.get_type(schema), Ok(DataType::Timestamp(..)))
+}
+
+fn text_of(time: &mut Expr) -> Expr {
+    iso_time::text().call(vec![std::mem::take(time)])
+}
+
+/// The quotient of decimals, which DataFusion cuts, with its last digit rounded: it is taken with one digit more.
+fn quotient(mut binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
+    let whole = Expr::BinaryExpr(binary.clone());
+    let types = (binary.left.get_type(schema), whole.get_type(schema));
+    let (Ok(DataType::Decimal128(digits, scale)), Ok(meant @ DataType::Decimal128(most, places))) = types else {
+        return full_decimal(whole, schema);
+    };
+    if digits >= DECIMAL128_MAX_PRECISION || most >= DECIMAL128_MAX_PRECISION {
+        return full_decimal(whole, schema);
+    }
+    binary.left = Box::new(cast(*binary.left, DataType::Decimal128(digits + 1, scale + 1)));
+    let longer = Expr::BinaryExpr(binary);
+    match longer.get_type(schema) {
+        Ok(DataType::Decimal128(_, found)) if found == places + 1 => Transformed::yes(cast(longer, meant)),
+        _ => full_decimal(whole, schema),
     }
 }
 

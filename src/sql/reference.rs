@@ -69,6 +69,7 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("split", "split('oneAtwoBthree', '[AB]')", "[one, two, three]"),
     ("str_to_map", "str_to_map('a:1,b:2')", "{a: 1, b: 2}"),
     ("sum", "sum(2)", "2"),
+    ("time_as_text", "cast(timestamp '2024-02-29 13:05:00.5' as varchar)", "2024-02-29 13:05:00.5"),
     ("timestampadd", "dateadd(month, 1, date '2024-01-31')", "2024-02-29T00:00:00"),
     ("timestampdiff", "datediff(month, date '2024-01-31', date '2024-02-29')", "0"),
     ("to_json", "to_json(named_struct('a', 1, 'b', [1, null]))", "{\"a\":1,\"b\":[1,null]}"),
@@ -91,6 +92,8 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
 const FORMS: &[(&str, &str, &str)] = &[
     ("date_format", "date_format(timestamp '2024-02-29 13:05:09', 'dd.MM.yyyy HH:mm')", "29.02.2024 13:05"),
     ("dateadd", "dateadd('day', -1, date '2024-03-01')", "2024-02-29T00:00:00"),
+    ("date_diff", "date_diff(date '2024-02-01', date '2024-01-31', month)", "1"),
+    ("timestamp_diff", "timestamp_diff(timestamp '2024-01-02 01:00:00', timestamp '2024-01-01 23:00:00', day)", "0"),
     ("decode", "decode(2, 1, 'one', 2, 'two', 'many')", "two"),
     ("decode", "decode(null, 1, 'one', null, 'none')", "none"),
     ("from_unixtime", "from_unixtime(0, 'yyyy-MM-dd HH:mm:ss')", "1970-01-01 00:00:00"),
@@ -333,7 +336,7 @@ const QUERIES: &[(&str, &str)] = &[
         "select k, sum(x), sum(distinct x) from (values ('a', cast(1.5 as decimal(10, 2))), ('a', cast(1.5 as decimal(10, 2))), ('b', null)) as t(k, x) group by k order by k",
         "a, 3.00, 1.50; b, NULL, NULL",
     ),
-    ("select cast('99.9' as decimal(3, 1)) * cast('99.9' as decimal(3, 1)), cast(12345 as decimal(10, 2)) / 7", "9980.01, 1763.571428"),
+    ("select cast('99.9' as decimal(3, 1)) * cast('99.9' as decimal(3, 1)), cast(12345 as decimal(10, 2)) / 7", "9980.01, 1763.571429"),
     (
         "select cast(x as decimal(3, 1)) from (values (100)) as t(x)",
         "error: invalid argument error: 100.0 is too large to store in a Decimal128 of precision 3. Max is 99.9",

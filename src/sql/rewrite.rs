@@ -8,6 +8,7 @@ mod expand;
 mod formats;
 mod generators;
 mod lambdas;
+mod meant;
 mod patterns;
 mod pivot;
 mod rules;
@@ -30,6 +31,7 @@ pub use aliases::plan;
 
 use super::SqlError;
 use super::respell::EXISTS;
+use super::semantics::Semantics;
 use crate::base::{Code, SourceFile};
 
 #[cfg(test)]
@@ -39,11 +41,11 @@ pub(crate) use rules::RULES;
 ///
 /// # Errors
 /// Where a construct can't be expressed, with its place in `sql`.
-pub fn rewrite(statement: &mut Statement, sql: &str) -> Result<(), Box<SqlError>> {
-    let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new() };
+pub fn rewrite(statement: &mut Statement, sql: &str, semantics: Semantics) -> Result<(), Box<SqlError>> {
+    let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new(), semantics };
     let flow = match statement {
         Statement::Statement(inner) => inner.visit(&mut rewriter),
-        Statement::Explain(explain) => return rewrite(&mut explain.statement, sql),
+        Statement::Explain(explain) => return rewrite(&mut explain.statement, sql, semantics),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Ok(()),
     };
     match flow {
@@ -56,6 +58,7 @@ struct Rewriter {
     text: SourceFile,
     /// For each open select list: what its items without an alias are called.
     names: Vec<Vec<Option<String>>>,
+    semantics: Semantics,
 }
 
 impl Rewriter {
@@ -90,6 +93,9 @@ impl VisitorMut for Rewriter {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         flow(select::refused(select, self))?;
         flow(generators::rewrite(select, self))?;
+        if self.semantics.groups_by_alias {
+            meant::group_by_aliases(select);
+        }
         self.names.push(select.projection.iter().map(name_as_written).collect());
         select.projection.iter_mut().for_each(select::exists_in_list);
         ControlFlow::Continue(())
@@ -122,7 +128,7 @@ impl VisitorMut for Rewriter {
             Expr::Extract { field, expr: value, .. } => {
                 let place = if let DateTimeField::Custom(word) = field { word.span } else { Spanned::span(value.as_ref()) };
                 flow(dates::known_part(&field.to_string(), place, self))?;
-                if let Some(part) = dates::extracted(&field.to_string(), value) {
+                if let Some(part) = dates::extracted(&field.to_string(), value, self.semantics) {
                     *expr = part;
                 }
             }
@@ -162,11 +168,13 @@ impl VisitorMut for Rewriter {
             }
             Expr::CompoundFieldAccess { access_chain, .. } => {
                 for step in access_chain {
+                    meant::place_in_list(step, self.semantics);
                     if let AccessExpr::Dot(Expr::Identifier(name)) = step {
                         *step = AccessExpr::Dot(calls::literal(&name.value, name.span));
                     }
                 }
             }
+            Expr::Cast { .. } if self.semantics.varchar_cuts => meant::cut_text(expr),
             Expr::JsonAccess { value, path } => {
                 if let Some(call) = json_path(value, path) {
                     *expr = call;

@@ -18,7 +18,82 @@ pub struct Semantics {
     pub concat: NullArguments,
     /// What `greatest` and `least` make of NULL.
     pub greatest: NullArguments,
+    /// Whether `concat_ws` gives NULL where a part is.
+    pub concat_ws: NullArguments,
     pub logarithm: Logarithm,
+    pub differences: Differences,
+    /// Where a week begins, for `date_trunc` and for boundaries between weeks.
+    pub week: WeekStart,
+    pub sunday: Sunday,
+    /// Whether the part `dow` of a time counts as `dayofweek` does; else a Sunday is 0.
+    pub dow_as_dayofweek: bool,
+    pub lists: ListBase,
+    /// Whether `array_agg` leaves NULL out.
+    pub array_agg_skips_nulls: bool,
+    /// Whether `regexp_replace` without flags replaces all matches, not the first.
+    pub regexp_replaces_all: bool,
+    /// Whether `rlike` and `regexp_like` want the whole text to match.
+    pub regexp_matches_whole: bool,
+    /// What `regexp_extract` without a group takes.
+    pub regexp_extract: Extracted,
+    /// Whether the separator of `split` is a text, not a pattern.
+    pub splits_by_text: bool,
+    /// Digits, and digits behind the point, of `decimal` and `numeric` without any.
+    pub decimal: Option<(u8, i8)>,
+    /// Whether a cast to `varchar(n)` cuts.
+    pub varchar_cuts: bool,
+    /// Whether a name in `group by` is first an alias of the select list, then a column.
+    pub groups_by_alias: bool,
+}
+
+/// What the difference of two times by a unit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Differences {
+    /// Whole units that have passed where the unit is a bare word, boundaries where it is a text.
+    ByQuotes,
+    /// Whole units that have passed: Databricks, `MySQL`, Trino.
+    Passed,
+    /// Boundaries between them: Snowflake, Redshift, SQL Server.
+    Boundaries,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeekStart {
+    Monday,
+    Sunday,
+}
+
+/// What `dayofweek` of a Sunday is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sunday {
+    /// Spark, `BigQuery`, this dialect.
+    One,
+    /// Snowflake, DuckDB.
+    Zero,
+    /// Trino, `ClickHouse`.
+    Seven,
+}
+
+/// What `list[n]` counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListBase {
+    /// Postgres, DuckDB, Trino, this dialect.
+    One,
+    /// Snowflake, `BigQuery`, Spark.
+    Zero,
+}
+
+/// What `regexp_extract` takes that is not told which group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extracted {
+    /// The first group, and an empty text without a match: Spark, this dialect.
+    Group,
+    /// The first group, and NULL without a match: `BigQuery`.
+    GroupOrNull,
+    /// The whole match, and an empty text without one: DuckDB.
+    Match,
+    /// The whole match, and NULL without one: Trino.
+    MatchOrNull,
 }
 
 /// What `/` between whole numbers gives.
@@ -46,7 +121,7 @@ pub enum Floats {
 pub enum NullOrder {
     /// Behind all values, so first where the order descends: Postgres, Snowflake, this dialect.
     Largest,
-    /// Before all values, so last where the order descends: Spark, BigQuery, SQL Server.
+    /// Before all values, so last where the order descends: Spark, `BigQuery`, SQL Server.
     Smallest,
     /// Last in either direction: DuckDB, Trino.
     Last,
@@ -59,7 +134,7 @@ pub enum IntegerCasts {
     Cut,
     /// 2.7 is 3, and of halves a decimal goes away from zero and a double to the even side: Postgres, DuckDB.
     HalfEven,
-    /// 2.7 is 3 and 2.5 is 3: Snowflake, BigQuery.
+    /// 2.7 is 3 and 2.5 is 3: Snowflake, `BigQuery`.
     HalfAway,
 }
 
@@ -77,9 +152,9 @@ pub enum NullArguments {
 pub enum Logarithm {
     /// `log(x)` goes by ten, `log(b, x)` by b: Postgres, DuckDB, this dialect.
     Ten,
-    /// `log(x)` is the natural one, `log(b, x)` goes by b: Spark, MySQL.
+    /// `log(x)` is the natural one, `log(b, x)` goes by b: Spark, `MySQL`.
     Natural,
-    /// `log(x)` is the natural one, `log(x, b)` goes by b: BigQuery, SQL Server.
+    /// `log(x)` is the natural one, `log(x, b)` goes by b: `BigQuery`, SQL Server.
     NaturalBaseLast,
 }
 
@@ -98,10 +173,24 @@ const OWN: Semantics = Semantics {
     casts: IntegerCasts::Cut,
     concat: NullArguments::Skipped,
     greatest: NullArguments::Skipped,
+    concat_ws: NullArguments::Skipped,
     logarithm: Logarithm::Ten,
+    differences: Differences::ByQuotes,
+    week: WeekStart::Monday,
+    sunday: Sunday::One,
+    dow_as_dayofweek: false,
+    lists: ListBase::One,
+    array_agg_skips_nulls: false,
+    regexp_replaces_all: false,
+    regexp_matches_whole: false,
+    regexp_extract: Extracted::Group,
+    splits_by_text: false,
+    decimal: None,
+    varchar_cuts: false,
+    groups_by_alias: false,
 };
 
-const POSTGRES: Semantics = Semantics { adapter: "postgres", floats: Floats::Double, casts: IntegerCasts::HalfEven, ..OWN };
+const POSTGRES: Semantics = Semantics { adapter: "postgres", floats: Floats::Double, casts: IntegerCasts::HalfEven, varchar_cuts: true, ..OWN };
 
 const SPARK: Semantics = Semantics {
     adapter: "spark",
@@ -109,6 +198,12 @@ const SPARK: Semantics = Semantics {
     nulls: NullOrder::Smallest,
     concat: NullArguments::Decide,
     logarithm: Logarithm::Natural,
+    differences: Differences::Passed,
+    dow_as_dayofweek: true,
+    lists: ListBase::Zero,
+    array_agg_skips_nulls: true,
+    regexp_replaces_all: true,
+    decimal: Some((10, 0)),
     ..OWN
 };
 
@@ -116,15 +211,30 @@ const MYSQL: Semantics = Semantics {
     adapter: "mysql",
     division: Division::Fraction,
     nulls: NullOrder::Smallest,
-    casts: IntegerCasts::HalfAway,
+    casts: IntegerCasts::HalfEven,
     concat: NullArguments::Decide,
     greatest: NullArguments::Decide,
     logarithm: Logarithm::Natural,
+    differences: Differences::Passed,
+    regexp_replaces_all: true,
+    decimal: Some((10, 0)),
+    varchar_cuts: true,
+    groups_by_alias: true,
     ..OWN
 };
 
-const SQL_SERVER: Semantics =
-    Semantics { adapter: "sqlserver", floats: Floats::Double, nulls: NullOrder::Smallest, logarithm: Logarithm::NaturalBaseLast, ..OWN };
+const SQL_SERVER: Semantics = Semantics {
+    adapter: "sqlserver",
+    floats: Floats::Double,
+    nulls: NullOrder::Smallest,
+    logarithm: Logarithm::NaturalBaseLast,
+    differences: Differences::Boundaries,
+    week: WeekStart::Sunday,
+    regexp_replaces_all: true,
+    decimal: Some((18, 0)),
+    varchar_cuts: true,
+    ..OWN
+};
 
 const TRINO: Semantics = Semantics {
     adapter: "trino",
@@ -132,10 +242,19 @@ const TRINO: Semantics = Semantics {
     casts: IntegerCasts::HalfAway,
     concat: NullArguments::Decide,
     greatest: NullArguments::Decide,
+    differences: Differences::Passed,
+    sunday: Sunday::Seven,
+    dow_as_dayofweek: true,
+    regexp_replaces_all: true,
+    regexp_extract: Extracted::MatchOrNull,
+    splits_by_text: true,
+    decimal: Some((38, 0)),
+    varchar_cuts: true,
     ..OWN
 };
 
-/// What differs from the dialect's own meaning, by adapter.
+/// What differs from the dialect's own meaning, by adapter. Measured with Postgres 15, DuckDB, Spark 4.3, `ClickHouse` 26.9,
+/// `MariaDB`, `SQLite` and the reference evaluator of `GoogleSQL`; of the others what their documentation says.
 const ADAPTERS: [Semantics; 28] = [
     TRINO.called("athena"),
     Semantics {
@@ -146,6 +265,14 @@ const ADAPTERS: [Semantics; 28] = [
         concat: NullArguments::Decide,
         greatest: NullArguments::Decide,
         logarithm: Logarithm::NaturalBaseLast,
+        differences: Differences::Boundaries,
+        week: WeekStart::Sunday,
+        lists: ListBase::Zero,
+        regexp_replaces_all: true,
+        regexp_extract: Extracted::GroupOrNull,
+        splits_by_text: true,
+        decimal: Some((38, 9)),
+        groups_by_alias: true,
         ..OWN
     },
     Semantics {
@@ -153,18 +280,42 @@ const ADAPTERS: [Semantics; 28] = [
         division: Division::Fraction,
         nulls: NullOrder::Last,
         concat: NullArguments::Decide,
+        concat_ws: NullArguments::Decide,
         logarithm: Logarithm::Natural,
+        differences: Differences::Boundaries,
+        sunday: Sunday::Seven,
+        array_agg_skips_nulls: true,
+        regexp_replaces_all: true,
+        groups_by_alias: true,
         ..OWN
     },
     SPARK.called("databricks"),
     Semantics { casts: IntegerCasts::Cut, ..MYSQL.called("doris") },
-    Semantics { adapter: "duckdb", division: Division::Fraction, nulls: NullOrder::Last, casts: IntegerCasts::HalfEven, ..OWN },
-    Semantics { adapter: "exasol", division: Division::Fraction, floats: Floats::AlwaysDouble, casts: IntegerCasts::HalfAway, ..OWN },
+    Semantics {
+        adapter: "duckdb",
+        division: Division::Fraction,
+        nulls: NullOrder::Last,
+        casts: IntegerCasts::HalfEven,
+        sunday: Sunday::Zero,
+        regexp_extract: Extracted::Match,
+        splits_by_text: true,
+        decimal: Some((18, 3)),
+        ..OWN
+    },
+    Semantics {
+        adapter: "exasol",
+        division: Division::Fraction,
+        floats: Floats::AlwaysDouble,
+        casts: IntegerCasts::HalfAway,
+        regexp_replaces_all: true,
+        decimal: Some((18, 0)),
+        ..OWN
+    },
     SQL_SERVER.called("fabric"),
     SPARK.called("fabricspark"),
     POSTGRES.called("greenplum"),
     SPARK.called("hive"),
-    Semantics { adapter: "impala", division: Division::Fraction, concat: NullArguments::Decide, ..OWN },
+    Semantics { adapter: "impala", division: Division::Fraction, concat: NullArguments::Decide, regexp_replaces_all: true, ..OWN },
     POSTGRES.called("materialize"),
     MYSQL,
     POSTGRES.called("netezza"),
@@ -174,10 +325,19 @@ const ADAPTERS: [Semantics; 28] = [
         floats: Floats::Double,
         casts: IntegerCasts::HalfAway,
         greatest: NullArguments::Decide,
+        regexp_replaces_all: true,
+        varchar_cuts: true,
         ..OWN
     },
     POSTGRES,
-    Semantics { concat: NullArguments::Decide, ..POSTGRES.called("redshift") },
+    Semantics {
+        concat: NullArguments::Decide,
+        differences: Differences::Boundaries,
+        regexp_replaces_all: true,
+        splits_by_text: true,
+        decimal: Some((18, 0)),
+        ..POSTGRES.called("redshift")
+    },
     POSTGRES.called("risingwave"),
     Semantics {
         adapter: "snowflake",
@@ -186,6 +346,16 @@ const ADAPTERS: [Semantics; 28] = [
         casts: IntegerCasts::HalfAway,
         concat: NullArguments::Decide,
         greatest: NullArguments::Decide,
+        concat_ws: NullArguments::Decide,
+        differences: Differences::Boundaries,
+        sunday: Sunday::Zero,
+        lists: ListBase::Zero,
+        array_agg_skips_nulls: true,
+        regexp_replaces_all: true,
+        regexp_matches_whole: true,
+        splits_by_text: true,
+        decimal: Some((38, 0)),
+        varchar_cuts: true,
         ..OWN
     },
     SPARK,
@@ -202,6 +372,9 @@ const ADAPTERS: [Semantics; 28] = [
         casts: IntegerCasts::HalfAway,
         concat: NullArguments::Decide,
         greatest: NullArguments::Decide,
+        differences: Differences::Boundaries,
+        regexp_replaces_all: true,
+        varchar_cuts: true,
         ..OWN
     },
 ];
@@ -228,7 +401,7 @@ impl Semantics {
     /// # Errors
     /// With what was not understood, as a phrase for a message.
     pub fn parse_type(self, name: &str) -> Result<DataType, String> {
-        named_type(name, self.floats)
+        named_type(name, self)
     }
 
     /// The name that [`super::parse_type`] reads as what `name` means here; what is no type stays as it is.

@@ -14,10 +14,10 @@ use super::depth::PARSER_LIMIT;
 use super::estimates;
 use super::functions;
 use super::lateral::LateralUnnest;
-use super::operators::{Operators, TypeNames};
+use super::operators::{FromZero, Operators, TypeNames};
 use super::overflow::CheckedIntegers;
 use super::refused::{Impossible, Misplaced};
-use super::semantics::{NullOrder, Semantics};
+use super::semantics::{ListBase, NullOrder, Semantics};
 use super::timestamps::Microseconds;
 
 /// What a session may differ in; of the dialect only [`Semantics`].
@@ -53,12 +53,11 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         settings.sql_parser.recursion_limit = limit;
     }
     settings.sql_parser.collect_spans = true;
-    settings.sql_parser.default_null_ordering = match options.semantics.nulls {
+    settings.sql_parser.default_null_ordering = String::from(match options.semantics.nulls {
         NullOrder::Largest => "nulls_max",
         NullOrder::Smallest => "nulls_min",
         NullOrder::Last => "nulls_last",
-    }
-    .to_owned();
+    });
     settings.sql_parser.enable_ident_normalization = false;
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.optimizer.prefer_hash_join = !options.spilling_joins;
@@ -71,7 +70,13 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_statistics_registry(estimates::registry())
         .with_analyzer_rules(analyzer_rules());
     functions::register(&mut builder, options.semantics);
-    builder.expr_planners().get_or_insert_default().push(Arc::new(Operators { division: options.semantics.division }));
+    let planners = builder.expr_planners().get_or_insert_default();
+    planners.push(Arc::new(Operators { division: options.semantics.division }));
+    match options.semantics.lists {
+        ListBase::One => {}
+        // Before DataFusion's own, which takes what it is given.
+        ListBase::Zero => planners.insert(0, Arc::new(FromZero)),
+    }
     let mut state = builder.build();
     // The time that `now()` and its kin give.
     state.mark_start_execution();

@@ -14,6 +14,7 @@ use super::depth::refuse_deep;
 use super::grammar::Grammar;
 use super::respell::respelt;
 use super::rewrite::rewrite;
+use super::semantics::Semantics;
 use super::tokens::tokens;
 use super::{SqlError, sql_error};
 use crate::base::{Code, SourceFile};
@@ -66,7 +67,7 @@ pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<Sql
     }
     refuse_deep(sql, &tokens)?;
     let mut statement = parsed(state, tokens).map_err(|error| Box::new(sql_error(&error, sql)))?;
-    rewrite(&mut statement, sql)?;
+    rewrite(&mut statement, sql, Semantics::of_session(state))?;
     Ok(statement)
 }
 

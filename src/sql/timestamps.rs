@@ -9,6 +9,7 @@ use deltalake::arrow::datatypes::{DataType, TimeUnit};
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use deltalake::datafusion::functions::datetime;
 use deltalake::datafusion::logical_expr::expr::{Case, InSubquery, ScalarFunction, WindowFunction};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
@@ -174,7 +175,8 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                     cast(*std::mem::take(&mut found.expr), DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
                 }
                 meant => {
-                    *found.expr = readable(std::mem::take(&mut *found.expr), &from, &meant.clone());
+                    let value = from_seconds(std::mem::take(&mut *found.expr), &from, meant);
+                    *found.expr = readable(value, &from, &meant.clone());
                     Expr::Cast(found)
                 }
             }
@@ -182,11 +184,23 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::TryCast(mut found) => {
             let from = found.expr.get_type(schema)?;
             castable(&from, found.field.data_type())?;
-            *found.expr = readable(std::mem::take(&mut *found.expr), &from, &found.field.data_type().clone());
+            let value = from_seconds(std::mem::take(&mut *found.expr), &from, found.field.data_type());
+            *found.expr = readable(value, &from, &found.field.data_type().clone());
             Expr::TryCast(found)
         }
         other => return Ok(Transformed::no(other)),
     }))
+}
+
+/// A number that is cast to a time counts the seconds since 1970, as in Spark and Snowflake.
+fn from_seconds(value: Expr, from: &DataType, to: &DataType) -> Expr {
+    match to {
+        DataType::Timestamp(TimeUnit::Microsecond, _) if from.is_integer() => cast(value, DataType::Timestamp(TimeUnit::Second, None)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) if from.is_numeric() => {
+            datetime::to_timestamp(&ConfigOptions::default()).call(vec![cast(value, DataType::Float64)])
+        }
+        _ => value,
+    }
 }
 
 fn sides(left: Expr, right: Expr, op: Operator, schema: &DFSchema) -> Result<[Expr; 2]> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
-use super::semantics::Floats;
+use super::semantics::{Floats, Semantics};
 use crate::base::nearest;
 
 /// The Arrow type of a type name, e.g. `decimal(10, 2)`, `character varying(20)`, `array<struct<a: int>>`, `bigint[]`.
@@ -15,12 +15,12 @@ use crate::base::nearest;
 /// # Errors
 /// With what was not understood, as a phrase for a message.
 pub fn parse_type(name: &str) -> Result<DataType, String> {
-    named_type(name, Floats::Single)
+    named_type(name, Semantics::default())
 }
 
-/// The same, with floating-point numbers as wide as an engine has them.
-pub(super) fn named_type(name: &str, floats: Floats) -> Result<DataType, String> {
-    let mut reader = Reader { rest: name.trim(), floats };
+/// The same, with types as wide as an engine has them.
+pub(super) fn named_type(name: &str, semantics: Semantics) -> Result<DataType, String> {
+    let mut reader = Reader { rest: name.trim(), semantics };
     let found = reader.data_type().ok_or_else(|| format!("`{}` is not a type", name.trim()))?;
     if reader.rest.trim().is_empty() {
         Ok(found)
@@ -126,7 +126,7 @@ pub fn type_name(data_type: &DataType) -> String {
 
 struct Reader<'a> {
     rest: &'a str,
-    floats: Floats,
+    semantics: Semantics,
 }
 
 impl Reader<'_> {
@@ -150,7 +150,10 @@ impl Reader<'_> {
         let name = self.long_name(name);
         let arguments = self.arguments()?;
         let name = self.zone_suffix(name);
-        floating(&name, &arguments, self.floats).or_else(|| scalar(&name, &arguments))
+        if let (Some((precision, scale)), "decimal" | "numeric" | "number" | "dec", []) = (self.semantics.decimal, name.as_str(), &*arguments) {
+            return Some(DataType::Decimal128(precision, scale));
+        }
+        floating(&name, &arguments, self.semantics.floats).or_else(|| scalar(&name, &arguments))
     }
 
     /// Names of several words: `double precision`, `character varying`.

@@ -1,10 +1,11 @@
-//! Texts that are times, as the cast to a time wants them: `iso_time` and `iso_date`. Casts take months, days and hours of two
+//! Texts that are times, as the cast to a time wants them: `iso_time` and `iso_date`; and times that are texts. Casts take months, days and hours of two
 //! digits and seconds; people also write `2024-1-5`, `2024-01-05 9:30` and, for a date, a text with a time of day.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::{NaiveDate, NaiveTime};
 use deltalake::arrow::array::{ArrayRef, AsArray, StringArray};
+use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::Result;
 use deltalake::datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
@@ -12,7 +13,7 @@ use deltalake::datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 use super::plain::Plain;
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![time(), date()]
+    vec![time(), date(), text()]
 }
 
 /// A text for the cast to a timestamp.
@@ -23,6 +24,30 @@ pub(in crate::sql) fn time() -> Arc<ScalarUDF> {
 /// A text for the cast to a date.
 pub(in crate::sql) fn date() -> Arc<ScalarUDF> {
     function("iso_date", |columns| Ok(mended(&columns[0], day)))
+}
+
+/// A timestamp as text: `2024-01-02 03:04:05.5`, with `+00` where it is in a zone, which is UTC.
+pub(in crate::sql) fn text() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+        let signature = Signature::any(1, Volatility::Immutable);
+        Plain { name: "time_as_text", signature, returns: |_| Ok(DataType::Utf8), run: |columns| written(&columns[0]) }.into_udf()
+    });
+    Arc::clone(&FUNCTION)
+}
+
+fn written(times: &ArrayRef) -> Result<ArrayRef> {
+    let zoned = matches!(times.data_type(), DataType::Timestamp(_, Some(_)));
+    let local = match times.data_type() {
+        DataType::Timestamp(unit, Some(_)) => cast(times, &DataType::Timestamp(*unit, Some("UTC".into())))?,
+        _ => Arc::clone(times),
+    };
+    let texts = cast(&local, &DataType::Utf8)?;
+    let blank = |text: &str| {
+        let text = text.trim_end_matches('Z');
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+        format!("{}{}", text.replacen('T', " ", 1), if zoned { "+00" } else { "" })
+    };
+    Ok(Arc::new(texts.as_string::<i32>().iter().map(|text| text.map(blank)).collect::<StringArray>()))
 }
 
 /// Texts for the cast to a timestamp or date.

@@ -7,7 +7,7 @@ use deltalake::arrow::buffer::NullBuffer;
 use deltalake::arrow::compute::{binary, nullif, unary};
 use deltalake::arrow::datatypes::{DataType, FieldRef, Float64Type};
 use deltalake::datafusion::common::Result;
-use deltalake::datafusion::functions::core;
+use deltalake::datafusion::functions::{core, string};
 use deltalake::datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
@@ -19,6 +19,7 @@ use crate::sql::semantics::{Logarithm, NullArguments, Semantics};
 pub(super) fn functions(semantics: Semantics) -> Vec<Arc<ScalarUDF>> {
     static GREATEST: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Strict::of(core::greatest()));
     static LEAST: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Strict::of(core::least()));
+    static CONCAT_WS: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Strict::of(string::concat_ws()));
     static NATURAL: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| logarithm(base_first));
     static NATURAL_BASE_LAST: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| logarithm(base_last));
     let mut found = Vec::new();
@@ -29,6 +30,10 @@ pub(super) fn functions(semantics: Semantics) -> Vec<Arc<ScalarUDF>> {
     match semantics.greatest {
         NullArguments::Skipped => {}
         NullArguments::Decide => found.extend([Arc::clone(&GREATEST), Arc::clone(&LEAST)]),
+    }
+    match semantics.concat_ws {
+        NullArguments::Skipped => {}
+        NullArguments::Decide => found.push(Arc::clone(&CONCAT_WS)),
     }
     match semantics.logarithm {
         Logarithm::Ten => {}

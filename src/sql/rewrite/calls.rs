@@ -7,7 +7,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::expand::{expand, is_volatile, name_of, repeats};
-use super::{Rewriter, dates, formats, rules};
+use super::{Rewriter, dates, formats, meant, rules};
 use crate::sql::SqlError;
 
 /// Rewrites one call whose arguments have been rewritten before; leaves alone what needs nothing.
@@ -25,7 +25,11 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         string_agg(function);
     }
     if matches!(name.as_str(), "listagg" | "group_concat" | "string_agg" | "array_agg") {
+        order_within(function);
         sorted_if_distinct(function);
+        if name == "array_agg" && rewriter.semantics.array_agg_skips_nulls {
+            meant::without_nulls(function);
+        }
         return Ok(());
     }
     if name == "localtimestamp" && matches!(function.args, FunctionArguments::None) {
@@ -55,6 +59,7 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     let span = function.name.span();
     let replacement = match special(&name, &arguments, span, rewriter)? {
         Some(found) => found,
+        None if let Some(found) = meant::call(&name, &arguments, span, rewriter.semantics) => found,
         None => match by_rule(&name, &arguments, span) {
             Some(found) => found,
             None => return Ok(()),
@@ -104,15 +109,20 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
     Ok(match (name, arguments) {
         ("decode", [subject, pairs @ ..]) if pairs.len() >= 2 => Some(decode(subject, pairs)),
         ("dateadd" | "date_add" | "timestampadd" | "datediff" | "date_diff" | "timestampdiff" | "date_sub", [unit, first, second]) => {
-            dates::with_unit(name, unit, [first, second], span, rewriter)?
+            match dates::with_unit(name, unit, [first, second], span, rewriter)? {
+                None if name == "date_diff" => dates::unit_behind(name, [unit, first], second, span, rewriter),
+                found => found,
+            }
         }
+        ("timestamp_diff" | "datetime_diff", [to, from, unit]) => dates::unit_behind(name, [to, from], unit, span, rewriter),
+        ("dayofweek", [date]) => expand(dates::day_of_week(rewriter.semantics), std::slice::from_ref(date), span),
         ("date_add", [date, amount @ Expr::Interval(_)]) => expand("$1 + $2", &[date.clone(), amount.clone()], span),
         ("date_sub", [date, amount @ Expr::Interval(_)]) => expand("$1 - $2", &[date.clone(), amount.clone()], span),
         ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),
         ("date_trunc" | "datetrunc" | "timestamp_trunc" | "datetime_trunc", [first, second]) => dates::truncated(first, second, span, rewriter)?,
         ("date_part" | "datepart" | "extract", [part, date]) => {
             text(part).map(|word| dates::known_part(word, part.span(), rewriter)).transpose()?;
-            text(part).and_then(dates::part).and_then(|meant| expand(meant, std::slice::from_ref(date), span))
+            text(part).and_then(|word| dates::part(word, rewriter.semantics)).and_then(|meant| expand(meant, std::slice::from_ref(date), span))
         }
         ("date_format", [value, pattern]) => with_java(value, pattern, "to_char(cast($1 as timestamp), $2)", rewriter, span)?,
         ("from_unixtime", [value, pattern]) if text(pattern).is_some_and(|pattern| !pattern.contains('/')) => {
@@ -268,10 +278,16 @@ fn string_agg(function: &mut ast::Function) {
     {
         *value = cast;
     }
-    if !function.within_group.is_empty() {
+    function.name = ObjectName::from(vec![Ident { value: "string_agg".into(), quote_style: None, span }]);
+}
+
+/// `within group (order by y)` as an order among the arguments.
+fn order_within(function: &mut ast::Function) {
+    if let FunctionArguments::List(list) = &mut function.args
+        && !function.within_group.is_empty()
+    {
         list.clauses.push(FunctionArgumentClause::OrderBy(std::mem::take(&mut function.within_group)));
     }
-    function.name = ObjectName::from(vec![Ident { value: "string_agg".into(), quote_style: None, span }]);
 }
 
 /// Different values without an order are sorted, as in Postgres, which finds them by sorting.

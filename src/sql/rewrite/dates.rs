@@ -7,6 +7,7 @@ use super::Rewriter;
 use super::calls::{literal, text};
 use super::expand::expand;
 use crate::sql::SqlError;
+use crate::sql::semantics::{Differences, Semantics, Sunday, WeekStart};
 
 /// `dateadd(unit, n, date)` and `datediff(unit, from, to)`, with the names they have elsewhere.
 ///
@@ -25,16 +26,43 @@ pub(super) fn with_unit(name: &str, unit: &Expr, values: [&Expr; 2], span: Span,
     };
     let function = match name {
         "dateadd" | "date_add" | "timestampadd" => "timestampadd",
-        "datediff" | "date_diff" if is_text => "boundaries_between",
+        "datediff" | "date_diff" => match rewriter.semantics.differences {
+            Differences::ByQuotes if is_text => "boundaries_between",
+            Differences::ByQuotes | Differences::Passed => "timestampdiff",
+            Differences::Boundaries => "boundaries_between",
+        },
         _ => "timestampdiff",
     };
     let [first, second] = values.map(Clone::clone);
-    let template = if function == "timestampadd" {
+    Ok(expand(&between(function, known, rewriter.semantics), &[literal(known, unit.span()), first, second], span))
+}
+
+/// `BigQuery`'s `date_diff(to, from, unit)`, which counts boundaries but for timestamps.
+pub(super) fn unit_behind(name: &str, values: [&Expr; 2], unit: &Expr, span: Span, rewriter: &Rewriter) -> Option<Expr> {
+    let Expr::Identifier(word) = unit else { return None };
+    let weeks = word.value.eq_ignore_ascii_case("isoweek");
+    let known = if weeks { "week" } else { canonical_unit(&word.value)? };
+    let function = if name == "timestamp_diff" { "timestampdiff" } else { "boundaries_between" };
+    let week = if weeks { WeekStart::Monday } else { rewriter.semantics.week };
+    let semantics = Semantics { differences: Differences::Boundaries, week, ..rewriter.semantics };
+    let [to, from] = values.map(Clone::clone);
+    expand(&between(function, known, semantics), &[literal(known, unit.span()), from, to], span)
+}
+
+/// A function over a unit, a time or an amount, and a time. DuckDB's weeks between two times are seven days each; elsewhere
+/// they have a day on which they begin.
+fn between(function: &str, unit: &str, semantics: Semantics) -> String {
+    let week = |number: u8| match semantics.week {
+        WeekStart::Monday => format!("date_trunc('week', cast(${number} as timestamp))"),
+        WeekStart::Sunday => format!("date_trunc('week', cast(${number} as timestamp) + interval '1 day')"),
+    };
+    if function == "timestampadd" {
         "timestampadd($1, $2, cast($3 as timestamp))".to_owned()
+    } else if unit == "week" && function == "boundaries_between" && semantics.differences == Differences::Boundaries {
+        format!("{function}($1, {}, {})", week(2), week(3))
     } else {
         format!("{function}($1, cast($2 as timestamp), cast($3 as timestamp))")
-    };
-    Ok(expand(&template, &[literal(known, unit.span()), first, second], span))
+    }
 }
 
 /// `date_trunc` with a unit in any of its names: as a text, as a bare word, and behind the time as in `BigQuery`.
@@ -52,7 +80,13 @@ pub(super) fn truncated(first: &Expr, second: &Expr, span: Span, rewriter: &Rewr
         (None, None, Some(known)) => (second, first, known),
         (None, None, None) => return Ok(None),
     };
-    Ok(expand("date_trunc($1, $2)", &[literal(known, unit.span()), value.clone()], span))
+    let monday = matches!(unit, Expr::Identifier(word) if word.value.eq_ignore_ascii_case("isoweek"));
+    let template = if known == "week" && rewriter.semantics.week == WeekStart::Sunday && !monday {
+        "date_trunc($1, $2 + interval '1 day') - interval '1 day'"
+    } else {
+        "date_trunc($1, $2)"
+    };
+    Ok(expand(template, &[literal(known, unit.span()), value.clone()], span))
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
@@ -69,7 +103,11 @@ pub(super) fn known_part(word: &str, span: Span, rewriter: &Rewriter) -> Result<
     const OTHERS: [&str; 9] = ["isoyear", "isodow", "dow", "doy", "epoch", "nanosecond", "nanoseconds", "m", "s"];
     const SHORT: [&str; 6] = ["ms", "us", "msec", "usec", "mins", "secs"];
     let lower = word.trim_matches('\'').to_lowercase();
-    if canonical_unit(&lower).is_some() || part(&lower).is_some() || OTHERS.contains(&lower.as_str()) || SHORT.contains(&lower.as_str()) {
+    if canonical_unit(&lower).is_some()
+        || part(&lower, rewriter.semantics).is_some()
+        || OTHERS.contains(&lower.as_str())
+        || SHORT.contains(&lower.as_str())
+    {
         return Ok(());
     }
     let parts = "the parts are year, quarter, month, week, day, hour, minute, second, millisecond, microsecond, dow, isodow, doy, isoyear and epoch";
@@ -96,10 +134,11 @@ pub(super) fn trunc(date: &Expr, unit: &str, span: Span, rewriter: &Rewriter) ->
 
 /// A part of a date that DataFusion has under another name, or not at all; days of the week count as the functions of
 /// these names do.
-pub(super) fn part(word: &str) -> Option<&'static str> {
+pub(super) fn part(word: &str, semantics: Semantics) -> Option<&'static str> {
     Some(match word.to_lowercase().as_str() {
+        "dow" if semantics.dow_as_dayofweek => day_of_week(semantics),
+        "dayofweek" | "dw" => day_of_week(semantics),
         "dayofyear" => "date_part('doy', $1)",
-        "dayofweek" => "date_part('dow', $1) + 1",
         "weekday" => "(date_part('dow', $1) + 6) % 7",
         "dayofweek_iso" | "dayofweekiso" | "dow_iso" | "isodow" => "(date_part('dow', $1) + 6) % 7 + 1",
         "dayofmonth" | "days" => "date_part('day', $1)",
@@ -115,9 +154,18 @@ pub(super) fn part(word: &str) -> Option<&'static str> {
     })
 }
 
+/// The day of the week as the function `dayofweek` counts it.
+pub(super) fn day_of_week(semantics: Semantics) -> &'static str {
+    match semantics.sunday {
+        Sunday::One => "date_part('dow', $1) + 1",
+        Sunday::Zero => "date_part('dow', $1)",
+        Sunday::Seven => "(date_part('dow', $1) + 6) % 7 + 1",
+    }
+}
+
 /// `extract(part from date)` with a part that DataFusion does not know.
-pub(super) fn extracted(word: &str, value: &Expr) -> Option<Expr> {
-    expand(part(word)?, std::slice::from_ref(value), value.span())
+pub(super) fn extracted(word: &str, value: &Expr, semantics: Semantics) -> Option<Expr> {
+    expand(part(word, semantics)?, std::slice::from_ref(value), value.span())
 }
 
 fn canonical_unit(word: &str) -> Option<&'static str> {
@@ -126,7 +174,7 @@ fn canonical_unit(word: &str) -> Option<&'static str> {
         "year" | "yy" | "yyyy" | "yr" | "y" => "year",
         "quarter" | "qtr" | "q" | "qq" => "quarter",
         "month" | "mon" | "mm" => "month",
-        "week" | "wk" | "ww" | "w" => "week",
+        "week" | "wk" | "ww" | "w" | "isoweek" => "week",
         "day" | "dd" | "d" | "dayofyear" => "day",
         "hour" | "hh" | "hr" | "h" => "hour",
         "minute" | "min" | "mi" => "minute",

@@ -2,9 +2,9 @@
 
 use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
 
-use super::Rewriter;
 use super::calls::{literal, text};
 use super::expand::name_of;
+use super::{Rewriter, meant};
 use crate::sql::SqlError;
 
 /// Rewrites an operator that compares with patterns.
@@ -12,7 +12,9 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     let replacement = match &*expr {
         Expr::RLike { negated, expr, pattern, .. } => {
             let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
-            Some(Expr::BinaryOp { left: expr.clone(), op, right: pattern.clone() })
+            let whole = || meant::whole_pattern(pattern, pattern.span());
+            let pattern = rewriter.semantics.regexp_matches_whole.then(whole).flatten().map_or_else(|| pattern.clone(), Box::new);
+            Some(Expr::BinaryOp { left: expr.clone(), op, right: pattern })
         }
         Expr::Like { negated, any, expr: subject, pattern, escape_char } => chain(pattern, *any, |pattern| Expr::Like {
             negated: *negated,
