@@ -23,6 +23,7 @@ pub use step::{
 
 pub use crate::manifest::StreamKind;
 use crate::manifest::{ExternalConfig, RelationName};
+use crate::sql::Semantics;
 pub use crate::sql::SqlError;
 
 /// What a relation is at the moment.
@@ -99,6 +100,9 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// If the file is missing or can't be read as CSV.
     fn seed_schema<'a>(&'a self, seed: &'a SeedInput) -> BoxFuture<'a, Result<SchemaRef, EngineError>>;
+
+    /// What the SQL of its target means.
+    fn semantics(&self) -> Semantics;
 
     /// Runs one query. Rows stream; dropping the stream ends the work.
     ///

@@ -17,6 +17,7 @@ mod functions;
 mod grammar;
 mod identifiers;
 mod lateral;
+mod literals;
 mod operators;
 mod output;
 mod overflow;
@@ -53,6 +54,7 @@ pub use defined::{Argument, CalledFunction, Definition, called_functions, parsed
 pub use failure::{SqlError, sql_error};
 pub(crate) use functions::iso_time::iso_texts;
 pub use identifiers::canonical;
+pub use literals::doubled_quotes;
 pub use output::{cte_names, cte_tables, output_columns};
 pub use place::slashes;
 pub use qualified::qualified;

@@ -1,5 +1,6 @@
 //! Compiling one node.
 
+use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{Batch, RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
 use crate::resolve::Project;
-use crate::sql::{SqlError, output_columns, type_name};
+use crate::sql::{SqlError, doubled_quotes, output_columns, type_name};
 
 /// A node as SQL that plans, with what is known of its result.
 #[derive(Debug, Clone)]
@@ -235,7 +236,7 @@ pub(super) async fn render(project: &Arc<Project>, id: &NodeId, host: NodeHost) 
             None => Err(RenderFailure::Diagnostics(Vec::new())),
         }
     };
-    let rendered = if may_block {
+    let mut rendered = if may_block {
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
             let diagnostic = Diagnostic::error(Code::JinjaRuntime, "rendering ended unexpectedly");
             let span = project.nodes.get(id).map(|node| node.span);
@@ -244,6 +245,9 @@ pub(super) async fn render(project: &Arc<Project>, id: &NodeId, host: NodeHost) 
     } else {
         work()
     }?;
+    if let Cow::Owned(text) = doubled_quotes(project.target.semantics(), &rendered.text) {
+        rendered.text = text;
+    }
     let ephemeral = asked.ephemeral.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok((rendered, ephemeral))
 }

@@ -250,8 +250,12 @@ impl Engine for LocalEngine {
         Box::pin(async { Ok(self.files.seed_provider(&self.session(), seed).await?.schema()) })
     }
 
+    fn semantics(&self) -> Semantics {
+        self.options.semantics
+    }
+
     fn query<'a>(&'a self, sql: &'a str, overlays: &'a [Overlay]) -> BoxFuture<'a, Result<SendableRecordBatchStream, EngineError>> {
-        Box::pin(catalog::query(self, sql, overlays))
+        Box::pin(async move { catalog::query(self, &sql::doubled_quotes(self.options.semantics, sql), overlays).await })
     }
 
     fn statement<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<SendableRecordBatchStream>, EngineError>> {

@@ -15,8 +15,9 @@ use super::session::{Session, lock, session_of};
 use crate::base::{Code, Diagnostic, nearest};
 
 /// The adapters whose macros are taken for a target, in order: those written for this program, those of the adapter that
-/// the target says it is and of what that adapter is made from, and last those for all. The dialect has what DuckDB has,
-/// and packages write for that adapter what their default text would get wrong here.
+/// the target says it is and of what that adapter is made from, and those for all. The dialect has what DuckDB has, and packages
+/// write for that adapter what their default text would get wrong here: its macros come before those for all in a target of
+/// our own, and behind them where SQL means what it means elsewhere.
 pub(super) fn adapters_of(target: &str) -> Vec<&str> {
     // What dbt's adapters name as their dependencies.
     const MADE_FROM: [(&str, &str); 7] = [
@@ -29,8 +30,9 @@ pub(super) fn adapters_of(target: &str) -> Vec<&str> {
         ("sqlserver", "fabric"),
     ];
     let parent = MADE_FROM.iter().find(|(adapter, _)| *adapter == target).map(|(_, parent)| *parent);
-    let mut adapters = vec!["alluvium"];
-    for adapter in std::iter::once(target).chain(parent).chain(["duckdb", "default"]) {
+    let mut adapters = vec![OWN_ADAPTER];
+    let last = if target == OWN_ADAPTER { ["duckdb", "default"] } else { ["default", "duckdb"] };
+    for adapter in std::iter::once(target).chain(parent).chain(last) {
         if !adapters.contains(&adapter) {
             adapters.push(adapter);
         }
@@ -303,15 +305,16 @@ impl Dispatch<'_> {
     }
 
     /// The macro, by the order in which namespaces are searched. dbt looks through all prefixes of one package before it goes
-    /// on to the next.
+    /// on to the next; what stands behind `default__` is dbt's no more, and taken where no package has another.
     pub(super) fn find(&self, shared: &Shared, order: &BTreeMap<String, Vec<String>>) -> Option<u32> {
+        let usual = self.prefixes.iter().position(|prefix| prefix == "default__").map_or(self.prefixes.len(), |at| at + 1);
+        let (usual, last) = self.prefixes.split_at(usual);
+        let packages = self.packages(shared, order);
         let prefixed = |prefix: &String| format!("{prefix}{}", self.name);
-        match self.packages(shared, order) {
-            None => self.prefixes.iter().find_map(|prefix| shared.resolve(self.package, &prefixed(prefix))),
-            Some(packages) => {
-                packages.iter().find_map(|package| self.prefixes.iter().find_map(|prefix| shared.in_package(package, &prefixed(prefix))))
-            }
-        }
+        [usual, last].into_iter().find_map(|prefixes| match &packages {
+            None => prefixes.iter().find_map(|prefix| shared.resolve(self.package, &prefixed(prefix))),
+            Some(packages) => packages.iter().find_map(|package| prefixes.iter().find_map(|prefix| shared.in_package(package, &prefixed(prefix)))),
+        })
     }
 }
 

@@ -29,6 +29,13 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             {
                 words[at].token = Token::make_word(EXISTS, None);
             }
+            _ if is_raw_text(&words, at) => {
+                words.remove(at);
+                let text = &mut words[at].token;
+                if let Token::SingleQuotedString(inner) = text {
+                    *text = Token::SingleQuotedRawStringLiteral(std::mem::take(inner));
+                }
+            }
             Some(Keyword::MAP) if words.get(at + 1).is_some_and(|next| next.token == Token::Lt) => map_type(&mut words, at + 1),
             _ => {}
         }
@@ -46,6 +53,16 @@ fn keyword(words: &[TokenWithSpan], at: usize) -> Option<Keyword> {
 
 fn opens(words: &[TokenWithSpan], at: usize) -> bool {
     words.get(at).is_some_and(|word| word.token == Token::LParen)
+}
+
+/// `r'..'`, in which a backslash is a letter everywhere.
+fn is_raw_text(words: &[TokenWithSpan], at: usize) -> bool {
+    match (words.get(at), words.get(at + 1)) {
+        (Some(TokenWithSpan { token: Token::Word(word), span }), Some(TokenWithSpan { token: Token::SingleQuotedString(_), span: text })) => {
+            word.quote_style.is_none() && word.value.eq_ignore_ascii_case("r") && span.end == text.start
+        }
+        _ => false,
+    }
 }
 
 fn is_query(words: &[TokenWithSpan], at: usize) -> bool {

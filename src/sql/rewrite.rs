@@ -30,8 +30,9 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 pub use aliases::plan;
 
 use super::SqlError;
+use super::literals::unescaped;
 use super::respell::EXISTS;
-use super::semantics::Semantics;
+use super::semantics::{Backslash, Semantics};
 use crate::base::{Code, SourceFile};
 
 #[cfg(test)]
@@ -114,6 +115,17 @@ impl VisitorMut for Rewriter {
         flow(tables::rewrite(factor, self))?;
         flow(sample::rewrite(factor, self))?;
         flow(pivot::rewrite(factor, self))
+    }
+
+    fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<Self::Break> {
+        match &value.value {
+            Value::SingleQuotedString(text) if self.semantics.backslash == Backslash::Escapes => {
+                value.value = Value::SingleQuotedString(unescaped(text).into_owned());
+            }
+            Value::SingleQuotedRawStringLiteral(text) => value.value = Value::SingleQuotedString(text.clone()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
@@ -204,21 +216,34 @@ fn name_as_written(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// Names the items that have none; of those that are written alike the second is called `.._2`.
+/// Names the items that have none; of those that are written alike, columns too, the second is called `.._2`.
 fn keep_names(items: &mut [SelectItem], names: Vec<Option<String>>) {
     let mut given: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
     for (item, name) in items.iter_mut().zip(names) {
         if let SelectItem::UnnamedExpr(expr) = item
-            && let Some(name) = name
+            && let Some((written, name)) = name.map(|name| (name.clone(), name)).or_else(|| column(expr))
         {
-            let count = given.entry(name.clone()).or_default();
+            let count = given.entry(written).or_default();
             *count += 1;
+            if *count == 1 && matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+                continue;
+            }
             let alias = if *count > 1 { format!("{name}_{count}") } else { name };
             let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
             let span = Spanned::span(&expr);
             *item = SelectItem::ExprWithAlias { expr, alias: Ident { value: alias, quote_style: Some('"'), span } };
         }
     }
+}
+
+/// How a column is written, and what it is called.
+fn column(expr: &Expr) -> Option<(String, String)> {
+    let name = match expr {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(names) => names.last()?,
+        _ => return None,
+    };
+    Some((expr.to_string().to_lowercase(), name.value.clone()))
 }
 
 /// `json:a.b[0]` is the value as text, as in Databricks.

@@ -44,6 +44,16 @@ pub struct Semantics {
     pub varchar_cuts: bool,
     /// Whether a name in `group by` is first an alias of the select list, then a column.
     pub groups_by_alias: bool,
+    pub backslash: Backslash,
+}
+
+/// What a backslash in a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backslash {
+    /// A letter like any other: Postgres, DuckDB, this dialect.
+    Letter,
+    /// It stands before what is meant: `'\\d'` is `\d`, `'it\'s'` has a quote. Snowflake, `BigQuery`, Spark.
+    Escapes,
 }
 
 /// What the difference of two times by a unit counts.
@@ -188,6 +198,7 @@ const OWN: Semantics = Semantics {
     decimal: None,
     varchar_cuts: false,
     groups_by_alias: false,
+    backslash: Backslash::Letter,
 };
 
 const POSTGRES: Semantics = Semantics { adapter: "postgres", floats: Floats::Double, casts: IntegerCasts::HalfEven, varchar_cuts: true, ..OWN };
@@ -204,6 +215,7 @@ const SPARK: Semantics = Semantics {
     array_agg_skips_nulls: true,
     regexp_replaces_all: true,
     decimal: Some((10, 0)),
+    backslash: Backslash::Escapes,
     ..OWN
 };
 
@@ -220,6 +232,7 @@ const MYSQL: Semantics = Semantics {
     decimal: Some((10, 0)),
     varchar_cuts: true,
     groups_by_alias: true,
+    backslash: Backslash::Escapes,
     ..OWN
 };
 
@@ -260,6 +273,7 @@ const ADAPTERS: [Semantics; 28] = [
     Semantics {
         adapter: "bigquery",
         division: Division::Fraction,
+        floats: Floats::AlwaysDouble,
         nulls: NullOrder::Smallest,
         casts: IntegerCasts::HalfAway,
         concat: NullArguments::Decide,
@@ -273,6 +287,7 @@ const ADAPTERS: [Semantics; 28] = [
         splits_by_text: true,
         decimal: Some((38, 9)),
         groups_by_alias: true,
+        backslash: Backslash::Escapes,
         ..OWN
     },
     Semantics {
@@ -315,7 +330,14 @@ const ADAPTERS: [Semantics; 28] = [
     SPARK.called("fabricspark"),
     POSTGRES.called("greenplum"),
     SPARK.called("hive"),
-    Semantics { adapter: "impala", division: Division::Fraction, concat: NullArguments::Decide, regexp_replaces_all: true, ..OWN },
+    Semantics {
+        adapter: "impala",
+        division: Division::Fraction,
+        backslash: Backslash::Escapes,
+        concat: NullArguments::Decide,
+        regexp_replaces_all: true,
+        ..OWN
+    },
     POSTGRES.called("materialize"),
     MYSQL,
     POSTGRES.called("netezza"),
@@ -336,6 +358,7 @@ const ADAPTERS: [Semantics; 28] = [
         regexp_replaces_all: true,
         splits_by_text: true,
         decimal: Some((18, 0)),
+        backslash: Backslash::Escapes,
         ..POSTGRES.called("redshift")
     },
     POSTGRES.called("risingwave"),
@@ -356,6 +379,7 @@ const ADAPTERS: [Semantics; 28] = [
         splits_by_text: true,
         decimal: Some((38, 0)),
         varchar_cuts: true,
+        backslash: Backslash::Escapes,
         ..OWN
     },
     SPARK,

@@ -30,6 +30,9 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         if name == "array_agg" && rewriter.semantics.array_agg_skips_nulls {
             meant::without_nulls(function);
         }
+        if let Some(first) = first_values(function) {
+            *expr = first;
+        }
         return Ok(());
     }
     if name == "localtimestamp" && matches!(function.args, FunctionArguments::None) {
@@ -288,6 +291,15 @@ fn order_within(function: &mut ast::Function) {
     {
         list.clauses.push(FunctionArgumentClause::OrderBy(std::mem::take(&mut function.within_group)));
     }
+}
+
+/// `array_agg(x order by y limit n)` as the first values of a list.
+fn first_values(function: &mut ast::Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    let at = list.clauses.iter().position(|clause| matches!(clause, FunctionArgumentClause::Limit(_)))?;
+    let FunctionArgumentClause::Limit(count) = list.clauses.remove(at) else { return None };
+    let span = function.name.span();
+    expand("array_slice($1, 1, $2)", &[Expr::Function(function.clone()), count], span)
 }
 
 /// Different values without an order are sorted, as in Postgres, which finds them by sorting.
