@@ -102,6 +102,7 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("json_extract", "json_extract('{\"a\": {\"b\": 1}}', '$.a')", "{\"b\": 1}"),
     ("json_extract_string", "json_extract_string('{\"a\": \"x\"}', '$.a')", "x"),
     ("listagg", "listagg('a', ', ') within group (order by length('a'))", "a"),
+    ("regexp_instr", "regexp_instr('aXcX', 'x', 1, 2, 0, 'i')", "4"),
     ("strftime", "strftime(date '2024-02-29', '%d/%m/%Y')", "29/02/2024"),
     ("strptime", "strptime('29/02/2024', '%d/%m/%Y')", "2024-02-29T00:00:00"),
     ("to_date", "to_date('29.02.2024', 'dd.MM.yyyy')", "2024-02-29"),

@@ -34,6 +34,8 @@ pub struct Semantics {
     pub regexp_replaces_all: bool,
     /// Whether `rlike` and `regexp_like` want the whole text to match.
     pub regexp_matches_whole: bool,
+    /// Whether `regexp_matches` gives the list of the groups that matched, not a truth value.
+    pub regexp_matches_groups: bool,
     /// What `regexp_extract` without a group takes.
     pub regexp_extract: Extracted,
     /// Whether the separator of `split` is a text, not a pattern.
@@ -193,6 +195,7 @@ const OWN: Semantics = Semantics {
     array_agg_skips_nulls: false,
     regexp_replaces_all: false,
     regexp_matches_whole: false,
+    regexp_matches_groups: false,
     regexp_extract: Extracted::Group,
     splits_by_text: false,
     decimal: None,
@@ -201,7 +204,8 @@ const OWN: Semantics = Semantics {
     backslash: Backslash::Letter,
 };
 
-const POSTGRES: Semantics = Semantics { adapter: "postgres", floats: Floats::Double, casts: IntegerCasts::HalfEven, varchar_cuts: true, ..OWN };
+const POSTGRES: Semantics =
+    Semantics { adapter: "postgres", floats: Floats::Double, casts: IntegerCasts::HalfEven, regexp_matches_groups: true, varchar_cuts: true, ..OWN };
 
 const SPARK: Semantics = Semantics {
     adapter: "spark",

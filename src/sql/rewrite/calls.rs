@@ -127,6 +127,15 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
             text(part).map(|word| dates::known_part(word, part.span(), rewriter)).transpose()?;
             text(part).and_then(|word| dates::part(word, rewriter.semantics)).and_then(|meant| expand(meant, std::slice::from_ref(date), span))
         }
+        // Where the match begins; behind it (1) there is nothing for.
+        ("regexp_instr", [text, pattern, from, nth, option]) if is_zero(option) => {
+            expand("regexp_instr($1, $2, $3, $4)", &[text.clone(), pattern.clone(), from.clone(), nth.clone()], span)
+        }
+        ("regexp_instr", [text, pattern, from, nth, option, flags]) if is_zero(option) => expand(
+            "regexp_instr($1, case when translate($5, 'ce', '') = '' then $2 else '(?' || translate($5, 'ce', '') || ')' || $2 end, $3, $4)",
+            &[text.clone(), pattern.clone(), from.clone(), nth.clone(), flags.clone()],
+            span,
+        ),
         ("date_format", [value, pattern]) => with_java(value, pattern, "to_char(cast($1 as timestamp), $2)", rewriter, span)?,
         ("from_unixtime", [value, pattern]) if text(pattern).is_some_and(|pattern| !pattern.contains('/')) => {
             with_java(value, pattern, "to_char(from_unixtime($1), $2)", rewriter, span)?
@@ -144,6 +153,10 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("json_extract", [json, path]) => json_path(json, path, "json_get_json", rewriter, span)?,
         _ => None,
     })
+}
+
+fn is_zero(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number == "0"))
 }
 
 fn decode(subject: &Expr, pairs: &[Expr]) -> Expr {

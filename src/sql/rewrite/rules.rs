@@ -183,6 +183,8 @@ pub(crate) const RULES: &[Rule] = &[
     rule("json_extract_path_text", 2, "json_as_text($1, $2)", "json_extract_path_text('{\"a\": 1}', 'a')", "1"),
     rule("json_array_length", 1, "json_length($1)", "json_array_length('[1, 2]')", "2"),
     rule("json_valid", 1, "try_parse_json($1) is not null", "json_valid('{')", "false"),
+    rule("timestamp", 1, "cast($1 as timestamp)", "timestamp('2024-02-29')", "2024-02-29T00:00:00"),
+    rule("datetime", 1, "cast($1 as timestamp)", "datetime('2024-02-29 10:00:00')", "2024-02-29T10:00:00"),
     rule("date", 1, "cast($1 as date)", "date('2024-02-29 10:00:00')", "2024-02-29"),
     rule("date", 3, "make_date($1, $2, $3)", "date(2024, 2, 29)", "2024-02-29"),
     rule("try_to_date", 1, "try_cast($1 as date)", "try_to_date('2024-02-30')", "NULL"),
