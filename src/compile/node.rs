@@ -305,7 +305,8 @@ async fn prove(
     let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, &about)];
     let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
     let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
-    if named.iter().filter_map(|table| project.node_of_relation(&table.name)).any(|read| read.id != node.id && !node.depends_on.contains(&read.id)) {
+    if named.iter().filter_map(|table| project.node_read_by(node, &table.name)).any(|read| read.id != node.id && !node.depends_on.contains(&read.id))
+    {
         surroundings.note(Asked::Beyond);
     }
     if let Some(stranger) = named.iter().find(|table| project.node_of_relation(&table.name).is_none()) {
@@ -318,7 +319,7 @@ async fn prove(
         let found = Diagnostic { severity: Severity::Warning, ..found };
         compiled.warnings.push(found);
     }
-    let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
+    let Some(tables) = schemas(project, planner, (node, named), done, surroundings).await else { return Ok(()) };
     let Some(called) = functions::called(project, planner, &statement, done).await else { return Ok(()) };
     if !called.is_empty() {
         surroundings.note(Asked::Beyond);
@@ -382,17 +383,17 @@ fn quoted_text(adapter: &str, sql: &str, mut error: SqlError) -> SqlError {
     }
 }
 
-/// The tables a query names, with what is known of them; `None` if one of them is not known before a run.
+/// The tables that the query of a node names, with what is known of them; `None` if one of them is not known before a run.
 pub(super) async fn schemas<'p>(
     project: &'p Arc<Project>,
     planner: &Planner,
-    named: Vec<NamedTable>,
+    (reader, named): (&Node, Vec<NamedTable>),
     done: &BTreeMap<NodeId, Compilation>,
     surroundings: &Arc<dyn Surroundings>,
 ) -> Option<Vec<KnownTable<'p>>> {
     let mut tables = Vec::with_capacity(named.len());
     for named in named {
-        let node = project.node_of_relation(&named.name)?;
+        let node = project.node_read_by(reader, &named.name)?;
         let (schema, query) = known(node, done, surroundings).await?;
         let facts = leaf_facts(node, &schema, query, planner.tested(&node.id));
         tables.push(KnownTable { named, schema, node, facts });

@@ -186,7 +186,7 @@ impl Ground<'_> {
         if !named.is_empty() {
             self.surroundings.note(Asked::Beyond);
         }
-        let Some(tables) = schemas(self.project, self.planner, named, self.done, self.surroundings).await else { return Ok(false) };
+        let Some(tables) = schemas(self.project, self.planner, (node, named), self.done, self.surroundings).await else { return Ok(false) };
         let mut known = self.done.clone();
         known.extend(self.aside.clone());
         let Some(called) = functions::called(self.project, self.planner, &statement, &known).await else { return Ok(false) };

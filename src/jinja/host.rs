@@ -69,6 +69,13 @@ pub struct Batch {
     pub first: bool,
 }
 
+/// What a template reads rows of.
+#[derive(Debug, Clone, Copy)]
+pub enum Read<'a> {
+    Ref(&'a RefCall),
+    Source(&'a SourceCall),
+}
+
 /// Which rows of a relation a template gets to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restriction {
@@ -108,8 +115,8 @@ pub trait TemplateHost: Send + Sync {
     /// Nothing of that name.
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError>;
 
-    /// Whether `ref` and `source` give only a part of a relation's rows.
-    fn restriction(&self, _name: &RelationName) -> Option<Restriction> {
+    /// Whether `ref` and `source` give only a part of the rows of what they name.
+    fn restriction(&self, _read: Read<'_>) -> Option<Restriction> {
         None
     }
 

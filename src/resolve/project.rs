@@ -161,6 +161,13 @@ impl Project {
         self.nodes.get(self.relations.get(name)?).map(Box::as_ref)
     }
 
+    /// What a node means by a relation: that of what it refers to, where others have the same one.
+    #[must_use]
+    pub fn node_read_by(&self, reader: &Node, name: &RelationName) -> Option<&Node> {
+        let referred = reader.depends_on.iter().filter_map(|id| self.nodes.get(id));
+        referred.map(Box::as_ref).find(|node| node.relation.as_ref() == Some(name)).or_else(|| self.node_of_relation(name))
+    }
+
     /// Docs blocks with their packages and names, sorted.
     pub fn docs(&self) -> impl Iterator<Item = (&str, &str, &DocsBlock)> {
         self.facts.docs.iter().map(|((package, name), block)| (package.as_str(), name.as_str(), block))
