@@ -104,7 +104,9 @@ fn with_arguments(mut global: Global, before: &Map<String, Json>) -> Global {
     global.defer_state = global.defer_state.or_else(|| text("defer_state").or_else(|| text("state")).map(Into::into));
     global.event_time_start = global.event_time_start.or_else(|| text("event_time_start"));
     global.event_time_end = global.event_time_end.or_else(|| text("event_time_end"));
-    global.sample = global.sample.or_else(|| text("sample"));
+    // A stretch of time, or what was typed.
+    global.sample =
+        global.sample.or_else(|| text("sample").or_else(|| before.get("sample").filter(|window| window.is_object()).map(Json::to_string)));
     global.threads = global.threads.or_else(|| before.get("threads").and_then(Json::as_u64).and_then(|threads| u16::try_from(threads).ok()));
     global.warn_error_options =
         global.warn_error_options.or_else(|| before.get("warn_error_options").filter(|value| !value.is_null()).map(Json::to_string));

@@ -21,7 +21,7 @@ use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
 use crate::jinja::Invocation as TemplateInvocation;
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target, target_folder};
-use crate::manifest::{Node, NodeKind};
+use crate::manifest::{Node, NodeKind, TimeWindow};
 use crate::resolve::{Project, ResolveOptions, resolve, resolve_sound};
 use crate::sql::Semantics;
 
@@ -94,6 +94,7 @@ impl Session {
         };
         let event_time = super::sample::event_times(global).map_err(wrong)?;
         let sample = super::sample::window(global, invocation.clock.now()).map_err(wrong)?;
+        let said = arguments(command, global, invocation, sample.as_ref());
         let events = events(global, &id, &project_dir, &invocation.clock, streams);
         let started = events.now();
         events.send(&Event::Started { version: env!("CARGO_PKG_VERSION"), command: command.to_owned() });
@@ -113,12 +114,7 @@ impl Session {
                 target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },
             resolve: ResolveOptions {
-                invocation: TemplateInvocation {
-                    id: id.clone(),
-                    run_started_at: started,
-                    flags: upper(&arguments(command, global, invocation)),
-                    arguments: arguments(command, global, invocation),
-                },
+                invocation: TemplateInvocation { id: id.clone(), run_started_at: started, flags: upper(&said), arguments: said },
                 store_failures: global.is_on(Switch::StoreFailures),
                 partial_parse: global.is_on(Switch::PartialParse),
                 keeps: global.is_on(Switch::WriteJson) && command != "list",
@@ -529,7 +525,7 @@ fn upper(arguments: &Json) -> Json {
 
 /// The arguments of the command, as templates see them in `invocation_args_dict`, and as `run_results.json` keeps them for
 /// `retry`.
-fn arguments(command: &str, global: &Global, invocation: &Invocation) -> Json {
+fn arguments(command: &str, global: &Global, invocation: &Invocation, sample: Option<&TimeWindow>) -> Json {
     let words: Vec<String> =
         std::iter::once("alluvium".to_owned()).chain(invocation.args.iter().map(|word| word.to_string_lossy().into_owned())).collect();
     let mut arguments = serde_json::json!({
@@ -554,7 +550,7 @@ fn arguments(command: &str, global: &Global, invocation: &Invocation) -> Json {
         "threads": global.threads,
         "event_time_start": global.event_time_start,
         "event_time_end": global.event_time_end,
-        "sample": global.sample,
+        "sample": sample.map(super::sample::recorded),
         "warn_error_options": global.warn_error_options.as_deref().and_then(crate::load::yaml_json),
         "printer_width": global.printer_width.unwrap_or(80),
     });
