@@ -17,7 +17,7 @@ use super::hooks::{self, Ground, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
-use crate::base::{Code, Diagnostic, Event, Events, NodeAbout, NodeDone, NodeOutcome, NodeStart, Totals, failure_message};
+use crate::base::{Code, Diagnostic, Event, Events, Failure, NodeAbout, NodeDone, NodeOutcome, NodeStart, Totals, failure_message};
 use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
 use crate::jinja::Batch;
@@ -126,6 +126,11 @@ impl Shared {
         let (Some(node), Some(Compilation::Failed(diagnostics))) = (node, found) else {
             return Ended::skipped(&format!("because of `{}`", self.name(because)), at);
         };
+        // Its SQL is part of the reader's, which is what fails.
+        let is_in_sql = diagnostics.iter().find(|found| found.is_error()).is_some_and(|found| found.code.failure() == Failure::Database);
+        if is_in_sql && node.resource_type() == ResourceType::Model {
+            return Ended::failed(diagnostics, at);
+        }
         let mut broken = self.broken.lock().await;
         if !broken.contains_key(because) {
             broken.insert(because.clone(), node_start(self, because, (0, 0), "main", at));
