@@ -101,17 +101,26 @@ fn listed(node: Json, keys: &[&str]) -> Json {
 }
 
 pub(super) async fn compile(options: &CompileOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    command("compile", global, &invocation, streams, async |session| carry_out_compile(options, global, session, streams).await).await
+    command("compile", global, &invocation, streams, async |session| carry_out_compile(options, global, session, None, streams).await).await
 }
 
-async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
+/// Compiles what the command line selects, of that only `again` where that is given.
+pub(super) async fn carry_out_compile(
+    options: &CompileOptions,
+    global: &Global,
+    session: &Session,
+    again: Option<&BTreeSet<NodeId>>,
+    streams: &Streams,
+) -> Result<Exit, Stop> {
+    refuse_both(options.inline.as_ref(), global, session)?;
     let (mut ready, wanted) = if let Some(sql) = &options.inline {
         let (ready, id) = session.project_with_inline(sql)?;
         (ready, BTreeSet::from([id]))
     } else {
         let ready = session.project()?;
         session.events.send(&Event::Found { counts: counts(&ready) });
-        let selected = selected(global, session, &ready)?;
+        let mut selected = selected(global, session, &ready)?;
+        selected.retain(|id| again.is_none_or(|again| again.contains(id)));
         (ready, selected)
     };
     let _ = ready.project.selected.set(wanted.iter().map(ToString::to_string).collect());
@@ -134,7 +143,8 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
         }
     }
     let named = !global.select.is_empty() || options.inline.is_some();
-    for node in wanted.iter().filter(|_| named).filter_map(|id| compiled.ready(id)).filter(|node| !node.sql.is_empty()) {
+    let printed = wanted.iter().filter(|id| named && !is_test_of_others(&ready, id, global));
+    for node in printed.filter_map(|id| compiled.ready(id)).filter(|node| !node.sql.is_empty()) {
         let name = compiled.project.nodes.get(&node.id).map_or("", |node| node.name.as_str());
         let heading = if options.inline.is_some() { "Compiled inline node is:".to_owned() } else { format!("Compiled node '{name}' is:") };
         let sql = if global.is_on(Switch::InjectEphemeralCtes) { node.sql.as_str() } else { node.body() };
@@ -222,6 +232,7 @@ pub(super) async fn show(options: &ShowOptions, global: &Global, invocation: Inv
 }
 
 async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
+    refuse_both(options.inline.as_ref().or(options.inline_direct.as_ref()), global, session)?;
     if let Some(sql) = &options.inline_direct {
         return show_direct(options, session, sql, streams).await;
     }
@@ -233,7 +244,10 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
         let selected = selected(global, session, &ready)?;
         let shown = |id: &&NodeId| {
             ready.project.nodes.get(*id).is_some_and(|node| {
-                matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Analysis | ResourceType::Test)
+                matches!(
+                    node.resource_type(),
+                    ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Test
+                )
             })
         };
         let named: Vec<NodeId> = selected.iter().filter(shown).filter(|id| !is_test_of_others(&ready, id, global)).cloned().collect();
@@ -307,10 +321,23 @@ async fn show_one(
     Some(result)
 }
 
-/// Tests come along with what they test; `show` shows them only where they are named themselves.
+/// Words of selectors that ask for tests.
+const ASK_FOR_TESTS: [&str; 5] = ["test", "tests", "test_name", "test_type", "unit_test"];
+
+/// Tests come along with what they test; they are shown only where they are named themselves.
 fn is_test_of_others(ready: &Ready, id: &NodeId, global: &Global) -> bool {
     let Some(node) = ready.project.nodes.get(id) else { return true };
-    node.resource_type() == ResourceType::Test && !global.select.iter().any(|text| text.contains(&node.name) || text.contains("test"))
+    let asks = |text: &String| text.contains(&node.name) || text.split([':', '/', ',', ' ', '+', '@']).any(|word| ASK_FOR_TESTS.contains(&word));
+    matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest) && !global.select.iter().any(asks)
+}
+
+/// A text of the command line stands in the place of what is selected.
+fn refuse_both(inline: Option<&String>, global: &Global, session: &Session) -> Result<(), Stop> {
+    let other = if global.select.is_empty() { global.selector.as_ref().map(|_| "--selector") } else { Some("--select") };
+    match other.filter(|_| inline.is_some()) {
+        Some(other) => Err(session.fail(&format!("--inline goes without {other}: there is one text to look at"))),
+        None => Ok(()),
+    }
 }
 
 /// Shows the rows of a node and gives the SQL of what was shown.
