@@ -41,7 +41,7 @@ pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};
 pub use calls::docs_named;
 pub use error::RenderFailure;
 pub use host::{
-    Batch, HostError, Invocation, KeptGraph, QueryTable, Read, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost,
+    Batch, HostError, Invocation, KeptGraph, QueryTable, Read, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost, Warned,
 };
 pub use library::{MacroFile, MacroId, MacroInfo, MacroKind, MacroLibrary};
 pub use output::{SourceMap, SpanKind};

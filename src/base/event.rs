@@ -15,6 +15,8 @@ pub enum Heard {
     Log,
     /// The terminal too.
     Terminal,
+    /// The terminal, as a warning.
+    Warning,
     /// The terminal, as the message stands and where all else is quiet: it is what a script asked for.
     Script,
 }

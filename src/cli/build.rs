@@ -101,7 +101,7 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, ag
     // Set once, here; a command selects once.
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     if selected.is_empty() {
-        session.events.send(&Event::NothingToDo);
+        session.nothing_to_do()?;
     }
     let audits = match kind {
         Kind::Run | Kind::Snapshot | Kind::Build { .. } => audits(&ready.project, &ready.dag, &selected, &named),

@@ -119,10 +119,9 @@ impl Narrator {
                 )]
             }
             Event::NothingToDo => {
-                let text = "Nothing to do. Try checking your model configs and model specification args";
                 vec![
                     record("NoNodesSelected", "Q038", Level::Debug, Text::new("No nodes selected!"), Json::Null),
-                    record("NothingToDo", "Q035", Level::Warn, Text::painted(Paint::Yellow, text), Json::Null),
+                    record("NothingToDo", "Q035", Level::Warn, Text::painted(Paint::Yellow, NOTHING_TO_DO), Json::Null),
                 ]
             }
             Event::SelectsNothing { criterion, near } => {
@@ -252,10 +251,12 @@ impl Narrator {
         let (name, code, level) = match heard {
             Heard::Log => ("JinjaLogDebug", "I063", Level::Debug),
             Heard::Terminal => ("JinjaLogInfo", "I062", Level::Info),
+            Heard::Warning => ("JinjaLogWarning", "I061", Level::Warn),
             Heard::Script => ("PrintEvent", "Z052", Level::Info),
         };
         let asked = heard == Heard::Script;
-        Record { asked, stamped: !asked, ..record(name, code, level, Text::new(visible(text)), data) }
+        let line = if heard == Heard::Warning { Text::painted(Paint::Yellow, "warning: ").then(&visible(text)) } else { Text::new(visible(text)) };
+        Record { asked, stamped: !asked, ..record(name, code, level, line, data) }
     }
 
     fn sql_sent(&self, node: &str, sql: &str) -> Vec<Record> {
@@ -392,6 +393,9 @@ impl Record {
 }
 
 /// A criterion that names nothing, in dbt's words, with what was likely meant.
+/// What is said where a command has nothing to do.
+pub(super) const NOTHING_TO_DO: &str = "Nothing to do. Try checking your model configs and model specification args";
+
 pub(super) fn selects_nothing(criterion: &str, near: Option<&str>) -> String {
     let near = near.map(|near| format!("; did you mean '{}'?", visible_line(near))).unwrap_or_default();
     format!("The selection criterion '{}' does not match any enabled nodes{near}", visible_line(criterion))

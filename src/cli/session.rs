@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, LogFormat as LogFormatArgument, LogLevel, Switch};
 use super::console::{Console, ConsoleOptions};
 use super::logfile::LogFile;
+use super::narrate::NOTHING_TO_DO;
 use super::record::{Level, LogFormat, LogIdentity};
 use super::warnings::{Verdict, Warnings};
 use super::{Exit, Invocation, Streams};
@@ -19,7 +20,7 @@ use crate::deps::refused_version;
 use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
-use crate::jinja::Invocation as TemplateInvocation;
+use crate::jinja::{Invocation as TemplateInvocation, Warned};
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target, target_folder};
 use crate::manifest::{Node, NodeKind, TimeWindow};
 use crate::resolve::{Project, ResolveOptions, resolve, resolve_sound};
@@ -120,6 +121,11 @@ impl Session {
                 keeps: global.is_on(Switch::WriteJson) && command != "list",
                 sample,
                 event_time,
+                warned: match warnings.of_code(Code::RaisedByProject) {
+                    Verdict::Warn => Warned::Shown,
+                    Verdict::Error => Warned::Error,
+                    Verdict::Silence => Warned::Silent,
+                },
             },
             reading: Mutex::default(),
             write_json: global.is_on(Switch::WriteJson),
@@ -360,6 +366,16 @@ impl Session {
             None => Memo::anew(&path),
         };
         memo.writing(self.write_json)
+    }
+
+    /// Says that there is nothing to do, or does what is asked for where that is an error.
+    pub(super) fn nothing_to_do(&self) -> Result<(), Stop> {
+        match self.verdict("NothingToDo") {
+            Verdict::Warn => self.events.send(&Event::NothingToDo),
+            Verdict::Error => return Err(self.fail(NOTHING_TO_DO)),
+            Verdict::Silence => {}
+        }
+        Ok(())
     }
 
     /// Shows what is wrong with the project; the command ends with 2.

@@ -7,7 +7,9 @@ use serde_json::{Map, Value as Json};
 
 use super::{Asked, Surroundings};
 use crate::base::{Code, Diagnostic, Heard, Span};
-use crate::jinja::{Batch, HostError, Invocation, KeptGraph, QueryTable, Read, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
+use crate::jinja::{
+    Batch, HostError, Invocation, KeptGraph, QueryTable, Read, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost, Warned,
+};
 use crate::manifest::{Node, NodeId, Overrides, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::quote_ident;
@@ -130,6 +132,10 @@ impl TemplateHost for NodeHost {
         };
         let column = event_time(self.project.nodes.get(&id.ok()?)?)?;
         Some(Restriction::Rows(window.condition(&column)))
+    }
+
+    fn warned(&self) -> Warned {
+        self.project.warned
     }
 
     fn batch(&self) -> Option<Batch> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use super::containers::{collect, new_dict, new_list};
 use super::error::{Signal, diagnosed, problem, unsupported};
-use super::host::{QueryTable, Read, RefCall, SourceCall};
+use super::host::{QueryTable, Read, RefCall, SourceCall, Warned};
 use super::macros::{split_kwargs, statement_result};
 use super::query::{Table, statement_value};
 use super::relation::Relation;
@@ -381,7 +381,11 @@ impl Object for Exceptions {
             | "package_not_found" => Err(problem(Code::RaisedByProject, message.trim())),
             "warn" => {
                 let session = super::session::session_of(state)?;
-                session.host.log(&format!("warning: {}", message.trim()), Heard::Terminal);
+                match session.host.warned() {
+                    Warned::Shown => session.host.log(message.trim(), Heard::Warning),
+                    Warned::Error => return Err(problem(Code::RaisedByProject, message.trim())),
+                    Warned::Silent => {}
+                }
                 Ok(Value::from(""))
             }
             other => Err(unsupported(&format!("exceptions.{other}()"))),

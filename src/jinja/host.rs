@@ -85,6 +85,15 @@ pub enum Restriction {
     Rows(String),
 }
 
+/// What becomes of a warning that a template gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Warned {
+    #[default]
+    Shown,
+    Error,
+    Silent,
+}
+
 /// Why a host gives no answer.
 #[derive(Debug, Clone)]
 pub enum HostError {
@@ -118,6 +127,11 @@ pub trait TemplateHost: Send + Sync {
     /// Whether `ref` and `source` give only a part of the rows of what they name.
     fn restriction(&self, _read: Read<'_>) -> Option<Restriction> {
         None
+    }
+
+    /// What becomes of `exceptions.warn`.
+    fn warned(&self) -> Warned {
+        Warned::Shown
     }
 
     /// The batch that is being built, of a model that is built in batches.

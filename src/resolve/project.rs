@@ -11,8 +11,8 @@ use super::lookup::Lookup;
 use super::{Layers, Variables};
 use crate::base::{Code, Diagnostic, Fingerprint, Sources, Span};
 use crate::jinja::{
-    Invocation, KeptGraph, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render,
-    render_call,
+    Invocation, KeptGraph, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, Warned,
+    render, render_call,
 };
 use crate::load::{Behaviour, ParsedProject, Target};
 use crate::manifest::{
@@ -84,6 +84,8 @@ pub struct Project {
     pub sample: Option<TimeWindow>,
     /// `--event-time-start` and `--event-time-end`: the stretch of time of which batches are built.
     pub event_time: Option<TimeWindow>,
+    /// What becomes of warnings that templates give.
+    pub warned: Warned,
     /// Nodes that are read from another run's relations, with the relations they have here.
     pub deferred: BTreeMap<NodeId, RelationName>,
     /// The ids of the nodes that the command selected, once that is known.
@@ -110,6 +112,7 @@ pub struct ResolveOptions {
     pub keeps: bool,
     pub sample: Option<TimeWindow>,
     pub event_time: Option<TimeWindow>,
+    pub warned: Warned,
 }
 
 /// Resolves a project.
