@@ -11,7 +11,7 @@ use super::facts::{NodeFacts, leaf_facts};
 use super::host::NodeHost;
 use super::planner::{KnownTable, NamedTable, Planned, Planner};
 use super::unit_test::{UnitQuery, compile_unit_test};
-use super::{Asked, Compilation, Surroundings, contract, functions};
+use super::{Asked, Broken, Compilation, Surroundings, contract, functions};
 use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{Batch, RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
@@ -141,7 +141,7 @@ pub async fn compile_batch(
         return Compilation::Ready(Arc::new(without_sql(node, None)));
     }
     if node.language == "python" {
-        return Compilation::Failed(vec![python_model(node)]);
+        return Compilation::Failed(vec![python_model(node)].into());
     }
     let history = match &batch {
         None => super::history::history(project, node, surroundings).await,
@@ -160,14 +160,14 @@ pub async fn compile_batch(
     let (rendered, ephemeral) = match render(project, &node.id, host).await {
         Ok(found) => found,
         Err(RenderFailure::Deferred { reason }) => return Compilation::Deferred { reason },
-        Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
+        Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics.into()),
     };
     let mut compiled = assemble(project, node, rendered, &ephemeral, done);
     compiled.history = history;
     if let Some(details) = node.function().filter(|_| functions::is_scalar(node)) {
         let definition = functions::definition(node, details, &compiled.sql);
         return match functions::function(project, planner, &node.name, &definition, done).await {
-            Some(Err(error)) => Compilation::Failed(vec![compiled.diagnose(&error, "this function")]),
+            Some(Err(error)) => Compilation::Failed(vec![compiled.diagnose(&error, "this function")].into()),
             Some(Ok(_)) | None => Compilation::Ready(Arc::new(compiled)),
         };
     }
@@ -183,7 +183,7 @@ pub async fn compile_batch(
         Err(mut diagnostics) => {
             // A hole that the template left may be the cause.
             diagnostics.append(&mut compiled.warnings);
-            Compilation::Failed(diagnostics)
+            Compilation::Failed(Broken { found: diagnostics, compiled: Some(Arc::new(compiled)) })
         }
     }
 }
