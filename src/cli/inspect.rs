@@ -9,11 +9,11 @@ use tokio::runtime::Handle;
 
 use super::args::{CompileOptions, CompileOutput, Global, ListOptions, ListOutput, RowsOutput, ShowOptions, Switch};
 use super::build::{counts, refuse_broken_rules};
-use super::output::{JsonShape, print_rows};
+use super::output::{JsonShape, rows_text};
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
-use crate::base::{Diagnostic, Event, Heard, NodeOutcome, failure_message};
+use crate::base::{Diagnostic, Event, Heard, NodeOutcome, Shown, failure_message};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
 use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
@@ -148,7 +148,17 @@ pub(super) async fn carry_out_compile(
         let name = compiled.project.nodes.get(&node.id).map_or("", |node| node.name.as_str());
         let heading = if options.inline.is_some() { "Compiled inline node is:".to_owned() } else { format!("Compiled node '{name}' is:") };
         let sql = if global.is_on(Switch::InjectEphemeralCtes) { node.sql.as_str() } else { node.body() };
-        if options.output == CompileOutput::Json {
+        if session.structured {
+            session.events.send(&Event::Shown(Box::new(Shown {
+                compiled: true,
+                name: name.to_owned(),
+                id: node.id.to_string(),
+                inline: options.inline.is_some(),
+                json: options.output == CompileOutput::Json,
+                quiet: global.is_on(Switch::Quiet),
+                text: sql.to_owned(),
+            })));
+        } else if options.output == CompileOutput::Json {
             let mut value = serde_json::json!({"compiled": sql});
             if let (None, Json::Object(map)) = (&options.inline, &mut value) {
                 map.insert("node".into(), Json::from(name));
@@ -173,7 +183,7 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
     let compilation = compiled.nodes.get(id)?;
     let (outcome, message) = match compilation {
         Compilation::Ready(_) => (NodeOutcome::Success, String::new()),
-        Compilation::Failed(found) => (NodeOutcome::Error, failed(session, &compiled.project, id, found)),
+        Compilation::Failed(broken) => (NodeOutcome::Error, failed(session, &compiled.project, id, &broken.found)),
         Compilation::Deferred { reason } => (NodeOutcome::Skipped, format!("can't be compiled before a run: {reason}")),
         Compilation::Skipped { because } => (NodeOutcome::Skipped, format!("because of `{because}`")),
     };
@@ -189,7 +199,7 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
         compile: Some(now),
         execute: None,
         thread: "MainThread".to_owned(),
-        compiled_sql: compiled.ready(id).map(|node| node.sql.clone()).filter(|sql| !sql.is_empty()),
+        compiled_sql: compiled.sql(id).map(str::to_owned),
         run_sql: None,
         relation: compiled.project.nodes.get(id).and_then(|node| node.relation.clone()),
     })
@@ -276,7 +286,7 @@ async fn show_direct(options: &ShowOptions, session: &Session, sql: &str, stream
     let target = session.target()?;
     let engine = session.engine(&target)?;
     let file = session.sources.add("inline_query", sql);
-    match show_rows(options.rows(), sql, engine.as_ref(), session, ("inline node", None), streams).await {
+    match show_rows(options.rows(), sql, engine.as_ref(), session, Subject { what: "inline node", name: None, id: "" }, streams).await {
         Ok(()) => Ok(Exit::Fine),
         Err(EngineError::Sql(error)) => {
             session.diagnosed(&super::sql::diagnostic(&error, file, 0));
@@ -314,7 +324,7 @@ async fn show_one(
             }
             result.execute = Some(TimeSpan { start: began, end: session.events.now() });
         }
-        Compilation::Failed(diagnostics) => diagnostics.iter().for_each(|diagnostic| session.diagnosed(diagnostic)),
+        Compilation::Failed(broken) => broken.found.iter().for_each(|diagnostic| session.diagnosed(diagnostic)),
         Compilation::Deferred { reason } => session.events.send(&Event::Failed { message: format!("can't be shown: {reason}") }),
         Compilation::Skipped { because } => session.events.send(&Event::Failed { message: format!("can't be shown because of `{because}`") }),
     }
@@ -357,9 +367,20 @@ async fn show_node(
     };
     let name = found.map_or("", |node| node.name.as_str());
     let what = if options.inline.is_some() { "inline node".to_owned() } else { format!("node '{name}'") };
-    show_rows(options.rows(), &sql, engine, session, (&what, Some(name).filter(|_| options.inline.is_none())), streams).await?;
+    let subject = Subject { what: &what, name: Some(name).filter(|_| options.inline.is_none()), id: node.id.as_str() };
+    show_rows(options.rows(), &sql, engine, session, subject, streams).await?;
     // The stream of rows is cut; this is how SQL says it.
     Ok(if options.limit < 0 { sql } else { format!("{}\nlimit {}", sql.trim_end(), options.limit) })
+}
+
+/// What rows are of.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// As a line above them says it.
+    pub what: &'a str,
+    /// The node's name; a text of the command line has none.
+    pub name: Option<&'a str>,
+    pub id: &'a str,
 }
 
 /// Prints the first rows of a query under a line that says what they are of.
@@ -369,7 +390,7 @@ pub(super) async fn show_rows(
     sql: &str,
     engine: &dyn Engine,
     session: &Session,
-    (what, node): (&str, Option<&str>),
+    subject: Subject<'_>,
     streams: &Streams,
 ) -> Result<(), EngineError> {
     let mut stream = engine.query(sql, &[]).await?;
@@ -386,9 +407,25 @@ pub(super) async fn show_rows(
         left -= batch.num_rows();
         batches.push(batch);
     }
-    session.events.send(&Event::Message { text: format!("Previewing {what}:"), heard: Heard::Terminal, node: None });
-    print_rows(&schema, &batches, output, JsonShape::Show { node }, streams)
-        .map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })
+    let Subject { what, name, id } = subject;
+    let shape = if session.structured { JsonShape::Rows } else { JsonShape::Show { node: name } };
+    let text =
+        rows_text(&schema, &batches, output, shape).map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })?;
+    if session.structured {
+        session.events.send(&Event::Shown(Box::new(Shown {
+            compiled: false,
+            name: name.unwrap_or("inline_query").to_owned(),
+            id: id.to_owned(),
+            inline: name.is_none(),
+            json: output == RowsOutput::Json,
+            quiet: false,
+            text: text.trim_end().to_owned(),
+        })));
+    } else {
+        session.events.send(&Event::Message { text: format!("Previewing {what}:"), heard: Heard::Terminal, node: None });
+        streams.print(&text);
+    }
+    Ok(())
 }
 
 fn diagnosed(node: &CompiledNode, error: &EngineError, warehouse: &str) -> Diagnostic {

@@ -48,8 +48,8 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
         Err(diagnostics) => {
             let what = headline("macro", &info.name, &session.sources.file(info.file).path);
             let message = failure_message(&what, &diagnostics, &session.sources, "");
+            session.events.send(&Event::OperationFailed { message: message.clone() });
             results(session, &ready.project, node, NodeOutcome::Error, message)?;
-            session.events.send(&Event::Failed { message: format!("the operation `{}` failed", options.name) });
             for diagnostic in &diagnostics {
                 session.diagnosed(diagnostic);
             }

@@ -58,6 +58,8 @@ pub(super) struct Session {
     pub id: String,
     command: &'static str,
     started: chrono::DateTime<chrono::Utc>,
+    /// Whether the lines on the screen are structured, so that nothing else may stand among them.
+    pub structured: bool,
     /// Whether JSON artifacts are written.
     pub write_json: bool,
     warnings: Warnings,
@@ -128,6 +130,7 @@ impl Session {
                 },
             },
             reading: Mutex::default(),
+            structured: global.log_format == Some(LogFormatArgument::Json),
             write_json: global.is_on(Switch::WriteJson),
             warnings,
             version_check: global.is_on(Switch::VersionCheck),
