@@ -20,7 +20,7 @@ pub use clock::{Clock, SystemClock, moment};
 pub use code::{Code, Failure};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 pub use escape::{visible, visible_line};
-pub use event::{Event, EventSink, Events, Heard, NodeAbout, NodeDone, NodeOutcome, NodeStart, RelationParts, Totals};
+pub use event::{Event, EventSink, Events, Heard, NodeAbout, NodeDone, NodeOutcome, NodeStart, RelationParts, Shown, Totals};
 pub use files::FileError;
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use journal::{Abandoned, Journal};

@@ -103,11 +103,25 @@ pub enum Compilation {
     Deferred {
         reason: String,
     },
-    Failed(Vec<Diagnostic>),
+    Failed(Broken),
     /// A parent failed.
     Skipped {
         because: NodeId,
     },
+}
+
+/// What is wrong with a node.
+#[derive(Debug, Clone, Default)]
+pub struct Broken {
+    pub found: Vec<Diagnostic>,
+    /// Its SQL, where it came as far as that.
+    pub compiled: Option<Arc<CompiledNode>>,
+}
+
+impl From<Vec<Diagnostic>> for Broken {
+    fn from(found: Vec<Diagnostic>) -> Self {
+        Self { found, compiled: None }
+    }
 }
 
 /// Every selected node, compiled as far as it can be.
@@ -126,10 +140,21 @@ impl CompiledProject {
         }
     }
 
+    /// The SQL of a node, also where something is wrong with it.
+    #[must_use]
+    pub fn sql(&self, id: &NodeId) -> Option<&str> {
+        let node = match self.nodes.get(id)? {
+            Compilation::Ready(node) => node,
+            Compilation::Failed(broken) => broken.compiled.as_ref()?,
+            Compilation::Deferred { .. } | Compilation::Skipped { .. } => return None,
+        };
+        Some(node.sql.as_str()).filter(|sql| !sql.is_empty())
+    }
+
     /// Every diagnostic of every node that failed, in the order of the nodes' ids.
     pub fn failures(&self) -> impl Iterator<Item = (&NodeId, &Vec<Diagnostic>)> {
         self.nodes.iter().filter_map(|(id, compilation)| match compilation {
-            Compilation::Failed(diagnostics) => Some((id, diagnostics)),
+            Compilation::Failed(broken) => Some((id, &broken.found)),
             Compilation::Ready(_) | Compilation::Deferred { .. } | Compilation::Skipped { .. } => None,
         })
     }

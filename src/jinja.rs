@@ -40,7 +40,9 @@ mod work;
 pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};
 pub use calls::docs_named;
 pub use error::RenderFailure;
-pub use host::{Batch, HostError, Invocation, KeptGraph, QueryTable, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost};
+pub use host::{
+    Batch, HostError, Invocation, KeptGraph, QueryTable, Read, RefCall, RelationFacts, RelationKind, Restriction, SourceCall, TemplateHost, Warned,
+};
 pub use library::{MacroFile, MacroId, MacroInfo, MacroKind, MacroLibrary};
 pub use output::{SourceMap, SpanKind};
 pub use python::{python_repr, python_text};

@@ -15,6 +15,8 @@ pub enum Heard {
     Log,
     /// The terminal too.
     Terminal,
+    /// The terminal, as a warning.
+    Warning,
     /// The terminal, as the message stands and where all else is quiet: it is what a script asked for.
     Script,
 }
@@ -94,10 +96,30 @@ pub enum Event {
         success: bool,
         elapsed_seconds: f64,
     },
+    /// A macro that was called as an operation failed.
+    OperationFailed {
+        message: String,
+    },
+    /// What was asked to be shown, where lines are structured; else it is printed as it is.
+    Shown(Box<Shown>),
     /// The surroundings failed the whole command.
     Failed {
         message: String,
     },
+}
+
+/// Rows or SQL that were asked for.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Whether it is SQL, and not rows.
+    pub compiled: bool,
+    pub name: String,
+    pub id: String,
+    pub inline: bool,
+    /// Whether `text` is JSON.
+    pub json: bool,
+    pub quiet: bool,
+    pub text: String,
 }
 
 /// A node that begins.

@@ -126,7 +126,7 @@ pub(super) struct Outcome<'m> {
 /// What fingerprints of nodes have in common: everything of the project that is not in the nodes.
 pub(super) fn ground(project: &Project) -> Fingerprint {
     let mut of = Fingerprinter::new("check");
-    of.add(&project.ground).debug(&project.sample).debug(&project.event_time);
+    of.add(&project.ground).debug(&project.sample).debug(&project.event_time).debug(&project.warned);
     of.add(&project.is_flag("EMPTY")).add(&project.is_flag("FULL_REFRESH"));
     of.finish()
 }

@@ -169,7 +169,7 @@ fn promised(node: &Node, compilation: &Compilation, semantics: Semantics) -> Opt
 fn diagnostics(compilation: &Compilation) -> Vec<Diagnostic> {
     match compilation {
         Compilation::Ready(ready) => ready.warnings.clone(),
-        Compilation::Failed(found) => found.clone(),
+        Compilation::Failed(broken) => broken.found.clone(),
         Compilation::Deferred { .. } | Compilation::Skipped { .. } => Vec::new(),
     }
 }

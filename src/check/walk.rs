@@ -12,7 +12,7 @@ use super::record::Finding;
 use super::state::node_text;
 use super::visit::{Before, Ground, Proof, Visited};
 use crate::base::{Fingerprint, Fingerprinter, Memo, in_parallel};
-use crate::compile::{Compilation, CompiledProject, Planner};
+use crate::compile::{Broken, Compilation, CompiledProject, Planner};
 use crate::graph::Dag;
 use crate::manifest::{Node, NodeId, NodeKind, ResourceType};
 use crate::resolve::Project;
@@ -240,7 +240,7 @@ impl<'m> Walk<'_, 'm> {
         }
         for parent in read.into_iter().filter_map(|id| project.nodes.get(id)) {
             let Some(standing) = self.ground.offline.take_kept(&parent.id) else { continue };
-            let unknown = || Compilation::Failed(Vec::new());
+            let unknown = || Compilation::Failed(Broken::default());
             let compilation = match standing {
                 Standing::Ready(kept) => kept.restored(parent).map_or_else(unknown, |ready| Compilation::Ready(Arc::new(ready))),
                 Standing::Ephemeral => {

@@ -1,6 +1,7 @@
 //! The arguments, as clap reads them. Every global flag may stand before or behind the command.
 
 mod check;
+mod foreign;
 mod options;
 mod switches;
 
@@ -11,6 +12,7 @@ use clap::builder::{BoolishValueParser, Resettable};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use check::{CheckOptions, ContractCommand, FailOn, LineageOptions, LineageOutput, ReportFormat, SourcesCommand, TestOptions};
+use foreign::refuse_foreign;
 pub(crate) use options::{
     AddedFrom, CleanOptions, CompileOptions, CompileOutput, DebugOptions, DepsArguments, DocsCommand, FreshnessOptions, GenerateOptions, InitOptions,
     ListOptions, ListOutput, OperationOptions, RowsOutput, SeedOptions, ShowOptions, SourceCommand, SqlOptions,
@@ -42,6 +44,7 @@ pub(crate) struct Arguments {
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Arguments, clap::Error> {
     let mut command = with_environment(Arguments::command());
     let mut matches = command.try_get_matches_from_mut(words)?;
+    refuse_foreign(&matches)?;
     Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 

@@ -13,7 +13,7 @@ use crate::artifacts::{
 use crate::base::Event;
 use crate::base::files::FileError;
 use crate::base::{NodeOutcome, Totals};
-use crate::compile::{Compilation, CompiledProject};
+use crate::compile::CompiledProject;
 use crate::exec::RunReport;
 use crate::graph::selector_definitions;
 use crate::jinja::{MacroInfo, MacroKind};
@@ -52,17 +52,13 @@ fn try_write(session: &Session, compiled: &CompiledProject, report: Option<&RunR
     let target = &project.parsed.target_path;
     let mut made = Made::default();
     let texts = &mut made.compiled;
-    for (id, compilation) in &compiled.nodes {
-        if let Compilation::Ready(node) = compilation {
-            texts.insert(id.clone(), node.sql.clone());
-        }
-    }
+    texts.extend(compiled.nodes.keys().filter_map(|id| Some((id.clone(), compiled.sql(id)?.to_owned()))));
     for result in report.iter().flat_map(|report| &report.results) {
         if let Some(sql) = &result.compiled_sql {
             texts.insert(result.id.clone(), sql.clone());
         }
     }
-    for (node, sql) in texts.iter().filter(|(_, sql)| !sql.is_empty()).filter_map(|(id, sql)| Some((project.nodes.get(id)?, sql))) {
+    for (node, sql) in texts.iter().filter_map(|(id, sql)| Some((project.nodes.get(id)?, sql))) {
         write_compiled(target, node, sql)?;
     }
     made.built = report.iter().flat_map(|report| ran(report)).map(|result| result.id.clone()).collect();

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::args::{Global, RowsOutput, Switch};
 use super::check::proved_among;
-use super::inspect::show_rows;
+use super::inspect::{Subject, show_rows};
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, cancel_on_interrupt, command};
 use super::warnings::Verdict;
@@ -101,7 +101,7 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, ag
     // Set once, here; a command selects once.
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     if selected.is_empty() {
-        session.events.send(&Event::NothingToDo);
+        session.nothing_to_do()?;
     }
     let audits = match kind {
         Kind::Run | Kind::Snapshot | Kind::Build { .. } => audits(&ready.project, &ready.dag, &selected, &named),
@@ -141,7 +141,8 @@ async fn show_loaded(session: &Session, ready: &Ready, report: &RunReport, engin
     for node in nodes.filter(|node| node.resource_type() == ResourceType::Seed) {
         let Some(relation) = &node.relation else { continue };
         let (rows, what) = ((Some(SHOWN_ROWS), RowsOutput::Table), format!("seed '{}'", node.name));
-        show_rows(rows, &format!("select * from {relation}"), engine, session, (&what, None), streams)
+        let subject = Subject { what: &what, name: Some(node.name.as_str()).filter(|_| session.structured), id: node.id.as_str() };
+        show_rows(rows, &format!("select * from {relation}"), engine, session, subject, streams)
             .await
             .map_err(|error| session.report(&[error.diagnostic(&ready.project.target.warehouse, Some((node.span, "this seed")))]))?;
     }

@@ -1,5 +1,6 @@
 //! `clone`: what another run built, here: tables are copied as they are, views refer to the others' relations.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -10,29 +11,32 @@ use super::build::counts;
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts};
-use crate::base::{Event, Heard, NodeDone, NodeOutcome, NodeStart, Span, Totals, failure_message};
+use crate::base::{Code, Event, Heard, NodeDone, NodeOutcome, NodeStart, Span, Totals, failure_message};
 use crate::compile::{ScriptText, Surroundings, render_script};
 use crate::engine::{CommitLabel, Engine, EngineError, Outcome, RelationKind, Step, ViewWrite};
 use crate::exec::EnginePort;
 use crate::load::Target;
 use crate::manifest::{Node, NodeId, NodeResult, PreviousNode, RelationName, TimeSpan};
 use crate::plan::copy_write;
+use crate::sql::SqlError;
 
 pub(super) async fn clone(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    command("clone", global, &invocation, streams, async |session| carry_out(global, session).await).await
+    command("clone", global, &invocation, streams, async |session| carry_out(global, session, None).await).await
 }
 
-async fn carry_out(global: &Global, session: &Session) -> Result<Exit, Stop> {
+/// Clones what the command line selects, of that only `again` where that is given.
+pub(super) async fn carry_out(global: &Global, session: &Session, again: Option<&BTreeSet<NodeId>>) -> Result<Exit, Stop> {
     let manifest = super::state::deferred_manifest(global, session)?;
     let ready = session.project()?;
     if super::state::is_target(global, session, &ready.project.parsed.target_path) {
         return Ok(Exit::Failed);
     }
     session.events.send(&Event::Found { counts: counts(&ready) });
-    let named = selected(global, session, &ready)?;
+    let mut named = selected(global, session, &ready)?;
+    named.retain(|id| again.is_none_or(|again| again.contains(id)));
     let wanted: Vec<&Node> = named.iter().filter_map(|id| ready.project.nodes.get(id)).map(Box::as_ref).filter(|node| can_be_cloned(node)).collect();
     if wanted.is_empty() {
-        session.events.send(&Event::NothingToDo);
+        session.nothing_to_do()?;
     }
     let engine = session.project_engine(&ready.project)?;
     let began = session.events.now();
@@ -143,16 +147,25 @@ impl Cloning<'_> {
 
     /// Makes one relation and says what was done.
     async fn one(&self, node: &Node, there: Option<RelationName>) -> Result<&'static str, EngineError> {
-        let (Some(here), Some(there)) = (node.relation.clone(), there) else { return Ok("No-op") };
+        let say = |text: String, heard: Heard| self.session.events.send(&Event::Message { text, heard, node: Some(node.id.to_string()) });
+        let Some(here) = node.relation.clone() else { return Ok("No-op") };
+        let Some(there) = there else {
+            say(format!("No relation found in state manifest for {}", node.id), Heard::Terminal);
+            return Ok("No-op");
+        };
         if here == there {
-            let text = format!("skipping clone for relation {here}: it is the one that --state names");
-            self.session.events.send(&Event::Message { text, heard: Heard::Log, node: Some(node.id.to_string()) });
+            say(format!("skipping clone for relation {here}: it is the one that --state names"), Heard::Log);
             return Ok("No-op");
         }
         if self.engine.relation(&here).await?.is_some() && !self.anew {
+            say(format!("Relation {here} already exists"), Heard::Terminal);
             return Ok("No-op");
         }
-        let Some(original) = self.engine.relation(&there).await? else { return Ok("No-op") };
+        let missing = || {
+            let error = SqlError::new(Code::UnknownTable, format!("there is no table `{}` to clone, which --state names", there.short()));
+            EngineError::Sql(Box::new(error.help("build it there first, or leave the node out with `--exclude`")))
+        };
+        let original = self.engine.relation(&there).await?.ok_or_else(missing)?;
         let label = CommitLabel { run_id: self.session.id.clone(), node: node.id.to_string() };
         let sql = format!("select * from {there}");
         if original.kind == RelationKind::Table && self.copies {

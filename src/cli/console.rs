@@ -136,6 +136,8 @@ impl Progress {
             | Event::SelectsNothing { .. }
             | Event::ArtifactWritten { .. }
             | Event::CommandCompleted { .. }
+            | Event::OperationFailed { .. }
+            | Event::Shown(_)
             | Event::Failed { .. } => return,
         }
         self.bar.set_message(self.message());

@@ -36,8 +36,8 @@ async fn carry_out(model: &str, session: &Session, streams: &Streams) -> Result<
             streams.print(&contract(node, compiled));
             Ok(Exit::Fine)
         }
-        Some(Compilation::Failed(found)) if found.iter().any(Diagnostic::is_error) => {
-            for diagnostic in found {
+        Some(Compilation::Failed(broken)) if broken.found.iter().any(Diagnostic::is_error) => {
+            for diagnostic in &broken.found {
                 session.diagnosed(diagnostic);
             }
             Ok(Exit::Failed)

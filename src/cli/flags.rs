@@ -15,6 +15,9 @@ use crate::load::{log_folder, project_flags};
 /// With one sentence, if a value is not one of those there are.
 pub(super) fn settle(global: &mut Global, lists: bool, current_dir: &Path) -> Result<(), String> {
     refuse(global)?;
+    if global.warn_error_options.is_some() && global.switches.given(Switch::WarnError) == Some(true) {
+        return Err("--warn-error-options goes without --warn-error, which makes errors of all warnings: write '{error: all, ..}'".into());
+    }
     take_models(global, lists)?;
     old_names(global);
     let project_dir = &super::session::project_dir(global, current_dir);

@@ -1,6 +1,6 @@
 //! `source freshness`: how old the newest rows of sources are, in sources.json.
 
-use super::args::{FreshnessOptions, Global};
+use super::args::{FreshnessOptions, Global, Switch};
 use super::build::{counts, run_hooks};
 use super::selecting::selected;
 use super::session::{Session, Stop, command};
@@ -22,12 +22,12 @@ async fn carry_out(options: &FreshnessOptions, global: &Global, session: &Sessio
         |id: &NodeId| ready.project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::Source && criteria(node).is_some());
     let ids: Vec<NodeId> = selected(global, session, &ready)?.into_iter().filter(promises).collect();
     if ids.is_empty() {
-        session.events.send(&Event::NothingToDo);
+        session.nothing_to_do()?;
     }
     let engine = session.project_engine(&ready.project)?;
     let with_hooks = ready.project.parsed.root.project.behaves(Behaviour::SourceFreshnessRunProjectHooks);
     let hooks = if with_hooks { run_hooks(&ready) } else { RunHooks::default() };
-    let report = look(&ready.project, &ids, &engine, &session.events, &hooks).await;
+    let report = look(&ready.project, (&ids, global.is_on(Switch::FailFast)), &engine, &session.events, &hooks).await;
     artifacts::manifest(session, &ready.project)?;
     let path = match &options.output {
         Some(path) => session.working_dir().join(path),

@@ -9,11 +9,11 @@ use tokio::runtime::Handle;
 
 use super::args::{CompileOptions, CompileOutput, Global, ListOptions, ListOutput, RowsOutput, ShowOptions, Switch};
 use super::build::{counts, refuse_broken_rules};
-use super::output::{JsonShape, print_rows};
+use super::output::{JsonShape, rows_text};
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
-use crate::base::{Diagnostic, Event, Heard, NodeOutcome, failure_message};
+use crate::base::{Diagnostic, Event, Heard, NodeOutcome, Shown, failure_message};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
 use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
@@ -101,17 +101,26 @@ fn listed(node: Json, keys: &[&str]) -> Json {
 }
 
 pub(super) async fn compile(options: &CompileOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
-    command("compile", global, &invocation, streams, async |session| carry_out_compile(options, global, session, streams).await).await
+    command("compile", global, &invocation, streams, async |session| carry_out_compile(options, global, session, None, streams).await).await
 }
 
-async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
+/// Compiles what the command line selects, of that only `again` where that is given.
+pub(super) async fn carry_out_compile(
+    options: &CompileOptions,
+    global: &Global,
+    session: &Session,
+    again: Option<&BTreeSet<NodeId>>,
+    streams: &Streams,
+) -> Result<Exit, Stop> {
+    refuse_both(options.inline.as_ref(), global, session)?;
     let (mut ready, wanted) = if let Some(sql) = &options.inline {
         let (ready, id) = session.project_with_inline(sql)?;
         (ready, BTreeSet::from([id]))
     } else {
         let ready = session.project()?;
         session.events.send(&Event::Found { counts: counts(&ready) });
-        let selected = selected(global, session, &ready)?;
+        let mut selected = selected(global, session, &ready)?;
+        selected.retain(|id| again.is_none_or(|again| again.contains(id)));
         (ready, selected)
     };
     let _ = ready.project.selected.set(wanted.iter().map(ToString::to_string).collect());
@@ -134,11 +143,22 @@ async fn carry_out_compile(options: &CompileOptions, global: &Global, session: &
         }
     }
     let named = !global.select.is_empty() || options.inline.is_some();
-    for node in wanted.iter().filter(|_| named).filter_map(|id| compiled.ready(id)).filter(|node| !node.sql.is_empty()) {
+    let printed = wanted.iter().filter(|id| named && !is_test_of_others(&ready, id, global));
+    for node in printed.filter_map(|id| compiled.ready(id)).filter(|node| !node.sql.is_empty()) {
         let name = compiled.project.nodes.get(&node.id).map_or("", |node| node.name.as_str());
         let heading = if options.inline.is_some() { "Compiled inline node is:".to_owned() } else { format!("Compiled node '{name}' is:") };
         let sql = if global.is_on(Switch::InjectEphemeralCtes) { node.sql.as_str() } else { node.body() };
-        if options.output == CompileOutput::Json {
+        if session.structured {
+            session.events.send(&Event::Shown(Box::new(Shown {
+                compiled: true,
+                name: name.to_owned(),
+                id: node.id.to_string(),
+                inline: options.inline.is_some(),
+                json: options.output == CompileOutput::Json,
+                quiet: global.is_on(Switch::Quiet),
+                text: sql.to_owned(),
+            })));
+        } else if options.output == CompileOutput::Json {
             let mut value = serde_json::json!({"compiled": sql});
             if let (None, Json::Object(map)) = (&options.inline, &mut value) {
                 map.insert("node".into(), Json::from(name));
@@ -163,7 +183,7 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
     let compilation = compiled.nodes.get(id)?;
     let (outcome, message) = match compilation {
         Compilation::Ready(_) => (NodeOutcome::Success, String::new()),
-        Compilation::Failed(found) => (NodeOutcome::Error, failed(session, &compiled.project, id, found)),
+        Compilation::Failed(broken) => (NodeOutcome::Error, failed(session, &compiled.project, id, &broken.found)),
         Compilation::Deferred { reason } => (NodeOutcome::Skipped, format!("can't be compiled before a run: {reason}")),
         Compilation::Skipped { because } => (NodeOutcome::Skipped, format!("because of `{because}`")),
     };
@@ -179,7 +199,7 @@ pub(super) fn compiled_result(session: &Session, compiled: &CompiledProject, id:
         compile: Some(now),
         execute: None,
         thread: "MainThread".to_owned(),
-        compiled_sql: compiled.ready(id).map(|node| node.sql.clone()).filter(|sql| !sql.is_empty()),
+        compiled_sql: compiled.sql(id).map(str::to_owned),
         run_sql: None,
         relation: compiled.project.nodes.get(id).and_then(|node| node.relation.clone()),
     })
@@ -222,6 +242,7 @@ pub(super) async fn show(options: &ShowOptions, global: &Global, invocation: Inv
 }
 
 async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
+    refuse_both(options.inline.as_ref().or(options.inline_direct.as_ref()), global, session)?;
     if let Some(sql) = &options.inline_direct {
         return show_direct(options, session, sql, streams).await;
     }
@@ -233,7 +254,10 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
         let selected = selected(global, session, &ready)?;
         let shown = |id: &&NodeId| {
             ready.project.nodes.get(*id).is_some_and(|node| {
-                matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Analysis | ResourceType::Test)
+                matches!(
+                    node.resource_type(),
+                    ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Analysis | ResourceType::Test
+                )
             })
         };
         let named: Vec<NodeId> = selected.iter().filter(shown).filter(|id| !is_test_of_others(&ready, id, global)).cloned().collect();
@@ -262,7 +286,7 @@ async fn show_direct(options: &ShowOptions, session: &Session, sql: &str, stream
     let target = session.target()?;
     let engine = session.engine(&target)?;
     let file = session.sources.add("inline_query", sql);
-    match show_rows(options.rows(), sql, engine.as_ref(), session, ("inline node", None), streams).await {
+    match show_rows(options.rows(), sql, engine.as_ref(), session, Subject { what: "inline node", name: None, id: "" }, streams).await {
         Ok(()) => Ok(Exit::Fine),
         Err(EngineError::Sql(error)) => {
             session.diagnosed(&super::sql::diagnostic(&error, file, 0));
@@ -300,17 +324,30 @@ async fn show_one(
             }
             result.execute = Some(TimeSpan { start: began, end: session.events.now() });
         }
-        Compilation::Failed(diagnostics) => diagnostics.iter().for_each(|diagnostic| session.diagnosed(diagnostic)),
+        Compilation::Failed(broken) => broken.found.iter().for_each(|diagnostic| session.diagnosed(diagnostic)),
         Compilation::Deferred { reason } => session.events.send(&Event::Failed { message: format!("can't be shown: {reason}") }),
         Compilation::Skipped { because } => session.events.send(&Event::Failed { message: format!("can't be shown because of `{because}`") }),
     }
     Some(result)
 }
 
-/// Tests come along with what they test; `show` shows them only where they are named themselves.
+/// Words of selectors that ask for tests.
+const ASK_FOR_TESTS: [&str; 5] = ["test", "tests", "test_name", "test_type", "unit_test"];
+
+/// Tests come along with what they test; they are shown only where they are named themselves.
 fn is_test_of_others(ready: &Ready, id: &NodeId, global: &Global) -> bool {
     let Some(node) = ready.project.nodes.get(id) else { return true };
-    node.resource_type() == ResourceType::Test && !global.select.iter().any(|text| text.contains(&node.name) || text.contains("test"))
+    let asks = |text: &String| text.contains(&node.name) || text.split([':', '/', ',', ' ', '+', '@']).any(|word| ASK_FOR_TESTS.contains(&word));
+    matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest) && !global.select.iter().any(asks)
+}
+
+/// A text of the command line stands in the place of what is selected.
+fn refuse_both(inline: Option<&String>, global: &Global, session: &Session) -> Result<(), Stop> {
+    let other = if global.select.is_empty() { global.selector.as_ref().map(|_| "--selector") } else { Some("--select") };
+    match other.filter(|_| inline.is_some()) {
+        Some(other) => Err(session.fail(&format!("--inline goes without {other}: there is one text to look at"))),
+        None => Ok(()),
+    }
 }
 
 /// Shows the rows of a node and gives the SQL of what was shown.
@@ -330,9 +367,20 @@ async fn show_node(
     };
     let name = found.map_or("", |node| node.name.as_str());
     let what = if options.inline.is_some() { "inline node".to_owned() } else { format!("node '{name}'") };
-    show_rows(options.rows(), &sql, engine, session, (&what, Some(name).filter(|_| options.inline.is_none())), streams).await?;
+    let subject = Subject { what: &what, name: Some(name).filter(|_| options.inline.is_none()), id: node.id.as_str() };
+    show_rows(options.rows(), &sql, engine, session, subject, streams).await?;
     // The stream of rows is cut; this is how SQL says it.
     Ok(if options.limit < 0 { sql } else { format!("{}\nlimit {}", sql.trim_end(), options.limit) })
+}
+
+/// What rows are of.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// As a line above them says it.
+    pub what: &'a str,
+    /// The node's name; a text of the command line has none.
+    pub name: Option<&'a str>,
+    pub id: &'a str,
 }
 
 /// Prints the first rows of a query under a line that says what they are of.
@@ -342,7 +390,7 @@ pub(super) async fn show_rows(
     sql: &str,
     engine: &dyn Engine,
     session: &Session,
-    (what, node): (&str, Option<&str>),
+    subject: Subject<'_>,
     streams: &Streams,
 ) -> Result<(), EngineError> {
     let mut stream = engine.query(sql, &[]).await?;
@@ -359,9 +407,25 @@ pub(super) async fn show_rows(
         left -= batch.num_rows();
         batches.push(batch);
     }
-    session.events.send(&Event::Message { text: format!("Previewing {what}:"), heard: Heard::Terminal, node: None });
-    print_rows(&schema, &batches, output, JsonShape::Show { node }, streams)
-        .map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })
+    let Subject { what, name, id } = subject;
+    let shape = if session.structured { JsonShape::Rows } else { JsonShape::Show { node: name } };
+    let text =
+        rows_text(&schema, &batches, output, shape).map_err(|reason| EngineError::Storage { context: "the rows can't be shown".into(), reason })?;
+    if session.structured {
+        session.events.send(&Event::Shown(Box::new(Shown {
+            compiled: false,
+            name: name.unwrap_or("inline_query").to_owned(),
+            id: id.to_owned(),
+            inline: name.is_none(),
+            json: output == RowsOutput::Json,
+            quiet: false,
+            text: text.trim_end().to_owned(),
+        })));
+    } else {
+        session.events.send(&Event::Message { text: format!("Previewing {what}:"), heard: Heard::Terminal, node: None });
+        streams.print(&text);
+    }
+    Ok(())
 }
 
 fn diagnosed(node: &CompiledNode, error: &EngineError, warehouse: &str) -> Diagnostic {

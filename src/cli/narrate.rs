@@ -12,8 +12,8 @@ use serde_json::{Value as Json, json};
 
 use super::record::{Level, Paint, Record, Text, timestamp};
 use crate::base::{
-    Diagnostic, Event, Heard, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Sources, Totals, failure_message, render_diagnostic, visible,
-    visible_line,
+    Diagnostic, Event, Heard, NodeDone, NodeOutcome, NodeStart, PrintStyle, Severity, Shown, Sources, Totals, failure_message, render_diagnostic,
+    visible, visible_line,
 };
 use data::{diagnostic_data, node_info, result_data, run_result};
 use words::{batch_words, counted, description, duration_words, fancy, indented, join, kind_words, ran_words, result_words, words};
@@ -57,6 +57,8 @@ impl Narrator {
             | Event::NothingToDo
             | Event::SelectsNothing { .. }
             | Event::ArtifactWritten { .. }
+            | Event::OperationFailed { .. }
+            | Event::Shown(_)
             | Event::Failed { .. } => self.plain(event),
         };
         records.into_iter().filter(|record| record.asked || record.level >= self.least).collect()
@@ -87,6 +89,8 @@ impl Narrator {
             | Event::SelectsNothing { .. }
             | Event::ArtifactWritten { .. }
             | Event::CommandCompleted { .. }
+            | Event::OperationFailed { .. }
+            | Event::Shown(_)
             | Event::Failed { .. } => {}
         }
     }
@@ -119,10 +123,9 @@ impl Narrator {
                 )]
             }
             Event::NothingToDo => {
-                let text = "Nothing to do. Try checking your model configs and model specification args";
                 vec![
                     record("NoNodesSelected", "Q038", Level::Debug, Text::new("No nodes selected!"), Json::Null),
-                    record("NothingToDo", "Q035", Level::Warn, Text::painted(Paint::Yellow, text), Json::Null),
+                    record("NothingToDo", "Q035", Level::Warn, Text::painted(Paint::Yellow, NOTHING_TO_DO), Json::Null),
                 ]
             }
             Event::SelectsNothing { criterion, near } => {
@@ -134,6 +137,13 @@ impl Narrator {
                 let data = self.data(|| json!({"artifact_type": kind, "artifact_path": path}));
                 vec![record("ArtifactWritten", "P001", Level::Debug, Text::new(format!("Wrote artifact {kind} to {}", visible_line(path))), data)]
             }
+            Event::OperationFailed { message } => {
+                let data = self.data(|| json!({"exc": message}));
+                let text = Text::painted(Paint::Red, "Encountered an error while running operation: ")
+                    .then(&visible_line(message.lines().next().unwrap_or_default()));
+                vec![record("RunningOperationCaughtError", "Q001", Level::Error, text, data)]
+            }
+            Event::Shown(shown) => vec![self.shown(shown)],
             Event::Failed { message } => {
                 let data = self.data(|| json!({"exc": message}));
                 let text = Text::painted(Paint::Red, "Encountered an error:").then("\n").then(&visible(message));
@@ -205,7 +215,8 @@ impl Narrator {
         let line = fancy(&format!("{verb} {description}"), (start, self.width), &status, Some(done.elapsed_seconds));
         let data = self.data(|| {
             json!({"node_info": node_info(start, Some(done)), "description": description, "batch_index": start.index, "total_batches": start.total,
-                "status": done.outcome.status(), "execution_time": done.elapsed_seconds})
+                "status": if done.outcome == NodeOutcome::Success { done.message.as_str() } else { done.outcome.status() },
+                "execution_time": done.elapsed_seconds})
         });
         record("LogBatchResult", "Q046", level, Text::new("Batch ").with(&line), data).on(&start.thread)
     }
@@ -252,10 +263,34 @@ impl Narrator {
         let (name, code, level) = match heard {
             Heard::Log => ("JinjaLogDebug", "I063", Level::Debug),
             Heard::Terminal => ("JinjaLogInfo", "I062", Level::Info),
+            Heard::Warning => ("JinjaLogWarning", "I061", Level::Warn),
             Heard::Script => ("PrintEvent", "Z052", Level::Info),
         };
         let asked = heard == Heard::Script;
-        Record { asked, stamped: !asked, ..record(name, code, level, Text::new(visible(text)), data) }
+        let line = if heard == Heard::Warning { Text::painted(Paint::Yellow, "warning: ").then(&visible(text)) } else { Text::new(visible(text)) };
+        Record { asked, stamped: !asked, ..record(name, code, level, line, data) }
+    }
+
+    /// Said where all else is quiet: it is what was asked for.
+    fn shown(&self, shown: &Shown) -> Record {
+        let Shown { compiled, name, id, inline, json, quiet, text } = shown;
+        let (event, code, field, heading) = match (*compiled, *inline) {
+            (true, true) => ("CompiledNode", "Q042", "compiled", "Compiled inline node is:".to_owned()),
+            (true, false) => ("CompiledNode", "Q042", "compiled", format!("Compiled node '{name}' is:")),
+            (false, true) => ("ShowNode", "Q041", "preview", "Previewing inline node:".to_owned()),
+            (false, false) => ("ShowNode", "Q041", "preview", format!("Previewing node '{name}':")),
+        };
+        let format = if *json { "json" } else { "text" };
+        let mut data = json!({"node_name": name, "unique_id": id, "is_inline": inline, "output_format": format, "quiet": quiet});
+        if let Some(data) = data.as_object_mut() {
+            data.insert(field.to_owned(), Json::from(text.as_str()));
+        }
+        let line = match (*json, *quiet) {
+            (true, _) => shown_json(shown),
+            (false, true) => visible(text).into_owned(),
+            (false, false) => format!("{}\n{}", visible_line(&heading), visible(text)),
+        };
+        Record { asked: true, ..record(event, code, Level::Info, Text::new(line), self.data(|| data)) }
     }
 
     fn sql_sent(&self, node: &str, sql: &str) -> Vec<Record> {
@@ -392,6 +427,20 @@ impl Record {
 }
 
 /// A criterion that names nothing, in dbt's words, with what was likely meant.
+/// What was asked for as JSON, with the node's name where there is a node.
+fn shown_json(shown: &Shown) -> String {
+    let (key, value) = if shown.compiled {
+        ("compiled", Json::from(shown.text.as_str()))
+    } else {
+        ("show", serde_json::from_str(&shown.text).unwrap_or(Json::Null))
+    };
+    let whole = if shown.inline { json!({ key: value }) } else { json!({"node": shown.name, key: value}) };
+    format!("{whole:#}")
+}
+
+/// What is said where a command has nothing to do.
+pub(super) const NOTHING_TO_DO: &str = "Nothing to do. Try checking your model configs and model specification args";
+
 pub(super) fn selects_nothing(criterion: &str, near: Option<&str>) -> String {
     let near = near.map(|near| format!("; did you mean '{}'?", visible_line(near))).unwrap_or_default();
     format!("The selection criterion '{}' does not match any enabled nodes{near}", visible_line(criterion))

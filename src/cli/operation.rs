@@ -39,7 +39,7 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
     let surroundings: Arc<dyn Surroundings> =
         Arc::new(EnginePort { engine, events: session.events.clone(), runtime: Handle::current(), queries: true });
     let call = MacroCall { id: info.id.clone(), arguments, span: place(options, session, info) };
-    let node = NodeId::new(format!("operation.{}.{}", info.package, info.name));
+    let node = NodeId::new(format!("macro.{}.{}", info.package, info.name));
     match render_operation(&ready.project, call, &node, &surroundings).await {
         Ok(_) => {
             results(session, &ready.project, node, NodeOutcome::Success, String::new())?;
@@ -48,8 +48,8 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
         Err(diagnostics) => {
             let what = headline("macro", &info.name, &session.sources.file(info.file).path);
             let message = failure_message(&what, &diagnostics, &session.sources, "");
+            session.events.send(&Event::OperationFailed { message: message.clone() });
             results(session, &ready.project, node, NodeOutcome::Error, message)?;
-            session.events.send(&Event::Failed { message: format!("the operation `{}` failed", options.name) });
             for diagnostic in &diagnostics {
                 session.diagnosed(diagnostic);
             }
@@ -67,7 +67,7 @@ fn results(session: &Session, project: &Project, id: NodeId, outcome: NodeOutcom
         id,
         outcome,
         message,
-        failures: None,
+        failures: Some(u64::from(outcome.is_failure())),
         rows_affected: None,
         compile: None,
         execute: Some(span),

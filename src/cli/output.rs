@@ -17,6 +17,8 @@ pub(super) enum JsonShape<'a> {
     Columns,
     /// `{"node": name, "show": [{..}, ..]}`, without a name where the query is inline; decimals are numbers, as in dbt.
     Show { node: Option<&'a str> },
+    /// The rows alone, as those.
+    Rows,
 }
 
 /// Prints a result. Text of the data is shown with its control characters escaped.
@@ -30,18 +32,25 @@ pub(super) fn print_rows(
     shape: JsonShape<'_>,
     streams: &Streams,
 ) -> Result<(), String> {
+    streams.print(&rows_text(schema, batches, output, shape)?);
+    Ok(())
+}
+
+/// A result as it is printed.
+///
+/// # Errors
+/// If a value has no text form.
+pub(super) fn rows_text(schema: &SchemaRef, batches: &[RecordBatch], output: RowsOutput, shape: JsonShape<'_>) -> Result<String, String> {
     let mut rows: Vec<Vec<Json>> = Vec::new();
     for batch in batches {
         rows.extend(json_rows(batch).map_err(|error| error.to_string())?);
     }
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let text = match output {
+    Ok(match output {
         RowsOutput::Table => table(&names, schema, &rows),
         RowsOutput::Csv => csv(&names, &rows)?,
         RowsOutput::Json => json_text(&names, schema, rows, shape),
-    };
-    streams.print(&text);
-    Ok(())
+    })
 }
 
 fn json_text(names: &[&str], schema: &SchemaRef, rows: Vec<Vec<Json>>, shape: JsonShape<'_>) -> String {
@@ -51,19 +60,19 @@ fn json_text(names: &[&str], schema: &SchemaRef, rows: Vec<Vec<Json>>, shape: Js
                 schema.fields().iter().map(|field| json!({ "name": field.name(), "type": type_name(field.data_type()) })).collect();
             json!({ "columns": columns, "rows": rows })
         }
-        JsonShape::Show { node } => {
+        JsonShape::Show { .. } | JsonShape::Rows => {
             let number = |(field, value): (&FieldRef, Json)| {
                 let decimal = value.as_str().filter(|_| field.data_type().is_decimal()).and_then(|text| text.parse::<f64>().ok());
                 decimal.map_or(value, Json::from)
             };
             let values = |row: Vec<Json>| schema.fields().iter().zip(row).map(number).collect::<Vec<_>>();
             let object = |row: Vec<Json>| Json::Object(names.iter().map(|name| (*name).to_owned()).zip(values(row)).collect::<Map<_, _>>());
-            let mut shown = Map::new();
-            if let Some(node) = node {
-                shown.insert("node".into(), Json::from(node));
+            let rows: Json = rows.into_iter().map(object).collect();
+            match shape {
+                JsonShape::Show { node: Some(node) } => json!({"node": node, "show": rows}),
+                JsonShape::Show { node: None } => json!({"show": rows}),
+                JsonShape::Columns | JsonShape::Rows => rows,
             }
-            shown.insert("show".into(), rows.into_iter().map(object).collect());
-            Json::Object(shown)
         }
     };
     format!("{value}\n")

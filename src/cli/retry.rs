@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::args::{Global, Switch};
-use super::build::{Again, Kind, carry_out};
-use super::session::{Session, Stop, project_dir};
+use super::args::{CompileOptions, CompileOutput, Global, OperationOptions, Switch};
+use super::build::{Again, Kind};
+use super::session::{Session, Stop, command, project_dir};
 use super::state::statuses;
-use super::{Exit, Invocation, Streams};
-use crate::base::{Event, files, moment};
+use super::{Exit, Invocation, Streams, build, clone, inspect, operation};
+use crate::base::{files, moment};
 use crate::manifest::{BatchResults, NodeId, TimeWindow};
 
 pub(super) async fn retry(global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -23,24 +23,65 @@ pub(super) async fn retry(global: &Global, invocation: Invocation, streams: &Str
             };
         }
     };
-    let session = match Session::start(last.kind.name(), &last.global, &invocation, streams) {
-        Ok(session) => session,
-        Err(Stop(exit)) => return exit,
-    };
-    if last.again.unfinished.is_empty() {
-        session.events.send(&Event::NothingToDo);
-        return session.complete(Exit::Fine);
+    let LastRun { tried, global, again } = last;
+    if let (Tried::Operation(options), false) = (&tried, again.unfinished.is_empty()) {
+        return operation::run_operation(options, &global, invocation, streams).await;
     }
-    match carry_out(last.kind, &last.global, &session, Some(&last.again), streams).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    command(tried.name(), &global, &invocation, streams, async |session| {
+        if again.unfinished.is_empty() {
+            session.nothing_to_do()?;
+            return Ok(Exit::Fine);
+        }
+        match &tried {
+            Tried::Nodes(kind) => build::carry_out(*kind, &global, session, Some(&again), streams).await,
+            Tried::Clone => clone::carry_out(&global, session, Some(&again.unfinished)).await,
+            Tried::Compile(options) => inspect::carry_out_compile(options, &global, session, Some(&again.unfinished), streams).await,
+            // Done above, where there is something to do.
+            Tried::Operation(_) => Ok(Exit::Fine),
+        }
+    })
+    .await
 }
 
 struct LastRun {
-    kind: Kind,
+    tried: Tried,
     global: Global,
     again: Again,
+}
+
+/// A command that can be tried again.
+enum Tried {
+    Nodes(Kind),
+    Compile(CompileOptions),
+    Clone,
+    Operation(OperationOptions),
+}
+
+impl Tried {
+    /// The command that an artifact names, with the arguments that are its own.
+    fn read(arguments: &Map<String, Json>) -> Option<Self> {
+        match arguments.get("which").and_then(Json::as_str)? {
+            "clone" => Some(Self::Clone),
+            "compile" => Some(Self::Compile(CompileOptions { inline: None, output: CompileOutput::Text })),
+            "run-operation" => {
+                let args = arguments.get("args").filter(|args| !args.is_null()).map(Json::to_string);
+                Some(Self::Operation(OperationOptions { name: arguments.get("macro")?.as_str()?.to_owned(), args }))
+            }
+            which => {
+                let kinds = [Kind::Seed { show: false }, Kind::Snapshot, Kind::Run, Kind::Test { skip_proved: false }, Kind::Build { show: false }];
+                kinds.into_iter().find(|kind| kind.name() == which).map(Self::Nodes)
+            }
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Nodes(kind) => kind.name(),
+            Self::Compile(_) => "compile",
+            Self::Clone => "clone",
+            Self::Operation(_) => "run-operation",
+        }
+    }
 }
 
 /// Statuses after which a node is not done.
@@ -56,14 +97,15 @@ fn last_run(global: &Global, project_dir: &std::path::Path) -> Result<LastRun, S
     let json: Json = serde_json::from_str(&text).map_err(|error| format!("`{}` is no JSON: {error}", path.display()))?;
     let arguments = json.get("args").and_then(Json::as_object).cloned().unwrap_or_default();
     let which = arguments.get("which").and_then(Json::as_str).unwrap_or_default();
-    let kind = [Kind::Seed { show: false }, Kind::Snapshot, Kind::Run, Kind::Test { skip_proved: false }, Kind::Build { show: false }]
-        .into_iter()
-        .find(|kind| kind.name() == which);
-    let kind = kind.ok_or_else(|| format!("the last command was `{which}`, which can't be tried again; run, build, seed, snapshot and test can"))?;
-    let unfinished = statuses(&json).into_iter().filter(|(_, status)| UNFINISHED.contains(&status.as_str())).map(|(id, _)| id).collect();
+    let tried = Tried::read(&arguments).ok_or_else(|| {
+        format!("the last command was `{which}`, which can't be tried again; build, clone, compile, run, run-operation, seed, snapshot and test can")
+    })?;
+    // What only warned fails where warnings are errors.
+    let is_unfinished = |status: &str| UNFINISHED.contains(&status) || status == "warn" && global.is_on(Switch::WarnError);
+    let unfinished = statuses(&json).into_iter().filter(|(_, status)| is_unfinished(status)).map(|(id, _)| id).collect();
     let began = json.pointer("/metadata/invocation_started_at").and_then(Json::as_str).and_then(moment);
     let again = Again { unfinished, batches: batches(&json), began };
-    Ok(LastRun { kind, global: with_arguments(global.clone(), &arguments), again })
+    Ok(LastRun { tried, global: with_arguments(global.clone(), &arguments), again })
 }
 
 /// The batches of models of which some went through and some did not: the others are built as if for the first time.
@@ -89,8 +131,8 @@ fn window(pair: &Json) -> Option<TimeWindow> {
 /// The flags of this call, and where it says nothing those of the call before. What was selected is known by its ids.
 fn with_arguments(mut global: Global, before: &Map<String, Json>) -> Global {
     let text = |key: &str| before.get(key).and_then(Json::as_str).map(str::to_owned);
-    // How this call prints is its own matter.
-    for switch in Switch::ALL.iter().filter(|switch| !matches!(switch, Switch::Quiet | Switch::Debug | Switch::UseColors)) {
+    // How this call prints, and whether its warnings are errors, is its own matter.
+    for switch in Switch::ALL.iter().filter(|switch| !matches!(switch, Switch::Quiet | Switch::Debug | Switch::UseColors | Switch::WarnError)) {
         if let Some(on) = before.get(&switch.key()).and_then(Json::as_bool) {
             global.switches.default_to(*switch, on);
         }
@@ -104,7 +146,9 @@ fn with_arguments(mut global: Global, before: &Map<String, Json>) -> Global {
     global.defer_state = global.defer_state.or_else(|| text("defer_state").or_else(|| text("state")).map(Into::into));
     global.event_time_start = global.event_time_start.or_else(|| text("event_time_start"));
     global.event_time_end = global.event_time_end.or_else(|| text("event_time_end"));
-    global.sample = global.sample.or_else(|| text("sample"));
+    // A stretch of time, or what was typed.
+    global.sample =
+        global.sample.or_else(|| text("sample").or_else(|| before.get("sample").filter(|window| window.is_object()).map(Json::to_string)));
     global.threads = global.threads.or_else(|| before.get("threads").and_then(Json::as_u64).and_then(|threads| u16::try_from(threads).ok()));
     global.warn_error_options =
         global.warn_error_options.or_else(|| before.get("warn_error_options").filter(|value| !value.is_null()).map(Json::to_string));

@@ -1,7 +1,7 @@
 //! `--sample`: a stretch of time, as "3 days" back from now or as a start and an end.
 
 use chrono::{DateTime, Duration, Months, Utc};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::args::Global;
 use crate::base::moment;
@@ -24,6 +24,13 @@ pub(super) fn window(global: &Global, now: DateTime<Utc>) -> Result<Option<TimeW
         _ => TimeWindow { start: back(text, now).ok_or_else(wrong)?, end: now },
     };
     if window.start < window.end { Ok(Some(window)) } else { Err(format!("--sample: `{text}` ends before it begins")) }
+}
+
+/// The stretch of time as artifacts keep it, so that what is tried again reads the same rows: dbt's form.
+pub(super) fn recorded(window: &TimeWindow) -> Json {
+    let text =
+        |at: DateTime<Utc>| at.format(if at.timestamp_subsec_micros() == 0 { "%Y-%m-%dT%H:%M:%S+00:00" } else { "%Y-%m-%dT%H:%M:%S%.6f+00:00" });
+    json!({"start": text(window.start).to_string(), "end": text(window.end).to_string()})
 }
 
 /// The stretch of time that `--event-time-start` and `--event-time-end` name; they go together.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, LogFormat as LogFormatArgument, LogLevel, Switch};
 use super::console::{Console, ConsoleOptions};
 use super::logfile::LogFile;
+use super::narrate::NOTHING_TO_DO;
 use super::record::{Level, LogFormat, LogIdentity};
 use super::warnings::{Verdict, Warnings};
 use super::{Exit, Invocation, Streams};
@@ -19,9 +20,9 @@ use crate::deps::refused_version;
 use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
-use crate::jinja::Invocation as TemplateInvocation;
+use crate::jinja::{Invocation as TemplateInvocation, Warned};
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target, target_folder};
-use crate::manifest::{Node, NodeKind};
+use crate::manifest::{Node, NodeKind, TimeWindow};
 use crate::resolve::{Project, ResolveOptions, resolve, resolve_sound};
 use crate::sql::Semantics;
 
@@ -57,6 +58,8 @@ pub(super) struct Session {
     pub id: String,
     command: &'static str,
     started: chrono::DateTime<chrono::Utc>,
+    /// Whether the lines on the screen are structured, so that nothing else may stand among them.
+    pub structured: bool,
     /// Whether JSON artifacts are written.
     pub write_json: bool,
     warnings: Warnings,
@@ -94,6 +97,7 @@ impl Session {
         };
         let event_time = super::sample::event_times(global).map_err(wrong)?;
         let sample = super::sample::window(global, invocation.clock.now()).map_err(wrong)?;
+        let said = arguments(command, global, invocation, sample.as_ref());
         let events = events(global, &id, &project_dir, &invocation.clock, streams);
         let started = events.now();
         events.send(&Event::Started { version: env!("CARGO_PKG_VERSION"), command: command.to_owned() });
@@ -113,19 +117,20 @@ impl Session {
                 target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },
             resolve: ResolveOptions {
-                invocation: TemplateInvocation {
-                    id: id.clone(),
-                    run_started_at: started,
-                    flags: upper(&arguments(command, global, invocation)),
-                    arguments: arguments(command, global, invocation),
-                },
+                invocation: TemplateInvocation { id: id.clone(), run_started_at: started, flags: upper(&said), arguments: said },
                 store_failures: global.is_on(Switch::StoreFailures),
                 partial_parse: global.is_on(Switch::PartialParse),
                 keeps: global.is_on(Switch::WriteJson) && command != "list",
                 sample,
                 event_time,
+                warned: match warnings.of_code(Code::RaisedByProject) {
+                    Verdict::Warn => Warned::Shown,
+                    Verdict::Error => Warned::Error,
+                    Verdict::Silence => Warned::Silent,
+                },
             },
             reading: Mutex::default(),
+            structured: global.log_format == Some(LogFormatArgument::Json),
             write_json: global.is_on(Switch::WriteJson),
             warnings,
             version_check: global.is_on(Switch::VersionCheck),
@@ -366,6 +371,16 @@ impl Session {
         memo.writing(self.write_json)
     }
 
+    /// Says that there is nothing to do, or does what is asked for where that is an error.
+    pub(super) fn nothing_to_do(&self) -> Result<(), Stop> {
+        match self.verdict("NothingToDo") {
+            Verdict::Warn => self.events.send(&Event::NothingToDo),
+            Verdict::Error => return Err(self.fail(NOTHING_TO_DO)),
+            Verdict::Silence => {}
+        }
+        Ok(())
+    }
+
     /// Shows what is wrong with the project; the command ends with 2.
     pub(super) fn report(&self, found: &[Diagnostic]) -> Stop {
         let mut sorted: Vec<&Diagnostic> = found.iter().collect();
@@ -529,7 +544,7 @@ fn upper(arguments: &Json) -> Json {
 
 /// The arguments of the command, as templates see them in `invocation_args_dict`, and as `run_results.json` keeps them for
 /// `retry`.
-fn arguments(command: &str, global: &Global, invocation: &Invocation) -> Json {
+fn arguments(command: &str, global: &Global, invocation: &Invocation, sample: Option<&TimeWindow>) -> Json {
     let words: Vec<String> =
         std::iter::once("alluvium".to_owned()).chain(invocation.args.iter().map(|word| word.to_string_lossy().into_owned())).collect();
     let mut arguments = serde_json::json!({
@@ -554,7 +569,7 @@ fn arguments(command: &str, global: &Global, invocation: &Invocation) -> Json {
         "threads": global.threads,
         "event_time_start": global.event_time_start,
         "event_time_end": global.event_time_end,
-        "sample": global.sample,
+        "sample": sample.map(super::sample::recorded),
         "warn_error_options": global.warn_error_options.as_deref().and_then(crate::load::yaml_json),
         "printer_width": global.printer_width.unwrap_or(80),
     });

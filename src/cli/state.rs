@@ -70,6 +70,9 @@ fn json(session: &Session, path: &Path) -> Result<Option<Json>, Stop> {
 fn manifest(session: &Session, folder: &Path) -> Result<Option<PreviousManifest>, Stop> {
     let path = folder.join("manifest.json");
     let Some(json) = json(session, &path)? else { return Ok(None) };
+    if json.get("nodes").is_none() {
+        return Err(session.fail(&format!("`{}` is no manifest: it has no `nodes`", path.display())));
+    }
     serde_json::from_value(json).map(Some).map_err(|error| session.fail(&format!("`{}` is no manifest: {error}", path.display())))
 }
 

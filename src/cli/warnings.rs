@@ -1,9 +1,12 @@
 //! `--warn-error` and `--warn-error-options`: which warnings are errors, and which are not shown.
 
+mod names;
+
 use serde_json::Value as Json;
 
+use self::names::EVENT_NAMES;
 use super::args::{Global, Switch};
-use crate::base::Code;
+use crate::base::{Code, nearest};
 
 /// What becomes of a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,10 @@ impl Names {
         match self {
             Self::All => true,
             Self::None => false,
-            Self::Only(list) => list.iter().any(|name| names.contains(&name.as_str())),
+            Self::Only(list) => {
+                let is_deprecation = names.iter().any(|name| name.ends_with("Deprecation"));
+                list.iter().any(|name| names.contains(&name.as_str()) || is_deprecation && name == DEPRECATIONS)
+            }
         }
     }
 }
@@ -97,10 +103,26 @@ fn names(key: &str, value: &Json) -> Result<Names, String> {
         Json::String(text) if text == "all" || text == "*" => Ok(Names::All),
         Json::Array(items) => {
             let list: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
-            list.map(Names::Only).ok_or_else(wrong)
+            let list = list.ok_or_else(wrong)?;
+            match list.iter().find(|name| !is_known(name)) {
+                Some(unknown) => Err(format!("--warn-error-options: `{unknown}` is no valid dbt error name{}", likely(unknown))),
+                None => Ok(Names::Only(list)),
+            }
         }
         Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => Err(wrong()),
     }
+}
+
+/// Stands for all events that tell of something deprecated.
+const DEPRECATIONS: &str = "Deprecations";
+
+fn is_known(name: &str) -> bool {
+    name.parse::<Code>().is_ok() || EVENT_NAMES.split_whitespace().any(|known| known == name)
+}
+
+fn likely(name: &str) -> String {
+    let codes = Code::ALL.iter().map(|code| code.name());
+    nearest(name, EVENT_NAMES.split_whitespace().chain(codes)).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 /// dbt's name of the event that says the same; empty where it has none.

@@ -7,7 +7,9 @@ use serde_json::{Map, Value as Json};
 
 use super::{Asked, Surroundings};
 use crate::base::{Code, Diagnostic, Heard, Span};
-use crate::jinja::{Batch, HostError, Invocation, KeptGraph, QueryTable, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost};
+use crate::jinja::{
+    Batch, HostError, Invocation, KeptGraph, QueryTable, Read, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost, Warned,
+};
 use crate::manifest::{Node, NodeId, Overrides, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::quote_ident;
@@ -106,7 +108,7 @@ impl TemplateHost for NodeHost {
         self.found(&id)
     }
 
-    fn restriction(&self, name: &RelationName) -> Option<Restriction> {
+    fn restriction(&self, read: Read<'_>) -> Option<Restriction> {
         // Fixtures are small and meant.
         if self.unit.is_some() {
             return None;
@@ -124,8 +126,16 @@ impl TemplateHost for NodeHost {
             (Some(window), None) | (None, Some(window)) => window,
             (None, None) => return None,
         };
-        let column = event_time(self.project.node_of_relation(name)?)?;
+        let id = match read {
+            Read::Ref(call) => self.project.find_ref(self.package(), call),
+            Read::Source(call) => self.project.find_source(self.package(), call),
+        };
+        let column = event_time(self.project.nodes.get(&id.ok()?)?)?;
         Some(Restriction::Rows(window.condition(&column)))
+    }
+
+    fn warned(&self) -> Warned {
+        self.project.warned
     }
 
     fn batch(&self) -> Option<Batch> {

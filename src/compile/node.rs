@@ -12,7 +12,7 @@ use super::facts::{NodeFacts, leaf_facts};
 use super::host::NodeHost;
 use super::planner::{KnownTable, NamedTable, Planned, Planner};
 use super::unit_test::{UnitQuery, compile_unit_test};
-use super::{Asked, Compilation, Surroundings, contract, functions};
+use super::{Asked, Broken, Compilation, Surroundings, contract, functions};
 use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{Batch, RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
@@ -142,7 +142,7 @@ pub async fn compile_batch(
         return Compilation::Ready(Arc::new(without_sql(node, None)));
     }
     if node.language == "python" {
-        return Compilation::Failed(vec![python_model(node)]);
+        return Compilation::Failed(vec![python_model(node)].into());
     }
     let history = match &batch {
         None => super::history::history(project, node, surroundings).await,
@@ -161,14 +161,14 @@ pub async fn compile_batch(
     let (rendered, ephemeral) = match render(project, &node.id, host).await {
         Ok(found) => found,
         Err(RenderFailure::Deferred { reason }) => return Compilation::Deferred { reason },
-        Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
+        Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics.into()),
     };
     let mut compiled = assemble(project, node, rendered, &ephemeral, done);
     compiled.history = history;
     if let Some(details) = node.function().filter(|_| functions::is_scalar(node)) {
         let definition = functions::definition(node, details, &compiled.sql);
         return match functions::function(project, planner, &node.name, &definition, done).await {
-            Some(Err(error)) => Compilation::Failed(vec![compiled.diagnose(&error, "this function")]),
+            Some(Err(error)) => Compilation::Failed(vec![compiled.diagnose(&error, "this function")].into()),
             Some(Ok(_)) | None => Compilation::Ready(Arc::new(compiled)),
         };
     }
@@ -184,7 +184,7 @@ pub async fn compile_batch(
         Err(mut diagnostics) => {
             // A hole that the template left may be the cause.
             diagnostics.append(&mut compiled.warnings);
-            Compilation::Failed(diagnostics)
+            Compilation::Failed(Broken { found: diagnostics, compiled: Some(Arc::new(compiled)) })
         }
     }
 }
@@ -309,7 +309,8 @@ async fn prove(
     let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, &about)];
     let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
     let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
-    if named.iter().filter_map(|table| project.node_of_relation(&table.name)).any(|read| read.id != node.id && !node.depends_on.contains(&read.id)) {
+    if named.iter().filter_map(|table| project.node_read_by(node, &table.name)).any(|read| read.id != node.id && !node.depends_on.contains(&read.id))
+    {
         surroundings.note(Asked::Beyond);
     }
     if let Some(stranger) = named.iter().find(|table| project.node_of_relation(&table.name).is_none()) {
@@ -322,7 +323,7 @@ async fn prove(
         let found = Diagnostic { severity: Severity::Warning, ..found };
         compiled.warnings.push(found);
     }
-    let Some(tables) = schemas(project, planner, named, done, surroundings).await else { return Ok(()) };
+    let Some(tables) = schemas(project, planner, (node, named), done, surroundings).await else { return Ok(()) };
     let Some(called) = functions::called(project, planner, &statement, done).await else { return Ok(()) };
     if !called.is_empty() {
         surroundings.note(Asked::Beyond);
@@ -386,17 +387,17 @@ fn quoted_text(adapter: &str, sql: &str, mut error: SqlError) -> SqlError {
     }
 }
 
-/// The tables a query names, with what is known of them; `None` if one of them is not known before a run.
+/// The tables that the query of a node names, with what is known of them; `None` if one of them is not known before a run.
 pub(super) async fn schemas<'p>(
     project: &'p Arc<Project>,
     planner: &Planner,
-    named: Vec<NamedTable>,
+    (reader, named): (&Node, Vec<NamedTable>),
     done: &BTreeMap<NodeId, Compilation>,
     surroundings: &Arc<dyn Surroundings>,
 ) -> Option<Vec<KnownTable<'p>>> {
     let mut tables = Vec::with_capacity(named.len());
     for named in named {
-        let node = project.node_of_relation(&named.name)?;
+        let node = project.node_read_by(reader, &named.name)?;
         let (schema, query) = known(node, done, surroundings).await?;
         let facts = leaf_facts(node, &schema, query, planner.tested(&node.id));
         tables.push(KnownTable { named, schema, node, facts });

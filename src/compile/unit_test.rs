@@ -51,7 +51,7 @@ pub(super) async fn compile_unit_test(
 ) -> Compilation {
     let unit = match rendered_rows(project, node, unit, surroundings).await {
         Ok(unit) => unit,
-        Err(found) => return Compilation::Failed(found),
+        Err(found) => return Compilation::Failed(found.into()),
     };
     let mut ground = Ground { project, planner, done, surroundings, aside: BTreeMap::new() };
     let (mut ctes, mut inputs, mut found) = (Vec::new(), BTreeMap::new(), Vec::new());
@@ -65,7 +65,7 @@ pub(super) async fn compile_unit_test(
         inputs.insert(given.node.clone(), name);
     }
     if !found.is_empty() {
-        return Compilation::Failed(found);
+        return Compilation::Failed(found.into());
     }
     let host = NodeHost {
         project: Arc::clone(project),
@@ -79,14 +79,14 @@ pub(super) async fn compile_unit_test(
     let rendered = match render(project, &unit.tested, host).await {
         Ok((rendered, _)) => rendered,
         Err(RenderFailure::Deferred { reason }) => return Compilation::Deferred { reason },
-        Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics),
+        Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics.into()),
     };
     let mut compiled = with_ctes(project, node, rendered, ctes);
     ground.add_functions(&unit.tested).await;
     match ground.compare(node, &unit, &mut compiled).await {
         Ok(true) => Compilation::Ready(Arc::new(compiled)),
         Ok(false) => Compilation::Deferred { reason: "it reads something whose columns are not known before a run".into() },
-        Err(diagnostics) => Compilation::Failed(diagnostics),
+        Err(diagnostics) => Compilation::Failed(diagnostics.into()),
     }
 }
 
@@ -186,7 +186,7 @@ impl Ground<'_> {
         if !named.is_empty() {
             self.surroundings.note(Asked::Beyond);
         }
-        let Some(tables) = schemas(self.project, self.planner, named, self.done, self.surroundings).await else { return Ok(false) };
+        let Some(tables) = schemas(self.project, self.planner, (node, named), self.done, self.surroundings).await else { return Ok(false) };
         let mut known = self.done.clone();
         known.extend(self.aside.clone());
         let Some(called) = functions::called(self.project, self.planner, &statement, &known).await else { return Ok(false) };

@@ -129,7 +129,7 @@ impl BatchRun<'_> {
         let batch = Batch { id: self.config.id(&window), window, first };
         let compiled = match shared.batch_compilation(node, batch).await {
             Compilation::Ready(compiled) => compiled,
-            Compilation::Failed(diagnostics) => return Ended::failed(diagnostics, at),
+            Compilation::Failed(broken) => return Ended::broken(broken, at),
             Compilation::Skipped { because } => return shared.skipped(&because, at).await,
             Compilation::Deferred { reason } => return Ended::new(NodeOutcome::Error, format!("can't be compiled: {reason}"), at),
         };

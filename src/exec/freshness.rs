@@ -1,6 +1,7 @@
 //! How fresh sources are: one query for each, side by side, against what the source promises.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
@@ -24,8 +25,15 @@ pub struct FreshnessReport {
     pub totals: Totals,
 }
 
-/// Looks at the given sources, as many at a time as there are threads, between the hooks of the run.
-pub async fn freshness(project: &Arc<Project>, ids: &[NodeId], engine: &Arc<dyn Engine>, events: &Events, hooks: &RunHooks) -> FreshnessReport {
+/// Looks at the given sources, as many at a time as there are threads, between the hooks of the run; with `fail_fast` at none that
+/// has not begun when one is stale or can't be asked.
+pub async fn freshness(
+    project: &Arc<Project>,
+    (ids, fail_fast): (&[NodeId], bool),
+    engine: &Arc<dyn Engine>,
+    events: &Events,
+    hooks: &RunHooks,
+) -> FreshnessReport {
     let threads = project.target.threads.max(1);
     let began = events.now();
     events.send(&Event::RunStarted { threads, target: project.target.name.clone(), total: ids.len() });
@@ -37,8 +45,16 @@ pub async fn freshness(project: &Arc<Project>, ids: &[NodeId], engine: &Arc<dyn 
     let mut totals = Totals::default();
     let started = if total > 0 { run_start(ground, hooks, &mut totals).await } else { Vec::new() };
     let skips = end_the_run(ground, &started);
-    let asked = nodes.iter().enumerate().map(|(at, node)| one(node, (at + 1, total, at % threads + 1), skips, ground));
-    let results: Vec<FreshnessResult> = futures::stream::iter(asked).buffered(threads).collect().await;
+    let stopped = &AtomicBool::new(false);
+    let asked = nodes.iter().enumerate().map(async |(at, node)| {
+        if stopped.load(Ordering::Relaxed) {
+            return None;
+        }
+        let result = one(node, (at + 1, total, at % threads + 1), skips, ground).await;
+        stopped.fetch_or(fail_fast && outcome(&result.outcome).is_failure(), Ordering::Relaxed);
+        Some(result)
+    });
+    let results: Vec<FreshnessResult> = futures::stream::iter(asked).buffered(threads).filter_map(std::future::ready).collect().await;
     for result in &results {
         totals.count(outcome(&result.outcome));
     }

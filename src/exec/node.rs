@@ -17,7 +17,7 @@ use super::run::Shared;
 use super::unit_test::difference;
 use super::verdict::{Verdict, judge};
 use crate::base::{Code, Diagnostic, Event, NodeOutcome, nearest};
-use crate::compile::{Compilation, CompiledNode, UnitQuery, render_materialization};
+use crate::compile::{Broken, Compilation, CompiledNode, UnitQuery, render_materialization};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
@@ -72,6 +72,11 @@ impl Ended {
         Self::new(NodeOutcome::Skipped, message, at)
     }
 
+    /// Of a node that could not be compiled, with its SQL as far as there is any.
+    pub(super) fn broken(broken: Broken, at: DateTime<Utc>) -> Self {
+        Self { compiled: broken.compiled, ..Self::failed(broken.found, at) }
+    }
+
     pub(super) fn failed(diagnostics: Vec<Diagnostic>, at: DateTime<Utc>) -> Self {
         Self { diagnostics, ..Self::new(NodeOutcome::Error, "", at) }
     }
@@ -96,7 +101,7 @@ pub(super) async fn run_node(shared: &Shared, node: &Node, thread: &str) -> Ende
     let at = shared.events.now();
     let compiled = match compilation {
         Compilation::Ready(compiled) => compiled,
-        Compilation::Failed(diagnostics) => return Ended::failed(diagnostics, at),
+        Compilation::Failed(broken) => return Ended::broken(broken, at),
         Compilation::Skipped { because } => return shared.skipped(&because, at).await,
         Compilation::Deferred { reason } => return Ended::new(NodeOutcome::Error, format!("can't be compiled: {reason}"), at),
     };
@@ -325,7 +330,7 @@ async fn audit(
         let started = shared.events.now();
         let result = match shared.compilation(test).await {
             Compilation::Ready(compiled) => Ended { compiled: Some(Arc::clone(&compiled)), ..run_test(shared, test, &compiled, &overlays).await },
-            Compilation::Failed(diagnostics) => Ended::failed(diagnostics, started),
+            Compilation::Failed(broken) => Ended::broken(broken, started),
             Compilation::Skipped { because } => shared.skipped(&because, started).await,
             Compilation::Deferred { reason } => Ended::new(NodeOutcome::Error, format!("can't be compiled: {reason}"), started),
         };

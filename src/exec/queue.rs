@@ -72,25 +72,50 @@ fn with_unit_tests(
     others.into_iter().flat_map(|id| before.remove(&id).into_iter().flatten().chain([id])).collect()
 }
 
-/// A child of a tested node waits for the test, unless the test itself needs something beside or below that child. What is
-/// never built waits for no test, as in dbt.
+/// What reads a tested node waits for the test, unless the test itself needs something beside or below that reader. Readers
+/// are looked for through what does not run, as ephemeral models; tests of those wait too. What is never built waits for no
+/// test, as in dbt.
 fn add_test_gates(project: &Project, dag: &Dag, nodes: &[NodeId], waits_for: &mut HashMap<NodeId, BTreeSet<NodeId>>) {
-    let is_test = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::Test);
-    let is_unit_test = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::UnitTest);
+    let is = |id: &NodeId, kind: ResourceType| project.nodes.get(id).is_some_and(|node| node.resource_type() == kind);
     let is_described = |id: &NodeId| project.nodes.get(id).is_some_and(|node| matches!(node.kind, NodeKind::Described(_)));
     let running: HashSet<&NodeId> = nodes.iter().collect();
-    let mut ancestors: HashMap<&NodeId, HashSet<NodeId>> = HashMap::new();
-    for test in nodes.iter().filter(|id| is_test(id)) {
-        let parents: Vec<&NodeId> = dag.parents(test);
-        let children = parents.iter().flat_map(|parent| dag.children(parent));
-        let children: BTreeSet<&NodeId> = children.filter(|id| !is_test(id) && !is_unit_test(id) && !is_described(id)).collect();
-        for child in children.into_iter().filter(|id| running.contains(*id)) {
-            let above = ancestors.entry(child).or_insert_with(|| dag.ancestors(child, None));
-            if parents.iter().all(|parent| above.contains(*parent)) {
-                waits_for.entry(child.clone()).or_default().insert(test.clone());
+    for test in nodes.iter().filter(|id| is(id, ResourceType::Test)) {
+        let parents = dag.parents(test);
+        let below_all = below_all(dag, &parents);
+        let is_below = |id: &NodeId| below_all.as_ref().is_none_or(|below| below.contains(id));
+        let mut seen: HashSet<&NodeId> = HashSet::new();
+        let mut open: Vec<&NodeId> = parents;
+        while let Some(id) = open.pop() {
+            for child in dag.children(id) {
+                let runs = running.contains(child);
+                if is(child, ResourceType::Test) {
+                    if runs && seen.contains(id) && is_below(id) {
+                        waits_for.entry(child.clone()).or_default().insert(test.clone());
+                    }
+                } else if !is(child, ResourceType::UnitTest) && !is_described(child) && seen.insert(child) {
+                    if runs && is_below(child) {
+                        waits_for.entry(child.clone()).or_default().insert(test.clone());
+                    } else {
+                        open.push(child);
+                    }
+                }
             }
         }
     }
+}
+
+/// What lies below all parents of a test; `None` for one parent, below which everything is found.
+fn below_all(dag: &Dag, parents: &[&NodeId]) -> Option<HashSet<NodeId>> {
+    let (first, others) = parents.split_first()?;
+    if others.is_empty() {
+        return None;
+    }
+    let mut below = dag.descendants(first, None);
+    for parent in others {
+        let also = dag.descendants(parent, None);
+        below.retain(|id| also.contains(id));
+    }
+    Some(below)
 }
 
 fn is_run(project: &Project, id: &NodeId) -> bool {

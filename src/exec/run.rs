@@ -17,8 +17,8 @@ use super::hooks::{self, Ground, RunHooks};
 use super::node::{Ended, result, run_node};
 use super::staged::StagedPort;
 use super::{EnginePort, RunOrder};
-use crate::base::{Code, Diagnostic, Event, Events, NodeAbout, NodeDone, NodeOutcome, NodeStart, Totals, failure_message};
-use crate::compile::{Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
+use crate::base::{Code, Diagnostic, Event, Events, Failure, NodeAbout, NodeDone, NodeOutcome, NodeStart, Totals, failure_message};
+use crate::compile::{Broken, Compilation, CompiledProject, Planner, Surroundings, compile_batch, compile_node};
 use crate::engine::Engine;
 use crate::jinja::Batch;
 use crate::manifest::{BatchResults, Group, Node, NodeId, NodeKind, NodeResult, ResourceType};
@@ -123,9 +123,14 @@ impl Shared {
         let found = late.get(because).or_else(|| self.compiled.nodes.get(because)).cloned();
         drop(late);
         let node = self.compiled.project.nodes.get(because).filter(|node| !self.order.nodes.contains(&node.id));
-        let (Some(node), Some(Compilation::Failed(diagnostics))) = (node, found) else {
+        let (Some(node), Some(Compilation::Failed(Broken { found: diagnostics, .. }))) = (node, found) else {
             return Ended::skipped(&format!("because of `{}`", self.name(because)), at);
         };
+        // Its SQL is part of the reader's, which is what fails.
+        let is_in_sql = diagnostics.iter().find(|found| found.is_error()).is_some_and(|found| found.code.failure() == Failure::Database);
+        if is_in_sql && node.resource_type() == ResourceType::Model {
+            return Ended::failed(diagnostics, at);
+        }
         let mut broken = self.broken.lock().await;
         if !broken.contains_key(because) {
             broken.insert(because.clone(), node_start(self, because, (0, 0), "main", at));
@@ -400,7 +405,8 @@ impl Queue {
         let result = result(node, &ended, start.at, finished_at, thread);
         let rows = if matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest) { ended.failures } else { ended.rows };
         let elapsed_seconds = (finished_at - start.at).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
-        let compiled = ended.compiled.as_ref().filter(|compiled| ended.outcome.is_failure() && !compiled.sql.is_empty());
+        let told = ended.outcome.is_failure() || ended.outcome == NodeOutcome::Warn;
+        let compiled = ended.compiled.as_ref().filter(|compiled| told && !compiled.sql.is_empty());
         let compiled_path = compiled.map(|_| (shared.options.compiled_path)(node));
         let done = NodeDone { start, outcome: ended.outcome, message: ended.message.clone(), rows, elapsed_seconds, finished_at, compiled_path };
         shared.events.send(&Event::NodeFinished(Box::new(done)));

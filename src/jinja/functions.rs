@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use super::containers::{collect, new_dict, new_list};
 use super::error::{Signal, diagnosed, problem, unsupported};
-use super::host::{QueryTable, RefCall, SourceCall};
+use super::host::{QueryTable, Read, RefCall, SourceCall, Warned};
 use super::macros::{split_kwargs, statement_result};
 use super::query::{Table, statement_value};
 use super::relation::Relation;
@@ -20,7 +20,6 @@ use super::sets::new_set;
 use super::values::{bind_args, describe, from_json, required, required_text, to_json};
 use super::work;
 use crate::base::{Code, Diagnostic, Heard, Span};
-use crate::manifest::RelationName;
 
 fn call_place(session: &Session) -> Option<Span> {
     *lock(&session.call_place)
@@ -46,7 +45,8 @@ pub(super) fn reference(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[V
         }
     }
     let call = RefCall { package, name, version, span: call_place(session) };
-    Ok(found(session, session.host.reference(&call)?))
+    let name = session.host.reference(&call)?;
+    Ok(Relation::restricted(name, session.host.restriction(Read::Ref(&call))))
 }
 
 /// `function('name')`, `function('package', 'name')`: the name by which a function is called.
@@ -64,11 +64,6 @@ pub(super) fn function(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Va
     Ok(Relation::value(session.host.reference(&call)?))
 }
 
-fn found(session: &Session, name: RelationName) -> Value {
-    let restriction = session.host.restriction(&name);
-    Relation::restricted(name, restriction)
-}
-
 pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [source, table] = bind_args("source", ["source_name", "table_name"], args)?;
     let call = SourceCall {
@@ -76,7 +71,8 @@ pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Valu
         table: required_text("source", "table_name", table)?,
         span: call_place(session),
     };
-    Ok(found(session, session.host.source(&call)?))
+    let name = session.host.source(&call)?;
+    Ok(Relation::restricted(name, session.host.restriction(Read::Source(&call))))
 }
 
 /// `config(..)` and `config.get(..)`.
@@ -385,7 +381,11 @@ impl Object for Exceptions {
             | "package_not_found" => Err(problem(Code::RaisedByProject, message.trim())),
             "warn" => {
                 let session = super::session::session_of(state)?;
-                session.host.log(&format!("warning: {}", message.trim()), Heard::Terminal);
+                match session.host.warned() {
+                    Warned::Shown => session.host.log(message.trim(), Heard::Warning),
+                    Warned::Error => return Err(problem(Code::RaisedByProject, message.trim())),
+                    Warned::Silent => {}
+                }
                 Ok(Value::from(""))
             }
             other => Err(unsupported(&format!("exceptions.{other}()"))),

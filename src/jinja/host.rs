@@ -69,6 +69,13 @@ pub struct Batch {
     pub first: bool,
 }
 
+/// What a template reads rows of.
+#[derive(Debug, Clone, Copy)]
+pub enum Read<'a> {
+    Ref(&'a RefCall),
+    Source(&'a SourceCall),
+}
+
 /// Which rows of a relation a template gets to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restriction {
@@ -76,6 +83,15 @@ pub enum Restriction {
     Nothing,
     /// Those for which a condition holds, in SQL over the relation's columns.
     Rows(String),
+}
+
+/// What becomes of a warning that a template gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Warned {
+    #[default]
+    Shown,
+    Error,
+    Silent,
 }
 
 /// Why a host gives no answer.
@@ -108,9 +124,14 @@ pub trait TemplateHost: Send + Sync {
     /// Nothing of that name.
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError>;
 
-    /// Whether `ref` and `source` give only a part of a relation's rows.
-    fn restriction(&self, _name: &RelationName) -> Option<Restriction> {
+    /// Whether `ref` and `source` give only a part of the rows of what they name.
+    fn restriction(&self, _read: Read<'_>) -> Option<Restriction> {
         None
+    }
+
+    /// What becomes of `exceptions.warn`.
+    fn warned(&self) -> Warned {
+        Warned::Shown
     }
 
     /// The batch that is being built, of a model that is built in batches.

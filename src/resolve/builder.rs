@@ -13,7 +13,7 @@ use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions};
 use super::{Layers, Variables, access, constraints, data_test, described, macros, nodes, sound, source, unit_test, unused};
 use crate::base::{Code, Diagnostic, Severity, Sources, Span, in_parallel, nearest, side_by_side};
-use crate::jinja::{KeptGraph, MacroFile, MacroLibrary};
+use crate::jinja::{KeptGraph, MacroFile, MacroLibrary, Warned};
 use crate::load::{Behaviour, ParsedPackage, ParsedProject, ProjectDialect};
 use crate::manifest::{AboutMacro, DocsBlock, Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
 
@@ -27,6 +27,7 @@ pub(super) struct Builder {
     pub store_failures: bool,
     sample: Option<TimeWindow>,
     event_time: Option<TimeWindow>,
+    warned: Warned,
     pub found: Vec<Diagnostic>,
     pub nodes: BTreeMap<NodeId, Box<Node>>,
     pub bodies: HashMap<NodeId, Body>,
@@ -99,6 +100,7 @@ impl Builder {
             store_failures: options.store_failures,
             sample: options.sample,
             event_time: options.event_time,
+            warned: options.warned,
             found,
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
@@ -202,6 +204,7 @@ impl Builder {
             parsed: self.parsed,
             sample: self.sample,
             event_time: self.event_time,
+            warned: self.warned,
             deferred: BTreeMap::new(),
             selected: OnceLock::new(),
             graph: KeptGraph::default(),
@@ -224,6 +227,7 @@ impl Builder {
             store_failures: self.store_failures,
             sample: None,
             event_time: None,
+            warned: self.warned,
             found: Vec::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),

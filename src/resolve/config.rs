@@ -168,6 +168,7 @@ pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, s
     keys::misspelt(values, found);
     keys::without_effect(values, kind, fallback, found);
     let mut reader = Reader { values, fallback, sources, found };
+    history::on_configuration_change(&mut reader);
     let contract_enforced = match values.get("contract") {
         Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),
         Some(Json::Bool(enforced)) => *enforced,

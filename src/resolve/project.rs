@@ -11,8 +11,8 @@ use super::lookup::Lookup;
 use super::{Layers, Variables};
 use crate::base::{Code, Diagnostic, Fingerprint, Sources, Span};
 use crate::jinja::{
-    Invocation, KeptGraph, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, render,
-    render_call,
+    Invocation, KeptGraph, MacroCall, MacroInfo, MacroLibrary, RefCall, RenderFailure, Rendered, Scope, SourceCall, Template, TemplateHost, Warned,
+    render, render_call,
 };
 use crate::load::{Behaviour, ParsedProject, Target};
 use crate::manifest::{
@@ -84,6 +84,8 @@ pub struct Project {
     pub sample: Option<TimeWindow>,
     /// `--event-time-start` and `--event-time-end`: the stretch of time of which batches are built.
     pub event_time: Option<TimeWindow>,
+    /// What becomes of warnings that templates give.
+    pub warned: Warned,
     /// Nodes that are read from another run's relations, with the relations they have here.
     pub deferred: BTreeMap<NodeId, RelationName>,
     /// The ids of the nodes that the command selected, once that is known.
@@ -110,6 +112,7 @@ pub struct ResolveOptions {
     pub keeps: bool,
     pub sample: Option<TimeWindow>,
     pub event_time: Option<TimeWindow>,
+    pub warned: Warned,
 }
 
 /// Resolves a project.
@@ -159,6 +162,13 @@ impl Project {
     #[must_use]
     pub fn node_of_relation(&self, name: &RelationName) -> Option<&Node> {
         self.nodes.get(self.relations.get(name)?).map(Box::as_ref)
+    }
+
+    /// What a node means by a relation: that of what it refers to, where others have the same one.
+    #[must_use]
+    pub fn node_read_by(&self, reader: &Node, name: &RelationName) -> Option<&Node> {
+        let referred = reader.depends_on.iter().filter_map(|id| self.nodes.get(id));
+        referred.map(Box::as_ref).find(|node| node.relation.as_ref() == Some(name)).or_else(|| self.node_of_relation(name))
     }
 
     /// Docs blocks with their packages and names, sorted.

@@ -150,6 +150,7 @@ fn resolved(folder: &Path, sources: &Arc<Sources>) -> Result<(Arc<Project>, Dag)
         keeps: false,
         sample: None,
         event_time: None,
+        warned: alluvium::jinja::Warned::Shown,
     };
     let project = resolve(Arc::new(load(&options, sources)?), &resolving)?;
     let dag = Dag::build(&project)?;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::super::record::timestamp;
-use super::words::{description, failing_rows};
+use super::words::{description, failing_rows, relation_words};
 use crate::base::{Diagnostic, NodeDone, NodeOutcome, NodeStart, RelationParts, Sources};
 
 pub(super) fn diagnostic_data(diagnostic: &Diagnostic, sources: &Sources, node: Option<&str>) -> Json {
@@ -32,7 +32,7 @@ pub(super) fn run_result(done: &NodeDone) -> Json {
     let ran = !matches!(done.outcome, NodeOutcome::Skipped);
     let execute = json!({"name": "execute", "started_at": timestamp(start.at), "completed_at": timestamp(done.finished_at)});
     json!({
-        "status": done.outcome.status(), "message": done.message, "thread": start.thread, "execution_time": done.elapsed_seconds,
+        "status": status(done), "message": done.message, "thread": start.thread, "execution_time": done.elapsed_seconds,
         "timing_info": ran.then_some(execute).into_iter().collect::<Vec<_>>(), "adapter_response": adapter_response(done),
         "num_failures": failing_rows(done).unwrap_or(0),
     })
@@ -51,6 +51,15 @@ fn adapter_response(done: &NodeDone) -> Json {
     }
 }
 
+/// dbt's word for how a node ended; of a source it says whether it is stale or could not be asked.
+fn status(done: &NodeDone) -> &'static str {
+    match done.outcome {
+        NodeOutcome::Fail if done.start.resource_type == "source" => "error",
+        NodeOutcome::Error if done.start.resource_type == "source" => "runtime error",
+        outcome => outcome.status(),
+    }
+}
+
 pub(super) fn node_info(start: &NodeStart, done: Option<&NodeDone>) -> Json {
     let relation = start.relation.as_ref().map_or_else(
         || json!({"database": "", "schema": "", "alias": "", "relation_name": ""}),
@@ -58,15 +67,17 @@ pub(super) fn node_info(start: &NodeStart, done: Option<&NodeDone>) -> Json {
     );
     // A hook has the name of its node, and a file that is none.
     let hook = (start.resource_type == "operation").then(|| start.id.rsplit('.').next().unwrap_or_default());
+    // Lines name a source with its table, which is the node.
+    let table = start.name.split_once('.').filter(|_| start.resource_type == "source").map(|(_, table)| table);
     let path = match hook {
         Some(name) => format!("hooks/{name}.sql"),
         None if start.about.path.is_empty() => start.path.clone(),
         None => start.about.path.clone(),
     };
     json!({
-        "node_name": hook.unwrap_or(&start.name), "unique_id": start.id, "resource_type": start.resource_type, "materialized": start.materialization,
+        "node_name": hook.unwrap_or_else(|| table.unwrap_or(&start.name)), "unique_id": start.id, "resource_type": start.resource_type, "materialized": start.materialization,
         "node_path": path,
-        "node_status": done.map_or("started", |done| done.outcome.status()), "node_started_at": moment(start.at),
+        "node_status": done.map_or("started", status), "node_started_at": moment(start.at),
         "node_finished_at": done.map_or_else(String::new, |done| moment(done.finished_at)),
         "node_relation": relation, "node_checksum": start.about.checksum, "meta": start.about.meta,
     })
@@ -76,7 +87,7 @@ pub(super) fn result_data(done: &NodeDone) -> Json {
     let start = &done.start;
     let mut data = json!({
         "node_info": node_info(start, Some(done)), "index": start.index, "total": start.total,
-        "status": done.outcome.status(), "execution_time": done.elapsed_seconds,
+        "status": status(done), "execution_time": done.elapsed_seconds,
     });
     if let (Some(group), Some(data)) = (&start.about.group, data.as_object_mut()) {
         data.insert("group".into(), group.clone());
@@ -102,6 +113,7 @@ pub(super) fn result_data(done: &NodeDone) -> Json {
         (_, "seed") => {
             json!({"result_message": done.message, "schema": relation(|name| &name.schema), "relation": relation(|name| &name.identifier)})
         }
+        (_, "snapshot") => json!({"description": relation_words(start), "result_message": done.message}),
         _ => json!({"description": description(start), "result_message": done.message}),
     };
     if let (Json::Object(data), Json::Object(more)) = (&mut data, more) {

@@ -92,6 +92,13 @@ fn on_schema_change(reader: &mut Reader<'_>) -> OnSchemaChange {
     }
 }
 
+/// Nothing here can be changed in its place, so any of its values does; but it is one of them.
+pub(super) fn on_configuration_change(reader: &mut Reader<'_>) {
+    if let Some(other) = reader.text("on_configuration_change").filter(|text| !["apply", "continue", "fail"].contains(&text.as_str())) {
+        reader.wrong("on_configuration_change", "`apply`, `continue` or `fail`", Json::from(other));
+    }
+}
+
 fn dedupe(reader: &mut Reader<'_>, unique_key: &[String]) -> Option<String> {
     let value = reader.present("dedupe")?;
     let order_by = match &value {
