@@ -376,6 +376,7 @@ const QUERIES: &[(&str, &str)] = &[
         "with a as (select * from (values (1), (2)) as t(id)), b as (select * from (values (2), (3)) as t(id)) select id, b.id from a left join b using (id) where id < 3 order by id",
         "1, NULL; 2, 2",
     ),
+    ("select x, (select upper(x)) as u, (select count(*)) as n from (values ('a'), ('b')) as t(x) order by x", "a, A, 1; b, B, 1"),
 ];
 
 #[test]

@@ -136,7 +136,13 @@ impl VisitorMut for Rewriter {
         match expr {
             Expr::Function(_) => return flow(calls::rewrite(expr, self)),
             Expr::RLike { .. } | Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => return flow(patterns::rewrite(expr, self)),
-            Expr::Subquery(query) => select::first_row(query),
+            Expr::Subquery(query) => {
+                if let Some(value) = select::without_tables(query) {
+                    *expr = value;
+                } else {
+                    select::first_row(query);
+                }
+            }
             Expr::Extract { field, expr: value, .. } => {
                 let place = if let DateTimeField::Custom(word) = field { word.span } else { Spanned::span(value.as_ref()) };
                 flow(dates::known_part(&field.to_string(), place, self))?;

@@ -18,7 +18,9 @@ pub(super) fn call(name: &str, arguments: &[Expr], span: Span, semantics: Semant
         ("rlike" | "regexp_like" | "regexp", 2) if semantics.regexp_matches_whole => "regexp_like($1, '^(?:' || $2 || ')$')",
         ("split", 2) if semantics.splits_by_text => "case when $1 = '' then [''] else string_to_array($1, $2) end",
         ("regexp_matches", 2) if semantics.regexp_matches_groups => "regexp_match($1, $2)",
-        ("regexp_matches", 3) if semantics.regexp_matches_groups => "regexp_match($1, case when $3 = '' then $2 else '(?' || $3 || ')' || $2 end)",
+        ("regexp_matches", 3) if semantics.regexp_matches_groups => {
+            "regexp_match($1, case when translate($3, 'cg', '') = '' then $2 else '(?' || translate($3, 'cg', '') || ')' || $2 end)"
+        }
         ("regexp_extract", 2) => match semantics.regexp_extract {
             Extracted::Group => return None,
             Extracted::GroupOrNull => "case when regexp_like($1, $2) then regexp_extract($1, $2) end",

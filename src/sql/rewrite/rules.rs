@@ -184,6 +184,13 @@ pub(crate) const RULES: &[Rule] = &[
     rule("json_array_length", 1, "json_length($1)", "json_array_length('[1, 2]')", "2"),
     rule("json_valid", 1, "try_parse_json($1) is not null", "json_valid('{')", "false"),
     rule("timestamp", 1, "cast($1 as timestamp)", "timestamp('2024-02-29')", "2024-02-29T00:00:00"),
+    rule(
+        "datetime",
+        2,
+        "from_utc_timestamp(cast($1 as timestamp), $2)",
+        "datetime(timestamp '2024-01-01 12:00:00', 'America/New_York')",
+        "2024-01-01T07:00:00",
+    ),
     rule("datetime", 1, "cast($1 as timestamp)", "datetime('2024-02-29 10:00:00')", "2024-02-29T10:00:00"),
     rule("date", 1, "cast($1 as date)", "date('2024-02-29 10:00:00')", "2024-02-29"),
     rule("date", 3, "make_date($1, $2, $3)", "date(2024, 2, 29)", "2024-02-29"),

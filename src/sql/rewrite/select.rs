@@ -1,12 +1,18 @@
 //! Clauses that DataFusion's planner does not know, as those that it knows.
 
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
+use deltalake::datafusion::functions_aggregate::all_default_aggregate_functions;
 use deltalake::datafusion::sql::sqlparser::ast::{
     self, Expr, LimitClause, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator, Spanned, TopQuantity, Value,
+    visit_expressions,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Rewriter;
-use super::expand::expand;
+use super::expand::{expand, name_of};
 use crate::sql::SqlError;
 
 /// `minus`, `fetch first`, `top` and `order by all` of one query.
@@ -267,6 +273,38 @@ fn twice(select: &Select, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
         }
     }
     Ok(())
+}
+
+/// `(select f(t.x))` is `f(t.x)`: there is one row, which the planner would have to join with.
+pub(super) fn without_tables(query: &Query) -> Option<Expr> {
+    let bare = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let plain = select.from.is_empty()
+        && select.lateral_views.is_empty()
+        && select.selection.is_none()
+        && select.having.is_none()
+        && select.qualify.is_none()
+        && matches!(&select.group_by, ast::GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] = select.projection.as_slice() else { return None };
+    (bare && plain && !has_rows(expr)).then(|| Expr::Nested(Box::new(expr.clone())))
+}
+
+/// Whether an expression goes by several rows, or gives several.
+fn has_rows(expr: &Expr) -> bool {
+    static OF_ROWS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let aggregates = all_default_aggregate_functions();
+        let names = aggregates.iter().flat_map(|function| function.aliases().iter().cloned().chain([function.name().to_owned()]));
+        let ours = ["unnest", "explode", "explode_outer", "posexplode", "posexplode_outer", "inline", "flatten", "generate_series", "range"];
+        let more =
+            ["mode", "listagg", "group_concat", "collect_list", "collect_set", "any_value", "min_by", "max_by", "count_if", "countif", "try_sum"];
+        names.chain(ours.into_iter().chain(more).map(str::to_owned)).collect()
+    });
+    visit_expressions(expr, |inner| match inner {
+        Expr::Function(function) if function.over.is_some() || OF_ROWS.contains(&name_of(function)) => ControlFlow::Break(()),
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 /// `(select y from u where u.k = t.k order by d limit 1)` as an aggregate, which can be worked out for all rows at once.
