@@ -3,7 +3,7 @@
 use super::args::{FreshnessOptions, Global, Switch};
 use super::build::{counts, run_hooks};
 use super::selecting::selected;
-use super::session::{Session, Stop, command};
+use super::session::{Session, Stop, cancel_on_interrupt, command};
 use super::{Exit, Invocation, Streams, artifacts};
 use crate::artifacts::{sources_json, write_json};
 use crate::base::Event;
@@ -27,7 +27,7 @@ async fn carry_out(options: &FreshnessOptions, global: &Global, session: &Sessio
     let engine = session.project_engine(&ready.project)?;
     let with_hooks = ready.project.parsed.root.project.behaves(Behaviour::SourceFreshnessRunProjectHooks);
     let hooks = if with_hooks { run_hooks(&ready) } else { RunHooks::default() };
-    let report = look(&ready.project, (&ids, global.is_on(Switch::FailFast)), &engine, &session.events, &hooks).await;
+    let report = look(&ready.project, (&ids, global.is_on(Switch::FailFast)), &engine, &session.events, &hooks, cancel_on_interrupt()).await;
     artifacts::manifest(session, &ready.project)?;
     let path = match &options.output {
         Some(path) => session.working_dir().join(path),
@@ -36,5 +36,9 @@ async fn carry_out(options: &FreshnessOptions, global: &Global, session: &Sessio
     let elapsed = (session.events.now() - session.started()).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
     write_json(&path, &sources_json(&artifacts::header(session), &report.results, elapsed)).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "sources", path: path.to_string_lossy().into_owned() });
-    Ok(if report.totals.error > 0 { Exit::Failed } else { Exit::Fine })
+    Ok(match report.totals.error {
+        _ if report.interrupted => Exit::Unusable,
+        0 => Exit::Fine,
+        _ => Exit::Failed,
+    })
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use serde_json::{Map, Value as Json};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::hooks::{Ground, RunHooks, SKIPPED, end_the_run, run_end, run_start};
 use super::port::{EnginePort, run_text};
@@ -23,16 +24,18 @@ pub struct FreshnessReport {
     pub results: Vec<FreshnessResult>,
     /// Of the sources, and of the hooks around them.
     pub totals: Totals,
+    pub interrupted: bool,
 }
 
 /// Looks at the given sources, as many at a time as there are threads, between the hooks of the run; with `fail_fast` at none that
-/// has not begun when one is stale or can't be asked.
+/// has not begun when one is stale or can't be asked. When `cancel` says so, those without an answer are let go.
 pub async fn freshness(
     project: &Arc<Project>,
     (ids, fail_fast): (&[NodeId], bool),
     engine: &Arc<dyn Engine>,
     events: &Events,
     hooks: &RunHooks,
+    cancel: CancellationToken,
 ) -> FreshnessReport {
     let threads = project.target.threads.max(1);
     let began = events.now();
@@ -50,11 +53,15 @@ pub async fn freshness(
         if stopped.load(Ordering::Relaxed) {
             return None;
         }
-        let result = one(node, (at + 1, total, at % threads + 1), skips, ground).await;
+        let result = cancel.run_until_cancelled(one(node, (at + 1, total, at % threads + 1), skips, ground)).await?;
         stopped.fetch_or(fail_fast && outcome(&result.outcome).is_failure(), Ordering::Relaxed);
         Some(result)
     });
     let results: Vec<FreshnessResult> = futures::stream::iter(asked).buffered(threads).filter_map(std::future::ready).collect().await;
+    let interrupted = cancel.is_cancelled();
+    if interrupted {
+        events.send(&Event::Interrupted);
+    }
     for result in &results {
         totals.count(outcome(&result.outcome));
     }
@@ -64,7 +71,7 @@ pub async fn freshness(
     }
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());
     events.send(&Event::RunFinished { totals, elapsed_seconds, broken: Vec::new() });
-    FreshnessReport { results, totals }
+    FreshnessReport { results, totals, interrupted }
 }
 
 /// A result as the hooks at the end of the run see it.

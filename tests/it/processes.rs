@@ -185,6 +185,36 @@ fn an_interrupted_run_leaves_tables_as_they_were() {
     assert_eq!(files, 1, "what was staged is still there");
 }
 
+/// Ctrl-C lets go of a source that is being asked, runs the hooks at the end, writes what is known, and ends with 2.
+#[cfg(unix)]
+#[test]
+fn interrupted_freshness_says_so() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "project.yml", &format!("{PROJECT}on-run-end: [create table main.ended as select 1 as n]\n"));
+    let endless =
+        "select max(now()) from generate_series(1, 1000000) as a (x) cross join generate_series(1, 1000000) as b (y) where a.x % 7 = b.y % 11";
+    let sources = format!(
+        "sources:\n  - name: raw\n    tables:\n      - name: slow\n        config:\n          loaded_at_query: {endless}\n          freshness: {{warn_after: {{count: 1, period: day}}}}\n"
+    );
+    write(folder.path(), "models/sources.yml", &sources);
+
+    let mut child = start(folder.path(), "source freshness");
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("START freshness") {
+        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    lines.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
+    assert!(text.contains("Interrupted"), "{text}");
+    assert_eq!(csv(folder.path(), "select n from main.ended"), "n\n1\n");
+    assert!(folder.path().join("target/sources.json").exists());
+}
+
 /// Of a model in batches, those that are published are told in the results, and `retry` builds the others.
 #[cfg(unix)]
 #[test]
