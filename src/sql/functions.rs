@@ -30,6 +30,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion_functions_json::udfs as json_get;
 use datafusion_spark::function as spark;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
+use deltalake::datafusion::functions::datetime;
 use deltalake::datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 pub(super) use intervals::multiplied_interval;
@@ -80,6 +81,8 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
         spark::string::unbase64(),
         spark::string::soundex(),
         spark::string::space(),
+        // Texts of `create view` are rewritten again when they are read: these names mean the same in every target.
+        Arc::new(datetime::date_part().as_ref().clone().with_aliases(["time_part"])),
         // `substring(..)` is syntax to the parser, and means DataFusion's function.
         Arc::new(spark::string::substring().as_ref().clone().with_aliases(["text_part"])),
         spark::string::elt(),

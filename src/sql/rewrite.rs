@@ -22,8 +22,8 @@ use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, DateTimeField, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned, TableFactor, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, DateTimeField, DollarQuotedString, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned,
+    TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -120,9 +120,9 @@ impl VisitorMut for Rewriter {
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<Self::Break> {
         match &value.value {
             Value::SingleQuotedString(text) if self.semantics.backslash == Backslash::Escapes => {
-                value.value = Value::SingleQuotedString(unescaped(text).into_owned());
+                value.value = as_it_is(unescaped(text).into_owned());
             }
-            Value::SingleQuotedRawStringLiteral(text) => value.value = Value::SingleQuotedString(text.clone()),
+            Value::SingleQuotedRawStringLiteral(text) => value.value = as_it_is(text.clone()),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -225,6 +225,7 @@ fn name_as_written(item: &SelectItem) -> Option<String> {
 /// Names the items that have none; of those that are written alike, columns too, the second is called `.._2`.
 fn keep_names(items: &mut [SelectItem], names: Vec<Option<String>>) {
     let mut given: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let taken: std::collections::BTreeSet<String> = items.iter().filter_map(called).collect();
     for (item, name) in items.iter_mut().zip(names) {
         if let SelectItem::UnnamedExpr(expr) = item
             && let Some((written, name)) = name.map(|name| (name.clone(), name)).or_else(|| column(expr))
@@ -234,11 +235,33 @@ fn keep_names(items: &mut [SelectItem], names: Vec<Option<String>>) {
             if *count == 1 && matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
                 continue;
             }
-            let alias = if *count > 1 { format!("{name}_{count}") } else { name };
+            let mut alias = if *count > 1 { format!("{name}_{count}") } else { name.clone() };
+            while *count > 1 && taken.contains(&alias.to_lowercase()) {
+                *count += 1;
+                alias = format!("{name}_{count}");
+            }
             let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
             let span = Spanned::span(&expr);
             *item = SelectItem::ExprWithAlias { expr, alias: Ident { value: alias, quote_style: Some('"'), span } };
         }
+    }
+}
+
+/// A text in which a backslash is a letter, also when it is printed and read again.
+fn as_it_is(text: String) -> Value {
+    if text.contains('\\') && !text.contains("$$") {
+        Value::DollarQuotedString(DollarQuotedString { value: text, tag: None })
+    } else {
+        Value::SingleQuotedString(text)
+    }
+}
+
+/// What an item is called without doubt, in small letters.
+fn called(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => column(expr).map(|(_, name)| name.to_lowercase()),
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.to_lowercase()),
+        _ => None,
     }
 }
 

@@ -235,7 +235,6 @@ const MYSQL: Semantics = Semantics {
     regexp_replaces_all: true,
     decimal: Some((10, 0)),
     varchar_cuts: true,
-    groups_by_alias: true,
     backslash: Backslash::Escapes,
     ..OWN
 };
@@ -333,7 +332,7 @@ const ADAPTERS: [Semantics; 28] = [
     SQL_SERVER.called("fabric"),
     SPARK.called("fabricspark"),
     POSTGRES.called("greenplum"),
-    SPARK.called("hive"),
+    Semantics { greatest: NullArguments::Decide, ..SPARK.called("hive") },
     Semantics {
         adapter: "impala",
         division: Division::Fraction,
@@ -363,6 +362,7 @@ const ADAPTERS: [Semantics; 28] = [
         splits_by_text: true,
         decimal: Some((18, 0)),
         backslash: Backslash::Escapes,
+        sunday: Sunday::Zero,
         ..POSTGRES.called("redshift")
     },
     POSTGRES.called("risingwave"),

@@ -9,7 +9,6 @@ use deltalake::arrow::datatypes::{DataType, TimeUnit};
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
-use deltalake::datafusion::functions::datetime;
 use deltalake::datafusion::logical_expr::expr::{Case, InSubquery, ScalarFunction, WindowFunction};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
@@ -192,13 +191,16 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }))
 }
 
-/// A number that is cast to a time counts the seconds since 1970, as in Spark and Snowflake.
+/// A number that is cast to a time, or a time to a whole number, counts the seconds since 1970, as in Spark and Snowflake.
 fn from_seconds(value: Expr, from: &DataType, to: &DataType) -> Expr {
     match to {
         DataType::Timestamp(TimeUnit::Microsecond, _) if from.is_integer() => cast(value, DataType::Timestamp(TimeUnit::Second, None)),
-        DataType::Timestamp(TimeUnit::Microsecond, _) if from.is_numeric() => {
-            datetime::to_timestamp(&ConfigOptions::default()).call(vec![cast(value, DataType::Float64)])
-        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) if from.is_numeric() => iso_time::of_seconds().call(vec![cast(value, DataType::Float64)]),
+        // And back.
+        whole if whole.is_integer() => match from {
+            DataType::Timestamp(TimeUnit::Microsecond, zone) => cast(value, DataType::Timestamp(TimeUnit::Second, zone.clone())),
+            _ => value,
+        },
         _ => value,
     }
 }

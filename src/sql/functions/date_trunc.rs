@@ -12,7 +12,11 @@ use deltalake::datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, Scalar
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     let inner = datetime::date_trunc();
-    vec![Arc::new(ScalarUDF::from(DateTrunc { inner, aliases: vec!["datetrunc".into()], signature: Signature::user_defined(Volatility::Immutable) }))]
+    vec![Arc::new(ScalarUDF::from(DateTrunc {
+        inner,
+        aliases: vec!["datetrunc".into(), "time_cut".into()],
+        signature: Signature::user_defined(Volatility::Immutable),
+    }))]
 }
 
 /// DataFusion's function, given timestamps in microseconds.

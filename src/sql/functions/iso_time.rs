@@ -4,16 +4,16 @@
 use std::sync::{Arc, LazyLock};
 
 use chrono::{NaiveDate, NaiveTime};
-use deltalake::arrow::array::{ArrayRef, AsArray, StringArray};
+use deltalake::arrow::array::{ArrayRef, AsArray, Float64Array, StringArray, TimestampMicrosecondArray};
 use deltalake::arrow::compute::cast;
-use deltalake::arrow::datatypes::DataType;
-use deltalake::datafusion::common::Result;
+use deltalake::arrow::datatypes::{DataType, TimeUnit};
+use deltalake::datafusion::common::{Result, exec_err};
 use deltalake::datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 
 use super::plain::Plain;
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![time(), date(), text()]
+    vec![time(), date(), text(), of_seconds()]
 }
 
 /// A text for the cast to a timestamp.
@@ -33,6 +33,27 @@ pub(in crate::sql) fn text() -> Arc<ScalarUDF> {
         Plain { name: "time_as_text", signature, returns: |_| Ok(DataType::Utf8), run: |columns| written(&columns[0]) }.into_udf()
     });
     Arc::clone(&FUNCTION)
+}
+
+/// Seconds since 1970, with a fraction, as a timestamp.
+pub(in crate::sql) fn of_seconds() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+        let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
+        let returns = |_: &[DataType]| Ok(DataType::Timestamp(TimeUnit::Microsecond, None));
+        Plain { name: "time_of_seconds", signature, returns, run: |columns| stamps(columns[0].as_primitive()) }.into_udf()
+    });
+    Arc::clone(&FUNCTION)
+}
+
+fn stamps(seconds: &Float64Array) -> Result<ArrayRef> {
+    let stamp = |seconds: f64| {
+        let micros = (seconds * 1e6).round();
+        // Years beyond 262143 have no date.
+        #[expect(clippy::cast_possible_truncation, reason = "looked at before")]
+        if micros.abs() < 8.2e18 { Ok(micros as i64) } else { exec_err!("{seconds} seconds since 1970 are out of range for TIMESTAMP") }
+    };
+    let found = seconds.iter().map(|seconds| seconds.map(stamp).transpose()).collect::<Result<Vec<Option<i64>>>>()?;
+    Ok(Arc::new(TimestampMicrosecondArray::from(found)))
 }
 
 fn written(times: &ArrayRef) -> Result<ArrayRef> {

@@ -179,6 +179,7 @@ pub(super) fn text(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) => Some(text),
+            Value::DollarQuotedString(text) => Some(&text.value),
             _ => None,
         },
         _ => None,

@@ -53,8 +53,8 @@ pub(super) fn unit_behind(name: &str, values: [&Expr; 2], unit: &Expr, span: Spa
 /// they have a day on which they begin.
 fn between(function: &str, unit: &str, semantics: Semantics) -> String {
     let week = |number: u8| match semantics.week {
-        WeekStart::Monday => format!("date_trunc('week', cast(${number} as timestamp))"),
-        WeekStart::Sunday => format!("date_trunc('week', cast(${number} as timestamp) + interval '1 day')"),
+        WeekStart::Monday => format!("time_cut('week', cast(${number} as timestamp))"),
+        WeekStart::Sunday => format!("time_cut('week', cast(${number} as timestamp) + interval '1 day')"),
     };
     if function == "timestampadd" {
         "timestampadd($1, $2, cast($3 as timestamp))".to_owned()
@@ -81,10 +81,10 @@ pub(super) fn truncated(first: &Expr, second: &Expr, span: Span, rewriter: &Rewr
         (None, None, None) => return Ok(None),
     };
     let monday = matches!(unit, Expr::Identifier(word) if word.value.eq_ignore_ascii_case("isoweek"));
-    let template = if known == "week" && rewriter.semantics.week == WeekStart::Sunday && !monday {
-        "date_trunc($1, $2 + interval '1 day') - interval '1 day'"
-    } else {
-        "date_trunc($1, $2)"
+    let template = match rewriter.semantics.week {
+        WeekStart::Sunday if known == "week" && !monday => "time_cut($1, $2 + interval '1 day') - interval '1 day'",
+        WeekStart::Sunday if known == "week" => "time_cut($1, $2)",
+        WeekStart::Sunday | WeekStart::Monday => "date_trunc($1, $2)",
     };
     Ok(expand(template, &[literal(known, unit.span()), value.clone()], span))
 }
@@ -120,7 +120,7 @@ pub(super) fn trunc(date: &Expr, unit: &str, span: Span, rewriter: &Rewriter) ->
         "year" | "yyyy" | "yy" => "make_date(date_part('year', cast($1 as date)), 1, 1)",
         "quarter" => "make_date(date_part('year', cast($1 as date)), cast(date_part('quarter', cast($1 as date)) * 3 - 2 as int), 1)",
         "month" | "mon" | "mm" => "make_date(date_part('year', cast($1 as date)), date_part('month', cast($1 as date)), 1)",
-        "week" => "date_sub(cast($1 as date), cast((date_part('dow', cast($1 as date)) + 6) % 7 as int))",
+        "week" => "date_sub(cast($1 as date), cast((time_part('dow', cast($1 as date)) + 6) % 7 as int))",
         _ => {
             return Err(rewriter.refuse(
                 &format!("`{unit}` is not a unit that a date is cut to"),
@@ -139,8 +139,8 @@ pub(super) fn part(word: &str, semantics: Semantics) -> Option<&'static str> {
         "dow" if semantics.dow_as_dayofweek => day_of_week(semantics),
         "dayofweek" | "dw" => day_of_week(semantics),
         "dayofyear" => "date_part('doy', $1)",
-        "weekday" => "(date_part('dow', $1) + 6) % 7",
-        "dayofweek_iso" | "dayofweekiso" | "dow_iso" | "isodow" => "(date_part('dow', $1) + 6) % 7 + 1",
+        "weekday" => "(time_part('dow', $1) + 6) % 7",
+        "dayofweek_iso" | "dayofweekiso" | "dow_iso" | "isodow" => "(time_part('dow', $1) + 6) % 7 + 1",
         "dayofmonth" | "days" => "date_part('day', $1)",
         "weekofyear" | "week_iso" | "weeks" => "date_part('week', $1)",
         "yearofweek" | "yearofweekiso" => "date_part('isoyear', $1)",
@@ -157,9 +157,9 @@ pub(super) fn part(word: &str, semantics: Semantics) -> Option<&'static str> {
 /// The day of the week as the function `dayofweek` counts it.
 pub(super) fn day_of_week(semantics: Semantics) -> &'static str {
     match semantics.sunday {
-        Sunday::One => "date_part('dow', $1) + 1",
-        Sunday::Zero => "date_part('dow', $1)",
-        Sunday::Seven => "(date_part('dow', $1) + 6) % 7 + 1",
+        Sunday::One => "time_part('dow', $1) + 1",
+        Sunday::Zero => "time_part('dow', $1)",
+        Sunday::Seven => "(time_part('dow', $1) + 6) % 7 + 1",
     }
 }
 

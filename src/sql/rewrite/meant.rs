@@ -1,19 +1,22 @@
 //! What an adapter's engine means by a text that the dialect takes in another way, in the dialect's own words.
 
-use std::ops::ControlFlow;
-
 use deltalake::datafusion::sql::sqlparser::ast::{
     self, AccessExpr, CharacterLength, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Select, SelectItem, Spanned,
-    Subscript, visit_expressions,
+    Subscript,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::calls::text;
 use super::expand::{expand, name_of};
+use super::select::has_rows;
 use crate::sql::semantics::{Extracted, ListBase, Semantics};
 
 /// A call that means something else there.
 pub(super) fn call(name: &str, arguments: &[Expr], span: Span, semantics: Semantics) -> Option<Expr> {
     let template = match (name, arguments.len()) {
+        // A number is a place in a list from 1 on, whatever `[..]` counts from.
+        ("element_at", 2) if semantics.lists == ListBase::Zero && text(&arguments[1]).is_none() => "array_element($1, $2)",
+        ("regexp_like", 3) if semantics.regexp_matches_whole => "regexp_like($1, '^(?:' || $2 || ')$', $3)",
         ("regexp_replace", 3) if semantics.regexp_replaces_all => "regexp_replace($1, $2, $3, 'g')",
         ("rlike" | "regexp_like" | "regexp", 2) if semantics.regexp_matches_whole => "regexp_like($1, '^(?:' || $2 || ')$')",
         ("split", 2) if semantics.splits_by_text => "case when $1 = '' then [''] else string_to_array($1, $2) end",
@@ -91,21 +94,11 @@ pub(super) fn group_by_aliases(select: &mut Select) {
     for key in keys {
         let Expr::Identifier(name) = &*key else { continue };
         let meant = select.projection.iter().find_map(|item| match item {
-            SelectItem::ExprWithAlias { expr, alias } if alias.value.eq_ignore_ascii_case(&name.value) && !aggregates(expr) => Some(expr.clone()),
+            SelectItem::ExprWithAlias { expr, alias } if alias.value.eq_ignore_ascii_case(&name.value) && !has_rows(expr) => Some(expr.clone()),
             _ => None,
         });
         if let Some(meant) = meant {
             *key = meant;
         }
     }
-}
-
-fn aggregates(expr: &Expr) -> bool {
-    const COMMON: [&str; 12] =
-        ["sum", "count", "min", "max", "avg", "any_value", "array_agg", "string_agg", "countif", "approx_count_distinct", "stddev", "group_concat"];
-    visit_expressions(expr, |inner| match inner {
-        Expr::Function(function) if function.over.is_some() || COMMON.contains(&name_of(function).as_str()) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    })
-    .is_break()
 }

@@ -290,13 +290,26 @@ pub(super) fn without_tables(query: &Query) -> Option<Expr> {
 }
 
 /// Whether an expression goes by several rows, or gives several.
-fn has_rows(expr: &Expr) -> bool {
+pub(super) fn has_rows(expr: &Expr) -> bool {
     static OF_ROWS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let aggregates = all_default_aggregate_functions();
         let names = aggregates.iter().flat_map(|function| function.aliases().iter().cloned().chain([function.name().to_owned()]));
         let ours = ["unnest", "explode", "explode_outer", "posexplode", "posexplode_outer", "inline", "flatten", "generate_series", "range"];
-        let more =
-            ["mode", "listagg", "group_concat", "collect_list", "collect_set", "any_value", "min_by", "max_by", "count_if", "countif", "try_sum"];
+        let more = [
+            "mode",
+            "listagg",
+            "group_concat",
+            "collect_list",
+            "collect_set",
+            "any_value",
+            "min_by",
+            "max_by",
+            "count_if",
+            "countif",
+            "try_sum",
+            "logical_or",
+            "logical_and",
+        ];
         names.chain(ours.into_iter().chain(more).map(str::to_owned)).collect()
     });
     visit_expressions(expr, |inner| match inner {
