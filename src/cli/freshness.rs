@@ -27,7 +27,7 @@ async fn carry_out(options: &FreshnessOptions, global: &Global, session: &Sessio
     let engine = session.project_engine(&ready.project)?;
     let with_hooks = ready.project.parsed.root.project.behaves(Behaviour::SourceFreshnessRunProjectHooks);
     let hooks = if with_hooks { run_hooks(&ready) } else { RunHooks::default() };
-    let report = look(&ready.project, (&ids, global.is_on(Switch::FailFast)), &engine, &session.events, &hooks, cancel_on_interrupt()).await;
+    let report = look(&ready.project, (&ids, global.is_on(Switch::FailFast)), &engine, &session.events, (&hooks, cancel_on_interrupt())).await;
     artifacts::manifest(session, &ready.project)?;
     let path = match &options.output {
         Some(path) => session.working_dir().join(path),

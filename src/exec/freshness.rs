@@ -34,8 +34,7 @@ pub async fn freshness(
     (ids, fail_fast): (&[NodeId], bool),
     engine: &Arc<dyn Engine>,
     events: &Events,
-    hooks: &RunHooks,
-    cancel: CancellationToken,
+    (hooks, cancel): (&RunHooks, CancellationToken),
 ) -> FreshnessReport {
     let threads = project.target.threads.max(1);
     let began = events.now();
