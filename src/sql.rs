@@ -12,6 +12,7 @@ mod correlated;
 mod defined;
 mod depth;
 mod estimates;
+mod expressions;
 mod failure;
 mod functions;
 mod grammar;

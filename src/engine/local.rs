@@ -255,7 +255,7 @@ impl Engine for LocalEngine {
     }
 
     fn query<'a>(&'a self, sql: &'a str, overlays: &'a [Overlay]) -> BoxFuture<'a, Result<SendableRecordBatchStream, EngineError>> {
-        Box::pin(async move { catalog::query(self, &sql::doubled_quotes(self.options.semantics, sql), overlays).await })
+        Box::pin(catalog::query(self, sql, overlays))
     }
 
     fn statement<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<SendableRecordBatchStream>, EngineError>> {

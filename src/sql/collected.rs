@@ -14,7 +14,7 @@ use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{self, visit_expressions};
 
 /// By their names once they are rewritten.
-const COLLECTING: [&str; 4] = ["array_agg", "string_agg", "collect_list", "array_concat_agg"];
+const COLLECTING: [&str; 3] = ["array_agg", "string_agg", "collect_list"];
 
 /// The session for planning a statement: one that leaves the sorts of subqueries where they are needed.
 pub(super) fn planning<'a>(state: &'a SessionState, statement: &Statement) -> Cow<'a, SessionState> {
@@ -39,7 +39,8 @@ fn is_collecting(name: &ast::ObjectName) -> bool {
     name.0.last().and_then(|part| part.as_ident()).is_some_and(|name| COLLECTING.iter().any(|known| name.value.eq_ignore_ascii_case(known)))
 }
 
-fn is_ordered(function: &ast::Function) -> bool {
+/// Whether a call says in which order it takes its rows.
+pub(super) fn is_ordered(function: &ast::Function) -> bool {
     let ast::FunctionArguments::List(list) = &function.args else { return false };
     !function.within_group.is_empty() || list.clauses.iter().any(|clause| matches!(clause, ast::FunctionArgumentClause::OrderBy(_)))
 }

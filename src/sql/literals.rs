@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::semantics::{Backslash, Semantics};
 
 /// SQL in which a quote behind a backslash is doubled, as the dialect writes one in a text: the same length, byte for byte.
-/// All SQL of a project goes through this before anything reads its words.
+/// SQL goes through this where it comes in: when a template is rendered, a script is run, the `sql` command is given a text.
 #[must_use]
 pub fn doubled_quotes(semantics: Semantics, sql: &str) -> Cow<'_, str> {
     if semantics.backslash == Backslash::Letter || !sql.contains("\\'") {

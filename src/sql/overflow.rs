@@ -4,16 +4,14 @@
 
 use deltalake::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TreeNode};
+use deltalake::datafusion::common::tree_node::Transformed;
 use deltalake::datafusion::common::{DFSchema, Result};
 use deltalake::datafusion::logical_expr::expr::ScalarFunction;
-use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
-use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, cast};
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
+use super::expressions::changed;
 use super::functions::{checked, iso_time};
-use super::timestamps::holds;
 
 /// Runs behind type coercion, when both sides of an operator have one type.
 #[derive(Debug)]
@@ -25,24 +23,8 @@ impl AnalyzerRule for CheckedIntegers {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(check_node).map(|checked| checked.data)
+        plan.transform_up_with_subqueries(|plan| changed(plan, concerns, |expr, schema| Ok(check(expr, schema)))).map(|checked| checked.data)
     }
-}
-
-fn check_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    if !holds(&plan, concerns)? {
-        return Ok(Transformed::no(plan));
-    }
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
-    }
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let checked = expr.transform_up(|expr| Ok(check(expr, &schema)))?;
-        Ok(checked.update_data(|expr| name.restore(expr)))
-    })
 }
 
 fn concerns(expr: &Expr) -> bool {

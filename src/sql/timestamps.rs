@@ -7,16 +7,15 @@ use std::sync::Arc;
 use deltalake::arrow::compute::can_cast_types;
 use deltalake::arrow::datatypes::{DataType, TimeUnit};
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _};
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use deltalake::datafusion::logical_expr::expr::{Case, InSubquery, ScalarFunction, WindowFunction};
-use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
-use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, LogicalPlanBuilder, Operator, Union, Values, WindowFunctionDefinition, cast,
 };
 use deltalake::datafusion::optimizer::AnalyzerRule;
 
+use super::expressions;
 use super::functions::coalesce::time_beside_text;
 use super::functions::iso_time;
 use super::type_name;
@@ -61,31 +60,9 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         other => other,
     };
-    if !holds(&plan, may_concern)? {
-        return Ok(Transformed::new_transformed(plan, changed));
-    }
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
-    }
-    let names = NamePreserver::new(&plan);
-    let done = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let done = expr.transform_up(|expr| expression(expr, &schema))?;
-        Ok(done.update_data(|expr| name.restore(expr)))
-    })?;
+    let done = expressions::changed(plan, may_concern, expression)?;
     changed |= done.transformed;
     Ok(Transformed::new_transformed(done.data, changed))
-}
-
-/// Whether any expression of a node, or any part of one, is such a one.
-pub(super) fn holds(plan: &LogicalPlan, wanted: fn(&Expr) -> bool) -> Result<bool> {
-    let mut found = false;
-    plan.apply_expressions(|expr| {
-        found = expr.exists(|part| Ok(wanted(part)))?;
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    Ok(found)
 }
 
 /// Whether an expression is of a kind that may have to do with times, before any type is asked for.

@@ -6,12 +6,10 @@ use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _};
 use deltalake::datafusion::common::{DFSchema, Result};
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::functions::math;
-use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
-use deltalake::datafusion::logical_expr::utils::merge_schema;
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 
+use super::expressions::changed;
 use super::semantics::{IntegerCasts, Semantics};
-use super::timestamps::holds;
 
 /// A plan as it comes from the planner, with casts that round as the session's SQL means them.
 ///
@@ -19,7 +17,9 @@ use super::timestamps::holds;
 /// If the plan is not sound.
 pub fn rounded(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     match rounds_to_even(Semantics::of_session(state).casts) {
-        Some(even) => plan.transform_up_with_subqueries(|plan| node(plan, even)).map(|done| done.data),
+        Some(even) => plan
+            .transform_up_with_subqueries(|plan| changed(plan, to_integer, |expr, schema| Ok(expression(expr, schema, even))))
+            .map(|done| done.data),
         None => Ok(plan),
     }
 }
@@ -43,22 +43,6 @@ fn rounds_to_even(casts: IntegerCasts) -> Option<bool> {
         IntegerCasts::HalfEven => Some(true),
         IntegerCasts::HalfAway => Some(false),
     }
-}
-
-fn node(plan: LogicalPlan, even: bool) -> Result<Transformed<LogicalPlan>> {
-    if !holds(&plan, to_integer)? {
-        return Ok(Transformed::no(plan));
-    }
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
-    }
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let done = expr.transform_up(|expr| Ok(expression(expr, &schema, even)))?;
-        Ok(done.update_data(|expr| name.restore(expr)))
-    })
 }
 
 fn expression(mut expr: Expr, schema: &DFSchema, even: bool) -> Transformed<Expr> {

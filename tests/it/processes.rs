@@ -23,6 +23,24 @@ fn start(folder: &Path, line: &str) -> Child {
     command.args(words(line)).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// What a command prints that is told to stop once it has printed some words; it ends with 2.
+#[cfg(unix)]
+fn interrupted(folder: &Path, line: &str, words: &str) -> String {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    let mut child = start(folder, line);
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains(words) {
+        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    lines.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
+    text
+}
+
 fn finish(child: Child) -> String {
     let done = child.wait_with_output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
@@ -157,8 +175,6 @@ async fn append(path: &Path, id: i64) {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_leaves_tables_as_they_were() {
-    use std::io::{BufRead as _, BufReader, Read as _};
-
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "project.yml", PROJECT);
     write(folder.path(), "models/slow.sql", "{{ config(materialized='table') }}\nselect 1 as n\n");
@@ -168,16 +184,7 @@ fn an_interrupted_run_leaves_tables_as_they_were() {
                    cross join generate_series(1, 1000000) as b (y) where a.x % 7 = b.y % 11\n";
     write(folder.path(), "models/slow.sql", endless);
 
-    let mut child = start(folder.path(), "run --threads 1");
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    while !text.contains("START") {
-        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "{text}");
-    }
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    lines.read_to_string(&mut text).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
+    let text = interrupted(folder.path(), "run --threads 1", "START");
     assert!(text.contains("below") && text.contains("SKIP"), "{text}");
     assert_eq!(csv(folder.path(), "select n from main.slow"), "n\n1\n");
     let below = walkdir::WalkDir::new(folder.path().join("warehouse/main/slow")).into_iter().map(Result::unwrap);
@@ -189,8 +196,6 @@ fn an_interrupted_run_leaves_tables_as_they_were() {
 #[cfg(unix)]
 #[test]
 fn interrupted_freshness_says_so() {
-    use std::io::{BufRead as _, BufReader, Read as _};
-
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "project.yml", &format!("{PROJECT}on-run-end: [create table main.ended as select 1 as n]\n"));
     let endless =
@@ -200,16 +205,7 @@ fn interrupted_freshness_says_so() {
     );
     write(folder.path(), "models/sources.yml", &sources);
 
-    let mut child = start(folder.path(), "source freshness");
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    while !text.contains("START freshness") {
-        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "{text}");
-    }
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    lines.read_to_string(&mut text).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
+    let text = interrupted(folder.path(), "source freshness", "START freshness");
     assert!(text.contains("Interrupted"), "{text}");
     assert_eq!(csv(folder.path(), "select n from main.ended"), "n\n1\n");
     assert!(folder.path().join("target/sources.json").exists());
@@ -219,8 +215,6 @@ fn interrupted_freshness_says_so() {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_model_in_batches_is_retried_from_where_it_was() {
-    use std::io::{BufRead as _, BufReader, Read as _};
-
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "project.yml", PROJECT);
     let model = |slow: &str| {
@@ -234,16 +228,7 @@ fn an_interrupted_model_in_batches_is_retried_from_where_it_was() {
                    where a.x % 7 = b.y % 11) > 0";
     write(folder.path(), "models/daily.sql", &model(endless));
 
-    let mut child = start(folder.path(), "run --event-time-start 2024-01-01 --event-time-end 2024-01-05");
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    while !text.contains("3 of 4 START") {
-        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "{text}");
-    }
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    lines.read_to_string(&mut text).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
+    interrupted(folder.path(), "run --event-time-start 2024-01-01 --event-time-end 2024-01-05", "3 of 4 START");
     let results = std::fs::read_to_string(folder.path().join("target/run_results.json")).unwrap();
     let results: serde_json::Value = serde_json::from_str(&results).unwrap();
     let batches = &results["results"][0]["batch_results"];

@@ -9,6 +9,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 use super::expand::{expand, is_volatile, name_of, repeats};
 use super::{Rewriter, dates, formats, meant, rules};
 use crate::sql::SqlError;
+use crate::sql::collected::is_ordered;
 
 /// Rewrites one call whose arguments have been rewritten before; leaves alone what needs nothing.
 pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
@@ -318,8 +319,8 @@ fn first_values(function: &mut ast::Function) -> Option<Expr> {
 
 /// Different values without an order are sorted, as in Postgres, which finds them by sorting.
 fn sorted_if_distinct(function: &mut ast::Function) {
+    let is_ordered = is_ordered(function);
     let FunctionArguments::List(list) = &mut function.args else { return };
-    let is_ordered = !function.within_group.is_empty() || list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
     if is_ordered || !matches!(list.duplicate_treatment, Some(DuplicateTreatment::Distinct)) {
         return;
     }

@@ -11,8 +11,8 @@ use crate::sql::semantics::{Differences, Semantics, Sunday, WeekStart};
 
 /// `dateadd(unit, n, date)` and `datediff(unit, from, to)`, with the names they have elsewhere.
 ///
-/// A difference with a bare unit counts whole units that have passed, as Databricks documents it; with a unit in
-/// quotes it counts the boundaries between the two, as DuckDB documents it.
+/// Where the adapter's engine does not decide, a difference with a bare unit counts whole units that have passed, as Databricks
+/// documents it; with a unit in quotes it counts the boundaries between the two, as DuckDB documents it.
 pub(super) fn with_unit(name: &str, unit: &Expr, values: [&Expr; 2], span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
     let (word, is_text) = match unit {
         Expr::Identifier(word) if word.quote_style.is_none() => (word.value.as_str(), false),
