@@ -22,6 +22,8 @@ pub struct Semantics {
     pub concat_ws: NullArguments,
     pub logarithm: Logarithm,
     pub differences: Differences,
+    /// Whether the unit of `date_diff` and `date_trunc` is their last argument.
+    pub unit_behind: bool,
     /// Where a week begins, for `date_trunc` and for boundaries between weeks.
     pub week: WeekStart,
     pub sunday: Sunday,
@@ -188,6 +190,7 @@ const OWN: Semantics = Semantics {
     concat_ws: NullArguments::Skipped,
     logarithm: Logarithm::Ten,
     differences: Differences::ByQuotes,
+    unit_behind: false,
     week: WeekStart::Monday,
     sunday: Sunday::One,
     dow_as_dayofweek: false,
@@ -283,6 +286,7 @@ const ADAPTERS: [Semantics; 28] = [
         greatest: NullArguments::Decide,
         logarithm: Logarithm::NaturalBaseLast,
         differences: Differences::Boundaries,
+        unit_behind: true,
         week: WeekStart::Sunday,
         lists: ListBase::Zero,
         regexp_replaces_all: true,

@@ -50,7 +50,7 @@ fn stamps(seconds: &Float64Array) -> Result<ArrayRef> {
         let micros = (seconds * 1e6).round();
         // Years beyond 262143 have no date.
         #[expect(clippy::cast_possible_truncation, reason = "looked at before")]
-        if micros.abs() < 8.2e18 { Ok(micros as i64) } else { exec_err!("{seconds} seconds since 1970 are out of range for TIMESTAMP") }
+        if micros.abs() < 8.2e18 { Ok(micros as i64) } else { exec_err!("a time of {seconds} seconds since 1970 is out of range for TIMESTAMP") }
     };
     let found = seconds.iter().map(|seconds| seconds.map(stamp).transpose()).collect::<Result<Vec<Option<i64>>>>()?;
     Ok(Arc::new(TimestampMicrosecondArray::from(found)))

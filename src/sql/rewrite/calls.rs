@@ -113,9 +113,12 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
     Ok(match (name, arguments) {
         ("decode", [subject, pairs @ ..]) if pairs.len() >= 2 => Some(decode(subject, pairs)),
         ("dateadd" | "date_add" | "timestampadd" | "datediff" | "date_diff" | "timestampdiff" | "date_sub", [unit, first, second]) => {
-            match dates::with_unit(name, unit, [first, second], span, rewriter)? {
-                None if name == "date_diff" => dates::unit_behind(name, [unit, first], second, span, rewriter),
-                found => found,
+            let behind = || if name == "date_diff" { dates::unit_behind(name, [unit, first], second, span, rewriter) } else { None };
+            // A column may be called as a unit is.
+            let meant = if rewriter.semantics.unit_behind { behind() } else { None };
+            match meant {
+                Some(found) => Some(found),
+                None => dates::with_unit(name, unit, [first, second], span, rewriter)?.or_else(behind),
             }
         }
         ("timestamp_diff" | "datetime_diff", [to, from, unit]) => dates::unit_behind(name, [to, from], unit, span, rewriter),

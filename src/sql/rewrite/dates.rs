@@ -76,8 +76,9 @@ pub(super) fn truncated(first: &Expr, second: &Expr, span: Span, rewriter: &Rewr
             Some(known) => (first, second, known),
             None => return Err(no_unit(word, first.span(), rewriter)),
         },
-        (None, Some(known), _) => (first, second, known),
-        (None, None, Some(known)) => (second, first, known),
+        (None, Some(known), None) => (first, second, known),
+        (None, Some(known), Some(_)) if !rewriter.semantics.unit_behind => (first, second, known),
+        (None, _, Some(known)) => (second, first, known),
         (None, None, None) => return Ok(None),
     };
     let monday = matches!(unit, Expr::Identifier(word) if word.value.eq_ignore_ascii_case("isoweek"));
