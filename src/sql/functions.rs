@@ -16,6 +16,7 @@ mod lambdas;
 mod length;
 mod meant;
 mod mode;
+pub(super) mod number_text;
 mod parse_time;
 mod plain;
 mod regexp;
@@ -34,6 +35,7 @@ use deltalake::datafusion::functions::datetime;
 use deltalake::datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 pub(super) use intervals::multiplied_interval;
+pub(super) use meant::unless_zero;
 
 use super::semantics::Semantics;
 

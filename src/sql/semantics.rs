@@ -14,6 +14,10 @@ pub struct Semantics {
     pub floats: Floats,
     pub nulls: NullOrder,
     pub casts: IntegerCasts,
+    /// What division by zero gives.
+    pub by_zero: Quotients,
+    /// How a double is written that becomes a text.
+    pub number_texts: NumberTexts,
     /// What `concat` makes of NULL.
     pub concat: NullArguments,
     /// What `greatest` and `least` make of NULL.
@@ -152,6 +156,29 @@ pub enum IntegerCasts {
     HalfAway,
 }
 
+/// What division by zero gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quotients {
+    /// An error between whole numbers and between decimals, and an infinite number between doubles: DuckDB, this dialect. Where the
+    /// engine has an error for doubles too, SQL that runs there does not divide by zero.
+    Plain,
+    /// NULL: Spark, `MySQL`, `SQLite`.
+    Null,
+}
+
+/// How doubles are written as texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberTexts {
+    /// `1.0`, `1e20`: this dialect.
+    WithPoint,
+    /// `1.0`, `1e+20`: DuckDB.
+    Signed,
+    /// `1`, `1e+20`: Postgres, Snowflake, `BigQuery`.
+    Short,
+    /// `1.0`, `1.0E20`: Spark, Trino.
+    Java,
+}
+
 /// What a function makes of NULL among its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NullArguments {
@@ -185,6 +212,8 @@ const OWN: Semantics = Semantics {
     floats: Floats::Single,
     nulls: NullOrder::Largest,
     casts: IntegerCasts::Cut,
+    by_zero: Quotients::Plain,
+    number_texts: NumberTexts::WithPoint,
     concat: NullArguments::Skipped,
     greatest: NullArguments::Skipped,
     concat_ws: NullArguments::Skipped,
@@ -207,13 +236,22 @@ const OWN: Semantics = Semantics {
     backslash: Backslash::Letter,
 };
 
-const POSTGRES: Semantics =
-    Semantics { adapter: "postgres", floats: Floats::Double, casts: IntegerCasts::HalfEven, regexp_matches_groups: true, varchar_cuts: true, ..OWN };
+const POSTGRES: Semantics = Semantics {
+    adapter: "postgres",
+    floats: Floats::Double,
+    casts: IntegerCasts::HalfEven,
+    number_texts: NumberTexts::Short,
+    regexp_matches_groups: true,
+    varchar_cuts: true,
+    ..OWN
+};
 
 const SPARK: Semantics = Semantics {
     adapter: "spark",
     division: Division::Fraction,
     nulls: NullOrder::Smallest,
+    by_zero: Quotients::Null,
+    number_texts: NumberTexts::Java,
     concat: NullArguments::Decide,
     logarithm: Logarithm::Natural,
     differences: Differences::Passed,
@@ -231,6 +269,8 @@ const MYSQL: Semantics = Semantics {
     division: Division::Fraction,
     nulls: NullOrder::Smallest,
     casts: IntegerCasts::HalfEven,
+    by_zero: Quotients::Null,
+    number_texts: NumberTexts::Short,
     concat: NullArguments::Decide,
     greatest: NullArguments::Decide,
     logarithm: Logarithm::Natural,
@@ -246,6 +286,7 @@ const SQL_SERVER: Semantics = Semantics {
     adapter: "sqlserver",
     floats: Floats::Double,
     nulls: NullOrder::Smallest,
+    number_texts: NumberTexts::Short,
     logarithm: Logarithm::NaturalBaseLast,
     differences: Differences::Boundaries,
     week: WeekStart::Sunday,
@@ -259,6 +300,7 @@ const TRINO: Semantics = Semantics {
     adapter: "trino",
     nulls: NullOrder::Last,
     casts: IntegerCasts::HalfAway,
+    number_texts: NumberTexts::Java,
     concat: NullArguments::Decide,
     greatest: NullArguments::Decide,
     differences: Differences::Passed,
@@ -282,6 +324,7 @@ const ADAPTERS: [Semantics; 28] = [
         floats: Floats::AlwaysDouble,
         nulls: NullOrder::Smallest,
         casts: IntegerCasts::HalfAway,
+        number_texts: NumberTexts::Short,
         concat: NullArguments::Decide,
         greatest: NullArguments::Decide,
         logarithm: Logarithm::NaturalBaseLast,
@@ -318,6 +361,7 @@ const ADAPTERS: [Semantics; 28] = [
         division: Division::Fraction,
         nulls: NullOrder::Last,
         casts: IntegerCasts::HalfEven,
+        number_texts: NumberTexts::Signed,
         sunday: Sunday::Zero,
         regexp_extract: Extracted::Match,
         splits_by_text: true,
@@ -340,6 +384,7 @@ const ADAPTERS: [Semantics; 28] = [
     Semantics {
         adapter: "impala",
         division: Division::Fraction,
+        by_zero: Quotients::Null,
         backslash: Backslash::Escapes,
         concat: NullArguments::Decide,
         regexp_replaces_all: true,
@@ -353,6 +398,7 @@ const ADAPTERS: [Semantics; 28] = [
         division: Division::Fraction,
         floats: Floats::Double,
         casts: IntegerCasts::HalfAway,
+        number_texts: NumberTexts::Short,
         greatest: NullArguments::Decide,
         regexp_replaces_all: true,
         varchar_cuts: true,
@@ -375,6 +421,7 @@ const ADAPTERS: [Semantics; 28] = [
         division: Division::Fraction,
         floats: Floats::AlwaysDouble,
         casts: IntegerCasts::HalfAway,
+        number_texts: NumberTexts::Short,
         concat: NullArguments::Decide,
         greatest: NullArguments::Decide,
         concat_ws: NullArguments::Decide,
@@ -391,7 +438,14 @@ const ADAPTERS: [Semantics; 28] = [
         ..OWN
     },
     SPARK,
-    Semantics { adapter: "sqlite", floats: Floats::AlwaysDouble, nulls: NullOrder::Smallest, greatest: NullArguments::Decide, ..OWN },
+    Semantics {
+        adapter: "sqlite",
+        floats: Floats::AlwaysDouble,
+        nulls: NullOrder::Smallest,
+        by_zero: Quotients::Null,
+        greatest: NullArguments::Decide,
+        ..OWN
+    },
     SQL_SERVER,
     Semantics { casts: IntegerCasts::Cut, ..MYSQL.called("starrocks") },
     SQL_SERVER.called("synapse"),

@@ -195,9 +195,9 @@ impl Walk<'_> {
                 }
             }
             "nullif" => Nulls::Made(NullMaker::Function),
-            "lower" | "upper" | "trim" | "btrim" | "ltrim" | "rtrim" | "abs" | "round" | "floor" | "ceil" | "date_trunc" | "length" | "md5" => {
-                self.strict(args, scope)
-            }
+            "lower" | "upper" | "trim" | "btrim" | "ltrim" | "rtrim" | "abs" | "round" | "rint" | "floor" | "ceil" | "date_trunc" | "length"
+            | "md5" => self.strict(args, scope),
+            name if name.starts_with("_number_text") => self.strict(args, scope),
             _ => Nulls::Unknown,
         }
     }

@@ -4,9 +4,10 @@ use std::sync::{Arc, LazyLock};
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray};
 use deltalake::arrow::buffer::NullBuffer;
+use deltalake::arrow::compute::kernels::cmp::eq;
 use deltalake::arrow::compute::{binary, nullif, unary};
 use deltalake::arrow::datatypes::{DataType, FieldRef, Float64Type};
-use deltalake::datafusion::common::Result;
+use deltalake::datafusion::common::{Result, ScalarValue};
 use deltalake::datafusion::functions::{core, string};
 use deltalake::datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
@@ -91,6 +92,20 @@ impl ScalarUDFImpl for Strict {
         let found = found.into_array(unknown.len())?;
         Ok(ColumnarValue::Array(nullif(&found, &unknown)?))
     }
+}
+
+/// A number that is NULL where it is zero, for what is divided by it. It is no `nullif`, of which users are told that it makes NULLs:
+/// here nobody has said that there are zeros.
+pub(in crate::sql) fn unless_zero() -> &'static Arc<ScalarUDF> {
+    static UNLESS_ZERO: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+        let signature = Signature::numeric(1, Volatility::Immutable);
+        let run = |columns: &[ArrayRef]| {
+            let zero = ScalarValue::new_zero(columns[0].data_type())?.to_scalar()?;
+            Ok(nullif(&columns[0], &eq(&columns[0], &zero)?)?)
+        };
+        Plain { name: "_unless_zero", signature, returns: |types| Ok(types[0].clone()), run }.into_udf()
+    });
+    &UNLESS_ZERO
 }
 
 /// `log` of doubles, natural where there is no base.

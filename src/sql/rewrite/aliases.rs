@@ -19,7 +19,7 @@ use super::expand::{expand, is_volatile};
 use super::{using, wildcards};
 use crate::sql::collected;
 use crate::sql::functions::cast_of;
-use crate::sql::whole_numbers::rounded;
+use crate::sql::numbers::settled;
 
 /// More reuses than this in one statement are taken for a mistake.
 const MOST: usize = 200;
@@ -30,7 +30,7 @@ const MOST: usize = 200;
 /// What the planner says; about a name that is no alias either, what it said of the statement as it was given.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     let planning = collected::planning(state, &statement);
-    let plan = rounded(state, mended(&planning, statement).await?)?;
+    let plan = settled(state, mended(&planning, statement).await?)?;
     match planning {
         Cow::Borrowed(_) => Ok(plan),
         Cow::Owned(_) => collected::ordered(plan),

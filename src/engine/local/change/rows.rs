@@ -21,7 +21,7 @@ use super::layout::same;
 use super::spool::{Spool, Writer};
 use super::{Change, NUMBER};
 use crate::base::Code;
-use crate::sql::{self, SqlError, quote_ident, rounded};
+use crate::sql::{self, SqlError, quote_ident, settled};
 
 /// The new rows, kept aside.
 pub(super) struct Source {
@@ -83,7 +83,7 @@ impl Change<'_> {
         let failed = |error| without_place(failure::query(error, text));
         register(&context, tables).map_err(failed)?;
         let state = context.state();
-        let plan = state.create_logical_plan(text).await.and_then(|plan| rounded(&state, plan)).map_err(failed)?;
+        let plan = state.create_logical_plan(text).await.and_then(|plan| settled(&state, plan)).map_err(failed)?;
         state.create_physical_plan(&plan).await.map_err(failed)
     }
 
