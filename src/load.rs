@@ -10,6 +10,7 @@ mod decl;
 mod dependencies;
 mod files;
 mod ignore;
+mod kept;
 mod layers;
 mod packages;
 mod profiles;
@@ -49,7 +50,7 @@ pub use severity::{SeverityLevel, SeverityRule};
 pub use target::{Secret, Target, TargetOrigin, load_target};
 pub use yaml::{Yaml, YamlValue, parse_yaml, yaml_json};
 
-use crate::base::{Diagnostic, Diagnostics, Sources};
+use crate::base::{Diagnostic, Diagnostics, Memo, MemoUse, Sources};
 
 /// What the command line says about where and what to load.
 #[derive(Debug, Clone)]
@@ -66,6 +67,8 @@ pub struct LoadOptions {
     pub vars: Map<String, Json>,
     pub threads: Option<usize>,
     pub target_path: Option<String>,
+    /// What is done with results of earlier commands.
+    pub memos: MemoUse,
     /// Whether anything is read or written there: a foreign adapter's warehouse is none of ours.
     pub needs_warehouse: bool,
 }
@@ -84,6 +87,8 @@ pub struct ParsedProject {
     /// The list of `selectors.yml`, rendered; null where there is none.
     pub selectors: Yaml,
     pub warnings: Diagnostics,
+    /// What earlier commands kept of reading the project's files; stages of parsing share it.
+    pub memo: Memo,
 }
 
 impl ParsedProject {
@@ -106,9 +111,9 @@ pub fn load(options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProje
     let has_errors = out.iter().any(Diagnostic::is_error);
     match parsed {
         Some(parsed) if !has_errors => {
-            let (root, packages, target, target_path) = parsed;
+            let (root, packages, target, target_path, memo) = parsed;
             let vars_from_cli = options.vars.clone();
-            Ok(ParsedProject { sources: Arc::clone(sources), root, packages, target, target_path, vars_from_cli, selectors, warnings: out })
+            Ok(ParsedProject { sources: Arc::clone(sources), root, packages, target, target_path, vars_from_cli, selectors, warnings: out, memo })
         }
         Some(_) | None => Err(out),
     }

@@ -19,6 +19,7 @@ mod grammar;
 mod identifiers;
 mod lateral;
 mod literals;
+mod numbers;
 mod operators;
 mod output;
 mod overflow;
@@ -37,7 +38,6 @@ mod suspects;
 mod timestamps;
 mod tokens;
 mod types;
-mod whole_numbers;
 
 #[cfg(test)]
 mod probe;
@@ -56,6 +56,7 @@ pub use failure::{SqlError, sql_error};
 pub(crate) use functions::iso_time::iso_texts;
 pub use identifiers::canonical;
 pub use literals::doubled_quotes;
+pub use numbers::{plan_expression, settled};
 pub use output::{cte_names, cte_tables, output_columns};
 pub use place::slashes;
 pub use qualified::qualified;
@@ -67,7 +68,6 @@ pub use stars::open_stars;
 pub use statements::{behind_with, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
 pub use suspects::{Mend, Suspect, mended, suspects};
 pub use types::{comparable, is_bare_decimal, parse_type, type_help, type_name};
-pub use whole_numbers::{plan_expression, rounded};
 
 /// A name in double quotes, ready to stand in SQL.
 #[must_use]

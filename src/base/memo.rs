@@ -55,10 +55,25 @@ struct Kept {
     asked: AtomicBool,
 }
 
+/// What a command does with files of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoUse {
+    /// Whether results of earlier commands are looked at; else the file is made anew.
+    pub reads: bool,
+    /// Whether results are kept for later commands.
+    pub writes: bool,
+}
+
 impl Memo {
-    /// The records of a file, or none.
+    /// A file as a command uses it.
     #[must_use]
-    pub fn open(path: &Path) -> Self {
+    pub fn of(path: &Path, used: MemoUse) -> Self {
+        let memo = if used.reads { Self::open(path) } else { Self { path: Some(path.to_owned()), ..Self::off() } };
+        Self { writes: used.writes, ..memo }
+    }
+
+    /// The records of a file, or none.
+    fn open(path: &Path) -> Self {
         let bytes = Bytes::from(files::read_bytes(path).unwrap_or_default());
         let found = read(&bytes);
         Self { path: Some(path.to_owned()), writes: true, bytes, found, fresh: Mutex::default() }
@@ -68,18 +83,6 @@ impl Memo {
     #[must_use]
     pub fn off() -> Self {
         Self { path: None, writes: false, bytes: Bytes::new(), found: Found::default(), fresh: Mutex::default() }
-    }
-
-    /// One that knows nothing and replaces the file.
-    #[must_use]
-    pub fn anew(path: &Path) -> Self {
-        Self { path: Some(path.to_owned()), writes: true, ..Self::off() }
-    }
-
-    /// The same for a command that writes nothing.
-    #[must_use]
-    pub fn writing(self, writes: bool) -> Self {
-        Self { writes, ..self }
     }
 
     /// Whether there is one at all.
@@ -270,8 +273,10 @@ fn build() -> Fingerprint {
 mod tests {
     use super::*;
 
+    const USED: MemoUse = MemoUse { reads: true, writes: true };
+
     fn kept(path: &Path, key: Fingerprint) -> Option<Vec<u8>> {
-        Memo::open(path).get(&key).map(|record| record.to_vec())
+        Memo::of(path, USED).get(&key).map(|record| record.to_vec())
     }
 
     #[test]
@@ -279,12 +284,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.memo");
         let (a, b) = (Fingerprint::of_text("a"), Fingerprint::of_text("b"));
-        let first = Memo::open(&path);
+        let first = Memo::of(&path, USED);
         first.put(a, b"one".to_vec());
         first.save();
         let alone = std::fs::read(&path).unwrap().len();
         // Two commands at once.
-        let (left, right) = (Memo::open(&path), Memo::open(&path));
+        let (left, right) = (Memo::of(&path, USED), Memo::of(&path, USED));
         left.put(b, b"two".to_vec());
         right.put(a, b"one again".to_vec());
         left.save();
@@ -300,7 +305,7 @@ mod tests {
             std::fs::write(&path, &whole[..at]).unwrap();
             assert_eq!(kept(&path, a), if at < alone { None } else { Some(b"one".to_vec()) }, "cut at {at}");
             // What is damaged is replaced.
-            let after = Memo::open(&path);
+            let after = Memo::of(&path, USED);
             after.put(b, b"three".to_vec());
             after.save();
             assert_eq!((kept(&path, a), kept(&path, b)), (if at < alone { None } else { Some(b"one".to_vec()) }, Some(b"three".to_vec())));
@@ -313,14 +318,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.memo");
         let (a, b) = (Fingerprint::of_text("a"), Fingerprint::of_text("b"));
-        let memo = Memo::open(&path);
+        let memo = Memo::of(&path, USED);
         memo.put(a, b"one".to_vec());
         memo.put(b, b"two".to_vec());
         memo.save();
         let large = vec![7; SMALL / 4];
         let mut most = 0;
         for round in 0..64 {
-            let memo = Memo::open(&path);
+            let memo = Memo::of(&path, USED);
             assert_eq!(memo.get(&a).map(|record| &record[..]), Some(&b"one"[..]));
             memo.put(Fingerprint::of_text(&round.to_string()), large.clone());
             memo.save();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::thread;
 
 /// The stack of every thread that may plan or run a query, in bytes; what is not used of it takes no memory. Long chains
@@ -11,9 +11,22 @@ pub const STACK: usize = 256 * 1024 * 1024;
 /// Things that a thread takes at a time.
 const PORTION: usize = 8;
 
+/// What the process may use; asked for once, as the answer stands in several files.
+fn cores() -> usize {
+    static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+    *CORES
+}
+
+/// Takes something large apart on a thread of its own, so that a command whose work is done need not wait for it. What is
+/// left when the process ends goes with it.
+pub fn drop_aside(large: impl Send + 'static) {
+    // Where there is no thread to be had the closure is dropped here, and with it what it holds.
+    let _ = thread::Builder::new().spawn(move || drop(large));
+}
+
 /// What `work` makes of each item, in their order. What it does must not depend on the order in which it is called.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len().div_ceil(PORTION));
+    let threads = cores().min(items.len().div_ceil(PORTION));
     if threads < 2 {
         return items.iter().map(work).collect();
     }
@@ -53,7 +66,7 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync)
 /// # Errors
 /// What `take` fails with; what is not made by then is left.
 pub fn in_order<T: Sync, R: Send, E>(items: &[T], make: impl Fn(&T) -> R + Sync, mut take: impl FnMut(R) -> Result<(), E>) -> Result<(), E> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    let threads = cores().min(items.len());
     if threads < 2 {
         return items.iter().try_for_each(|item| take(make(item)));
     }

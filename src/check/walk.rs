@@ -65,6 +65,9 @@ impl Checked<'_> {
     /// Leaves only what is said of some nodes, and of the sources that they read.
     pub fn keep(&mut self, selected: &BTreeSet<NodeId>) {
         let project = &self.compiled.project;
+        if project.nodes.keys().all(|id| selected.contains(id)) {
+            return;
+        }
         let is_source = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::Source);
         let read: BTreeSet<&NodeId> = selected.iter().filter_map(|id| project.nodes.get(id)).flat_map(|node| &node.depends_on).collect();
         let kept = |id: &NodeId| selected.contains(id) || is_source(id) && read.contains(id);

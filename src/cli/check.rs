@@ -1,5 +1,6 @@
 //! `check`: proves the project without a warehouse and prints a report.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::selecting::selected as select_nodes;
 use super::session::{Ready, Session, Stop, command, project_dir};
 use super::watch::watch;
 use super::{Exit, Invocation, Streams};
-use crate::base::{Code, Diagnostic, Event, Memo, Span, files};
+use crate::base::{Code, Diagnostic, Event, Memo, Span, drop_aside, files};
 use crate::check::{
     Change, CheckFormat, Checked, Finding, LINEAGE_FILE, LOCK_FILE, Offline, ProjectState, Report, SourcesLock, changes, check as prove,
     declared_schema, findings_of_changes, locked_schemas, render_findings, report, write_state,
@@ -65,8 +66,8 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     checked.keep(&selected);
     findings.append(&mut checked.findings);
     let mut list = None;
-    if is_whole && walked.len() == all.len() {
-        write_lineage(session, &ready, &checked)?;
+    let draws = is_whole && walked.len() == all.len();
+    if draws {
         if let Some(before) = before {
             let state = ProjectState::of_texts(&checked.states).map_err(|reason| session.fail(&reason))?;
             let mut found = changes(&before, &state);
@@ -75,11 +76,21 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
             list = Some(found);
         }
     }
-    let mut report = report(findings, checked.proofs, Some(project), &session.sources, &project.parsed.root.project.severity);
+    let severities = &project.parsed.root.project.severity;
+    let Checked { compiled, states, proofs, proved_tests, .. } = checked;
+    // The file is as large as all models together: it is written while the rest is made.
+    let (mut report, written) = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| if draws { write_lineage(session, &ready, &states) } else { Ok(()) });
+        let report = report(findings, proofs, Some(project), &session.sources, severities);
+        memo.save();
+        (report, writing.join())
+    });
+    written.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     report.changes = list;
-    report.proved_tests = checked.proved_tests;
-    memo.save();
+    report.proved_tests = proved_tests;
     streams.print(&render_findings(&report, &session.sources, &format));
+    // All who hold the project, so that the last of them is among these.
+    drop_aside((offline, compiled, ready));
     Ok(if report.summary.errors > 0 || fails(options.fail_on, &report) { Exit::Failed } else { Exit::Fine })
 }
 
@@ -102,13 +113,13 @@ pub(super) async fn proved_among(session: &Session, ready: &Ready, selected: &BT
     Ok(checked.proved_tests)
 }
 
-/// Writes `lineage.json`.
-pub(super) fn write_lineage(session: &Session, ready: &Ready, checked: &Checked<'_>) -> Result<(), Stop> {
+/// Writes `lineage.json`, of the texts of its entries.
+pub(super) fn write_lineage(session: &Session, ready: &Ready, states: &BTreeMap<NodeId, Cow<'_, str>>) -> Result<(), Stop> {
     if !session.write_json {
         return Ok(());
     }
     let path = ready.project.parsed.target_path.join(LINEAGE_FILE);
-    files::write_with(&path, |mut file| write_state(&checked.states, &mut file)).map_err(|error| session.fail(&error.to_string()))?;
+    files::write_with(&path, |mut file| write_state(states, &mut file)).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "lineage", path: path.to_string_lossy().into_owned() });
     Ok(())
 }

@@ -24,7 +24,7 @@ async fn carry_out(options: &LineageOptions, session: &Session, streams: &Stream
     let memo = session.check_memo(&ready);
     let checked = prove(&ready.project, &ready.dag, &all, &offline, &memo).await;
     memo.save();
-    write_lineage(session, &ready, &checked)?;
+    write_lineage(session, &ready, &checked.states)?;
     let state = ProjectState::of_texts(&checked.states).map_err(|reason| session.fail(&reason))?;
     let directions: &[Direction] = match (options.up, options.down) {
         (true, true) => &[Direction::Up, Direction::Down],

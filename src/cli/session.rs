@@ -15,7 +15,7 @@ use super::narrate::NOTHING_TO_DO;
 use super::record::{Level, LogFormat, LogIdentity};
 use super::warnings::{Verdict, Warnings};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Memo, Sources, files};
+use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Memo, MemoUse, Sources, files};
 use crate::deps::refused_version;
 use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
@@ -113,14 +113,13 @@ impl Session {
                 warehouse: global.warehouse.as_ref().map(|uri| absolute_uri(uri, &invocation.current_dir)),
                 vars: Map::new(),
                 threads: global.threads.map(usize::from),
+                memos: MemoUse { reads: global.is_on(Switch::PartialParse), writes: global.is_on(Switch::WriteJson) && command != "list" },
                 needs_warehouse: !matches!(command, "check" | "lineage" | "list" | "parse" | "contract infer"),
                 target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },
             resolve: ResolveOptions {
                 invocation: TemplateInvocation { id: id.clone(), run_started_at: started, flags: upper(&said), arguments: said },
                 store_failures: global.is_on(Switch::StoreFailures),
-                partial_parse: global.is_on(Switch::PartialParse),
-                keeps: global.is_on(Switch::WriteJson) && command != "list",
                 sample,
                 event_time,
                 warned: match warnings.of_code(Code::RaisedByProject) {
@@ -351,8 +350,9 @@ impl Session {
         let folder = self.options.target_path.clone().unwrap_or_else(|| target_folder(&self.project_dir));
         let path = self.project_dir.join(folder).join(CHECK_MEMO);
         let place = path.clone();
-        if self.resolve.partial_parse
-            && let Ok(thread) = std::thread::Builder::new().spawn(move || Memo::open(&place))
+        let used = self.check_memo_use();
+        if used.reads
+            && let Ok(thread) = std::thread::Builder::new().spawn(move || Memo::of(&place, used))
         {
             *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, thread));
         }
@@ -363,12 +363,11 @@ impl Session {
         let path = ready.project.parsed.target_path.join(CHECK_MEMO);
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
         let read = reading.filter(|(place, _)| *place == path).and_then(|(_, thread)| thread.join().ok());
-        let memo = match read {
-            Some(memo) => memo,
-            None if self.resolve.partial_parse => Memo::open(&path),
-            None => Memo::anew(&path),
-        };
-        memo.writing(self.write_json)
+        read.unwrap_or_else(|| Memo::of(&path, self.check_memo_use()))
+    }
+
+    fn check_memo_use(&self) -> MemoUse {
+        MemoUse { writes: self.write_json, ..self.options.memos }
     }
 
     /// Says that there is nothing to do, or does what is asked for where that is an error.

@@ -118,10 +118,11 @@ pub(super) async fn defer(
             elsewhere.insert(id, there);
         }
     }
-    if let Some(project) = Arc::get_mut(&mut ready.project) {
-        for (id, relation) in elsewhere {
-            project.defer(&id, relation);
-        }
+    let Some(project) = Arc::get_mut(&mut ready.project) else {
+        return Err(session.fail("nothing can be deferred any more: the project is in use"));
+    };
+    for (id, relation) in elsewhere {
+        project.defer(&id, relation);
     }
     Ok(())
 }

@@ -7,12 +7,13 @@ use super::LoadOptions;
 use super::decl::{Origin, Properties};
 use super::dependencies::{PackageDecl, PackageSource, read_list};
 use super::files::{DocFile, FixtureFile, Ground, PackageFiles, PropertiesFile, SeedFile, SqlFile, collect};
-use super::project::{self, ProjectDialect, ProjectFile, parse_yaml, unreadable};
+use super::kept::kept_or_parsed;
+use super::project::{self, ProjectDialect, ProjectFile, unreadable};
 use super::reader::read_past_unknown_keys;
 use super::target::{Sections, Target, choose};
 use super::text::TextRenderer;
 use super::yaml::Yaml;
-use crate::base::{Code, Diagnostic, Diagnostics, Sources, files, in_parallel};
+use crate::base::{Code, Diagnostic, Diagnostics, Memo, Sources, files, in_parallel};
 
 /// A package as its files declare it.
 #[derive(Debug)]
@@ -39,7 +40,10 @@ pub struct ParsedPackage {
     pub properties: Properties,
 }
 
-type Loaded = (ParsedPackage, Vec<ParsedPackage>, Target, PathBuf);
+type Loaded = (ParsedPackage, Vec<ParsedPackage>, Target, PathBuf, Memo);
+
+/// The file below the target folder with what is kept of parsing.
+const PARSE_MEMO: &str = "parse.memo";
 
 /// The project file and the target, without the project's other files.
 pub(super) fn load_file(options: &LoadOptions, sources: &Sources, out: &mut Diagnostics) -> Option<(ProjectFile, Target)> {
@@ -72,21 +76,29 @@ pub(super) fn load_all(options: &LoadOptions, sources: &Sources, out: &mut Diagn
     let project = read_file(options, &renderer, sources, out)?;
     let target = choose(options, &Sections::of_project(&project), sources, out);
     let target_path = folder.join(&project.target_path);
-    let packages = load_packages(folder, &project, &renderer, sources, out);
+    let memo = Memo::of(&target_path.join(PARSE_MEMO), options.memos);
+    let packages = load_packages(folder, &project, &Reading { renderer: &renderer, sources, memo: &memo }, out);
     let mut found = Diagnostics::new();
-    let root = load_package(folder, String::new(), project, sources, &mut found);
+    let root = load_package(folder, String::new(), project, (sources, &memo), &mut found);
     out.extend(match root.project.dialect {
         ProjectDialect::Alluvium => found,
         ProjectDialect::Dbt => read_past_unknown_keys(found, sources),
     });
-    Some((root, packages, target?, target_path))
+    Some((root, packages, target?, target_path, memo))
 }
 
-fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sources, out: &mut Diagnostics) -> ParsedPackage {
+/// With what packages are read.
+struct Reading<'a> {
+    renderer: &'a TextRenderer,
+    sources: &'a Sources,
+    memo: &'a Memo,
+}
+
+fn load_package(root: &Path, prefix: String, project: ProjectFile, (sources, memo): (&Sources, &Memo), out: &mut Diagnostics) -> ParsedPackage {
     let ground = Ground { root, prefix: &prefix, project: &project, sources };
     let found = collect(&ground, out);
     let mut properties = Properties::default();
-    read_properties(&found.properties, &ground, &mut properties, out);
+    read_properties(&found.properties, (&ground, memo), &mut properties, out);
     let PackageFiles {
         models,
         python_models,
@@ -122,7 +134,7 @@ fn load_package(root: &Path, prefix: String, project: ProjectFile, sources: &Sou
     }
 }
 
-fn read_properties(found: &[PropertiesFile], ground: &Ground<'_>, properties: &mut Properties, out: &mut Diagnostics) {
+fn read_properties(found: &[PropertiesFile], (ground, memo): (&Ground<'_>, &Memo), properties: &mut Properties, out: &mut Diagnostics) {
     let texts = in_parallel(found, |file| files::read_text(&file.absolute));
     let mut registered = Vec::with_capacity(found.len());
     for (file, text) in found.iter().zip(texts) {
@@ -134,7 +146,7 @@ fn read_properties(found: &[PropertiesFile], ground: &Ground<'_>, properties: &m
     }
     let parsed = in_parallel(&registered, |(_, id)| {
         let mut found = Diagnostics::new();
-        let yaml = parse_yaml(*id, ground.sources, &mut found);
+        let yaml = kept_or_parsed(*id, ground.sources, memo, &mut found);
         (yaml, found)
     });
     let entries = |yaml: &Yaml| yaml.get("models").map_or(0, |models| models.items().map_or(0, <[Yaml]>::len));
@@ -150,9 +162,10 @@ fn read_properties(found: &[PropertiesFile], ground: &Ground<'_>, properties: &m
 }
 
 /// Packages that are installed, and those that lie in a folder of the user's; sorted by name.
-fn load_packages(folder: &Path, root: &ProjectFile, renderer: &TextRenderer, sources: &Sources, out: &mut Diagnostics) -> Vec<ParsedPackage> {
+fn load_packages(folder: &Path, root: &ProjectFile, reading: &Reading<'_>, out: &mut Diagnostics) -> Vec<ParsedPackage> {
+    let sources = reading.sources;
     let install = folder.join(&root.packages_install_path);
-    let entries = read_list(folder, "", renderer, sources, out).packages;
+    let entries = read_list(folder, "", reading.renderer, sources, out).packages;
     let mut places: Vec<(PathBuf, String)> = Vec::new();
     match files::list(&install) {
         Ok(paths) => {
@@ -177,7 +190,7 @@ fn load_packages(folder: &Path, root: &ProjectFile, renderer: &TextRenderer, sou
     let mut folders: Vec<String> = Vec::new();
     let mut loaded: HashSet<PathBuf> = HashSet::new();
     for (path, prefix) in places {
-        let Some(package) = load_installed(&path, prefix, renderer, sources, out) else { continue };
+        let Some(package) = load_installed(&path, prefix, reading, out) else { continue };
         loaded.insert(files::absolute(&path));
         folders.push(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
         // A local package may be installed as a copy, too.
@@ -200,11 +213,11 @@ fn load_packages(folder: &Path, root: &ProjectFile, renderer: &TextRenderer, sou
 }
 
 /// Reads an installed package. Keys that we don't know are its author's business and not reported.
-fn load_installed(path: &Path, prefix: String, renderer: &TextRenderer, sources: &Sources, out: &mut Diagnostics) -> Option<ParsedPackage> {
+fn load_installed(path: &Path, prefix: String, reading: &Reading<'_>, out: &mut Diagnostics) -> Option<ParsedPackage> {
     let file = project::find(path)?;
     let mut found = Diagnostics::new();
-    let project = ProjectFile::read(&file, &prefix, renderer, sources, &mut found);
-    let package = project.map(|project| load_package(path, prefix, project, sources, &mut found));
+    let project = ProjectFile::read(&file, &prefix, reading.renderer, reading.sources, &mut found);
+    let package = project.map(|project| load_package(path, prefix, project, (reading.sources, reading.memo), &mut found));
     out.extend(found.into_iter().filter(|diagnostic| diagnostic.code != Code::UnknownKey));
     package
 }

@@ -425,6 +425,7 @@ fn flat(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::MemoUse;
     use crate::base::files::write_text;
 
     fn options(dir: &Path) -> LoadOptions {
@@ -439,6 +440,7 @@ mod tests {
             vars: Map::new(),
             threads: None,
             target_path: None,
+            memos: MemoUse { reads: false, writes: false },
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::base::files::write_text;
-use crate::base::{Code, Severity};
+use crate::base::{Code, MemoUse, Severity};
 
 fn options(dir: &Path) -> LoadOptions {
     LoadOptions {
@@ -19,6 +19,7 @@ fn options(dir: &Path) -> LoadOptions {
         vars: Map::new(),
         threads: None,
         target_path: None,
+        memos: MemoUse { reads: false, writes: false },
     }
 }
 

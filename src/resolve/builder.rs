@@ -89,7 +89,7 @@ impl Builder {
             docs,
         };
         let ground = kept::ground(&parsed, &facts);
-        let kept = Kept::new(&parsed, ground, options);
+        let kept = Kept::new(&parsed, ground);
         let layers = Layers::new(parsed.root.project.layers.clone(), parsed.root.project.naming.clone());
         Self {
             parsed,
@@ -185,7 +185,7 @@ impl Builder {
     }
 
     fn finish(self, lookup: Lookup, relations: HashMap<RelationName, NodeId>) -> Project {
-        self.kept.memo.save();
+        self.kept.memo().save();
         let Facts { project_name, variables, invocation, dispatch, .. } = (*self.facts).clone();
         Project {
             sources: Arc::clone(&self.parsed.sources),

@@ -2,25 +2,21 @@
 //! parsing, and an edit changes few.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
 use super::config::ConfigValues;
 use super::host::{Facts, Noted};
-use super::project::ResolveOptions;
 use crate::base::{Fingerprint, Fingerprinter, Memo, Sources, Span, read_record, record_of};
 use crate::jinja::{MacroCall, Template};
 use crate::load::ParsedProject;
 use crate::manifest::{NodeRef, SourceRef};
 
-/// The file's name below the target folder.
-const PARSE_MEMO: &str = "parse.memo";
-
-/// What is kept, and what all keys have in common.
+/// The project, whose memo is used, and what all keys have in common.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub memo: Memo,
+    parsed: Arc<ParsedProject>,
     ground: Fingerprint,
 }
 
@@ -68,10 +64,12 @@ impl Kept {
         self.ground
     }
 
-    pub(super) fn new(parsed: &ParsedProject, ground: Fingerprint, options: &ResolveOptions) -> Self {
-        let path = parsed.target_path.join(PARSE_MEMO);
-        let memo = if options.partial_parse { Memo::open(&path) } else { Memo::anew(&path) };
-        Self { memo: memo.writing(options.keeps), ground }
+    pub(super) fn new(parsed: &Arc<ParsedProject>, ground: Fingerprint) -> Self {
+        Self { parsed: Arc::clone(parsed), ground }
+    }
+
+    pub(super) fn memo(&self) -> &Memo {
+        &self.parsed.memo
     }
 
     /// The key of the template of a node, whose config before it is given.
@@ -91,7 +89,7 @@ impl Kept {
     }
 
     pub(super) fn recall(&self, key: &Fingerprint, facts: &Facts, sources: &Sources) -> Option<(Noted, Vec<String>)> {
-        let record: Record = read_record(self.memo.get(key)?)?;
+        let record: Record = read_record(self.memo().get(key)?)?;
         if record.conditions.iter().any(|(asked, then)| now(asked, facts) != *then) {
             return None;
         }
@@ -121,7 +119,7 @@ impl Kept {
             macros: macros.to_vec(),
         };
         if let Some(bytes) = record_of(&record) {
-            self.memo.put(key, bytes);
+            self.memo().put(key, bytes);
         }
     }
 }

@@ -106,10 +106,6 @@ pub struct ResolveOptions {
     pub invocation: Invocation,
     /// `--store-failures`
     pub store_failures: bool,
-    /// Whether results of earlier commands are looked at.
-    pub partial_parse: bool,
-    /// Whether results are kept for later commands.
-    pub keeps: bool,
     pub sample: Option<TimeWindow>,
     pub event_time: Option<TimeWindow>,
     pub warned: Warned,

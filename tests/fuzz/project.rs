@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use alluvium::base::{Diagnostic, Events, Memo, Sources, SystemClock};
+use alluvium::base::{Diagnostic, Events, Memo, MemoUse, Sources, SystemClock};
 use alluvium::check::{CheckFormat, Finding, Offline, ProjectState, SourcesLock, check, declared_schema, render_findings, report};
 use alluvium::graph::{Dag, IndirectSelection, Selection, select, selector_definitions};
 use alluvium::jinja::Invocation;
@@ -136,6 +136,7 @@ fn resolved(folder: &Path, sources: &Arc<Sources>) -> Result<(Arc<Project>, Dag)
         vars: Map::new(),
         threads: None,
         target_path: None,
+        memos: MemoUse { reads: false, writes: false },
         needs_warehouse: false,
     };
     let resolving = ResolveOptions {
@@ -146,8 +147,6 @@ fn resolved(folder: &Path, sources: &Arc<Sources>) -> Result<(Arc<Project>, Dag)
             arguments: json!({}),
         },
         store_failures: false,
-        partial_parse: false,
-        keeps: false,
         sample: None,
         event_time: None,
         warned: alluvium::jinja::Warned::Shown,
