@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
+use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, Tuple};
 use minijinja::{Error, State, Value};
 use serde_json::Value as Json;
 
-use super::containers::{new_dict, new_list};
+use super::containers::new_dict;
 use super::error::{Signal, diagnosed, problem, signal, unsupported};
 use super::library::{BUILTIN_PACKAGE, Shared, Unit};
 use super::session::{Session, lock, session_of};
@@ -184,7 +184,7 @@ fn bind(unit: &Unit, takes_caller: bool, args: &[Value]) -> Result<Vec<Value>, E
         return Err(unknown_argument(unit, name));
     }
     if unit.signature.varargs {
-        bound.push(new_list(surplus.to_vec()));
+        bound.push(Value::from(Tuple::from(surplus.to_vec())));
     }
     if unit.signature.kwargs {
         bound.push(new_dict(others.into_iter().map(|(name, value)| (Value::from(name), value))));

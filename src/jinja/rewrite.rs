@@ -13,9 +13,10 @@ use super::scan::{ScanError, Tag, TagKind, Tags, Token, TokenKind, closing};
 /// The name every macro has inside its own template; free names thus always reach the wrappers.
 pub(super) const MACRO_NAME: &str = "alv_macro";
 
-/// Put in front of a template that may call macros: how the wrappers import one into the running state.
-const PRELUDE: &str = "{%macro __alv_import(__alv_n)%}{%import __alv_n as __alv_m%}{%do __keep(__alv_n,__alv_m)%}\
-                       {%endmacro%}{%do __boot(__alv_import)%}";
+/// Put in front of a template that may call macros: how the wrappers import one into the running state. It stands in a block
+/// of its own, as a macro sees what is set in the block that declares it: imported macros see no variables of the template.
+const PRELUDE: &str = "{%with%}{%macro __alv_import(__alv_n)%}{%import __alv_n as __alv_m%}{%do __keep(__alv_n,__alv_m)%}\
+                       {%endmacro%}{%do __boot(__alv_import)%}{%endwith%}";
 
 /// A rewritten template.
 #[derive(Debug, Default)]

@@ -253,7 +253,7 @@ fn arguments_are_checked_and_surplus_is_kept_where_wanted() {
         "{% macro two(a, b=a) %}{{ a }}-{{ b }}{% endmacro %}{% macro all(a) %}{{ a }}{{ varargs }}{{ kwargs }}{% endmacro %}",
     )]);
     assert_eq!(world.text("{{ two(1) }} {{ two(1, 2) }} {{ two(b=3, a=4) }}"), "1-1 1-2 4-3");
-    assert_eq!(world.text("{{ all(1, 2, 3, k='v') }}"), "1[2, 3]{'k': 'v'}");
+    assert_eq!(world.text("{{ all(1, 2, 3, k='v') }}"), "1(2, 3){'k': 'v'}");
     let (code, message, place) = world.complaint("x {{ two(1, 2, 3) }}");
     assert_eq!(
         (code, message.as_str(), place.as_str()),
