@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::containers::{collect, is_own, is_plain_map, is_plain_seq};
 use super::error::problem;
+use super::modules::Moment;
 use super::sets::Set;
 use super::values::from_json;
 use super::work::{TEXT_LIMIT, limit};
@@ -102,7 +103,10 @@ fn write_repr(value: &Value, out: &mut String) {
             }
             out.push('}');
         }
-        _ => out.push_str(&value.to_string()),
+        _ => match value.downcast_object_ref::<Moment>() {
+            Some(moment) => out.push_str(&moment.repr()),
+            None => out.push_str(&value.to_string()),
+        },
     }
 }
 

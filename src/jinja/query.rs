@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::containers::{collect, new_dict, new_list};
 use super::error::unsupported;
+use super::functions::write_json;
 use super::host::QueryTable;
 use super::modules::Moment;
 use super::python::{repr, text};
@@ -43,12 +44,10 @@ struct ResultColumn {
 impl Table {
     pub(super) fn value(table: &QueryTable) -> Value {
         let names: Arc<[String]> = table.columns.iter().map(|(name, _)| name.clone()).collect();
-        let dates: Vec<bool> = table.columns.iter().map(|(_, data_type)| is_date(data_type)).collect();
-        let cell = |(index, value): (usize, &Json)| match value.as_str().filter(|_| dates.get(index) == Some(&true)).and_then(Moment::read) {
-            Some(moment) => moment.value(),
-            None => from_json(value),
+        let row = |values: &Vec<Json>| {
+            let cells = values.iter().zip(&table.columns).map(|(value, (_, data_type))| cell(value, data_type));
+            Arc::new(Row { names: Arc::clone(&names), values: cells.collect() })
         };
-        let row = |values: &Vec<Json>| Arc::new(Row { names: Arc::clone(&names), values: values.iter().enumerate().map(cell).collect() });
         let rows = table.rows.iter().map(row).collect();
         let types = table.columns.iter().map(|(_, data_type)| data_type.clone()).collect();
         Value::from_object(Self { names: Arc::clone(&names), types, rows })
@@ -71,11 +70,17 @@ impl Table {
 
     fn ordered(&self, args: &[Value]) -> Result<Value, Error> {
         let [key, reverse] = bind_args("order_by", ["key", "reverse"], args)?;
-        let at = position(&self.names, &required("order_by", "key", key)?).ok_or_else(|| unsupported("order_by() of that column"))?;
+        let key = required("order_by", "key", key)?;
+        let keys = if key.as_str().is_some() || key.is_integer() { vec![key] } else { collect(&key)? };
+        let at: Option<Vec<usize>> = keys.iter().map(|key| position(&self.names, key)).collect();
+        let at = at.ok_or_else(|| unsupported("order_by() of that column"))?;
         let mut rows = self.rows.clone();
-        let cell = |row: &Arc<Row>| row.values.get(at).cloned().unwrap_or_default();
         // Nulls come last, as agate has them.
-        rows.sort_by(|a, b| (cell(a).is_none(), cell(a)).partial_cmp(&(cell(b).is_none(), cell(b))).unwrap_or(std::cmp::Ordering::Equal));
+        let cells = |row: &Arc<Row>| -> Vec<(bool, Value)> {
+            let cells = at.iter().map(|at| row.values.get(*at).cloned().unwrap_or_default());
+            cells.map(|cell| (cell.is_none(), cell)).collect()
+        };
+        rows.sort_by(|a, b| cells(a).partial_cmp(&cells(b)).unwrap_or(std::cmp::Ordering::Equal));
         if reverse.is_some_and(|reverse| reverse.is_true()) {
             rows.reverse();
         }
@@ -177,6 +182,18 @@ impl Table {
         out.join("\n")
     }
 
+    /// Names and kinds of the columns, as agate prints a table that is put into a text.
+    fn structure(&self) -> String {
+        let kinds = self.types.iter().map(|data_type| agate_type(data_type));
+        let pairs: Vec<(&str, &str)> = self.names.iter().map(String::as_str).zip(kinds).collect();
+        let width = |heading: &str, longest: usize| heading.len().max(longest);
+        let left = width("column", pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0));
+        let right = width("data_type", pairs.iter().map(|(_, kind)| kind.len()).max().unwrap_or(0));
+        let line = |(name, kind): (&str, &str)| format!("| {name:<left$} | {kind:<right$} |\n");
+        let head = line(("column", "data_type")) + &line((&"-".repeat(left), &"-".repeat(right)));
+        pairs.into_iter().map(line).fold(head, |text, line| text + &line)
+    }
+
     fn column(&self, index: usize) -> Option<Value> {
         let name = self.names.get(index)?.clone();
         let values = self.rows.iter().map(|row| row.values.get(index).cloned().unwrap_or_default()).collect();
@@ -207,7 +224,7 @@ impl Object for Table {
             return self.rows.get(index).map(|row| Value::from_dyn_object(Arc::clone(row)));
         }
         Some(match key.as_str()? {
-            "rows" => new_list(self.rows()),
+            "rows" => Value::from_object(Rows(self.rows())),
             "columns" => {
                 let columns = (0..self.names.len()).filter_map(|index| self.column(index)).collect();
                 Value::from_object(Columns { names: Arc::clone(&self.names), columns })
@@ -245,8 +262,86 @@ impl Object for Table {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<table of {} rows>", self.rows.len())
+        f.write_str(&self.structure())
     }
+}
+
+/// A value of a result: dates can be reckoned with, and so can decimals; lists and structures are JSON, as in dbt.
+fn cell(value: &Json, data_type: &str) -> Value {
+    match value {
+        Json::String(text) if is_date(data_type) => Moment::read(text).map_or_else(|| from_json(value), Moment::value),
+        Json::String(text) if is_decimal(data_type) => decimal(text),
+        Json::Array(_) | Json::Object(_) => {
+            let mut text = String::new();
+            write_json(value, &mut text);
+            Value::from(text)
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => from_json(value),
+    }
+}
+
+/// A decimal as the number it is; one without a fraction stays exact.
+fn decimal(text: &str) -> Value {
+    match text.parse::<i128>() {
+        Ok(whole) => i64::try_from(whole).map_or_else(|_| Value::from(whole), Value::from),
+        Err(_) => text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from),
+    }
+}
+
+/// What agate calls a column of a SQL type.
+fn agate_type(data_type: &str) -> &'static str {
+    let lower = data_type.to_lowercase();
+    match lower.split('(').next().unwrap_or_default().trim() {
+        "tinyint" | "smallint" | "int" | "integer" | "bigint" | "hugeint" => "Integer",
+        "float" | "real" | "double" | "decimal" => "Number",
+        "boolean" => "Boolean",
+        "date" => "Date",
+        kind if kind.starts_with("timestamp") => "DateTime",
+        _ => "Text",
+    }
+}
+
+/// The rows of a table, as a list that prints as agate's.
+#[derive(Debug)]
+struct Rows(Vec<Value>);
+
+impl Object for Rows {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_usize()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.clone())
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        match (method, args) {
+            ("values", []) => Ok(Value::from(Tuple::from(self.0.clone()))),
+            _ => Err(ErrorKind::UnknownMethod.into()),
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_sequence("MappedSequence", &self.0, f)
+    }
+}
+
+/// `<agate.Row: (1, 'x')>`.
+fn write_sequence(kind: &str, values: &[Value], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    // agate shows the first five, and that there are more.
+    let shown: Vec<String> = values.iter().take(5).map(repr).collect();
+    let end = if values.len() > 5 {
+        ", ..."
+    } else if values.len() == 1 {
+        ","
+    } else {
+        ""
+    };
+    write!(f, "<agate.{kind}: ({}{end})>", shown.join(", "))
 }
 
 impl Object for Row {
@@ -265,8 +360,8 @@ impl Object for Row {
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         let keys = || self.names.iter().map(|name| Value::from(&**name));
         match (method, args) {
-            ("values", []) => Ok(new_list(self.values.clone())),
-            ("keys", []) => Ok(new_list(keys().collect())),
+            ("values", []) => Ok(Value::from(Tuple::from(self.values.clone()))),
+            ("keys", []) => Ok(Value::from(Tuple::from(keys().collect::<Vec<_>>()))),
             ("items", []) => {
                 let pairs = keys().zip(self.values.iter().cloned());
                 Ok(new_list(pairs.map(|(key, value)| Value::from(Tuple::from([key, value]))).collect()))
@@ -278,6 +373,10 @@ impl Object for Row {
             }
             _ => Err(ErrorKind::UnknownMethod.into()),
         }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_sequence("Row", &self.values, f)
     }
 }
 
@@ -321,6 +420,10 @@ impl Object for ResultColumn {
             _ => Err(ErrorKind::UnknownMethod.into()),
         }
     }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_sequence("Column", &self.values, f)
+    }
 }
 
 impl ResultColumn {
@@ -333,6 +436,10 @@ impl ResultColumn {
 fn is_date(data_type: &str) -> bool {
     let data_type = data_type.to_lowercase();
     data_type.starts_with("date") || data_type.starts_with("timestamp")
+}
+
+fn is_decimal(data_type: &str) -> bool {
+    data_type.to_lowercase().starts_with("decimal")
 }
 
 /// The columns of a table, by position or by name.
@@ -366,16 +473,21 @@ impl Object for Columns {
                 let found = position(&self.names, &required("get", "key", key)?).and_then(|at| self.columns.get(at)).cloned();
                 Ok(found.or(default).unwrap_or_else(|| Value::from(())))
             }
-            "keys" => Ok(new_list(self.names.iter().map(|name| Value::from(&**name)).collect())),
-            "values" => Ok(new_list(self.columns.clone())),
+            "keys" => Ok(Value::from(Tuple::from(self.names.iter().map(|name| Value::from(&**name)).collect::<Vec<_>>()))),
+            "values" => Ok(Value::from(Tuple::from(self.columns.clone()))),
             _ => Err(ErrorKind::UnknownMethod.into()),
         }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_sequence("MappedSequence", &self.columns, f)
     }
 }
 
 /// What `load_result` gives: `table`, `data` and `response`.
 pub(super) fn statement_value(table: &QueryTable) -> Value {
-    let rows = table.rows.iter().map(|row| Value::from(Tuple::from(row.iter().map(from_json).collect::<Vec<_>>())));
+    let cells = |row: &Vec<Json>| row.iter().zip(&table.columns).map(|(value, (_, data_type))| cell(value, data_type)).collect::<Vec<_>>();
+    let rows = table.rows.iter().map(|row| Value::from(Tuple::from(cells(row))));
     new_dict([
         (Value::from("response"), Value::from("OK")),
         (Value::from("data"), new_list(rows.collect())),

@@ -134,6 +134,26 @@ impl Moment {
         [year, self.at.month(), self.at.day(), self.at.hour(), self.at.minute(), self.at.second(), self.at.nanosecond() / 1000]
     }
 
+    /// As Python writes one within a list: how it is made.
+    pub(in crate::jinja) fn repr(&self) -> String {
+        let [year, month, day, hour, minute, second, micro] = self.fields();
+        let mut parts = match self.kind {
+            Kind::Date => return format!("datetime.date({year}, {month}, {day})"),
+            Kind::Time => vec![hour, minute],
+            Kind::DateTime => vec![year, month, day, hour, minute],
+        };
+        if second > 0 || micro > 0 {
+            parts.push(second);
+        }
+        if micro > 0 {
+            parts.push(micro);
+        }
+        let class = if self.kind == Kind::Time { "time" } else { "datetime" };
+        let parts: Vec<String> = parts.iter().map(u32::to_string).collect();
+        let zone = self.zone.map_or_else(String::new, |zone| format!(", tzinfo=<{}>", zone.short_name(self.at)));
+        format!("datetime.{class}({}{zone})", parts.join(", "))
+    }
+
     fn timestamp(&self) -> f64 {
         let utc = self.utc().and_utc();
         format!("{}.{:06}", utc.timestamp(), utc.timestamp_subsec_micros()).parse().unwrap_or_default()
