@@ -4,14 +4,14 @@ mod changes;
 
 use std::sync::Arc;
 
-use minijinja::value::{Object, ObjectRepr};
+use minijinja::value::{Object, ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
 use super::containers::new_list;
 use super::error::{problem, unsupported};
 use super::host::RelationFacts;
 use super::macros::{adapter_type, dispatch};
-use super::relation::{Column, Relation, kind_named, quoted};
+use super::relation::{Column, Relation, quoted, string_type};
 use super::session::Session;
 use super::values::{bind_args, describe, required, required_text};
 use crate::base::Code;
@@ -106,9 +106,15 @@ impl Object for Adapter {
                 let found = self.0.shared.resolve(&self.0.package(), &name).and_then(|id| self.0.shared.value(id));
                 found.ok_or_else(|| problem(Code::UndefinedMacro, format!("no macro `{name}` for the incremental strategy `{strategy}`")))
             }
-            "quote" | "quote_as_configured" | "quote_seed_column" => {
+            "quote" | "quote_as_configured" => {
                 let [part, _] = bind_args("adapter.quote", ["identifier", "quote_key"], args)?;
                 Ok(Value::from(quoted(&required("adapter.quote", "identifier", part)?.to_string())))
+            }
+            "quote_seed_column" => {
+                let [column, quote] = bind_args("adapter.quote_seed_column", ["column", "quote_config"], args)?;
+                let column = required("adapter.quote_seed_column", "column", column)?.to_string();
+                let plain = quote.is_some_and(|quote| quote.kind() == ValueKind::Bool && !quote.is_true());
+                Ok(Value::from(if plain { column } else { quoted(&column) }))
             }
             "type" => Ok(Value::from(adapter_type(&self.0))),
             // Text has no length here, and every statement is a transaction of its own.
@@ -217,8 +223,13 @@ impl Object for RelationApi {
         let text =
             |value: Option<Value>| value.filter(|value| !value.is_none() && !value.is_undefined()).map(|value| value.to_string()).unwrap_or_default();
         let name = RelationName::new(text(database), text(schema), text(identifier));
-        Ok(Value::from_object(Relation::new(name, kind_named(&text(kind))).with_policies(quote.as_ref(), include.as_ref())))
+        Ok(Value::from_object(Relation::new(name, None).of_type(&text(kind)).with_policies(quote.as_ref(), include.as_ref())))
     }
+}
+
+/// dbt's name for the type of text, which is the same type here; other names of types are as they are.
+fn translated(data_type: &str) -> String {
+    if data_type.eq_ignore_ascii_case("string") { "TEXT".to_owned() } else { data_type.to_owned() }
 }
 
 /// The relation of a node of `graph`.
@@ -241,12 +252,9 @@ impl Object for ColumnApi {
         let [name, data_type, size, precision, scale] = bind_args("api.Column", names, args)?;
         let name = required_text("api.Column", "column", name)?;
         let given = |value: Option<Value>| value.filter(|value| !value.is_none());
-        let sizes = match (given(size), given(precision), given(scale)) {
-            (Some(size), _, _) => format!("({size})"),
-            (None, Some(precision), Some(scale)) => format!("({precision},{scale})"),
-            (None, _, _) => String::new(),
-        };
-        Ok(Column::value(&name, &format!("{}{sizes}", data_type.unwrap_or_default())))
+        let (size, digits) = (given(size), given(precision).zip(given(scale)));
+        let data_type = data_type.unwrap_or_default().to_string();
+        Ok(Column::value(&name, &Column::type_text(&data_type, size.as_ref(), digits.as_ref().map(|(precision, scale)| (precision, scale)))))
     }
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -254,20 +262,26 @@ impl Object for ColumnApi {
             "create" => {
                 let [name, data_type] = bind_args("api.Column.create", ["name", "label_or_dtype"], args)?;
                 let name = required_text("api.Column.create", "name", name)?;
-                Ok(Column::value(&name, &data_type.unwrap_or_default().to_string()))
+                Ok(Column::value(&name, &translated(&data_type.unwrap_or_default().to_string())))
             }
-            "string_type" => Ok(Value::from("varchar")),
+            "from_description" => {
+                let [name, data_type] = bind_args("api.Column.from_description", ["name", "raw_data_type"], args)?;
+                let name = required_text("api.Column.from_description", "name", name)?;
+                Ok(Column::value(&name, &required_text("api.Column.from_description", "raw_data_type", data_type)?))
+            }
+            "string_type" => {
+                let [size] = bind_args("api.Column.string_type", ["size"], args)?;
+                Ok(Value::from(string_type(&required("api.Column.string_type", "size", size)?.to_string())))
+            }
             "numeric_type" => {
                 let [data_type, precision, scale] = bind_args("api.Column.numeric_type", ["dtype", "precision", "scale"], args)?;
                 let data_type = required_text("api.Column.numeric_type", "dtype", data_type)?;
-                Ok(Value::from(match (precision.filter(|value| !value.is_none()), scale.filter(|value| !value.is_none())) {
-                    (Some(precision), Some(scale)) => format!("{data_type}({precision},{scale})"),
-                    (Some(_), None) | (None, Some(_) | None) => data_type,
-                }))
+                let digits = precision.filter(|value| !value.is_none()).zip(scale.filter(|value| !value.is_none()));
+                Ok(Value::from(Column::type_text(&data_type, None, digits.as_ref().map(|(precision, scale)| (precision, scale)))))
             }
             "translate_type" => {
                 let [data_type] = bind_args("api.Column.translate_type", ["dtype"], args)?;
-                required("api.Column.translate_type", "dtype", data_type)
+                Ok(Value::from(translated(&required_text("api.Column.translate_type", "dtype", data_type)?)))
             }
             other => Err(unsupported(&format!("api.Column.{other}()"))),
         }

@@ -8,9 +8,10 @@ use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::containers::new_dict;
-use super::error::unsupported;
+use super::error::{problem, unsupported};
 use super::host::{RelationKind, Restriction};
-use super::values::bind_args;
+use super::values::{bind_args, describe, required};
+use crate::base::Code;
 use crate::manifest::RelationName;
 
 /// What `ref`, `source`, `this` and `api.Relation.create` give.
@@ -18,6 +19,8 @@ use crate::manifest::RelationName;
 pub(super) struct Relation {
     pub name: RelationName,
     pub kind: Option<RelationKind>,
+    /// What a macro says it is, where this warehouse has none of that.
+    foreign: Option<&'static str>,
     /// Whether database, schema and identifier are printed, and quoted.
     include: [bool; 3],
     quote: [bool; 3],
@@ -27,9 +30,12 @@ pub(super) struct Relation {
 
 const PARTS: [&str; 3] = ["database", "schema", "identifier"];
 
+/// Types of relations that dbt knows and this warehouse has none of.
+const FOREIGN: [&str; 7] = ["cte", "materialized_view", "external", "ephemeral", "dynamic_table", "pointer_table", "function"];
+
 impl Relation {
     pub(super) fn new(name: RelationName, kind: Option<RelationKind>) -> Self {
-        Self { name, kind, include: [true; 3], quote: [true; 3], restriction: None }
+        Self { name, kind, foreign: None, include: [true; 3], quote: [true; 3], restriction: None }
     }
 
     pub(super) fn value(name: RelationName) -> Value {
@@ -39,6 +45,19 @@ impl Relation {
     /// What `ref` and `source` give.
     pub(super) fn restricted(name: RelationName, restriction: Option<Restriction>) -> Value {
         Value::from_object(Self { restriction, ..Self::new(name, None) })
+    }
+
+    /// As `type=` says.
+    pub(super) fn of_type(self, name: &str) -> Self {
+        Self { kind: kind_named(name), foreign: FOREIGN.into_iter().find(|known| *known == name), ..self }
+    }
+
+    fn type_name(&self) -> Option<&'static str> {
+        match self.kind {
+            Some(RelationKind::Table) => Some("table"),
+            Some(RelationKind::View) => Some("view"),
+            None => self.foreign,
+        }
     }
 
     fn parts(&self) -> [&str; 3] {
@@ -76,8 +95,11 @@ impl Relation {
         };
         let name =
             RelationName::new(part("database", &self.name.database), part("schema", &self.name.schema), part("identifier", &self.name.identifier));
-        let kind = kind.map_or(self.kind, |kind| kind_named(kind.as_str().unwrap_or_default()));
-        Ok(Self { name, kind, ..self.clone() })
+        let changed = Self { name, ..self.clone() };
+        Ok(match kind {
+            Some(kind) => changed.of_type(kind.as_str().unwrap_or_default()),
+            None => changed,
+        })
     }
 
     /// Whether the parts that are given are this relation's, without regard to case.
@@ -135,26 +157,25 @@ fn policy(flags: [bool; 3]) -> Value {
 /// Packages ask `is mapping` and for `metadata.type` to tell a relation from text, so it is a mapping.
 impl Object for Relation {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let kind = |wanted: RelationKind| Value::from(self.kind == Some(wanted));
+        let is = |wanted: &str| Value::from(self.type_name() == Some(wanted));
+        let part = |part: &str| if part.is_empty() { Value::from(()) } else { Value::from(part) };
         Some(match key.as_str()? {
-            "database" => Value::from(&*self.name.database),
-            "schema" => Value::from(&*self.name.schema),
-            "identifier" | "name" | "table" => Value::from(&*self.name.identifier),
-            "is_table" => kind(RelationKind::Table),
-            "is_view" => kind(RelationKind::View),
-            "is_cte" | "is_materialized_view" | "is_dynamic_table" => Value::from(false),
-            "type" => match self.kind {
-                Some(RelationKind::Table) => Value::from("table"),
-                Some(RelationKind::View) => Value::from("view"),
-                None => Value::from(()),
-            },
+            "database" => part(&self.name.database),
+            "schema" => part(&self.name.schema),
+            "identifier" | "name" | "table" => part(&self.name.identifier),
+            "is_table" => is("table"),
+            "is_view" => is("view"),
+            "is_cte" => is("cte"),
+            "is_materialized_view" => is("materialized_view"),
+            "is_dynamic_table" => is("dynamic_table"),
+            "type" => self.type_name().map_or_else(|| Value::from(()), Value::from),
             "quote_character" => Value::from("\""),
             "can_be_renamed" => Value::from(self.kind == Some(RelationKind::Table)),
             "can_be_replaced" => Value::from(true),
             "include_policy" => policy(self.include),
             "quote_policy" => policy(self.quote),
             "metadata" => new_dict([(Value::from("type"), Value::from("AlluviumRelation"))]),
-            "path" => new_dict(PARTS.into_iter().zip(self.parts()).map(|(part, name)| (Value::from(part), Value::from(name)))),
+            "path" => new_dict(PARTS.into_iter().zip(self.parts()).map(|(key, name)| (Value::from(key), part(name)))),
             // As in dbt, undefined; so are attributes of a node that is taken for its relation.
             _ => return None,
         })
@@ -171,7 +192,7 @@ impl Object for Relation {
                 let [view] = bind_args("information_schema", ["view_name"], args)?;
                 let view = view.filter(|view| !view.is_none()).map(|view| view.to_string()).unwrap_or_default();
                 let name = RelationName::new(self.name.database.as_str(), "information_schema", view.as_str());
-                Self { name, kind: Some(RelationKind::View), include: [true, true, !view.is_empty()], quote: [true, false, false], restriction: None }
+                Self { include: [true, true, !view.is_empty()], quote: [true, false, false], ..Self::new(name, Some(RelationKind::View)) }
             }
             "without_identifier" => Self { include: [self.include[0], self.include[1], false], ..(**self).clone() },
             "render" => return Ok(Value::from(self.text())),
@@ -230,6 +251,28 @@ impl Column {
         arguments.split([',', ')']).nth(1)?.trim().parse().ok()
     }
 
+    /// As dbt reads a type: `varchar(20)`, `decimal(10,2)`.
+    pub(super) fn type_text(data_type: &str, size: Option<&Value>, digits: Option<(&Value, &Value)>) -> String {
+        match (size, digits) {
+            (Some(size), _) => format!("{data_type}({size})"),
+            (None, Some((precision, scale))) => format!("{data_type}({precision},{scale})"),
+            (None, None) => data_type.to_owned(),
+        }
+    }
+
+    /// The type as it is written in SQL: text that has a length is written as dbt does.
+    fn written(&self) -> String {
+        match self.size() {
+            Some(size) if self.is_one_of(STRINGS) => string_type(&size.to_string()),
+            Some(_) | None => self.data_type.clone(),
+        }
+    }
+
+    /// dbt's figure for text without a length is 256.
+    fn string_size(&self) -> u64 {
+        self.size().unwrap_or(256)
+    }
+
     fn is_one_of(&self, kinds: &[&str]) -> bool {
         let data_type = self.data_type.to_lowercase();
         let base = data_type.split('(').next().unwrap_or_default().trim();
@@ -237,10 +280,38 @@ impl Column {
     }
 }
 
-const STRINGS: &[&str] = &["string", "varchar", "text", "char", "character varying"];
-const INTEGERS: &[&str] = &["tinyint", "smallint", "int", "integer", "bigint", "long"];
-const FLOATS: &[&str] = &["float", "real", "double", "double precision"];
-const NUMERICS: &[&str] = &["decimal", "numeric"];
+/// Text of a length.
+pub(super) fn string_type(size: &str) -> String {
+    format!("character varying({size})")
+}
+
+// What any of dbt's adapters takes for one.
+const STRINGS: &[&str] = &["string", "varchar", "text", "char", "character", "character varying", "nvarchar", "bpchar"];
+const INTEGERS: &[&str] = &[
+    "tinyint",
+    "smallint",
+    "int",
+    "integer",
+    "bigint",
+    "hugeint",
+    "long",
+    "short",
+    "byteint",
+    "int1",
+    "int2",
+    "int4",
+    "int8",
+    "int64",
+    "utinyint",
+    "usmallint",
+    "uinteger",
+    "ubigint",
+    "smallserial",
+    "serial",
+    "bigserial",
+];
+const FLOATS: &[&str] = &["float", "float4", "float8", "float64", "real", "double", "double precision"];
+const NUMERICS: &[&str] = &["decimal", "numeric", "number", "bignumeric", "bigdecimal"];
 
 impl Object for Column {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
@@ -251,7 +322,7 @@ impl Object for Column {
         Some(match key.as_str()? {
             "name" | "column" => Value::from(&*self.name),
             "quoted" => Value::from(quoted(&self.name)),
-            "data_type" => Value::from(&*self.data_type),
+            "data_type" | "expanded_data_type" => Value::from(self.written()),
             "dtype" => Value::from(self.data_type.split('(').next().unwrap_or_default().trim()),
             "char_size" if self.is_one_of(STRINGS) => self.size().map_or_else(|| Value::from(()), Value::from),
             "numeric_precision" if self.is_one_of(NUMERICS) => self.size().map_or_else(|| Value::from(()), Value::from),
@@ -264,20 +335,28 @@ impl Object for Column {
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
-            // Text has no length here, so it never has to grow.
-            "can_expand_to" => Ok(Value::from(false)),
-            "string_type" => Ok(Value::from("varchar")),
+            "can_expand_to" => {
+                let [other] = bind_args("can_expand_to", ["other_column"], args)?;
+                let other = required("can_expand_to", "other_column", other)?;
+                let Some(other) = other.downcast_object_ref::<Self>() else {
+                    return Err(problem(Code::MacroArguments, format!("expected a column, found {}", describe(&other))));
+                };
+                Ok(Value::from(self.is_one_of(STRINGS) && other.is_one_of(STRINGS) && other.string_size() > self.string_size()))
+            }
+            "string_type" => {
+                let [size] = bind_args("string_type", ["size"], args)?;
+                Ok(Value::from(string_type(&required("string_type", "size", size)?.to_string())))
+            }
             "literal" => {
                 let [value] = bind_args("literal", ["value"], args)?;
-                Ok(Value::from(format!("cast({} as {})", value.unwrap_or_default(), self.data_type)))
+                Ok(Value::from(format!("{}::{}", value.unwrap_or_default(), self.written())))
             }
             "is_string" => Ok(Value::from(self.is_one_of(STRINGS))),
             "is_integer" => Ok(Value::from(self.is_one_of(INTEGERS))),
             "is_float" => Ok(Value::from(self.is_one_of(FLOATS))),
             "is_numeric" => Ok(Value::from(self.is_one_of(NUMERICS))),
             "is_number" => Ok(Value::from([INTEGERS, FLOATS, NUMERICS].iter().any(|kinds| self.is_one_of(kinds)))),
-            // dbt's figure for text without a length.
-            "string_size" => Ok(Value::from(self.size().unwrap_or(256))),
+            "string_size" => Ok(Value::from(self.string_size())),
             "name" | "column" | "quoted" | "dtype" | "data_type" => Err(ErrorKind::UnknownMethod.into()),
             other => Err(unsupported(&format!("column.{other}()"))),
         }
