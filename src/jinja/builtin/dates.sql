@@ -35,6 +35,11 @@
     {%- set part = datepart | lower | trim -%}
     {%- set first = 'cast(' ~ first_date ~ ' as timestamp)' -%}
     {%- set second = 'cast(' ~ second_date ~ ' as timestamp)' -%}
+    {%- if part == 'week' and target.type in ['databricks', 'duckdb', 'materialize', 'postgres', 'risingwave', 'spark'] -%}
+        {#- The macros of these adapters have weeks that begin on Sunday, whatever their engine truncates to. -#}
+        {%- set first = '(' ~ first ~ " + interval '1 day')" -%}
+        {%- set second = '(' ~ second ~ " + interval '1 day')" -%}
+    {%- endif -%}
     {%- set seconds = {'week': 604800, 'day': 86400, 'hour': 3600, 'minute': 60, 'second': 1} -%}
     {%- set per_year = {'year': 1, 'quarter': 4, 'month': 12} -%}
     {%- set fractions = {'millisecond': 1000, 'microsecond': 1000000} -%}
