@@ -238,6 +238,11 @@ impl Object for Dict {
                 self.set(state, key.clone(), value.clone())?;
                 Ok(value)
             }
+            ("popitem", []) => {
+                let last = lock(&self.0).pop();
+                let (key, value) = last.ok_or_else(|| problem(Code::JinjaRuntime, "the dict is empty"))?;
+                Ok(Value::from(Tuple::from([key, value])))
+            }
             ("clear", []) => {
                 lock(&self.0).clear();
                 Ok(Value::from(()))
@@ -264,7 +269,7 @@ impl Dict {
 }
 
 /// The pairs of a mapping, or of a list of pairs.
-fn pairs(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
+pub(super) fn pairs(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
     if value.kind() == ValueKind::Map {
         return Ok(value.as_object().and_then(DynObject::try_iter_pairs).into_iter().flatten().collect());
     }

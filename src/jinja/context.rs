@@ -1,6 +1,6 @@
 //! `context`, which looks names up by text, and YAML as templates read and write it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object};
@@ -60,9 +60,9 @@ pub(super) fn toyaml(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) ->
     match &json {
         Json::Array(items) if !items.is_empty() => write_block(&json, 0, &mut text),
         Json::Object(pairs) if !pairs.is_empty() => write_block(&json, 0, &mut text),
-        Json::Array(_) | Json::Object(_) | Json::String(_) => text = scalar(&json) + "\n",
+        Json::Array(_) | Json::Object(_) | Json::String(_) => text = scalar(&json, 0) + "\n",
         // A document of one plain scalar is closed, or it could run on.
-        Json::Null | Json::Bool(_) | Json::Number(_) => text = scalar(&json) + "\n...\n",
+        Json::Null | Json::Bool(_) | Json::Number(_) => text = scalar(&json, 0) + "\n...\n",
     }
     Ok(Value::from(text))
 }
@@ -82,7 +82,7 @@ fn write_block(json: &Json, indent: usize, text: &mut String) {
                 if is_block(item) {
                     write_block(item, indent + 2, text);
                 } else {
-                    text.push_str(&scalar(item));
+                    text.push_str(&scalar(item, indent));
                     text.push('\n');
                 }
             }
@@ -90,7 +90,7 @@ fn write_block(json: &Json, indent: usize, text: &mut String) {
         Json::Object(pairs) => {
             for (index, (key, item)) in pairs.iter().enumerate() {
                 pad(text, index == 0);
-                text.push_str(&scalar(&Json::from(key.as_str())));
+                text.push_str(&scalar(&Json::from(key.as_str()), indent));
                 text.push(':');
                 match item {
                     Json::Array(_) if is_block(item) => {
@@ -105,13 +105,13 @@ fn write_block(json: &Json, indent: usize, text: &mut String) {
                     }
                     _ => {
                         text.push(' ');
-                        text.push_str(&scalar(item));
+                        text.push_str(&scalar(item, indent));
                         text.push('\n');
                     }
                 }
             }
         }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => text.push_str(&scalar(json)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => text.push_str(&scalar(json, indent)),
     }
 }
 
@@ -123,7 +123,7 @@ fn is_block(json: &Json) -> bool {
     }
 }
 
-fn scalar(json: &Json) -> String {
+fn scalar(json: &Json, indent: usize) -> String {
     match json {
         Json::Null => "null".to_owned(),
         Json::Bool(flag) => flag.to_string(),
@@ -131,22 +131,105 @@ fn scalar(json: &Json) -> String {
             Some(float) => float_text(float),
             None => number.to_string(),
         },
-        Json::String(text) if text.chars().any(char::is_control) => json.to_string(),
+        Json::String(text) if !is_printed(text) => escaped(text),
         Json::String(text) if is_plain(text) => text.clone(),
-        Json::String(text) => format!("'{}'", text.replace('\'', "''")),
+        Json::String(text) => single_quoted(text, indent),
         Json::Array(_) => "[]".to_owned(),
         Json::Object(_) => "{}".to_owned(),
     }
 }
 
+/// Whether a text can stand in YAML as it is: ASCII, and no line that begins or ends with a space at a break.
+fn is_printed(text: &str) -> bool {
+    text.chars().all(|c| c == '\n' || (' '..='~').contains(&c)) && !text.contains("\n ") && !text.contains(" \n")
+}
+
+/// A text in single quotes, where a break is an empty line and the next line is indented.
+fn single_quoted(text: &str, indent: usize) -> String {
+    let mut out = String::from("'");
+    let mut breaks = 0_usize;
+    for c in text.chars().chain(std::iter::once('\'')) {
+        if c == '\n' {
+            breaks += 1;
+            continue;
+        }
+        if breaks > 0 {
+            out.push_str(&"\n".repeat(breaks + 1));
+            out.push_str(&" ".repeat(indent + 2));
+            breaks = 0;
+        }
+        out.push_str(if c == '\'' { "''" } else { "" });
+        if c != '\'' {
+            out.push(c);
+        }
+    }
+    // The last quote is the one that closes, and stands once.
+    out.pop();
+    out
+}
+
+/// A text in double quotes, in ASCII.
+fn escaped(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            ' '..='~' => out.push(c),
+            c => {
+                let (letter, width) = if (c as u32) < 0x100 {
+                    ('x', 2)
+                } else if (c as u32) < 0x1_0000 {
+                    ('u', 4)
+                } else {
+                    ('U', 8)
+                };
+                let _ = write!(out, "\\{letter}{:0width$X}", c as u32);
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Whether YAML 1.1 reads a text as a number, a time of day or a date.
+fn reads_otherwise(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit() || c == '_');
+    let begins = unsigned.starts_with(|c: char| c.is_ascii_digit());
+    let of_base = |prefix: &str, base: u32| {
+        unsigned.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c == '_' || c.is_digit(base)))
+    };
+    let sixty =
+        begins && unsigned.contains(':') && unsigned.split(':').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit() || c == '.'));
+    let float = unsigned.split_once('.').is_some_and(|(whole, rest)| {
+        let (fraction, exponent) = rest.split_once(['e', 'E']).map_or((rest, None), |(fraction, exponent)| (fraction, Some(exponent)));
+        let signed = exponent.is_none_or(|exponent| exponent.strip_prefix(['+', '-']).is_some_and(|size| !size.is_empty() && digits(size)));
+        digits(whole) && digits(fraction) && signed && (begins || fraction.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    let named = matches!(unsigned.to_lowercase().as_str(), ".inf" | ".nan");
+    let date = text.len() >= 8 && text.get(..4).is_some_and(|year| year.chars().all(|c| c.is_ascii_digit())) && {
+        let date = text.get(..text.find(['T', 't', ' ']).unwrap_or(text.len())).unwrap_or_default();
+        let parts: Vec<&str> = date.split('-').collect();
+        parts.len() == 3 && parts.iter().all(|part| !part.is_empty() && part.len() <= 4 && part.chars().all(|c| c.is_ascii_digit()))
+    };
+    (begins && digits(unsigned)) || of_base("0x", 16) || of_base("0b", 2) || sixty || float || named || date
+}
+
 /// Whether a text reads back as the same text without quotes.
 fn is_plain(text: &str) -> bool {
     const WORDS: [&str; 9] = ["null", "~", "true", "false", "yes", "no", "on", "off", "="];
-    let starts = text.starts_with(|c: char| c.is_alphanumeric() || "_/.$(+".contains(c));
-    let inside = !text.contains(": ") && !text.contains(" #") && !text.ends_with(':') && !text.ends_with(' ');
-    let number_or_date = text.starts_with(|c: char| c.is_ascii_digit() || "+.".contains(c))
-        && text.chars().all(|c| c.is_ascii_digit() || "+-._:exabcdefoEXABCDEFT Z".contains(c));
-    starts && inside && !number_or_date && !WORDS.contains(&text.to_lowercase().as_str())
+    let mut chars = text.chars();
+    let first = chars.next().unwrap_or(' ');
+    let begins = match first {
+        '?' | ':' | '-' => chars.next().is_some_and(|next| next != ' ') && !text.starts_with("---"),
+        first => !" #,[]{}&*!|>'\"%@`".contains(first) && text != "<<" && !text.starts_with("..."),
+    };
+    let inside = !text.contains(": ") && !text.contains(" #") && !text.contains('\n') && !text.ends_with([':', ' ']);
+    begins && inside && !reads_otherwise(text) && !WORDS.contains(&text.to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -157,7 +240,11 @@ mod tests {
     #[test]
     fn yaml_is_written_in_blocks() {
         let mut text = String::new();
-        write_block(&json!({"a": [1, {"b": "x", "c": null}], "d": {"e": "yes", "f": "2024-01-01"}, "g": [], "h": [["i"]]}), 0, &mut text);
-        assert_eq!(text, "a:\n- 1\n- b: x\n  c: null\nd:\n  e: 'yes'\n  f: '2024-01-01'\ng: []\nh:\n- - i\n");
+        write_block(
+            &json!({"a": [1, {"b": "x", "c": null}], "d": {"e": "yes", "f": "2024-01-01"}, "g": [], "h": [["i"]], "j": "x\ny", "k": "é", "l": "1e3"}),
+            0,
+            &mut text,
+        );
+        assert_eq!(text, "a:\n- 1\n- b: x\n  c: null\nd:\n  e: 'yes'\n  f: '2024-01-01'\ng: []\nh:\n- - i\nj: 'x\n\n  y'\nk: \"\\xE9\"\nl: 1e3\n");
     }
 }

@@ -9,9 +9,9 @@ use minijinja::functions::Function;
 use minijinja::value::{DynObject, FunctionArgs, FunctionResult, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
-use super::containers::{collect, new_list};
+use super::containers::{collect, new_dict, new_list, pairs};
 use super::error::problem;
-use super::macros::is_absent;
+use super::macros::{is_absent, split_kwargs};
 use super::python::text;
 use super::session::session_of;
 use super::values::{bind_args, required};
@@ -41,6 +41,8 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         _ => Ok(0),
     });
     add_filter(environment, "int", int);
+    add_filter(environment, "float", float);
+    environment.add_function("dict", dict);
     add_filter(environment, "dictsort", dictsort);
     add_growing_filter(environment, "wordwrap", wordwrap, |args| {
         let longest = args.iter().skip(1).map(|arg| arg.as_str().map_or(0, str::len)).max().unwrap_or(0);
@@ -253,6 +255,31 @@ fn int(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
         _ => None,
     };
     Ok(read.or(default).unwrap_or_else(|| Value::from(0)))
+}
+
+/// `float(default=0.0)`: what can't be read is the default.
+fn float(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [default] = bind_args("float", ["default"], &arguments(args))?;
+    let read = match value.kind() {
+        ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        ValueKind::Number => f64::try_from(value).ok(),
+        ValueKind::String => value.as_str().and_then(|text| text.trim().replace('_', "").parse().ok()),
+        _ => None,
+    };
+    Ok(read.map(Value::from).or(default).unwrap_or_else(|| Value::from(0.0)))
+}
+
+/// `dict(mapping or pairs, name=value, ..)`.
+fn dict(state: &State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = arguments(args);
+    let (positional, named) = split_kwargs(&args)?;
+    args.iter().try_for_each(|arg| super::work::count(state, arg))?;
+    let given = match positional {
+        [] => Vec::new(),
+        [given] => pairs(given)?,
+        _ => return Err(problem(Code::MacroArguments, format!("`dict` takes one value by position but was given {}", positional.len()))),
+    };
+    Ok(new_dict(given.into_iter().chain(named.into_iter().map(|(name, value)| (Value::from(name), value)))))
 }
 
 fn read_int(text: &str, base: u32) -> Option<Value> {

@@ -267,7 +267,7 @@ pub(super) fn tojson(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]
 }
 
 /// JSON with a space after commas and colons, as Python writes it.
-fn write_json(json: &Json, text: &mut String) {
+pub(super) fn write_json(json: &Json, text: &mut String) {
     match json {
         Json::Array(items) => {
             text.push('[');
@@ -305,8 +305,8 @@ fn count_all(state: &State<'_, '_>, args: &[Value]) -> Result<(), Error> {
 pub(super) fn set(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     count_all(state, args)?;
     let [value, default] = bind_args("set", ["value", "default"], args)?;
-    let values = collect(&value.unwrap_or_default());
-    Ok(values.map_or_else(|_| default.unwrap_or_else(|| Value::from(())), new_set))
+    let values = value.filter(|value| !value.is_none()).and_then(|value| collect(&value).ok());
+    Ok(values.map_or_else(|| default.unwrap_or_else(|| Value::from(())), new_set))
 }
 
 pub(super) fn set_strict(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
@@ -329,7 +329,8 @@ pub(super) fn zip(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -
     count_all(state, args)?;
     let (lists, named) = split_kwargs(args)?;
     let default = named.into_iter().find(|(name, _)| name == "default").map(|(_, value)| value);
-    zipped(lists).or_else(|_| Ok(default.unwrap_or_else(|| Value::from(()))))
+    let zipped = if lists.iter().any(Value::is_none) { None } else { zipped(lists).ok() };
+    Ok(zipped.or(default).unwrap_or_else(|| Value::from(())))
 }
 
 pub(super) fn zip_strict(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {

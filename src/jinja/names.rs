@@ -345,10 +345,7 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
             let own = this.map(|this| if name == "schema" { this.schema } else { this.database });
             own.map_or_else(|| session.host.target().get(name).map(from_json).unwrap_or_default(), Value::from)
         }),
-        "builtins" => new_dict(["ref", "source", "config"].map(|name| {
-            let callee = of_node(session, name).unwrap_or_default();
-            (Value::from(name), if name == "config" { callee } else { Value::from_object(Builtin { callee, session: Arc::clone(session) }) })
-        })),
+        "builtins" => Value::from_object(Builtins(Arc::clone(session))),
         BUILTIN_PACKAGE => PackageObject::value(session, BUILTIN_PACKAGE),
         _ => return None,
     })
@@ -396,6 +393,23 @@ impl Object for NoBatch {
 
     fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ok(())
+    }
+}
+
+/// dbt's own functions and values, whatever macros of their names the project has.
+#[derive(Debug)]
+struct Builtins(Arc<Session>);
+
+impl Object for Builtins {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str().filter(|name| KNOWN.contains(name) && *name != "builtins" && *name != "context")?;
+        let callee = of_node(&self.0, name).or_else(|| of_both(&self.0, name))?;
+        let looked_at = matches!(name, "ref" | "source");
+        Some(if looked_at { Value::from_object(Builtin { callee, session: Arc::clone(&self.0) }) } else { callee })
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(KNOWN)
     }
 }
 

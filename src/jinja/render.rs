@@ -170,7 +170,9 @@ pub fn render_operation(
     library: &MacroLibrary,
     host: &Arc<dyn TemplateHost>,
 ) -> Result<Rendered, Box<RenderFailure>> {
-    call_macro(call, scope, library, host, give)
+    // As in dbt, an operation is no node, and has no relation.
+    let given = BTreeMap::from([("this".to_owned(), Value::UNDEFINED)]);
+    call_macro(call, given, (scope, library, host), give)
 }
 
 /// Calls the macro that builds a node, with `values` by name beside what every template sees. Gives the relations that it
@@ -251,22 +253,21 @@ pub(super) fn render_within(session: &Arc<Session>, _: &mut State<'_, '_>, args:
 /// # Errors
 /// As [`render`]; also where no such macro is in the library.
 pub fn render_call(call: &MacroCall, scope: &Scope, library: &MacroLibrary, host: &Arc<dyn TemplateHost>) -> Result<Rendered, Box<RenderFailure>> {
-    call_macro(call, scope, library, host, argument)
+    call_macro(call, BTreeMap::new(), (scope, library, host), argument)
 }
 
 fn call_macro(
     call: &MacroCall,
-    scope: &Scope,
-    library: &MacroLibrary,
-    host: &Arc<dyn TemplateHost>,
-    argument: impl Fn(&Json, &mut Passed),
+    mut given: BTreeMap<String, Value>,
+    (scope, library, host): (&Scope, &MacroLibrary, &Arc<dyn TemplateHost>),
+    argument: fn(&Json, &mut Passed),
 ) -> Result<Rendered, Box<RenderFailure>> {
     let shared = &library.shared;
     let Some(callee) = shared.by_id(&call.id).and_then(|id| shared.value(id)) else {
         let message = format!("there is no macro `{}`", call.id);
         return Err(Diagnostic::error(Code::UndefinedMacro, message).at(call.span, "called here").into());
     };
-    let given = BTreeMap::from([("__callee".to_owned(), callee)]);
+    given.insert("__callee".to_owned(), callee);
     let mut passed = Passed { before: String::new(), text: String::from("{{ __callee("), given };
     for (index, (name, value)) in call.arguments.iter().enumerate() {
         let _ = write!(passed.text, "{}{name}=", if index == 0 { "" } else { ", " });

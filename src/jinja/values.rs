@@ -148,6 +148,15 @@ fn string_method(value: &Value, method: &str, args: &[Value]) -> Option<Result<V
         ("swapcase", None) => Value::from(
             text.chars().map(|c| if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() }).collect::<String>(),
         ),
+        ("istitle", None) => {
+            let mut inside = false;
+            let right = text.chars().all(|c| {
+                let right = !c.is_alphabetic() || c.is_uppercase() != inside;
+                inside = c.is_alphabetic();
+                right
+            });
+            Value::from(right && text.chars().any(char::is_alphabetic))
+        }
         ("index", Some(part)) => match text.find(part) {
             Some(at) => Value::from(text.get(..at).unwrap_or_default().chars().count()),
             None => return Some(Err(problem(Code::JinjaRuntime, format!("`{part}` is not in `{text}`")))),

@@ -46,7 +46,12 @@ impl Project {
                 map.extend(coded(node));
                 map.insert("defer_relation".into(), Json::Null);
             }
-            NodeKind::Analysis => map.extend(coded(node)),
+            NodeKind::Analysis => {
+                map.extend(coded(node));
+                // As in dbt: where it would stand, if it were built.
+                map.insert("database".into(), self.target.database.as_str().into());
+                map.insert("schema".into(), self.target.schema.as_str().into());
+            }
             NodeKind::UnitTest(_) => {}
         }
         Json::Object(map)
