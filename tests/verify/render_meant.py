@@ -36,6 +36,12 @@ MEANT = {
     ("jinja-adapter.md", "Columns know their types"): [
         ("['id', 'amount']", "['amount']", "columns are the same without regard to case"),
     ],
+    ("jinja-adapter.md", "What stands in the warehouse can be looked up"): [
+        ("id INTEGER", "id BIGINT", "a whole number has 64 bits"),
+        ("character varying(256)", "VARCHAR", "text has no length"),
+        ("a INTEGER", "a BIGINT", "a whole number has 64 bits"),
+    ],
+    ("jinja-adapter.md", "And changed"): [("", "view", "dbt keeps a list of relations, in which those that a statement made are not")],
     ("jinja-adapter.md", "Dispatch finds overrides, and a strategy its macro"): [("another engine's", "own 1", ADAPTER)],
     ("cross-database.md", "Dates are moved by parts"): [('T00:00:00"', '"', DAYS), ('"2023-12-31"', '"2023-12-31T00:00:00"', DAYS)],
     ("cross-database.md", "Series of dates and numbers"): [('T00:00:00"', '"', DAYS)],
