@@ -10,7 +10,9 @@ mod collected;
 mod commands;
 mod correlated;
 mod defined;
+mod delta;
 mod depth;
+mod difference;
 mod estimates;
 mod expressions;
 mod failure;
@@ -52,6 +54,8 @@ pub use commands::{
     Word, parse_command,
 };
 pub use defined::{Argument, CalledFunction, Definition, called_functions, parsed_body, register, scalar_function};
+pub use delta::{stored_type, unholdable, unnameable};
+pub use difference::SchemaDifference;
 pub use failure::{SqlError, sql_error};
 pub(crate) use functions::iso_time::iso_texts;
 pub use identifiers::canonical;

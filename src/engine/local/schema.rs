@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::physical_expr::PhysicalExpr;
 use deltalake::datafusion::physical_expr::expressions::{Column, Literal};
@@ -15,7 +15,7 @@ use super::super::{EngineError, TableColumn};
 use super::failure;
 use crate::base::Code;
 use crate::manifest::RelationName;
-use crate::sql::{SqlError, parse_type, type_name};
+use crate::sql::{SqlError, parse_type, stored_type, unholdable};
 
 /// The table's schema. With contract columns: their types and nullability, in the order of the query.
 ///
@@ -42,7 +42,7 @@ pub(super) fn table_schema(query: &Schema, contract: &[TableColumn], relation: &
                 ));
             }
         };
-        let data_type = stored(&data_type).ok_or_else(|| no_place(field.name(), &data_type))?;
+        let data_type = stored_type(&data_type).ok_or_else(|| EngineError::Sql(Box::new(unholdable(field.name(), &data_type))))?;
         fields.push(Field::new(field.name(), data_type, nullable));
     }
     if let Some(missing) = contract.iter().find(|column| !seen.contains(&column.name.to_lowercase())) {
@@ -61,65 +61,6 @@ fn invalid(message: String, help: &str) -> EngineError {
     EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).help(help)))
 }
 
-fn no_place(column: &str, data_type: &DataType) -> EngineError {
-    let help = match data_type {
-        DataType::Decimal256(..) => "cast it to decimal(38, s)",
-        _ => "cast it, e.g. to text or to a number of seconds",
-    };
-    let message = format!("column `{column}` is {}, which a Delta table can't hold", type_name(data_type));
-    EngineError::Sql(Box::new(SqlError::new(Code::StorageFeature, message).help(help)))
-}
-
-/// The type in which Delta holds values of a type: unsigned integers widen, timestamps are microseconds, a column that
-/// is always NULL is text. `None` where values would be lost.
-fn stored(data_type: &DataType) -> Option<DataType> {
-    let item = |field: &Field| stored(field.data_type()).map(|data_type| Arc::new(Field::new(field.name(), data_type, true)));
-    Some(match data_type {
-        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::UInt8 => DataType::Int16,
-        DataType::UInt16 => DataType::Int32,
-        DataType::UInt32 | DataType::UInt64 => DataType::Int64,
-        DataType::Float16 => DataType::Float32,
-        DataType::Date64 => DataType::Date32,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
-        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => DataType::Decimal128(*precision, *scale),
-        DataType::Dictionary(_, value) => stored(value)?,
-        DataType::RunEndEncoded(_, values) => stored(values.data_type())?,
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::ListView(field)
-        | DataType::LargeListView(field)
-        | DataType::FixedSizeList(field, _) => DataType::List(item(field)?),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| item(field)).collect::<Option<Fields>>()?),
-        DataType::Map(entries, sorted) => {
-            let DataType::Struct(pair) = entries.data_type() else { return None };
-            let [key, value] = pair.iter().collect::<Vec<_>>()[..] else { return None };
-            let pair = Fields::from(vec![
-                Field::new(key.name(), stored(key.data_type())?, false),
-                Field::new(value.name(), stored(value.data_type())?, true),
-            ]);
-            DataType::Map(Arc::new(Field::new(entries.name(), DataType::Struct(pair), false)), *sorted)
-        }
-        DataType::Decimal256(..)
-        | DataType::Time32(_)
-        | DataType::Time64(_)
-        | DataType::Duration(_)
-        | DataType::Interval(_)
-        | DataType::Union(..) => return None,
-        DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Date32
-        | DataType::Decimal128(..) => data_type.clone(),
-    })
-}
-
 /// The wanted columns of a plan, by name without regard to case; one that it lacks is NULL.
 ///
 /// # Errors
@@ -136,17 +77,4 @@ pub(super) fn project<'a>(plan: Arc<dyn ExecutionPlan>, wanted: impl Iterator<It
         columns.push((expression, field.name().clone()));
     }
     Ok(Arc::new(ProjectionExec::try_new(columns, plan).map_err(|error| failure::query(error, ""))?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_never_lose_their_range() {
-        assert_eq!(stored(&DataType::UInt8), Some(DataType::Int16));
-        assert_eq!(stored(&DataType::UInt32), Some(DataType::Int64));
-        assert_eq!(stored(&DataType::Timestamp(TimeUnit::Nanosecond, None)), Some(DataType::Timestamp(TimeUnit::Microsecond, None)));
-        assert_eq!(stored(&DataType::Time64(TimeUnit::Microsecond)), None);
-    }
 }

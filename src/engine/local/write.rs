@@ -38,7 +38,7 @@ use super::warehouse::Folder;
 use super::{LocalEngine, catalog, change, failure, rules};
 use crate::base::Code;
 use crate::manifest::RelationName;
-use crate::sql::{SqlError, quote_ident};
+use crate::sql::{SqlError, quote_ident, unnameable};
 
 /// Rows that are written and not published.
 #[derive(Debug)]
@@ -238,19 +238,11 @@ const RANK: &str = "__alluvium_rank";
 
 /// Refuses names of columns that Delta refuses, unless the table maps its columns.
 fn names(schema: &Schema, configuration: &HashMap<String, String>, relation: &RelationName) -> Result<(), EngineError> {
-    const REFUSED: &str = " ,;{}()\n\t=";
     if configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
         return Ok(());
     }
-    let odd = schema.fields().iter().find(|field| field.name().is_empty() || field.name().contains(|letter| REFUSED.contains(letter)));
-    match odd {
-        None => Ok(()),
-        Some(field) => {
-            let message = format!("column `{}` of `{}` has a name that a Delta table can't hold", field.name(), relation.short());
-            let help = "give it a name without spaces and without any of `,;{}()=` by `as`";
-            Err(EngineError::Sql(Box::new(SqlError::new(Code::SqlInvalid, message).help(help))))
-        }
-    }
+    let odd = schema.fields().iter().find_map(|field| unnameable(field.name(), &relation.short()));
+    odd.map_or(Ok(()), |error| Err(EngineError::Sql(Box::new(error))))
 }
 
 /// Partition columns as the schema spells them.

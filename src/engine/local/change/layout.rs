@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::{Metadata, MetadataExt as _, StructField, StructType};
 use deltalake::{DeltaTable, DeltaTableError};
@@ -13,7 +13,7 @@ use super::super::schema::table_schema;
 use super::super::write::Rows;
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
-use crate::sql::{SqlError, type_name};
+use crate::sql::{SchemaDifference, SqlError};
 
 /// What the table looks like before and after.
 pub(super) struct Layout {
@@ -50,25 +50,13 @@ pub(super) fn layout(base: &DeltaTable, rows: &Rows, write: &TableWrite, unstore
     let before = snapshot.snapshot().arrow_schema();
     let stored: Vec<_> = query.fields().iter().filter(|field| !contains(unstored, field.name())).cloned().collect();
     let wanted = table_schema(&Schema::new(stored), &write.columns, relation)?;
-    let difference = Difference::between(&before, &wanted);
-    if let Some((name, from, to)) =
-        difference.retyped.iter().map(|(name, before, wanted)| (name, wanted, before)).find(|(_, from, to)| loses(from, to))
-        && write.schema_change != SchemaChange::Sync
-    {
-        let message = format!(
-            "column `{name}` of `{}` is {} in the query and {} in the table, which would cut its values",
-            relation.short(),
-            type_name(from),
-            type_name(to)
-        );
-        return Err(EngineError::Sql(Box::new(
-            SqlError::new(Code::SchemaChanged, message)
-                .help("cast it in the query, set `on_schema_change` to `sync_all_columns`, or build the table anew with --full-refresh"),
-        )));
+    let difference = SchemaDifference::between(&before, &wanted);
+    if let Some(error) = difference.cut(&relation.short()).filter(|_| write.schema_change != SchemaChange::Sync) {
+        return Err(EngineError::Sql(Box::new(error)));
     }
     match write.schema_change {
-        SchemaChange::Fail if !difference.is_empty() => Err(difference.refused(&before, &wanted, relation)),
-        SchemaChange::Ignore if !difference.gone.is_empty() => Err(missing(&difference.gone, relation)),
+        SchemaChange::Fail if !difference.is_empty() => Err(EngineError::Sql(Box::new(difference.refused((&before, &wanted), &relation.short())))),
+        SchemaChange::Ignore if !difference.gone.is_empty() => Err(EngineError::Sql(Box::new(difference.missing(&relation.short())))),
         SchemaChange::Fail | SchemaChange::Ignore => Layout::unchanged(before).ruled(base, write, state),
         SchemaChange::Append if difference.new.is_empty() => Layout::unchanged(before).ruled(base, write, state),
         SchemaChange::Append => {
@@ -85,22 +73,6 @@ pub(super) fn layout(base: &DeltaTable, rows: &Rows, write: &TableWrite, unstore
             let rewrite = !difference.gone.is_empty() || !difference.retyped.is_empty();
             Layout::new(before, after, metadata, rewrite).ruled(base, write, state)
         }
-    }
-}
-
-/// Whether a cast drops digits or times of day without an error.
-fn loses(from: &DataType, to: &DataType) -> bool {
-    let scale = |data_type: &DataType| match data_type {
-        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => {
-            Some(*scale)
-        }
-        number if number.is_integer() => Some(0),
-        _ => None,
-    };
-    match (from, to) {
-        (DataType::Timestamp(..), DataType::Date32) | (DataType::Float64, DataType::Float32) => true,
-        (from, to) if from.is_floating() => scale(to).is_some(),
-        (from, to) => scale(from).zip(scale(to)).is_some_and(|(from, to)| from > to),
     }
 }
 
@@ -145,70 +117,7 @@ pub(super) fn changed(base: &DeltaTable, after: &SchemaRef) -> Result<Metadata, 
     snapshot.metadata().clone().with_schema(&StructType::try_new(fields)?).map_err(DeltaTableError::from)
 }
 
-#[derive(Default)]
-struct Difference {
-    new: Vec<Field>,
-    gone: Vec<String>,
-    /// Name, type before, type wanted.
-    retyped: Vec<(String, DataType, DataType)>,
-}
-
-impl Difference {
-    fn between(before: &Schema, wanted: &Schema) -> Self {
-        let mut found = Self::default();
-        for field in wanted.fields() {
-            match before.fields().iter().find(|known| same(known.name(), field.name())) {
-                None => found.new.push(field.as_ref().clone()),
-                Some(known) if type_name(known.data_type()) != type_name(field.data_type()) => {
-                    found.retyped.push((known.name().clone(), known.data_type().clone(), field.data_type().clone()));
-                }
-                Some(_) => {}
-            }
-        }
-        found.gone = before
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .filter(|name| !wanted.fields().iter().any(|field| same(field.name(), name)))
-            .collect();
-        found
-    }
-
-    fn is_empty(&self) -> bool {
-        self.new.is_empty() && self.gone.is_empty() && self.retyped.is_empty()
-    }
-
-    fn refused(&self, before: &Schema, wanted: &Schema, relation: &RelationName) -> EngineError {
-        let mut lines: Vec<String> = Vec::new();
-        lines.extend(self.new.iter().map(|field| format!("new: `{}` {}", field.name(), type_name(field.data_type()))));
-        lines.extend(self.gone.iter().map(|name| format!("missing: `{name}`")));
-        lines.extend(
-            self.retyped
-                .iter()
-                .map(|(name, before, wanted)| format!("`{name}`: the table has {}, the query {}", type_name(before), type_name(wanted))),
-        );
-        let message = format!(
-            "the query of `{}` yields other columns than the table has ({} and {})",
-            relation.short(),
-            wanted.fields().len(),
-            before.fields().len()
-        );
-        let mut error = SqlError::new(Code::SchemaChanged, message)
-            .help("set `on_schema_change` to `append_new_columns` or `sync_all_columns`, or build the table anew with --full-refresh");
-        error.notes = lines;
-        EngineError::Sql(Box::new(error))
-    }
-}
-
-fn missing(gone: &[String], relation: &RelationName) -> EngineError {
-    let names: Vec<String> = gone.iter().map(|name| format!("`{name}`")).collect();
-    let message = format!("the query of `{}` lacks columns that the table has: {}", relation.short(), names.join(", "));
-    EngineError::Sql(Box::new(
-        SqlError::new(Code::SchemaChanged, message).help("select them, or say with `on_schema_change` what is to become of them"),
-    ))
-}
-
-fn partitions_stay(base: &DeltaTable, difference: &Difference, relation: &RelationName) -> Result<(), EngineError> {
+fn partitions_stay(base: &DeltaTable, difference: &SchemaDifference, relation: &RelationName) -> Result<(), EngineError> {
     let snapshot = base.snapshot().map_err(|error| failure::reading(&error, relation))?;
     let partitions = snapshot.metadata().partition_columns().to_vec();
     let lost = partitions.iter().find(|name| difference.gone.contains(name) || difference.retyped.iter().any(|(retyped, ..)| retyped == *name));
