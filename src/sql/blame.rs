@@ -204,12 +204,20 @@ fn word(error: &SqlError, sql: &str) -> Option<Range<usize>> {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         rest.get(..end).filter(|word| !word.is_empty())
     };
-    let wanted = behind("there is no table ")
+    let whole = || Some(message.strip_prefix("column `")?.strip_suffix("` not found")?).filter(|name| name.contains('.'));
+    let wanted = whole()
+        .or_else(|| behind("there is no table "))
         .or_else(|| behind("there is no window "))
         .or_else(|| if error.code == Code::TypeUnknown { behind("`") } else { None })
         .or_else(|| behind("column `"))
         .or_else(|| behind("cannot find column with position "))?;
-    let mut found = sql.match_indices(wanted).filter(|(at, _)| stands_alone(sql, *at, wanted.len()));
+    // Types are told in capitals.
+    let of_type = error.code == Code::TypeUnknown;
+    let (text, wanted) = if of_type { (sql.to_lowercase(), wanted.to_lowercase()) } else { (sql.to_owned(), wanted.to_owned()) };
+    if text.len() != sql.len() {
+        return None;
+    }
+    let mut found = text.match_indices(wanted.as_str()).filter(|(at, _)| stands_alone(&text, *at, wanted.len()));
     let (at, _) = found.next()?;
     found.next().is_none().then(|| at..at + wanted.len())
 }

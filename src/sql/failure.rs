@@ -103,8 +103,22 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
     if found.code == Code::UnknownColumn && found.help.is_none() {
         found.help = Some("look at the columns of what this select reads".to_owned());
     }
+    if found.code == Code::UnknownFunction {
+        known_function(&mut found, &raw);
+    }
     found.message = lower_first(&with_type_names(message.trim_end_matches('.').trim())).replace("found: EOF", "found the end of the text");
     found
+}
+
+/// The planner proposes the least unlike function, however unlike it is.
+fn known_function(found: &mut SqlError, raw: &str) {
+    let name = raw.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next());
+    let proposed = raw.split_once("Did you mean '").and_then(|(_, rest)| rest.split('\'').next());
+    let (Some(name), Some(proposed)) = (name, proposed) else { return };
+    if crate::base::nearest(&name.to_lowercase(), [proposed]).is_none() {
+        found.notes.retain(|note| !note.starts_with("possible function "));
+        found.help = Some("docs/sql.md lists the functions; `functions:` in a properties file describes those of the project".to_owned());
+    }
 }
 
 /// `and` and `or` take conditions only: the side that is none.
@@ -121,7 +135,7 @@ fn no_operand(found: &mut SqlError, message: &mut String, spanned: Option<&Diagn
 }
 
 /// A subquery that uses columns from outside in a way that can't be turned into a join.
-fn correlated(sql: &str) -> SqlError {
+pub(super) fn correlated(sql: &str) -> SqlError {
     let error = SqlError::new(Code::NotAvailable, "a subquery can't be carried out where it stands, or with the columns it uses from outside")
         .help("write it as a join with a grouped query, or number the rows by `row_number() over (partition by .. order by ..)`");
     match only_subquery(sql) {

@@ -73,6 +73,11 @@ impl Dialect for Grammar {
     // And what it does not: `1_000`, and names that begin with a digit, which [`super::tokens`] looks at once more.
     allowed! { supports_numeric_prefix, supports_numeric_literal_underscores }
 
+    /// A `case` or `cast` that can't be read is one that is not complete, and no name.
+    fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
+        matches!(keyword, Keyword::CASE | Keyword::CAST) || keywords::RESERVED_FOR_IDENTIFIER.contains(&keyword)
+    }
+
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         match &parser.peek_token_ref().token {
             Token::StringConcat => Some(Ok(CONCAT)),

@@ -118,10 +118,11 @@ impl AnalyzerRule for Impossible {
 
 /// The planner folds constants before it runs anything, and fails where one has no value.
 fn constant(value: &ScalarValue, wanted: &DataType) -> Result<()> {
-    match value {
-        ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)) | ScalarValue::LargeUtf8(Some(_)) => value.cast_to(wanted).map(|_| ()),
-        _ => Ok(()),
+    let is_text = matches!(value, ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)) | ScalarValue::LargeUtf8(Some(_)));
+    if is_text || value.data_type().is_integer() && wanted.is_integer() {
+        value.cast_to(wanted)?;
     }
+    Ok(())
 }
 
 fn castable(value: &Expr, wanted: &DataType, schema: &DFSchema) -> Result<()> {

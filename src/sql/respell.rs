@@ -29,6 +29,12 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             {
                 words[at].token = Token::make_word(EXISTS, None);
             }
+            // The parser takes `t.user` for a call.
+            Some(Keyword::USER) if !opens(&words, at + 1) => {
+                if let Token::Word(word) = &mut words[at].token {
+                    word.keyword = Keyword::NoKeyword;
+                }
+            }
             _ if is_raw_text(&words, at) => {
                 words.remove(at);
                 let text = &mut words[at].token;

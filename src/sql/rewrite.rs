@@ -14,6 +14,7 @@ mod pivot;
 mod rules;
 mod sample;
 mod select;
+mod shadow;
 mod tables;
 mod using;
 mod wildcards;
@@ -45,7 +46,13 @@ pub(crate) use rules::RULES;
 pub fn rewrite(statement: &mut Statement, sql: &str, semantics: Semantics) -> Result<(), Box<SqlError>> {
     let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new(), semantics };
     let flow = match statement {
-        Statement::Statement(inner) => inner.visit(&mut rewriter),
+        Statement::Statement(inner) => {
+            if let Err(twice) = shadow::rewrite(inner) {
+                let message = format!("two CTEs are called `{}`", twice.name);
+                return Err(rewriter.refuse(&message, twice.second, "rename one of them"));
+            }
+            inner.visit(&mut rewriter)
+        }
         Statement::Explain(explain) => return rewrite(&mut explain.statement, sql, semantics),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => return Ok(()),
     };
@@ -129,6 +136,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        generators::numbered(expr);
         flow(lambdas::rewrite(expr, self))
     }
 

@@ -195,6 +195,12 @@ fn of_groups(text: &str) -> Option<Said> {
     if text.starts_with("Window function calls cannot be nested") {
         return Some(Said::new("a window function can't stand in another's arguments", "compute the inner one in a CTE, and use its column here"));
     }
+    if text.starts_with("Correlated scalar subquery must be aggregated") {
+        return Some(Said::new(
+            "a subquery in the place of a value may yield several rows",
+            "aggregate it, e.g. `max(..)`, or take one row by `limit 1`",
+        ));
+    }
     if text.contains("should only return one column") || text.starts_with("Too many columns") {
         return Some(Said::new("a subquery in the place of a value has more than one column", "select one column only"));
     }

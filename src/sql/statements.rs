@@ -29,7 +29,32 @@ pub fn split_statements(sql: &str) -> Result<Vec<Range<usize>>, SqlError> {
 
 /// A text that can't be cut into words.
 fn uncut(error: TokenizerError, sql: &str) -> SqlError {
-    sql_error(&DataFusionError::from(ParserError::from(error)), sql)
+    let is_comment = error.message.contains("multi-line comment");
+    let mut found = sql_error(&DataFusionError::from(ParserError::from(error)), sql);
+    if let Some(open) = sql.rfind("/*").filter(|_| is_comment) {
+        "this comment has no end".clone_into(&mut found.message);
+        found.help = Some("close it with `*/`".to_owned());
+        found.range = Some(open..open + 2);
+    }
+    found
+}
+
+/// A comma behind the last CTE, which the parser takes for a CTE called `select`.
+fn comma_before_query(tokens: &[TokenWithSpan], sql: &str) -> Option<SqlError> {
+    let words: Vec<&TokenWithSpan> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    let is = |at: usize, wanted: Keyword| matches!(words.get(at).map(|word| &word.token), Some(Token::Word(word)) if word.keyword == wanted && word.quote_style.is_none());
+    let at = (2..words.len()).find(|at| {
+        is(*at, Keyword::SELECT)
+            && words[at - 1].token == Token::Comma
+            && words[at - 2].token == Token::RParen
+            && !matches!(words.get(at + 1).map(|word| &word.token), Some(Token::LParen))
+            && !is(at + 1, Keyword::AS)
+    })?;
+    let text = SourceFile::new("", sql.into());
+    let offset = |line: u64, column: u64| text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize;
+    let span = words[at].span;
+    let error = SqlError::new(Code::SqlSyntax, "a CTE is expected behind the comma, found `select`").help("take out the comma before `select`");
+    Some(error.range(offset(span.start.line, span.start.column)..offset(span.end.line, span.end.column)))
 }
 
 fn ranges(tokens: &[TokenWithSpan], sql: &str) -> Vec<Range<usize>> {
@@ -66,9 +91,19 @@ pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<Sql
         return Err(Box::new(SqlError::new(Code::SqlSyntax, "there is no SQL statement here").help("write a select")));
     }
     refuse_deep(sql, &tokens)?;
-    let mut statement = parsed(state, tokens).map_err(|error| Box::new(sql_error(&error, sql)))?;
+    let mut statement = match parsed(state, tokens) {
+        Ok(statement) => statement,
+        // They are cut again, which is rarer than copying them for each text.
+        Err(error) => {
+            return Err(Box::new(tokens_again(sql).and_then(|tokens| comma_before_query(&tokens, sql)).unwrap_or_else(|| sql_error(&error, sql))));
+        }
+    };
     rewrite(&mut statement, sql, Semantics::of_session(state))?;
     Ok(statement)
+}
+
+fn tokens_again(sql: &str) -> Option<Vec<TokenWithSpan>> {
+    tokens(sql).ok()
 }
 
 /// The one statement of some words.
@@ -77,6 +112,13 @@ fn parsed(state: &SessionState, tokens: Vec<TokenWithSpan>) -> Result<Statement,
     let mut parser = DFParserBuilder::new(respelt(tokens)).with_dialect(&Grammar).with_recursion_limit(limit).build()?;
     let mut statements = parser.parse_statements()?;
     statements.pop_front().ok_or_else(|| DataFusionError::Plan("there is no SQL statement here".into()))
+}
+
+/// Whether a statement writes rows in the place of yielding some.
+#[must_use]
+pub fn changes_rows(statement: &Statement) -> bool {
+    let Statement::Statement(inner) = statement else { return false };
+    matches!(inner.as_ref(), ast::Statement::Insert(_) | ast::Statement::Update { .. } | ast::Statement::Delete(_))
 }
 
 /// The byte range of the query in `insert into .. select`, `create table .. as select` or `create view .. as select`;
