@@ -108,6 +108,7 @@ fn model() -> Node {
         warn_unsupported: true,
         warn_unenforced: true,
         span: span(),
+        whole: span(),
     };
     let column = ColumnDecl {
         name: "id".into(),

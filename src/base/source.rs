@@ -196,6 +196,20 @@ impl Sources {
         }
     }
 
+    /// The key that stands before a value; the value itself where there is none.
+    #[must_use]
+    pub fn key_of(&self, value: Span, key: &str) -> Span {
+        let file = self.file(value.file);
+        let before = file.text.get(..value.start as usize).unwrap_or_default();
+        let line = before.trim_end_matches(|letter: char| letter.is_whitespace() || matches!(letter, ':' | '=' | '"' | '\'' | '|' | '>'));
+        match line.strip_suffix(key) {
+            Some(head) if !head.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_') => {
+                Span { start: to_u32(head.len()), end: to_u32(head.len() + key.len()), ..value }
+            }
+            _ => value,
+        }
+    }
+
     /// The place of a value in a call with `key=value` among its arguments; the whole span where there is none.
     #[must_use]
     pub fn argument(&self, span: Span, key: &str) -> Span {

@@ -59,6 +59,15 @@ impl Selectors {
         Ok(Self { entries })
     }
 
+    /// What is wrong with a list of selectors, whether or not a command asks for them.
+    #[must_use]
+    pub fn wrong(list: &Yaml) -> Vec<Diagnostic> {
+        match Self::read(list) {
+            Ok(selectors) => selectors.entries.iter().filter_map(|entry| selectors.expression(&entry.name).err()).collect(),
+            Err(found) => vec![found],
+        }
+    }
+
     /// The selector that counts where the command line says nothing.
     #[must_use]
     pub fn default_name(&self) -> Option<&str> {

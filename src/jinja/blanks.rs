@@ -79,7 +79,7 @@ impl Blanks {
     }
 
     /// A warning for each, once; `known` names what a name may have been meant for.
-    pub(super) fn warnings(&self, whole: Span, known: impl Fn(&str) -> Vec<String>) -> Vec<Diagnostic> {
+    pub(super) fn warnings(&self, whole: Span, known: impl Fn(&str) -> Vec<String>, word: impl Fn(Span, &str) -> Span) -> Vec<Diagnostic> {
         let mut warnings: Vec<Diagnostic> = Vec::new();
         for blank in lock(&self.found).iter() {
             let warning = match &blank.what {
@@ -96,7 +96,11 @@ impl Blanks {
                         .help("give it, or give the macro's parameter a default")
                 }
             };
-            let warning = warning.at(blank.place.unwrap_or(whole), "here");
+            let place = match &blank.what {
+                What::Name(name) => blank.place.map(|place| word(place, name)),
+                What::Parameters(_) => blank.place,
+            };
+            let warning = warning.at(place.unwrap_or(whole), "here");
             if !warnings.contains(&warning) {
                 warnings.push(warning);
             }

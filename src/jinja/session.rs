@@ -177,7 +177,11 @@ impl Session {
 
     /// What was printed as nothing.
     pub(super) fn warnings(&self) -> Vec<Diagnostic> {
-        if self.blanks.any() { self.blanks.warnings(self.original_span(0..self.text.len()), |name| self.known_names(name)) } else { Vec::new() }
+        if !self.blanks.any() {
+            return Vec::new();
+        }
+        let word = |place, name: &str| self.sources().word(place, name);
+        self.blanks.warnings(self.original_span(0..self.text.len()), |name| self.known_names(name), word)
     }
 
     /// The macros called so far.

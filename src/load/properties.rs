@@ -270,6 +270,7 @@ const CONSTRAINTS: [(&str, ConstraintKind); 6] = [
 ];
 
 fn read_constraint(item: &Yaml, what: &str, out: &mut Diagnostics) -> Option<ConstraintDecl> {
+    let whole = item.span;
     let mut reader = MapReader::new(item, what, out);
     let kind = reader.required("type");
     let name = reader.string("name").map(|name| name.value);
@@ -304,6 +305,7 @@ fn read_constraint(item: &Yaml, what: &str, out: &mut Diagnostics) -> Option<Con
         warn_unsupported,
         warn_unenforced,
         span: kind.span,
+        whole,
     })
 }
 
@@ -346,6 +348,9 @@ fn read_group(entry: &Yaml, origin: &Origin, out: &mut Diagnostics) -> Option<Gr
     let name = reader.required("name");
     let description = reader.string("description");
     let owner = reader.map("owner").cloned();
+    if owner.is_none() {
+        reader.lacks("owner", "a mapping with `name` or `email`");
+    }
     let config = take_config(&mut reader, &["tags", "meta"]);
     reader.finish();
     Some(GroupDecl { origin: origin.clone(), span: entry.span, name: name?, description, owner, config })

@@ -307,6 +307,8 @@ impl<'t> Composer<'t, '_> {
     fn syntax_error(&self, error: &ScanError) -> Diagnostic {
         let offset = error.marker().byte_offset().unwrap_or(self.text.len());
         let offset = self.text.floor_char_boundary(offset);
+        let is_tab = error.info().contains("tab");
+        let offset = is_tab.then(|| self.text.get(offset..)?.find('\t').map(|at| offset + at)).flatten().unwrap_or(offset);
         let width = self.text.get(offset..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let span = Span::new(self.file, offset, offset + width);
         let line_start = self.text.get(..offset).and_then(|head| head.rfind('\n')).map_or(0, |at| at + 1);

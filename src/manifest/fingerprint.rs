@@ -124,7 +124,8 @@ fn add_columns<'c>(of: &mut Fingerprinter, columns: impl ExactSizeIterator<Item 
 fn add_constraints(of: &mut Fingerprinter, constraints: &[ConstraintDecl]) {
     of.add(&constraints.len());
     for constraint in constraints {
-        let ConstraintDecl { kind, name, expression, columns, to, to_columns, references, warn_unsupported, warn_unenforced, span: _ } = constraint;
+        let ConstraintDecl { kind, name, expression, columns, to, to_columns, references, warn_unsupported, warn_unenforced, span: _, whole: _ } =
+            constraint;
         of.add(kind.name()).add(name).add(expression).add(columns).add(to_columns).add(warn_unsupported).add(warn_unenforced);
         of.add(&to.as_ref().map(|to| &to.value)).add(&references.as_ref().map(ToString::to_string));
     }

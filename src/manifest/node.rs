@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use super::{Described, ExternalConfig, ModelDetails, NodeConfig, RelationName, UnitTest};
-use crate::base::{FileId, Span, Spanned, headline};
+use crate::base::{FileId, Sources, Span, Spanned, headline};
 
 /// dbt's unique id: `model.package.name`, `source.package.source.table`, `test.package.name.hash`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,6 +160,8 @@ pub struct ConstraintDecl {
     /// Whether to say that nothing looks after the constraint.
     pub warn_unenforced: bool,
     pub span: Span,
+    /// All that is written of it.
+    pub whole: Span,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +175,21 @@ pub enum ConstraintKind {
 }
 
 impl ConstraintDecl {
+    /// Where it says something; its beginning where that is not written as it stands.
+    #[must_use]
+    pub fn place_of(&self, words: &str, sources: &Sources) -> Span {
+        let text = sources.text(self.whole);
+        let part = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let alone = |at: &usize| !text[..*at].ends_with(part) && !text[*at + words.len()..].starts_with(part);
+        match text.match_indices(words).map(|(at, _)| at).filter(alone).last() {
+            Some(at) if !words.is_empty() => {
+                let start = self.whole.start + u32::try_from(at).unwrap_or_default();
+                Span { start, end: start + u32::try_from(words.len()).unwrap_or_default(), ..self.whole }
+            }
+            _ => self.span,
+        }
+    }
+
     /// The table that a foreign key refers to, as SQL.
     #[must_use]
     pub fn foreign_table(&self) -> Option<String> {

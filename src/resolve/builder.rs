@@ -146,6 +146,7 @@ impl Builder {
             described::add_groups(&mut self, package);
             described::add_exposures(&mut self, package);
             described::add_semantics(&mut self, package);
+            super::hooks::of_runs(&mut self, package);
             nodes::add_singular_tests(&mut self, package);
         }
         let own_first = self.parsed.root.project.behaves(Behaviour::RefSearchesNodePackageBeforeRoot);
@@ -169,7 +170,7 @@ impl Builder {
             &|| self.check_materializations(),
             &|| self.check_batches(),
             &|| self.check_types(),
-            &|| self.nodes.values().flat_map(|node| constraints::check(node)).collect(),
+            &|| self.nodes.values().flat_map(|node| constraints::check(node, &self.parsed.sources)).collect(),
             &|| unused::check(&self),
             &|| macros::check(&self),
         ]);
@@ -271,8 +272,12 @@ impl Builder {
         let free = match self.nodes.entry(node.id.clone()) {
             Entry::Vacant(free) => free,
             Entry::Occupied(first) => {
-                let found = twice(first.get(), &node);
-                return self.found.push(found);
+                // A test that is written once belongs to two nodes of one name, of which it is said.
+                if !(node.resource_type() == ResourceType::Test && first.get().span == node.span) {
+                    let found = twice(first.get(), &node);
+                    self.found.push(found);
+                }
+                return;
             }
         };
         if let Some(body) = body {
@@ -308,7 +313,7 @@ impl Builder {
                     Ok(id) => drop(connected.parents.insert(id)),
                     Err(diagnostic) if node.resource_type() == ResourceType::Test && (disabled || of_dbt) => {
                         if node.package == root {
-                            let told = diagnostic.note(format!("the test `{}` is left out", node.name));
+                            let told = at_argument(diagnostic, node, &self.parsed.sources).note(format!("the test `{}` is left out", node.name));
                             connected.found.push(Diagnostic { severity: Severity::Warning, ..told });
                         }
                         connected.is_left_out = true;

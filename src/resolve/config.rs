@@ -165,7 +165,7 @@ fn list(value: Json) -> Vec<Json> {
 pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, sources: &Sources, found: &mut Vec<Diagnostic>) -> NodeConfig {
     let with_own = values.with_own_keys();
     let values = with_own.as_ref().unwrap_or(values);
-    keys::misspelt(values, found);
+    keys::misspelt(values, sources, found);
     keys::without_effect(values, kind, fallback, found);
     let mut reader = Reader { values, fallback, sources, found };
     history::on_configuration_change(&mut reader);

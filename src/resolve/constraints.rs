@@ -9,7 +9,7 @@ use super::builder::Builder;
 use super::config::ConfigValues;
 use super::host::ParseHost;
 use super::lookup::Lookup;
-use crate::base::{Code, Diagnostic, Spanned};
+use crate::base::{Code, Diagnostic, Sources, Spanned};
 use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
 use crate::manifest::{ConstraintDecl, ConstraintKind, Materialization, Node, NodeId, NodeRef, SourceRef};
 
@@ -107,7 +107,7 @@ pub(super) fn connect(builder: &mut Builder, lookup: &Lookup) {
 }
 
 /// What is wrong with the constraints of a node, or has no effect.
-pub(super) fn check(node: &Node) -> Vec<Diagnostic> {
+pub(super) fn check(node: &Node, sources: &Sources) -> Vec<Diagnostic> {
     if !node.resource_type().is_referable() {
         return Vec::new();
     }
@@ -117,7 +117,7 @@ pub(super) fn check(node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (column, constraint) in node.all_constraints() {
         found.extend(incomplete(node, constraint, column.is_some()));
-        found.extend(unknown_column(node, constraint));
+        found.extend(unknown_column(node, constraint, sources));
         found.extend(unsupported(node, constraint));
     }
     found
@@ -166,13 +166,13 @@ fn incomplete(node: &Node, constraint: &ConstraintDecl, at_column: bool) -> Opti
     }
 }
 
-fn unknown_column(node: &Node, constraint: &ConstraintDecl) -> Option<Diagnostic> {
+fn unknown_column(node: &Node, constraint: &ConstraintDecl, sources: &Sources) -> Option<Diagnostic> {
     let known = || node.columns.keys().map(String::as_str);
     let unknown = constraint.columns.iter().find(|column| !known().any(|name| name.eq_ignore_ascii_case(column)))?;
     let message = format!("the `{}` constraint of `{}` names `{unknown}`, which is no column of its contract", constraint.kind.name(), node.name);
     Some(
         Diagnostic::error(Code::ConstraintInvalid, message)
-            .at(constraint.span, "this constraint")
+            .at(constraint.place_of(unknown, sources), "named here")
             .help_nearest(crate::base::nearest(unknown, known()), format!("the columns are {}", known().collect::<Vec<_>>().join(", "))),
     )
 }

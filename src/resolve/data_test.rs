@@ -293,8 +293,10 @@ fn check_arguments(builder: &mut Builder, test: &TestDecl, info: &MacroInfo, arg
                 .help("move it to the `data_tests` of the model"),
         );
     }
-    let missing: Vec<&String> =
-        info.required.iter().filter(|name| *name != "model" && !arguments.contains_key(*name) && !asks_for(&info.macro_sql, name)).collect();
+    // One that is misspelt is given, and said to be wrong already.
+    let misspelt = |wanted: &str| unknown.iter().any(|(name, _)| nearest(&name.value, [wanted]).is_some());
+    let lacks = |name: &str| name != "model" && !arguments.contains_key(name) && !asks_for(&info.macro_sql, name) && !misspelt(name);
+    let missing: Vec<&String> = info.required.iter().filter(|name| lacks(name)).collect();
     for name in &missing {
         let message = format!("the test `{}` needs the argument `{name}`", test.test.value);
         let help =

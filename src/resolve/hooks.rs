@@ -8,7 +8,8 @@ use super::builder::Builder;
 use super::config::ConfigValues;
 use super::host::ParseHost;
 use crate::base::{Code, Diagnostic, Span};
-use crate::jinja::{Scope, Template, TemplateHost, render};
+use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
+use crate::load::ParsedPackage;
 use crate::manifest::{NodeRef, ResourceType, SourceRef};
 
 /// The node whose hooks are looked at.
@@ -38,11 +39,14 @@ pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &Co
         let host = ParseHost::new(&builder.facts, hooked.package, hooked.name, ConfigValues::default());
         let asked: Arc<dyn TemplateHost> = host.clone();
         let scope = Scope { package: hooked.package.to_owned() };
-        if let Ok(rendered) = render(&Template::string(text, hooked.span), &scope, &builder.library, &asked) {
-            let noted = host.noted();
-            macros.extend(rendered.macros.iter().map(|id| id.as_str().to_owned()));
-            refs.extend(noted.refs.into_iter().filter(|call| call.name != hooked.name));
-            sources.extend(noted.sources);
+        match render(&Template::string(text, hooked.span), &scope, &builder.library, &asked).map_err(|failure| *failure) {
+            Ok(rendered) => {
+                let noted = host.noted();
+                macros.extend(rendered.macros.iter().map(|id| id.as_str().to_owned()));
+                refs.extend(noted.refs.into_iter().filter(|call| call.name != hooked.name));
+                sources.extend(noted.sources);
+            }
+            Err(failure) => builder.found.extend(certain(failure)),
         }
     }
     if hooked.kind == ResourceType::Seed && !(refs.is_empty() && sources.is_empty()) {
@@ -56,6 +60,27 @@ pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &Co
         return AskedByHooks { macros, ..AskedByHooks::default() };
     }
     AskedByHooks { refs, sources, macros }
+}
+
+/// The hooks around a run, which nothing depends on.
+pub(super) fn of_runs(builder: &mut Builder, package: &ParsedPackage) {
+    for hook in package.project.on_run_start.iter().chain(&package.project.on_run_end) {
+        let host: Arc<dyn TemplateHost> = ParseHost::new(&builder.facts, &package.name, &package.name, ConfigValues::default());
+        let scope = Scope { package: package.name.clone() };
+        let template = Template::string(hook.value.clone(), hook.span);
+        if let Err(failure) = render(&template, &scope, &builder.library, &host) {
+            builder.found.extend(certain(*failure));
+        }
+    }
+}
+
+/// What is wrong with a hook whenever it is rendered: what it asks of the warehouse or of results is not there yet.
+fn certain(failure: RenderFailure) -> Vec<Diagnostic> {
+    let RenderFailure::Diagnostics(mut found) = failure else { return Vec::new() };
+    found.retain(|diagnostic| {
+        matches!(diagnostic.code, Code::JinjaSyntax | Code::UndefinedMacro | Code::UndefinedVar | Code::UndefinedEnvVar | Code::MacroArguments)
+    });
+    found
 }
 
 /// A hook is a text, a map with `sql`, or a list of them.

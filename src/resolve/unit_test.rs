@@ -161,8 +161,8 @@ fn seed_rows(builder: &Builder, decl: &UnitTestDecl, node: &NodeId, input: &Span
     };
     let text = files::read_text(path).map_err(|error| failed(Code::InputFile, error.to_string(), "check that the file may be read"))?;
     let delimiter = builder.nodes.get(node).map_or(',', |node| node.config.delimiter);
-    let rows =
-        csv_rows(&text, delimiter).map_err(|error| failed(Code::UnitTestInput, format!("the seed can't be read: {error}"), "mend the file"))?;
+    let rows = csv_rows(&text, delimiter)
+        .map_err(|error| failed(Code::UnitTestInput, format!("the seed can't be read: {}", error.what), "mend the file"))?;
     Ok(Fixture { format: FixtureFormat::Dict, rows: FixtureRows::Rows(rows), file: None, span: input.span })
 }
 
@@ -279,8 +279,8 @@ fn of_text(builder: &mut Builder, format: FixtureFormat, text: &str, span: Span)
         Ok(rows) => Some(FixtureRows::Rows(rows)),
         Err(error) => {
             builder.found.push(
-                Diagnostic::error(Code::UnitTestInput, format!("the rows can't be read as CSV: {error}"))
-                    .at(span, "these rows")
+                Diagnostic::error(Code::UnitTestInput, format!("the rows can't be read as CSV: {}", error.what))
+                    .at(line_of(builder, span, error.line.as_deref()), "these rows")
                     .help("write a line with the names of the columns, and one line for each row"),
             );
             None
@@ -288,13 +288,47 @@ fn of_text(builder: &mut Builder, format: FixtureFormat, text: &str, span: Span)
     }
 }
 
-fn csv_rows(text: &str, delimiter: char) -> Result<Vec<Map<String, Json>>, String> {
-    let delimiter = u8::try_from(delimiter).map_err(|_| "the delimiter is no ASCII character".to_owned())?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).delimiter(delimiter).from_reader(text.trim_start().as_bytes());
-    let names: Vec<String> = reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
+/// Why rows can't be read, and the line that is to blame.
+struct Unreadable {
+    what: String,
+    line: Option<String>,
+}
+
+impl Unreadable {
+    fn of(error: &csv::Error, text: &str) -> Self {
+        let line = error.position().and_then(|place| text.lines().nth(usize::try_from(place.line()).ok()?.checked_sub(1)?)).map(str::to_owned);
+        let what = match error.kind() {
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("a row of {len} values under {expected_len} names"),
+            _ => error.to_string(),
+        };
+        Self { what, line }
+    }
+}
+
+/// The one line of the rows with a text; all of them where it stands there several times.
+fn line_of(builder: &Builder, span: Span, line: Option<&str>) -> Span {
+    let whole = builder.parsed.sources.text(span);
+    let Some(line) = line.map(str::trim).filter(|line| !line.is_empty()) else { return span };
+    let mut found = whole.match_indices(line);
+    match (found.next(), found.next()) {
+        (Some((at, _)), None) => {
+            let start = span.start + u32::try_from(at).unwrap_or_default();
+            Span { start, end: start + u32::try_from(line.len()).unwrap_or_default(), ..span }
+        }
+        _ => span,
+    }
+}
+
+fn csv_rows(text: &str, delimiter: char) -> Result<Vec<Map<String, Json>>, Unreadable> {
+    let plain = |what: &str| Unreadable { what: what.to_owned(), line: None };
+    let delimiter = u8::try_from(delimiter).map_err(|_| plain("the delimiter is no ASCII character"))?;
+    let text = text.trim_start();
+    let of_csv = |error: csv::Error| Unreadable::of(&error, text);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).delimiter(delimiter).from_reader(text.as_bytes());
+    let names: Vec<String> = reader.headers().map_err(of_csv)?.iter().map(str::to_owned).collect();
     let mut rows = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|error| error.to_string())?;
+        let record = record.map_err(of_csv)?;
         let value = |text: &str| if text.is_empty() { Json::Null } else { Json::from(text) };
         rows.push(names.iter().cloned().zip(record.iter().map(value)).collect());
     }
@@ -309,7 +343,7 @@ mod tests {
 
     #[test]
     fn csv_has_texts_and_nulls() {
-        let rows = csv_rows("\n id, name \n1,\n\"2\",\"a, b\"\n", ',').unwrap();
+        let rows = csv_rows("\n id, name \n1,\n\"2\",\"a, b\"\n", ',').ok().unwrap();
         assert_eq!(json!(rows), json!([{"id": "1", "name": null}, {"id": "2", "name": "a, b"}]));
         assert!(csv_rows("id\n1,2\n", ',').is_err());
     }

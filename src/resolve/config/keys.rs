@@ -4,7 +4,7 @@
 use serde_json::Value as Json;
 
 use super::ConfigValues;
-use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::{Materialization, ResourceType};
 
 /// Every key that some resource has.
@@ -140,12 +140,12 @@ pub(super) fn without_effect(values: &ConfigValues, kind: ResourceType, fallback
 }
 
 /// A warning for each key that is nearly a known one.
-pub(super) fn misspelt(values: &ConfigValues, found: &mut Vec<Diagnostic>) {
+pub(super) fn misspelt(values: &ConfigValues, sources: &Sources, found: &mut Vec<Diagnostic>) {
     for (key, (_, span)) in &values.values {
         let Some(near) = near(key) else { continue };
         found.push(
             Diagnostic::warning(Code::UnknownKey, format!("nothing reads the config key `{key}`"))
-                .at_opt(*span, "set here")
+                .at_opt(span.map(|value| sources.key_of(value, key)), "set here")
                 .help(format!("did you mean `{near}`? A key of your own is safe below `meta`")),
         );
     }
