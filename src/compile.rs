@@ -13,6 +13,7 @@ mod ephemeral;
 mod facts;
 mod foreseen;
 mod functions;
+mod held;
 mod history;
 mod host;
 mod kept;
@@ -22,9 +23,11 @@ mod node;
 mod planner;
 mod proved;
 mod script;
+mod seeds;
 mod sessions;
 mod stranger;
 mod unit_test;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,6 +45,7 @@ pub use node::{CompiledNode, compile_batch, compile_node};
 pub use planner::Planner;
 pub use proved::proved_test;
 pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};
+pub use seeds::unknown_column_types;
 pub use unit_test::UnitQuery;
 
 use crate::base::{Diagnostic, Heard};

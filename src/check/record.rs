@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::against::Change;
 use super::allow::weigh;
 use super::visit::Proof;
-use crate::base::{Diagnostic, Severity, Sources, Span};
+use crate::base::{Code, Diagnostic, Severity, Sources, Span};
 use crate::load::SeverityRule;
 use crate::manifest::NodeId;
 use crate::resolve::Project;
@@ -91,7 +91,8 @@ pub fn report(
         (record.file.clone(), record.line, record.column, record.severity.clone(), record.code.clone(), record.message.clone(), record.node.clone())
     };
     findings.sort_by_cached_key(|(_, record)| key(record));
-    findings.dedup_by(|(_, left), (_, right)| left == right);
+    findings.dedup_by(|(_, left), (_, right)| same(left, right));
+    join_holes(&mut findings);
     let severity = |wanted: Severity| findings.iter().filter(|(finding, _)| finding.diagnostic.severity == wanted).count();
     let count = |wanted: fn(&Proof) -> bool| nodes.values().filter(|proof| wanted(proof)).count();
     let summary = Summary {
@@ -102,6 +103,41 @@ pub fn report(
         unknown: count(|proof| matches!(proof, Proof::Unknown { .. })),
     };
     Report { findings, summary, nodes, changes: None, proved_tests: BTreeMap::new() }
+}
+
+/// Whether two findings are one: nodes that render the same text find the same in it.
+fn same(left: &Record, right: &Record) -> bool {
+    let said = |record: &Record| (record.code.clone(), record.severity.clone(), record.message.clone(), record.file.clone());
+    let place = |record: &Record| (record.line, record.column, record.end_line, record.end_column);
+    left.file.is_some() && said(left) == said(right) && place(left) == place(right) || left == right
+}
+
+/// SQL that can't be read because of what a template left out is no finding of its own: it makes an error of the one about
+/// the template.
+fn join_holes(findings: &mut Vec<(Finding, Record)>) {
+    let place = |record: &Record| (record.file.clone(), record.line, record.column);
+    let (broken, kept): (Vec<_>, Vec<_>) = std::mem::take(findings).into_iter().partition(|(_, record)| record.code == Code::SqlSyntax.name());
+    *findings = kept;
+    let mut alone = Vec::new();
+    for (finding, record) in broken {
+        let hole = findings.iter_mut().find(|(hole, of)| {
+            matches!(hole.diagnostic.code, Code::MacroArguments | Code::UndefinedName) && of.file.is_some() && place(of) == place(&record)
+        });
+        match hole {
+            Some((hole, of)) => {
+                let note = format!("the SQL can't be read without it: {}", record.message);
+                hole.diagnostic.severity = Severity::Error;
+                severity_name(Severity::Error).clone_into(&mut of.severity);
+                hole.diagnostic.notes.push(note.clone());
+                of.notes.push(note);
+            }
+            None => alone.push((finding, record)),
+        }
+    }
+    findings.extend(alone);
+    findings.sort_by_cached_key(|(_, record)| {
+        (record.file.clone(), record.line, record.column, record.severity.clone(), record.code.clone(), record.message.clone(), record.node.clone())
+    });
 }
 
 fn record(finding: &Finding, sources: &Sources) -> Record {

@@ -18,7 +18,9 @@ use crate::check::{
     Change, CheckFormat, Checked, Finding, LINEAGE_FILE, LOCK_FILE, Offline, ProjectState, Report, SourcesLock, changes, check as prove,
     declared_schema, findings_of_changes, locked_schemas, render_findings, report, write_state,
 };
+use crate::compile::unknown_column_types;
 use crate::engine::{Engine, EngineError};
+use crate::graph::Selectors;
 use crate::load::target_folder;
 use crate::manifest::{Node, NodeId, NodeKind};
 
@@ -47,6 +49,12 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
             return Ok(Exit::Failed);
         }
     };
+    let wrong = Selectors::wrong(&ready.project.parsed.selectors);
+    if !wrong.is_empty() {
+        let report = report(wrong.into_iter().map(of_project).collect(), BTreeMap::new(), None, &session.sources, &[]);
+        streams.print(&render_findings(&report, &session.sources, &format));
+        return Ok(Exit::Failed);
+    }
     let selected = select_nodes(global, session, &ready)?;
     let _ = ready.project.selected.set(selected.iter().map(ToString::to_string).collect());
     let project = &ready.project;
@@ -210,7 +218,13 @@ async fn offline_in(
                 None => None,
             },
             NodeKind::Seed { .. } => match seed_schema(engine.as_ref(), node).await {
-                Ok(schema) => schema,
+                Ok(schema) => {
+                    if selected.contains(&node.id) {
+                        let found = unknown_column_types(node, schema.as_ref());
+                        findings.extend(found.into_iter().map(|diagnostic| Finding { node: Some(node.id.clone()), diagnostic }));
+                    }
+                    schema
+                }
                 Err(diagnostic) => {
                     if selected.contains(&node.id) {
                         findings.push(Finding { node: Some(node.id.clone()), diagnostic });

@@ -4,29 +4,35 @@ use deltalake::arrow::datatypes::{DataType, SchemaRef};
 
 use super::host::event_time;
 use super::planner::KnownTable;
-use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::Node;
 use crate::sql::type_name;
 
 /// What is wrong with the `event_time` of a model that is built in batches, and of what it reads.
-pub(super) fn wrong_times(node: &Node, query: &SchemaRef) -> Option<Diagnostic> {
+pub(super) fn wrong_times(node: &Node, query: &SchemaRef, sources: &Sources) -> Option<Diagnostic> {
     let config = node.config.incremental.as_ref().and_then(|config| config.microbatch())?;
-    let place = node.config.place("event_time").unwrap_or(node.span);
+    let place = named(node, &config.event_time, sources).unwrap_or(node.span);
     wrong_time(&format!("`{}`", node.name), &config.event_time, query, "which its query does not yield").map(|found| found.at(place, "set here"))
 }
 
 /// The same of what it reads, which is filtered by it.
-pub(super) fn wrong_inputs(node: &Node, tables: &[KnownTable<'_>], of_file: Span) -> Vec<Diagnostic> {
+pub(super) fn wrong_inputs(node: &Node, tables: &[KnownTable<'_>], sources: &Sources) -> Vec<Diagnostic> {
     if node.config.incremental.as_ref().and_then(|config| config.microbatch()).is_none() {
         return Vec::new();
     }
     let inputs = tables.iter().filter_map(|table| {
         let column = event_time(table.node)?;
         let found = wrong_time(&format!("`{}`", table.node.label()), &column, &table.schema, "which it does not have")?;
-        let place = table.node.config.place("event_time").or(table.node.properties_span).unwrap_or(of_file);
+        let place = named(table.node, &column, sources).or(table.node.properties_span).unwrap_or(node.span);
         Some(found.at(place, "set here").also(node.span, "this model is built in batches of it"))
     });
     inputs.collect()
+}
+
+/// Where a config names the time of a row.
+fn named(node: &Node, column: &str, sources: &Sources) -> Option<Span> {
+    let set = node.config.place("event_time")?;
+    Some(sources.word(sources.argument(set, "event_time"), column.trim_matches('"')))
 }
 
 /// An expression is left to the planner, which sees it in the filter.

@@ -5,7 +5,7 @@ use deltalake::arrow::datatypes::{DataType, SchemaRef};
 
 use super::Planner;
 use super::literals::{Need, fits};
-use crate::base::{Code, Diagnostic, Span, nearest};
+use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::load::ProjectDialect;
 use crate::manifest::{ConstraintDecl, ConstraintKind, Node, OnSchemaChange};
 use crate::resolve::Project;
@@ -97,14 +97,17 @@ pub(super) fn table_difference(project: &Project, node: &Node, table: &SchemaRef
 }
 
 /// What is wrong with the conditions of `check` constraints, each at its place.
-pub(super) fn wrong_checks(node: &Node, schema: &SchemaRef, planner: &Planner) -> Vec<Diagnostic> {
+pub(super) fn wrong_checks(node: &Node, schema: &SchemaRef, planner: &Planner, sources: &Sources) -> Vec<Diagnostic> {
     let checks = node.all_constraints().filter(|(_, constraint)| node.config.contract_enforced && constraint.kind == ConstraintKind::Check);
     checks
         .filter_map(|(_, constraint)| {
             let text = constraint.expression.as_ref()?;
             let error = planner.wrong_condition(text, &[(node.name.as_str(), schema)])?;
             let message = format!("the `check` constraint of `{}` is no condition on its rows: {}", node.name, error.message);
-            let mut diagnostic = Diagnostic::error(Code::ConstraintInvalid, message).at(constraint.span, "this constraint");
+            let whole = constraint.place_of(text, sources);
+            let wrong = error.range.as_ref().and_then(|range| text.get(range.clone())).filter(|_| whole != constraint.span);
+            let place = wrong.map_or(whole, |words| sources.word(whole, words));
+            let mut diagnostic = Diagnostic::error(Code::ConstraintInvalid, message).at(place, "in this constraint");
             diagnostic.notes.push(format!("it says: {text}"));
             diagnostic.help = error.help;
             Some(diagnostic)
@@ -120,7 +123,12 @@ pub(super) fn foreign_keys<'p>(project: &'p Project, node: &'p Node) -> impl Ite
 }
 
 /// What is wrong with a foreign key where the table that it refers to has these columns.
-pub(super) fn wrong_foreign_key(node: &Node, constraint: &ConstraintDecl, read: &Node, schema: &SchemaRef) -> Option<Diagnostic> {
+pub(super) fn wrong_foreign_key(
+    node: &Node,
+    constraint: &ConstraintDecl,
+    (read, schema): (&Node, &SchemaRef),
+    sources: &Sources,
+) -> Option<Diagnostic> {
     let names = || schema.fields().iter().map(|field| field.name().as_str());
     let columns = constraint.foreign_columns()?;
     let unknown = columns.iter().find(|column| !names().any(|name| name.eq_ignore_ascii_case(column)))?;
@@ -128,7 +136,7 @@ pub(super) fn wrong_foreign_key(node: &Node, constraint: &ConstraintDecl, read: 
     let list = names().take(MOST_PLACES).collect::<Vec<_>>().join(", ");
     Some(
         Diagnostic::error(Code::ConstraintInvalid, message)
-            .at(constraint.span, "this constraint")
+            .at(constraint.place_of(unknown, sources), "named here")
             .also(read.span, "what it refers to")
             .help_nearest(nearest(unknown, names()), format!("it has {list}")),
     )

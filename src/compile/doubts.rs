@@ -11,12 +11,17 @@ use crate::manifest::{ConstraintKind, Node, RelationName};
 use crate::sql::{SqlError, open_stars};
 
 /// Nothing of a generic test, whose text is not the project's.
-pub(super) fn doubts(node: &Node, compiled: &CompiledNode, facts: &NodeFacts, doubts: &[Doubt]) -> Vec<Diagnostic> {
+pub(super) fn doubts(
+    node: &Node,
+    compiled: &CompiledNode,
+    (facts, doubts): (&NodeFacts, &[Doubt]),
+    place: impl Fn(&str) -> Option<Span>,
+) -> Vec<Diagnostic> {
     if node.test().is_some_and(|test| test.generic.is_some()) {
         return Vec::new();
     }
     let mut found: Vec<Diagnostic> = doubts.iter().map(|doubt| doubtful(node, compiled, doubt)).collect();
-    found.extend(nulls(node, facts));
+    found.extend(nulls(node, facts, place));
     found
 }
 
@@ -51,7 +56,7 @@ fn doubtful(node: &Node, compiled: &CompiledNode, doubt: &Doubt) -> Diagnostic {
 }
 
 /// Columns that an enforced contract holds to be never NULL, and that the query itself makes NULL.
-fn nulls(node: &Node, facts: &NodeFacts) -> Vec<Diagnostic> {
+fn nulls(node: &Node, facts: &NodeFacts, place: impl Fn(&str) -> Option<Span>) -> Vec<Diagnostic> {
     if !node.config.contract_enforced {
         return Vec::new();
     }
@@ -65,7 +70,11 @@ fn nulls(node: &Node, facts: &NodeFacts) -> Vec<Diagnostic> {
         } else {
             Diagnostic::warning(Code::ContractNull, message)
         };
-        found.push(diagnostic.at(span, "promised here").help("give it a value with `coalesce`, filter the rows, or take the constraint out"));
+        let diagnostic = match place(&column.name) {
+            Some(query) => diagnostic.at(span, "promised here").also(query, format!("the query's `{}`", column.name)),
+            None => diagnostic.at(span, "promised here"),
+        };
+        found.push(diagnostic.help("give it a value with `coalesce`, filter the rows, or take the constraint out"));
     }
     found
 }

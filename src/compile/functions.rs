@@ -40,6 +40,12 @@ pub(super) fn called<'a>(
     .boxed()
 }
 
+/// The name of a function that a statement calls and that is none of the project.
+pub(super) fn stranger(project: &Project, planner: &Planner, statement: &Statement) -> Option<String> {
+    let known = |parts: &[String]| planner.full_name(parts).and_then(|name| project.node_of_relation(&name.of_function())).is_some();
+    called_functions(statement).into_iter().find(|call| !known(&call.parts)).map(|call| call.parts.join("."))
+}
+
 /// Plans the body of a function; `None` where it calls one that is not known before a run.
 pub(super) async fn function(
     project: &Project,

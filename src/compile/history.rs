@@ -87,7 +87,7 @@ fn with_columns(schema: &SchemaRef, more: impl Iterator<Item = FieldRef>) -> Sch
 /// that do not plan.
 pub(super) fn wrong_config(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>, planner: &Planner, project: &Project) -> Vec<Diagnostic> {
     let sources: &Sources = &project.sources;
-    let mut found = unknown_columns(node, query, sources);
+    let mut found = unknown_columns(node, query, history.is_none(), sources);
     if let Some(config) = &node.config.snapshot {
         // It is the same for all rows, so it sees no column.
         let text = config.valid_to_current.as_ref();
@@ -189,7 +189,7 @@ fn wrong_condition(node: &Node, option: &str, text: Option<&String>, error: SqlE
 }
 
 /// Where a config names a word, and what that place is called.
-fn set_at(node: &Node, option: &str, word: &str, sources: &Sources) -> (Span, String) {
+pub(super) fn set_at(node: &Node, option: &str, word: &str, sources: &Sources) -> (Span, String) {
     match node.config.place(option) {
         Some(set) => (sources.word(sources.argument(set, option), word), "set here".to_owned()),
         None => (node.span, format!("this {}", node.resource_type().name())),
@@ -197,9 +197,21 @@ fn set_at(node: &Node, option: &str, word: &str, sources: &Sources) -> (Span, St
 }
 
 /// Names of columns only: keys and times of snapshots may be expressions.
-fn unknown_columns(node: &Node, schema: &SchemaRef, sources: &Sources) -> Vec<Diagnostic> {
+fn unknown_columns(node: &Node, schema: &SchemaRef, is_first: bool, sources: &Sources) -> Vec<Diagnostic> {
     let name = |option: &'static str, columns: &[String]| columns.iter().map(|column| (option, column.clone())).collect::<Vec<_>>();
-    let mut wanted: Vec<(&'static str, String)> = Vec::new();
+    let mut wanted: Vec<(&'static str, String)> = match node.config.materialization {
+        Materialization::Table | Materialization::Incremental if is_first => name("partition_by", &node.config.partition_by),
+        // Of a table that is there its own log tells.
+        Materialization::Table
+        | Materialization::Incremental
+        | Materialization::View
+        | Materialization::Ephemeral
+        | Materialization::Snapshot
+        | Materialization::Seed
+        | Materialization::Test
+        | Materialization::External
+        | Materialization::Custom(_) => Vec::new(),
+    };
     if let Some(config) = &node.config.incremental {
         wanted.extend(name("unique_key", &config.unique_key));
         wanted.extend(name("merge_update_columns", &config.merge_update_columns));

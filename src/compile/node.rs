@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::sql::parser::Statement;
 
 use super::ephemeral::{Insertion, insertion};
 use super::facts::{NodeFacts, leaf_facts};
@@ -17,7 +18,7 @@ use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{Batch, RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
 use crate::resolve::Project;
-use crate::sql::{SqlError, doubled_quotes, output_columns, type_name};
+use crate::sql::{SqlError, doubled_quotes, output_columns, place_of, type_name};
 
 /// A node as SQL that plans, with what is known of its result.
 #[derive(Debug, Clone)]
@@ -308,6 +309,9 @@ async fn prove(
     let about = format!("this {}", node.resource_type().name());
     let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, &about)];
     let statement = planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
+    if let Some(error) = Planner::no_query(&statement, &compiled.sql) {
+        return Err(failed(compiled, &error));
+    }
     let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
     if named.iter().filter_map(|table| project.node_read_by(node, &table.name)).any(|read| read.id != node.id && !node.depends_on.contains(&read.id))
     {
@@ -324,11 +328,17 @@ async fn prove(
         compiled.warnings.push(found);
     }
     let Some(tables) = schemas(project, planner, (node, named), done, surroundings).await else { return Ok(()) };
-    let Some(called) = functions::called(project, planner, &statement, done).await else { return Ok(()) };
+    let Some(called) = functions::called(project, planner, &statement, done).await else {
+        if let Some(found) = unknown_call(project, planner, node, compiled, &statement) {
+            surroundings.note(Asked::Beyond);
+            compiled.warnings.push(found);
+        }
+        return Ok(());
+    };
     if !called.is_empty() {
         surroundings.note(Asked::Beyond);
     }
-    let wrong = super::batches::wrong_inputs(node, &tables, node.span);
+    let wrong = super::batches::wrong_inputs(node, &tables, &project.sources);
     if !wrong.is_empty() {
         return Err(wrong);
     }
@@ -344,6 +354,7 @@ async fn prove(
         let of = if read.id == node.id { Some(Arc::clone(&schema)) } else { known(read, done, surroundings).await.map(|(schema, _)| schema) };
         referred.extend(of.map(|of| (constraint, read, of)));
     }
+    let of_verdict = super::verdict::wrong_verdict(project, node, &schema, planner).await;
     // Few nodes need it again: it is sooner parsed once more than copied for each.
     let statement = LazyCell::new(|| planner.parse(&compiled.sql).ok());
     let named = LazyCell::new(|| statement.as_ref().map(|statement| output_columns(statement, &compiled.sql)).unwrap_or_default());
@@ -354,12 +365,15 @@ async fn prove(
     let mut diagnostics: Vec<Diagnostic> = contract::contract_difference(project, node, (&schema, &needs), place).into_iter().collect();
     diagnostics.extend(compiled.history.as_ref().and_then(|table| contract::table_difference(project, node, table)));
     if diagnostics.is_empty() {
-        diagnostics.extend(contract::wrong_checks(node, &schema, planner));
-        diagnostics.extend(referred.iter().filter_map(|(constraint, read, of)| contract::wrong_foreign_key(node, constraint, read, of)));
+        diagnostics.extend(contract::wrong_checks(node, &schema, planner, &project.sources));
+        diagnostics
+            .extend(referred.iter().filter_map(|(constraint, read, of)| contract::wrong_foreign_key(node, constraint, (read, of), &project.sources)));
     }
-    diagnostics.extend(super::doubts::doubts(node, compiled, &facts, &doubts));
+    diagnostics.extend(super::doubts::doubts(node, compiled, (&facts, &doubts), place));
     diagnostics.extend(super::doubts::stars(node, compiled, planner, || statement.as_ref(), &sources));
-    diagnostics.extend(super::batches::wrong_times(node, &schema));
+    diagnostics.extend(refused_by_table(node, compiled, &schema, surroundings.may_block(), place));
+    diagnostics.extend(of_verdict);
+    diagnostics.extend(super::batches::wrong_times(node, &schema, &project.sources));
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner, project));
     let columns = schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))));
     diagnostics.extend(project.layers.check_columns(node, columns, place));
@@ -371,6 +385,34 @@ async fn prove(
     }
     compiled.warnings.extend(diagnostics);
     Ok(())
+}
+
+/// A function under a schema that is none of the project, of which only a run can tell.
+fn unknown_call(project: &Project, planner: &Planner, node: &Node, compiled: &CompiledNode, statement: &Statement) -> Option<Diagnostic> {
+    let name = functions::stranger(project, planner, statement)?;
+    let message = format!("`{}` calls `{name}`, which is no function of the project, so it is not proved", node.name);
+    let help = "describe the function under `functions:`, or call one without a schema before it, which is of the dialect";
+    let mut error = SqlError::new(Code::NotProved, message).help(help);
+    error.range = name.rsplit('.').next().and_then(|last| place_of(&compiled.sql, last));
+    let found = compiled.diagnose(&error, &format!("this {}", node.resource_type().name()));
+    Some(Diagnostic { severity: Severity::Warning, ..found })
+}
+
+/// Columns that the node's table does not take, each at its place in the query.
+fn refused_by_table(node: &Node, compiled: &CompiledNode, schema: &SchemaRef, is_run: bool, place: impl Fn(&str) -> Option<Span>) -> Vec<Diagnostic> {
+    let about = format!("this {}", node.resource_type().name());
+    let wrong = super::held::unheld(node, schema).into_iter().map(|(column, error)| (Some(column), error));
+    // Before a run nothing else tells; in a run the table does, which hooks may have changed by then.
+    let grown = compiled.history.as_ref().filter(|_| !is_run);
+    let all = wrong.chain(grown.and_then(|table| super::held::changed(node, schema, table)));
+    all.map(|(column, error)| {
+        let of_model = Diagnostic { labels: Vec::new(), ..compiled.diagnose(&error, &about) };
+        match column.as_deref().and_then(&place) {
+            Some(found) => of_model.at(found, ""),
+            None => of_model.at(compiled.span, about.as_str()),
+        }
+    })
+    .collect()
 }
 
 /// A name in double quotes that nothing has, in a project for Spark, is meant as text.

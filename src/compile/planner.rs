@@ -24,8 +24,8 @@ use crate::base::Code;
 use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    Definition, SessionOptions, SqlError, canonical, failures, is_table_function, parse_query, plan, plan_expression, register, repeated,
-    rewritten_expression, scalar_function, session_state, sql_error, type_name,
+    Definition, SessionOptions, SqlError, canonical, changes_rows, failures, is_table_function, parse_query, plan, plan_expression, register,
+    repeated, rewritten_expression, scalar_function, session_state, sql_error, type_name, wrong_subquery,
 };
 
 /// Plans queries of one project. Cheap to use many times.
@@ -47,6 +47,10 @@ pub(super) struct NamedTable {
 }
 
 impl NamedTable {
+    pub(super) fn new(reference: TableReference, name: RelationName) -> Self {
+        Self { reference, name }
+    }
+
     /// Whether it is named without a schema.
     pub(super) fn is_bare(&self) -> bool {
         matches!(self.reference, TableReference::Bare { .. })
@@ -115,6 +119,11 @@ impl Planner {
         names
     }
 
+    /// What is wrong with a statement that is no query.
+    pub(super) fn no_query(statement: &Statement, sql: &str) -> Option<SqlError> {
+        changes_rows(statement).then(|| not_a_query(sql))
+    }
+
     /// The tables that a query names, its own CTEs left out.
     pub(super) fn tables(&self, statement: &Statement, sql: &str) -> Result<Vec<NamedTable>, Box<SqlError>> {
         let references = self.base.resolve_table_references(statement).map_err(|error| Box::new(sql_error(&error, sql)))?;
@@ -177,6 +186,9 @@ impl Planner {
             Ok(plan) => plan,
             Err(error) => return Err(self.failures(error, state, &spelt).await),
         };
+        if let Some(error) = wrong_subquery(&plan, state, &spelt) {
+            return Err(vec![error]);
+        }
         let schema: Schema = plan.schema().as_arrow().clone();
         if let Some(name) = repeated_column(&schema) {
             let error = self.parse(&spelt).map_or_else(|error| *error, |statement| twice(name, &statement, &spelt));

@@ -68,12 +68,17 @@ fn slip(planner: &Planner, (name, sql): (&str, &str), statement: &Statement, str
 fn place(sql: &str, name: &str) -> Option<Range<usize>> {
     let part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '.';
     let opens = |before: &str| {
-        let before = before.trim_end_matches(['"', '`']).trim_end();
+        // The schema and the database before the name.
+        let before =
+            before.trim_end_matches(|letter: char| part(letter) && before.ends_with(['.', '"', '`']) || matches!(letter, '"' | '`')).trim_end();
         let word = before.rsplit(|letter: char| !part(letter)).next().unwrap_or_default().to_lowercase();
         matches!(word.as_str(), "from" | "join") || before.ends_with(',')
     };
     let lower = sql.to_lowercase();
-    let alone = |at: &usize| !lower[..*at].ends_with(part) && !lower[*at + name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let alone = |at: &usize| {
+        !lower[..*at].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
+            && !lower[*at + name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+    };
     let wanted = name.to_lowercase();
     if lower.len() != sql.len() || wanted.len() != name.len() {
         return None;

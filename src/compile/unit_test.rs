@@ -59,8 +59,9 @@ pub(super) async fn compile_unit_test(
         let Some(input) = project.nodes.get(&given.node) else { continue };
         let name = cte_name(&input_name(input));
         match ground.fixture(input, &given.fixture).await {
-            Ok(sql) => ctes.push((name.clone(), sql)),
-            Err(diagnostic) => found.push(*diagnostic),
+            Ok(Some(sql)) => ctes.push((name.clone(), sql)),
+            Ok(None) => return Compilation::Skipped { because: input.id.clone() },
+            Err(diagnostics) => found.extend(diagnostics),
         }
         inputs.insert(given.node.clone(), name);
     }
@@ -118,26 +119,28 @@ fn input_name(node: &Node) -> String {
 }
 
 impl Ground<'_> {
-    /// The query that stands for an input.
-    async fn fixture(&mut self, input: &Node, fixture: &Fixture) -> Result<String, Box<Diagnostic>> {
+    /// The query that stands for an input; `None` where a check can't tell its columns, of which it speaks elsewhere.
+    async fn fixture(&mut self, input: &Node, fixture: &Fixture) -> Result<Option<String>, Vec<Diagnostic>> {
         let rows = match &fixture.rows {
-            FixtureRows::Sql(sql) => return Ok(sql.clone()),
+            FixtureRows::Sql(sql) => return Ok(Some(sql.clone())),
             FixtureRows::Rows(rows) => rows,
         };
         let Some(schema) = self.columns(input).await else {
+            if !self.surroundings.may_block() {
+                return Ok(None);
+            }
             let message = format!("the columns of `{}` are not known, so its fixture has no types", input.label());
             let help = if input.resource_type() == ResourceType::Source {
                 "load it, declare its columns with `data_type`, or write the rows with `format: sql`"
             } else {
                 "build it first, or write the rows with `format: sql`"
             };
-            return Err(Box::new(Diagnostic::error(Code::UnitTestInput, message).at(fixture.span, "this input").help(help)));
+            return Err(vec![Diagnostic::error(Code::UnitTestInput, message).at(fixture.span, "this input").help(help)]);
         };
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        for name in rows.iter().flat_map(Map::keys) {
-            check_name(name, &names, &format!("`{}`", input.label()), self.project.sources.word(fixture.span, name))?;
-        }
-        Ok(rows_query(schema.fields(), rows))
+        let of = format!("`{}`", input.label());
+        let wrong = wrong_names(rows, |name| check_name(name, &names, &of, self.project.sources.word(fixture.span, name)));
+        if wrong.is_empty() { Ok(Some(rows_query(schema.fields(), rows))) } else { Err(wrong) }
     }
 
     /// The columns of a node's relation.
@@ -195,7 +198,14 @@ impl Ground<'_> {
             errors.iter().flat_map(shown).collect::<Vec<_>>()
         };
         let schema = self.planner.plan(&compiled.sql, statement, tables, called).await.map_err(all)?.schema;
-        let (fields, expected) = expected(self.project, node, unit, &schema).map_err(|diagnostic| vec![*diagnostic])?;
+        let (fields, expected) = expected(self.project, node, unit, &schema)?;
+        if let Ok(statement) = self.planner.parse(&expected) {
+            let wrong = self.planner.plan(&expected, statement, Vec::new(), Vec::new()).await.err().unwrap_or_default();
+            let wrong: Vec<Diagnostic> = wrong.iter().filter_map(|error| self.of_value(unit, error)).collect();
+            if !wrong.is_empty() {
+                return Err(wrong);
+            }
+        }
         let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         compiled.unit = Some(UnitQuery { sql: comparison(&compiled.sql, &expected, &columns), columns });
         Ok(true)
@@ -224,7 +234,7 @@ fn declared(node: &Node, semantics: Semantics) -> Option<SchemaRef> {
 }
 
 /// The columns to compare and the query of the expected rows. The first row says which columns are looked at.
-fn expected(project: &Project, node: &Node, unit: &UnitTest, schema: &SchemaRef) -> Result<(Vec<FieldRef>, String), Box<Diagnostic>> {
+fn expected(project: &Project, node: &Node, unit: &UnitTest, schema: &SchemaRef) -> Result<(Vec<FieldRef>, String), Vec<Diagnostic>> {
     let all: Vec<FieldRef> = schema.fields().iter().cloned().collect();
     let rows = match &unit.expect.rows {
         FixtureRows::Sql(sql) => return Ok((all, sql.clone())),
@@ -232,18 +242,29 @@ fn expected(project: &Project, node: &Node, unit: &UnitTest, schema: &SchemaRef)
     };
     let Some(first) = rows.first() else { return Ok((all.clone(), rows_query(&all, rows))) };
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let of = format!("the rows that `{}` expects", node.name);
+    let wrong = wrong_names(rows, |name| check_name(name, &names, &of, project.sources.word(unit.expect.span, name)));
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     for name in rows.iter().flat_map(Map::keys) {
-        check_name(name, &names, &format!("the rows that `{}` expects", node.name), project.sources.word(unit.expect.span, name))?;
         if !first.keys().any(|other| other.eq_ignore_ascii_case(name)) {
             let message = format!("a row that `{}` expects has the column `{name}`, which the first row does not have", node.name);
             let diagnostic = Diagnostic::error(Code::UnitTestInput, message).at(unit.expect.span, "these rows");
-            return Err(Box::new(diagnostic.help("give every expected row the same columns")));
+            return Err(vec![diagnostic.help("give every expected row the same columns")]);
         }
     }
     let chosen: Vec<FieldRef> =
         first.keys().filter_map(|name| all.iter().find(|field| field.name().eq_ignore_ascii_case(name)).map(Arc::clone)).collect();
     let sql = rows_query(&chosen, rows);
     Ok((chosen, sql))
+}
+
+/// What is wrong with the names of the columns that rows have, each told once.
+fn wrong_names(rows: &[Map<String, Json>], check: impl Fn(&str) -> Result<(), Box<Diagnostic>>) -> Vec<Diagnostic> {
+    let mut seen = std::collections::BTreeSet::new();
+    let names = rows.iter().flat_map(Map::keys).filter(|name| seen.insert(name.as_str()));
+    names.filter_map(|name| check(name).err()).map(|found| *found).collect()
 }
 
 fn check_name(name: &str, known: &[&str], what: &str, span: Span) -> Result<(), Box<Diagnostic>> {

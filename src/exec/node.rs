@@ -16,8 +16,8 @@ use super::keys;
 use super::run::Shared;
 use super::unit_test::difference;
 use super::verdict::{Verdict, judge};
-use crate::base::{Code, Diagnostic, Event, NodeOutcome, nearest};
-use crate::compile::{Broken, Compilation, CompiledNode, UnitQuery, render_materialization};
+use crate::base::{Diagnostic, Event, NodeOutcome};
+use crate::compile::{Broken, Compilation, CompiledNode, UnitQuery, render_materialization, unknown_column_types};
 use crate::engine::{
     CommitLabel, EngineError, Outcome, Overlay, SchemaChange, StageId, Step, StreamRead, TableInput, TableSettings, TableWrite, ViewWrite, WriteMode,
 };
@@ -121,7 +121,7 @@ pub(super) async fn run_node(shared: &Shared, node: &Node, thread: &str) -> Ende
 async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
     let at = shared.events.now();
     let audits = shared.order.audits.get(&node.id).cloned().unwrap_or_default();
-    for warning in unknown_column_types(node, compiled) {
+    for warning in unknown_column_types(node, compiled.schema.as_ref()) {
         let sources = Arc::clone(&shared.compiled.project.sources);
         shared.events.send(&Event::Diagnosed { diagnostic: Box::new(warning), sources, node: Some(node.id.to_string()) });
     }
@@ -170,24 +170,6 @@ async fn build(shared: &Shared, node: &Node, compiled: &CompiledNode) -> Ended {
 /// A project that was written for dbt may rely on a first build that repeats keys: no warehouse refuses it.
 fn keys_may_repeat(shared: &Shared) -> bool {
     shared.compiled.project.parsed.root.project.dialect == ProjectDialect::Dbt
-}
-
-/// `column_types` of a seed for columns that its file does not have.
-fn unknown_column_types(node: &Node, compiled: &CompiledNode) -> Vec<Diagnostic> {
-    let Some(schema) = compiled.schema.as_ref().filter(|_| node.resource_type() == ResourceType::Seed) else { return Vec::new() };
-    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let unknown = node.config.column_types.keys().filter(|name| !columns.iter().any(|column| column.eq_ignore_ascii_case(name)));
-    let place = node.config.place("column_types").or(node.properties_span).unwrap_or(node.span);
-    unknown
-        .map(|name| {
-            Diagnostic::warning(
-                Code::UnknownColumn,
-                format!("`column_types` names the column `{name}`, which the seed `{}` does not have", node.name),
-            )
-            .at(place, "set here")
-            .help_nearest(nearest(name, columns.iter().copied()), format!("the columns are {}", columns.join(", ")))
-        })
-        .collect()
 }
 
 /// Builds a node by a macro, which runs its own statements and the node's hooks.
