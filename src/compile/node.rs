@@ -165,6 +165,9 @@ pub async fn compile_batch(
         Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics.into()),
     };
     let mut compiled = assemble(project, node, rendered, &ephemeral, done);
+    if let Some(unready) = ephemeral.iter().find_map(|id| hole(id, done)) {
+        return unready;
+    }
     compiled.history = history;
     if let Some(details) = node.function().filter(|_| functions::is_scalar(node)) {
         let definition = functions::definition(node, details, &compiled.sql);
@@ -254,6 +257,16 @@ pub(super) async fn render(project: &Arc<Project>, id: &NodeId, host: NodeHost) 
 }
 
 /// The rendered text with the CTEs of its ephemeral parents, theirs first.
+/// What becomes of a node whose text would have a hole, because the ephemeral model that belongs there has no text yet.
+fn hole(parent: &NodeId, done: &BTreeMap<NodeId, Compilation>) -> Option<Compilation> {
+    match done.get(parent)? {
+        Compilation::Ready(_) => None,
+        Compilation::Deferred { reason } => Some(Compilation::Deferred { reason: reason.clone() }),
+        Compilation::Failed(_) => Some(Compilation::Skipped { because: parent.clone() }),
+        Compilation::Skipped { because } => Some(Compilation::Skipped { because: because.clone() }),
+    }
+}
+
 fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[NodeId], done: &BTreeMap<NodeId, Compilation>) -> CompiledNode {
     let mut ctes: Vec<(String, String)> = Vec::new();
     for id in ephemeral {
