@@ -18,6 +18,8 @@ use crate::sql::quote_ident;
 pub(super) struct NodeHost {
     pub project: Arc<Project>,
     pub node: NodeId,
+    /// The package whose variables and names are meant where `node` is none of the project's.
+    pub home: String,
     pub surroundings: Arc<dyn Surroundings>,
     /// Whether this build adds to rows that are there.
     pub incremental: bool,
@@ -52,7 +54,7 @@ impl NodeHost {
     }
 
     fn package(&self) -> &str {
-        self.node().map_or(self.project.name.as_str(), |node| node.package.as_str())
+        self.node().map_or(self.home.as_str(), |node| node.package.as_str())
     }
 
     /// What stands for a node; in a unit test only what has rows there.

@@ -153,6 +153,7 @@ pub async fn compile_batch(
     let host = NodeHost {
         project: Arc::clone(project),
         node: node.id.clone(),
+        home: node.package.clone(),
         surroundings: Arc::clone(surroundings),
         incremental: history.is_some() && node.config.materialization == Materialization::Incremental,
         ephemeral: Mutex::default(),

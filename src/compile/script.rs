@@ -36,7 +36,7 @@ pub async fn render_script(project: &Arc<Project>, script: ScriptText, surroundi
         Some(node) => is_incremental(project, node, surroundings).await,
         None => false,
     };
-    let host = host(project, &script.node, surroundings, incremental);
+    let host = host(project, (&script.node, &script.package), surroundings, incremental);
     let library = Arc::clone(&project.library);
     let span = script.span;
     let rendered = tokio::task::spawn_blocking(move || {
@@ -56,7 +56,8 @@ pub async fn render_operation(
     node: &NodeId,
     surroundings: &Arc<dyn Surroundings>,
 ) -> Result<Rendered, Vec<Diagnostic>> {
-    let host = host(project, node, surroundings, false);
+    let home = call.id.package().unwrap_or(&project.name).to_owned();
+    let host = host(project, (node, &home), surroundings, false);
     let library = Arc::clone(&project.library);
     let scope = Scope { package: project.name.clone() };
     let span = call.span;
@@ -75,7 +76,7 @@ pub async fn render_materialization(
     hooks: Map<String, Json>,
     surroundings: &Arc<dyn Surroundings>,
 ) -> Result<Vec<RelationName>, Vec<Diagnostic>> {
-    let host = host(project, &compiled.id, surroundings, compiled.history.is_some());
+    let host = host(project, (&compiled.id, &project.name), surroundings, compiled.history.is_some());
     let node = project.nodes.get(&compiled.id);
     let mut model = node.map_or(Json::Null, |node| project.node_json(node));
     if let Some(map) = model.as_object_mut() {
@@ -140,11 +141,12 @@ pub async fn query_comment(
     Ok(Some(QueryComment { text, append }).filter(|comment| !comment.text.is_empty()))
 }
 
-fn host(project: &Arc<Project>, node: &NodeId, surroundings: &Arc<dyn Surroundings>, incremental: bool) -> Arc<dyn TemplateHost> {
+fn host(project: &Arc<Project>, (node, home): (&NodeId, &str), surroundings: &Arc<dyn Surroundings>, incremental: bool) -> Arc<dyn TemplateHost> {
     let surroundings = Arc::clone(surroundings);
     Arc::new(NodeHost {
         project: Arc::clone(project),
         node: node.clone(),
+        home: home.to_owned(),
         surroundings,
         incremental,
         ephemeral: Mutex::default(),

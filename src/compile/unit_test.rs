@@ -71,6 +71,7 @@ pub(super) async fn compile_unit_test(
     let host = NodeHost {
         project: Arc::clone(project),
         node: unit.tested.clone(),
+        home: node.package.clone(),
         surroundings: Arc::clone(surroundings),
         incremental: false,
         ephemeral: Mutex::default(),

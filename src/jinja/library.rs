@@ -33,6 +33,12 @@ impl MacroId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The package that has it: an id is `macro.package.name`.
+    #[must_use]
+    pub fn package(&self) -> Option<&str> {
+        self.0.split('.').nth(1)
+    }
 }
 
 impl std::fmt::Display for MacroId {
