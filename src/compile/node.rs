@@ -165,10 +165,10 @@ pub async fn compile_batch(
         Err(RenderFailure::Deferred { reason }) => return Compilation::Deferred { reason },
         Err(RenderFailure::Diagnostics(diagnostics)) => return Compilation::Failed(diagnostics.into()),
     };
-    let mut compiled = assemble(project, node, rendered, &ephemeral, done);
     if let Some(unready) = ephemeral.iter().find_map(|id| hole(id, done)) {
         return unready;
     }
+    let mut compiled = assemble(project, node, rendered, &ephemeral, done);
     compiled.history = history;
     if let Some(details) = node.function().filter(|_| functions::is_scalar(node)) {
         let definition = functions::definition(node, details, &compiled.sql);
@@ -257,7 +257,6 @@ pub(super) async fn render(project: &Arc<Project>, id: &NodeId, host: NodeHost) 
     Ok((rendered, ephemeral))
 }
 
-/// The rendered text with the CTEs of its ephemeral parents, theirs first.
 /// What becomes of a node whose text would have a hole, because the ephemeral model that belongs there has no text yet.
 fn hole(parent: &NodeId, done: &BTreeMap<NodeId, Compilation>) -> Option<Compilation> {
     match done.get(parent)? {
@@ -268,6 +267,7 @@ fn hole(parent: &NodeId, done: &BTreeMap<NodeId, Compilation>) -> Option<Compila
     }
 }
 
+/// The rendered text with the CTEs of its ephemeral parents, theirs first.
 fn assemble(project: &Project, node: &Node, rendered: Rendered, ephemeral: &[NodeId], done: &BTreeMap<NodeId, Compilation>) -> CompiledNode {
     let mut ctes: Vec<(String, String)> = Vec::new();
     for id in ephemeral {
@@ -429,14 +429,18 @@ fn refused_by_table(node: &Node, compiled: &CompiledNode, schema: &SchemaRef, is
     .collect()
 }
 
-/// A name in double quotes that nothing has, in a project for Spark, is meant as text.
+/// A name in double quotes that nothing has, in a project for Spark or `BigQuery`, is meant as text.
 fn quoted_text(adapter: &str, sql: &str, mut error: SqlError) -> SqlError {
-    let of_spark = ["spark", "databricks", "fabricspark"].contains(&adapter);
-    let quoted = error.range.as_ref().filter(|_| of_spark && error.code == Code::UnknownColumn).and_then(|range| sql.get(range.clone()));
+    let engine = match adapter {
+        "spark" | "databricks" | "fabricspark" => "Spark",
+        "bigquery" => "BigQuery",
+        _ => return error,
+    };
+    let quoted = error.range.as_ref().filter(|_| error.code == Code::UnknownColumn).and_then(|range| sql.get(range.clone()));
     match quoted.and_then(|text| text.strip_prefix('"')?.strip_suffix('"')) {
         Some(text) => {
-            let help = format!("write text in single quotes, which Spark reads too: '{text}'");
-            error.notes.push("what stands in double quotes is a name here, and text in Spark".to_owned());
+            let help = format!("write text in single quotes, which {engine} reads too: '{text}'");
+            error.notes.push(format!("what stands in double quotes is a name here, and text in {engine}"));
             error.help(help)
         }
         None => error,
