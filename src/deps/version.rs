@@ -60,10 +60,14 @@ impl Range {
     }
 }
 
-/// A version of three numbers, perhaps after a `v`.
+/// A version of three numbers, perhaps after a `v`. What it is a prerelease of may stand before it without a dash, as in Python.
 pub(super) fn read_version(text: &str) -> Option<Version> {
     let text = text.trim();
-    Version::parse(text.strip_prefix('v').unwrap_or(text)).ok()
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let numbers = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let (numbers, rest) = text.split_at(numbers);
+    let dash = if rest.starts_with(|letter: char| letter.is_ascii_alphabetic()) { "-" } else { "" };
+    Version::parse(&format!("{numbers}{dash}{rest}")).ok()
 }
 
 #[cfg(test)]
@@ -81,6 +85,7 @@ mod tests {
         assert!(accepts("1.1.0", "1.1.0") && !accepts("=1.1.0", "1.1.1") && accepts("==v1.1.0", "1.1.0"));
         assert!(!accepts("<2.0.0", "2.0.0-b1") && accepts("<2.0.0-b2", "2.0.0-b1") && accepts("<2.0.0", "1.9.0-rc1"));
         assert!(!accepts(">=1.0.0", "1.0.0-rc1"));
+        assert!(accepts(">=1.6.0rc2", "1.6.0") && accepts(">=1.6.0rc2", "1.6.0-rc2") && !accepts(">=1.6.0rc2", "1.6.0b1"));
     }
 
     #[test]
