@@ -36,7 +36,7 @@ pub use behaviour::Behaviour;
 pub use decl::{
     ColumnDecl, ExposureDecl, ExternalDecl, FixtureDecl, FixtureSource, Freshness, FreshnessDecl, FreshnessRule, FunctionDecl, GroupDecl,
     MacroArgumentDecl, MacroDecl, MeasureDecl, NodeDecl, NodeDeclKind, Origin, OverridesDecl, Period, Properties, Quoting, SemanticDecl,
-    SingularTestDecl, SourceDecl, SourceTableDecl, TestDecl, UnitInputDecl, UnitTestDecl, VersionDecl,
+    SingularTestDecl, SourceDecl, SourceTableDecl, TestDecl, UnitInputDecl, UnitTestDecl, VersionDecl, YesNo,
 };
 pub use dependencies::{
     Dependencies, GitSource, LOCK_FILE, Lock, PACKAGE_FILES, PackageDecl, PackageSlots, PackageSource, load_dependencies, load_lock, package_slots,

@@ -128,11 +128,18 @@ pub struct SingularTestDecl {
 }
 
 /// `database`, `schema` and `identifier` of a `quoting:` section.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quoting {
-    pub database: Option<bool>,
-    pub schema: Option<bool>,
-    pub identifier: Option<bool>,
+    pub database: Option<YesNo>,
+    pub schema: Option<YesNo>,
+    pub identifier: Option<YesNo>,
+}
+
+/// A yes or no, or the template that says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum YesNo {
+    Known(bool),
+    Template(Spanned<String>),
 }
 
 /// A unit in `freshness`.

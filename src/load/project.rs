@@ -348,7 +348,7 @@ fn dispatch(reader: &mut MapReader<'_, '_>) -> Vec<DispatchDecl> {
 pub(super) fn quoting(reader: &mut MapReader<'_, '_>) -> Quoting {
     let Some(yaml) = reader.map("quoting") else { return Quoting::default() };
     let mut nested = MapReader::new(yaml, format!("`quoting` of {}", reader.what()), reader.out);
-    let found = Quoting { database: nested.bool("database"), schema: nested.bool("schema"), identifier: nested.bool("identifier") };
+    let found = Quoting { database: nested.switch("database"), schema: nested.switch("schema"), identifier: nested.switch("identifier") };
     nested.take("snowflake_ignore_case");
     nested.take("column");
     nested.finish();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::decl::YesNo;
 use super::yaml::{Yaml, YamlValue};
 use crate::base::{Code, Diagnostic, Diagnostics, Severity, Sources, Span, Spanned, nearest};
 
@@ -137,6 +138,18 @@ impl<'y, 'd> MapReader<'y, 'd> {
             self.out.push(wrong_type(value, &self.name_of(key), "true or false"));
         }
         value.as_bool()
+    }
+
+    /// A yes or no that a template may say.
+    pub fn switch(&mut self, key: &'static str) -> Option<YesNo> {
+        let given = self.entries.iter().flatten().find(|(name, _)| name.value == key);
+        match given.and_then(|(_, value)| Some((value.as_str().filter(|text| text.contains("{{"))?, value.span))) {
+            Some((text, span)) => {
+                self.take(key);
+                Some(YesNo::Template(Spanned::new(text.to_owned(), span)))
+            }
+            None => self.bool(key).map(YesNo::Known),
+        }
     }
 
     pub fn unsigned(&mut self, key: &'static str) -> Option<Spanned<u64>> {

@@ -14,7 +14,7 @@ use super::nodes::{checksum, columns};
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, Span, Spanned};
 use crate::jinja::{RenderFailure, Scope, Template, TemplateHost, render};
-use crate::load::{ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, ProjectDialect, Quoting, SourceDecl, SourceTableDecl, Yaml};
+use crate::load::{ExternalDecl, FreshnessDecl, FreshnessRule, ParsedPackage, ProjectDialect, Quoting, SourceDecl, SourceTableDecl, Yaml, YesNo};
 use crate::manifest::{AboutSource, ExternalConfig, ExternalSource, FileFormat, ModelDetails, Node, NodeId, NodeKind, RelationName, ResourceType};
 
 pub(super) fn add_sources(builder: &mut Builder, package: &ParsedPackage) {
@@ -30,8 +30,25 @@ fn described(builder: &mut Builder, package: &str, text: Option<&Spanned<String>
 }
 
 /// What a table says goes before what its source says.
-fn quoting(source: Quoting, table: Quoting) -> [Option<bool>; 3] {
-    [table.database.or(source.database), table.schema.or(source.schema), table.identifier.or(source.identifier)]
+fn quoting(builder: &mut Builder, package: &str, source: &Quoting, table: &Quoting) -> [Option<bool>; 3] {
+    let mut said = |table: &Option<YesNo>, source: &Option<YesNo>| switch(builder, package, table.as_ref().or(source.as_ref())?);
+    [said(&table.database, &source.database), said(&table.schema, &source.schema), said(&table.identifier, &source.identifier)]
+}
+
+fn switch(builder: &mut Builder, package: &str, switch: &YesNo) -> Option<bool> {
+    let text = match switch {
+        YesNo::Known(yes) => return Some(*yes),
+        YesNo::Template(text) => text,
+    };
+    match rendered(builder, package, text).trim().to_lowercase().as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        other => {
+            let message = format!("`quoting` of a source: expected true or false, and the template gives `{other}`");
+            builder.found.push(Diagnostic::error(Code::YamlType, message).at(text.span, "this template").help("make it give true or false"));
+            None
+        }
+    }
 }
 
 fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl, table: &SourceTableDecl) {
@@ -53,7 +70,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         loader,
         description: described(builder, &package.name, source.description.as_ref(), source.span),
         meta: meta.and_then(|meta| meta.as_object().cloned()).unwrap_or_default(),
-        quoting: quoting(source.quoting, table.quoting),
+        quoting: quoting(builder, &package.name, &source.quoting, &table.quoting),
         written: [&source.database, &source.schema].map(|text| text.as_ref().map(|text| text.value.clone())),
         external: table.external.as_ref().map(|external| external.raw.to_json()),
     };
