@@ -42,7 +42,8 @@ pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) ->
     Ok(columns
         .into_iter()
         .map(|(name, guess)| {
-            let data_type = declared_type(declared, &name).cloned().unwrap_or_else(|| guess.data_type());
+            let data_type =
+                declared_type(declared, &name).cloned().unwrap_or_else(|| guess.data_type().unwrap_or_else(|| reading.options.without_values()));
             Field::new(name, data_type, true)
         })
         .collect())
@@ -276,7 +277,7 @@ fn check_width(reading: &Reading, file: &FileEntry, record: &ByteRecord, expecte
 /// The value of a field; `None` where it means NULL.
 fn value<'a>(reading: &Reading, file: &FileEntry, record: &'a ByteRecord, at: usize) -> Result<Option<&'a str>, EngineError> {
     let text = text(reading, file, record, at)?;
-    Ok((!text.is_empty() && reading.options.null_value.as_deref() != Some(text)).then_some(text))
+    Ok((!reading.options.is_null(text)).then_some(text))
 }
 
 fn text<'a>(reading: &Reading, file: &FileEntry, record: &'a ByteRecord, at: usize) -> Result<&'a str, EngineError> {

@@ -33,7 +33,11 @@ impl Guess {
         self.ruled_out |= other.ruled_out;
     }
 
-    pub(super) fn data_type(self) -> DataType {
+    /// The narrowest type for the values; `None` where there was none.
+    pub(super) fn data_type(self) -> Option<DataType> {
+        if !self.seen {
+            return None;
+        }
         let candidates = [
             (BOOLEAN, DataType::Boolean),
             (BIGINT, DataType::Int64),
@@ -42,8 +46,8 @@ impl Guess {
             (TIMESTAMP, DataType::Timestamp(TimeUnit::Microsecond, None)),
             (TIMESTAMPTZ, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
         ];
-        let fitting = candidates.into_iter().find(|(bit, _)| self.seen && self.ruled_out & bit == 0);
-        fitting.map_or(DataType::Utf8, |(_, data_type)| data_type)
+        let fitting = candidates.into_iter().find(|(bit, _)| self.ruled_out & bit == 0);
+        Some(fitting.map_or(DataType::Utf8, |(_, data_type)| data_type))
     }
 }
 
@@ -108,7 +112,7 @@ mod tests {
         for value in values {
             guess.see(value);
         }
-        type_name(&guess.data_type())
+        guess.data_type().map_or_else(|| "none".to_owned(), |found| type_name(&found))
     }
 
     #[test]
@@ -129,7 +133,7 @@ mod tests {
             (&["2024-03-01T10:00:00Z", "2024-03-01 10:00:00"], "VARCHAR"),
             (&["+49123"], "VARCHAR"),
             (&["-", "."], "VARCHAR"),
-            (&[], "VARCHAR"),
+            (&[], "none"),
         ] {
             assert_eq!(guess(values), expected, "{values:?}");
         }

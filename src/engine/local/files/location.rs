@@ -339,7 +339,7 @@ impl Listing {
             let data_type = declared_type(declared, column).cloned().unwrap_or_else(|| {
                 let mut guess = Guess::default();
                 self.files.iter().filter_map(|file| file.partitions.get(at)?.as_deref()).for_each(|value| guess.see(value));
-                guess.data_type()
+                guess.data_type().unwrap_or(DataType::Utf8)
             });
             fields.push(Field::new(column, data_type, true));
         }

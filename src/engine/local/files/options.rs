@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 
 use super::super::super::EngineError;
@@ -18,19 +19,32 @@ pub(crate) struct FileOptions {
     pub(crate) escape: Option<u8>,
     /// What stands for NULL beside the empty value.
     pub(crate) null_value: Option<String>,
+    /// Read as dbt reads seeds: `null` in any case and mere spaces mean NULL too, and a column without values has whole numbers.
+    pub(crate) as_seed: bool,
 }
 
 const NAMES: [&str; 6] = ["header", "delimiter", "quote", "escape", "null_value", "encoding"];
 
 impl FileOptions {
     fn plain() -> Self {
-        Self { header: true, delimiter: b',', quote: b'"', escape: None, null_value: None }
+        Self { header: true, delimiter: b',', quote: b'"', escape: None, null_value: None, as_seed: false }
     }
 
-    /// How a seed is written: `null` means NULL there, as in dbt.
+    /// How a seed is written.
     pub(crate) fn seed(delimiter: char) -> Self {
         let delimiter = u8::try_from(delimiter).unwrap_or(b',');
-        Self { delimiter, null_value: Some("null".into()), ..Self::plain() }
+        Self { delimiter, as_seed: true, ..Self::plain() }
+    }
+
+    /// Whether the text of a field means NULL.
+    pub(crate) fn is_null(&self, text: &str) -> bool {
+        let bare = text.trim();
+        text.is_empty() || self.null_value.as_deref() == Some(text) || self.as_seed && (bare.is_empty() || bare.eq_ignore_ascii_case("null"))
+    }
+
+    /// The type of a column that has no value in any row.
+    pub(crate) fn without_values(&self) -> DataType {
+        if self.as_seed { DataType::Int64 } else { DataType::Utf8 }
     }
 
     /// # Errors

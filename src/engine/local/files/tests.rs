@@ -184,6 +184,6 @@ async fn a_seed_takes_its_types_from_all_values() {
     let provider = room.files.seed_provider(&room.context.state(), &seed).await.unwrap();
     assert_eq!(
         room.rows(provider).await.unwrap(),
-        "id VARCHAR, amount DOUBLE, flag BOOLEAN, day DATE, at TIMESTAMP, code VARCHAR, empty VARCHAR\n1,1.5,true,2024-01-01,2024-01-01T10:00:00,,\n2,2.0,false,,,01,"
+        "id VARCHAR, amount DOUBLE, flag BOOLEAN, day DATE, at TIMESTAMP, code VARCHAR, empty BIGINT\n1,1.5,true,2024-01-01,2024-01-01T10:00:00,,\n2,2.0,false,,,01,"
     );
 }
