@@ -134,4 +134,7 @@ pub trait Engine: Send + Sync {
 
     /// Dismisses everything that is staged and not published.
     fn cancel(&self) -> BoxFuture<'_, ()>;
+
+    /// Drops the temporary tables that statements made in the warehouse: the work is done.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

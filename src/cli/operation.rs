@@ -37,10 +37,12 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
     let info = found.ok_or_else(|| session.report(&[unknown(&ready.project, options, session)]))?;
     let engine = session.project_engine(&ready.project)?;
     let surroundings: Arc<dyn Surroundings> =
-        Arc::new(EnginePort { engine, events: session.events.clone(), runtime: Handle::current(), queries: true });
+        Arc::new(EnginePort { engine: Arc::clone(&engine), events: session.events.clone(), runtime: Handle::current(), queries: true });
     let call = MacroCall { id: info.id.clone(), arguments, span: place(options, session, info) };
     let node = NodeId::new(format!("macro.{}.{}", info.package, info.name));
-    match render_operation(&ready.project, call, &node, &surroundings).await {
+    let rendered = render_operation(&ready.project, call, &node, &surroundings).await;
+    engine.close().await;
+    match rendered {
         Ok(_) => {
             results(session, &ready.project, node, NodeOutcome::Success, String::new())?;
             Ok(Exit::Fine)

@@ -59,9 +59,11 @@ async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams:
                 EngineError::Sql(error) if error.range.is_some() => diagnostic(error, file, range.start),
                 error => error.diagnostic(&target.warehouse, Some((whole, "this statement"))),
             });
+            engine.close().await;
             return Ok(Exit::Failed);
         }
     }
+    engine.close().await;
     Ok(Exit::Fine)
 }
 

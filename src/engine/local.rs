@@ -154,6 +154,12 @@ impl LocalEngine {
     }
 
     async fn state_of(&self, name: &RelationName) -> Result<Option<RelationState>, EngineError> {
+        if name.schema.is_empty() && self.temporary.get(&name.identifier).is_some() {
+            let bound = catalog::bind_session(self, &format!("select * from {}", sql::quote_ident(&name.identifier)), &[]).await?;
+            let schema = Arc::clone(bound.plan.schema().inner());
+            let (kind, constraints) = (RelationKind::Table, BTreeMap::new());
+            return Ok(Some(RelationState { kind, schema, version: None, sql: None, partition_by: Vec::new(), constraints }));
+        }
         if let Some(view) = self.views.get(name).await? {
             let schema = catalog::view_schema(self, name).await?;
             return Ok(Some(RelationState {
@@ -272,5 +278,14 @@ impl Engine for LocalEngine {
 
     fn cancel(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.stages.dismiss_all())
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            for table in self.temporary.take_tables() {
+                // One that stays is in nobody's way.
+                let _ = self.drop_relation(&table).await;
+            }
+        })
     }
 }

@@ -90,8 +90,8 @@ impl Relation {
     fn incorporated(&self, args: &[Value]) -> Result<Self, Error> {
         let [path, kind, ..] = bind_args("incorporate", ["path", "type", "quote_policy", "include_policy"], args)?;
         let part = |name: &str, old: &str| {
-            let found = path.as_ref().and_then(|path| path.get_attr(name).ok()).filter(|value| !value.is_undefined() && !value.is_none());
-            found.map_or_else(|| old.to_owned(), |value| value.to_string())
+            let found = path.as_ref().and_then(|path| path.get_attr(name).ok()).filter(|value| !value.is_undefined());
+            found.map_or_else(|| old.to_owned(), |value| if value.is_none() { String::new() } else { value.to_string() })
         };
         let name =
             RelationName::new(part("database", &self.name.database), part("schema", &self.name.schema), part("identifier", &self.name.identifier));

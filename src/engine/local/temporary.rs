@@ -1,9 +1,12 @@
-//! Temporary views and tables of statements: they last as long as the engine, and have names without a schema.
+//! Temporary views and tables of statements: they last as long as the engine. Those with a name of one part are kept in memory;
+//! a table with a schema is one of the warehouse, which goes when the work is done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::datafusion::catalog::TableProvider;
+
+use crate::manifest::RelationName;
 
 /// What a temporary name stands for.
 #[derive(Debug, Clone)]
@@ -18,6 +21,7 @@ pub(super) enum Temporary {
 #[derive(Debug, Default)]
 pub(crate) struct Temporaries {
     known: Mutex<BTreeMap<String, Temporary>>,
+    tables: Mutex<BTreeSet<RelationName>>,
 }
 
 impl Temporaries {
@@ -31,6 +35,16 @@ impl Temporaries {
 
     pub(super) fn put(&self, name: &str, meant: Temporary) {
         self.names().insert(name.to_lowercase(), meant);
+    }
+
+    /// Notes a table of the warehouse that is to go in the end.
+    pub(super) fn note(&self, table: RelationName) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).insert(table);
+    }
+
+    /// The tables that were noted, once.
+    pub(super) fn take_tables(&self) -> BTreeSet<RelationName> {
+        std::mem::take(&mut *self.tables.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Forgets a name. Tells whether it was there.

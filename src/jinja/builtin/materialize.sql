@@ -64,7 +64,7 @@
     {%- do run_hooks(pre_hooks, inside_transaction=false) -%}
     {%- do run_hooks(pre_hooks, inside_transaction=true) -%}
     {%- set target = this.incorporate(type='table') -%}
-    {%- set new_rows = make_temp_relation(target) -%}
+    {%- set new_rows = make_intermediate_relation(target) -%}
     {%- do run_query(get_create_table_as_sql(true, new_rows, sql)) -%}
     {%- set changes = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
     {%- set columns = process_schema_changes(changes, new_rows, target) or adapter.get_columns_in_relation(target) -%}

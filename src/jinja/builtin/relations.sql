@@ -61,7 +61,16 @@ limit 0
 {% endmacro %}
 
 {% macro make_temp_relation(base_relation, suffix='__dbt_tmp') %}
+    {{- return(adapter.dispatch('make_temp_relation', 'dbt')(base_relation, suffix)) -}}
+{% endmacro %}
+
+{% macro default__make_temp_relation(base_relation, suffix='__dbt_tmp') %}
     {{- return(base_relation.incorporate(path={'identifier': base_relation.identifier ~ suffix})) -}}
+{% endmacro %}
+
+{#- A temporary table of Postgres has no schema, and macros written for it count on that. -#}
+{% macro postgres__make_temp_relation(base_relation, suffix='__dbt_tmp') %}
+    {{- return(base_relation.incorporate(path={'database': none, 'schema': none, 'identifier': base_relation.identifier ~ suffix})) -}}
 {% endmacro %}
 
 {% macro make_intermediate_relation(base_relation, suffix='__dbt_tmp') %}

@@ -1,5 +1,7 @@
 //! Tables made by statements, and rows put into them.
 
+use std::sync::Arc;
+
 use deltalake::arrow::datatypes::{Field, SchemaRef};
 use deltalake::datafusion::sql::sqlparser::ast::{self, ColumnOption, TableConstraint};
 
@@ -11,7 +13,7 @@ use super::super::super::{
 use super::super::failure::without_place;
 use super::super::write::{DEFAULT, query_text};
 use super::super::{LocalEngine, catalog};
-use super::{existing, invalid, kind_of, proved, relation_name, unknown};
+use super::{existing, invalid, kind_of, proved, relation_name, temporary, unknown};
 use crate::base::{Code, nearest};
 use crate::manifest::RelationName;
 use crate::sql::{self, Semantics, SqlError, quote_ident, type_help, type_name};
@@ -38,16 +40,7 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
     }
     let columns = declared(create, engine.options.semantics)?;
     let column_defaults = declared_defaults(engine, create).await?;
-    let sql = match &create.query {
-        Some(query) => proved(engine, query, text).await?.0,
-        None if columns.is_empty() => {
-            return Err(invalid(
-                format!("the table `{}` has no columns", relation.short()),
-                "name its columns and their types, or write `as select ...`",
-            ));
-        }
-        None => empty_rows(&columns),
-    };
+    let sql = query_of(engine, create, text).await?;
     write(
         engine,
         TableWrite {
@@ -66,6 +59,18 @@ pub(super) async fn create(engine: &LocalEngine, create: &ast::CreateTable, text
         text,
     )
     .await
+}
+
+/// The query that has a new table's rows: none, where only columns are named.
+pub(super) async fn query_of(engine: &LocalEngine, create: &ast::CreateTable, text: &str) -> Result<String, EngineError> {
+    if let Some(query) = &create.query {
+        return Ok(proved(engine, query, text).await?.0);
+    }
+    let columns = declared(create, engine.options.semantics)?;
+    if columns.is_empty() {
+        return Err(invalid(format!("the table `{}` has no columns", create.name), "name its columns and their types, or write `as select ...`"));
+    }
+    Ok(empty_rows(&columns))
 }
 
 fn declared(create: &ast::CreateTable, semantics: Semantics) -> Result<Vec<TableColumn>, EngineError> {
@@ -129,7 +134,7 @@ pub(super) fn default_of(field: &Field) -> Option<String> {
 
 /// A query with the columns and no rows.
 fn empty_rows(columns: &[TableColumn]) -> String {
-    let columns: Vec<_> = columns.iter().map(|column| format!("null as {}", quote_ident(&column.name))).collect();
+    let columns: Vec<_> = columns.iter().map(|column| format!("cast(null as {}) as {}", column.data_type, quote_ident(&column.name))).collect();
     format!("select {} where false", columns.join(", "))
 }
 
@@ -140,7 +145,11 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
         return Err(unknown(text));
     }
     let relation = relation_name(engine, name)?;
-    let schema = table_schema(engine, &relation).await?;
+    let kept = temporary::kept(engine, name);
+    let schema = match &kept {
+        Some((_, schema)) => Arc::clone(schema),
+        None => table_schema(engine, &relation).await?,
+    };
     let named: Vec<String> = insert.columns.iter().map(|column| column.to_string().trim_matches('"').to_owned()).collect();
     let targets = targets(&schema, &named, &relation)?;
     let (source, width) = proved(engine, source, text).await?;
@@ -150,6 +159,9 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
         return Err(invalid(format!("`{}`: expected {expected} values, found {width}", relation.short()), help));
     }
     let sql = insert_query(&schema, targets.get(..width).unwrap_or(&targets), &source);
+    if let Some((name, _)) = kept {
+        return temporary::insert(engine, &name, &sql, insert.overwrite).await;
+    }
     let mode = if insert.overwrite { WriteMode::Overwrite } else { WriteMode::Append };
     let columns = if insert.overwrite { columns_of(&schema) } else { Vec::new() };
     write(
