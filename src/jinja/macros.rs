@@ -270,6 +270,11 @@ impl Object for PackageObject {
                 minijinja::value::ValueKind::Invalid => Err(unsupported(&format!("{}.{method}", self.package))),
                 _ => value.call(state, args),
             },
+            // A package is a mapping of its names.
+            None if method == "get" => match args {
+                [key] | [key, _] => Ok(self.get_value(key).or_else(|| args.get(1).cloned()).unwrap_or_else(|| Value::from(()))),
+                _ => Err(minijinja::ErrorKind::MissingArgument.into()),
+            },
             None if self.session.execute => {
                 let name = format!("{}.{method}", self.package);
                 let known = self.session.known_names(&name);

@@ -249,7 +249,7 @@ impl Object for Table {
             ("rename", _) => self.renamed(args),
             ("distinct", _) => self.distinct(args),
             ("print_table", _) => {
-                let [rows, columns, ..] = bind_args("print_table", ["max_rows", "max_columns", "output", "max_column_width"], args)?;
+                let [rows, columns, ..] = bind_args("print_table", PRINT_TABLE, args)?;
                 let number =
                     |value: Option<Value>, default| value.filter(|value| !value.is_none()).and_then(|value| value.as_usize()).unwrap_or(default);
                 let lines = self.lines(number(rows, 20), number(columns, 6));
@@ -344,6 +344,9 @@ fn write_sequence(kind: &str, values: &[Value], f: &mut fmt::Formatter<'_>) -> f
     write!(f, "<agate.{kind}: ({}{end})>", shown.join(", "))
 }
 
+/// The arguments of `print_table`, of which the first two count.
+const PRINT_TABLE: [&str; 6] = ["max_rows", "max_columns", "output", "max_column_width", "locale", "max_precision"];
+
 impl Object for Row {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Seq
@@ -388,7 +391,7 @@ impl Object for ResultColumn {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str() {
             Some("name") => Some(Value::from(&*self.name)),
-            Some("data_type") => Some(Value::from(&*self.data_type)),
+            Some("data_type") => Some(Value::from_object(ColumnType(self.data_type.clone()))),
             Some(_) => None,
             None => self.values.get(key.as_usize()?).cloned(),
         }
@@ -423,6 +426,34 @@ impl Object for ResultColumn {
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_sequence("Column", &self.values, f)
+    }
+}
+
+/// The SQL type of a column: its text, with what agate's types can do.
+#[derive(Debug)]
+struct ColumnType(String);
+
+impl Object for ColumnType {
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        match (method, args) {
+            ("jsonify", [value]) => Ok(match value.kind() {
+                ValueKind::None | ValueKind::Undefined | ValueKind::Bool | ValueKind::Number => value.clone(),
+                _ => {
+                    let text = text(value);
+                    let number = if self.0.starts_with("DECIMAL") { text.parse::<f64>().ok() } else { None };
+                    number.map_or_else(|| Value::from(text), Value::from)
+                }
+            }),
+            _ => Value::from(&*self.0).call_method(state, method, args),
+        }
     }
 }
 

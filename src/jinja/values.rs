@@ -97,6 +97,10 @@ fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &
                     Diagnostic::error(Code::JinjaUnsupported, message).help("assign it with `{% set %}` first, and change that"),
                 ));
             }
+            // What dbt gives as objects, such as results and nodes, are mappings already.
+            if method == "to_dict" && value.kind() == ValueKind::Map {
+                return Ok(value.clone());
+            }
             string_method(value, method, args).unwrap_or(Err(error))
         }
         Err(error) => Err(error),
