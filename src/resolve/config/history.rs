@@ -69,8 +69,10 @@ fn strategy(reader: &mut Reader<'_>, unique_key: &[String]) -> IncrementalStrate
     }
     let strategy = IncrementalStrategy::from_name(&name);
     if unique_key.is_empty() && matches!(strategy, IncrementalStrategy::Merge | IncrementalStrategy::DeleteInsert) {
-        let message = format!("the strategy `{name}` needs a `unique_key`");
-        reader.lacks("incremental_strategy", &message, "add unique_key, or use the strategy `append`");
+        // As in dbt, where nothing matches without a key.
+        let message = format!("without a `unique_key` the strategy `{name}` adds all rows");
+        reader.warns("incremental_strategy", &message, "add unique_key, or use the strategy `append`");
+        return IncrementalStrategy::Append;
     }
     if let (IncrementalStrategy::Other(_), Some(near)) = (&strategy, nearest(&name, IncrementalStrategy::NAMES)) {
         let message = format!("config `incremental_strategy`: there is no strategy `{name}`");
@@ -219,6 +221,11 @@ fn snapshot_columns(reader: &mut Reader<'_>) -> SnapshotColumns {
 
 impl Reader<'_> {
     /// Reports what a config needs, at `key` where that is set.
+    fn warns(&mut self, key: &str, message: &str, help: &str) {
+        let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
+        self.found.push(Diagnostic::warning(Code::ConfigType, message).at(span, "this config").help(help));
+    }
+
     pub(super) fn lacks(&mut self, key: &str, message: &str, help: &str) {
         let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
         self.found.push(Diagnostic::error(Code::ConfigType, message).at(span, "this config").help(help));
