@@ -13,6 +13,7 @@ mod defined;
 mod delta;
 mod depth;
 mod difference;
+mod digits;
 mod estimates;
 mod expressions;
 mod failure;
