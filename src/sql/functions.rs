@@ -14,6 +14,7 @@ mod items;
 mod json;
 mod lambdas;
 mod length;
+mod listed;
 mod meant;
 mod mode;
 pub(super) mod number_text;
@@ -139,5 +140,6 @@ fn aggregates() -> Vec<Arc<AggregateUDF>> {
         spark::aggregate::try_sum(),
         Arc::new(AggregateUDF::from(mode::Mode::new())),
         Arc::new(AggregateUDF::from(sum::CheckedSum::new())),
+        Arc::new(AggregateUDF::from(listed::ListedText::new())),
     ]
 }

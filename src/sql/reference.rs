@@ -69,6 +69,7 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("struct_items", "struct_items([named_struct('a', 1, 'b', 'x'), named_struct('a', 2, 'b', 'y')], 2)", "[x, y]"),
     ("split", "split('oneAtwoBthree', '[AB]')", "[one, two, three]"),
     ("str_to_map", "str_to_map('a:1,b:2')", "{a: 1, b: 2}"),
+    ("string_agg", "string_agg('a', ', ')", "a"),
     ("sum", "sum(2)", "2"),
     ("time_as_text", "cast(timestamp '2024-02-29 13:05:00.5' as varchar)", "2024-02-29 13:05:00.5"),
     ("time_of_seconds", "cast(1.5 as timestamp)", "1970-01-01T00:00:01.500"),

@@ -100,7 +100,9 @@ fn epoch(columns: &[ArrayRef]) -> Result<ArrayRef> {
 }
 
 fn named(name: &str) -> Result<Tz> {
-    name.parse().map_err(|_| exec_datafusion_err!("there is no time zone `{name}`"))
+    // Engines take names in any case: `utc`, `europe/berlin`.
+    let alike = || chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name)).copied();
+    name.parse().ok().or_else(alike).ok_or_else(|| exec_datafusion_err!("there is no time zone `{name}`"))
 }
 
 /// The moment at which clocks show a time. Of two such moments the later one; a time that clocks skip is taken by the clock
