@@ -153,7 +153,9 @@ impl Reader<'_> {
         if let (Some((precision, scale)), "decimal" | "numeric" | "number" | "dec", []) = (self.semantics.decimal, name.as_str(), &*arguments) {
             return Some(DataType::Decimal128(precision, scale));
         }
-        floating(&name, &arguments, self.semantics.floats).or_else(|| scalar(&name, &arguments))
+        let found = floating(&name, &arguments, self.semantics.floats).or_else(|| scalar(&name, &arguments))?;
+        let wider = self.semantics.wide_integers && matches!(found, DataType::Int8 | DataType::Int16 | DataType::Int32);
+        Some(if wider { DataType::Int64 } else { found })
     }
 
     /// Names of several words: `double precision`, `character varying`.
@@ -270,9 +272,11 @@ fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
         "smallint" | "short" | "int2" | "int16" | "utinyint" | "uint8" => DataType::Int16,
         "int" | "integer" | "int4" | "int32" | "usmallint" | "uint16" => DataType::Int32,
         "bigint" | "long" | "int8" | "int64" | "uinteger" | "uint32" => DataType::Int64,
-        "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "bpchar" | "uuid" | "json" => {
+        "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "bpchar" | "uuid" => {
             DataType::Utf8
         }
+        // Values of many shapes are JSON, as text.
+        "json" | "jsonb" | "variant" | "object" | "super" if arguments.is_empty() => DataType::Utf8,
         "binary" | "varbinary" | "bytea" | "blob" | "bytes" => DataType::Binary,
         "date" => DataType::Date32,
         "timestamp" | "timestamp_ntz" | "datetime" | "timestamp_s" | "timestamp_ms" | "timestamp_us" | "timestamp_ns" => {
