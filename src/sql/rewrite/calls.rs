@@ -123,8 +123,12 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         }
         ("timestamp_diff" | "datetime_diff", [to, from, unit]) => dates::unit_behind(name, [to, from], unit, span, rewriter),
         ("dayofweek", [date]) => expand(dates::day_of_week(rewriter.semantics), std::slice::from_ref(date), span),
-        ("date_add", [date, amount @ Expr::Interval(_)]) => expand("$1 + $2", &[date.clone(), amount.clone()], span),
-        ("date_sub", [date, amount @ Expr::Interval(_)]) => expand("$1 - $2", &[date.clone(), amount.clone()], span),
+        ("date_add" | "datetime_add" | "timestamp_add", [date, amount @ Expr::Interval(_)]) => {
+            expand("$1 + $2", &[date.clone(), amount.clone()], span)
+        }
+        ("date_sub" | "datetime_sub" | "timestamp_sub", [date, amount @ Expr::Interval(_)]) => {
+            expand("$1 - $2", &[date.clone(), amount.clone()], span)
+        }
         ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),
         ("date_trunc" | "datetrunc" | "timestamp_trunc" | "datetime_trunc", [first, second]) => dates::truncated(first, second, span, rewriter)?,
         ("date_part" | "datepart" | "extract", [part, date]) => {
@@ -153,8 +157,10 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("try_to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(try_parse_time($1, $2, $3) as date)")?,
         ("to_timestamp" | "to_timestamp_ntz" | "strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "parse_time($1, $2, $3)")?,
         ("try_to_timestamp" | "try_strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "try_parse_time($1, $2, $3)")?,
-        ("get_json_object" | "json_extract_string", [json, path]) => json_path(json, path, "json_as_text", rewriter, span)?,
-        ("json_extract", [json, path]) => json_path(json, path, "json_get_json", rewriter, span)?,
+        ("get_json_object" | "json_extract_string" | "json_extract_scalar" | "json_value", [json, path]) => {
+            json_path(json, path, "json_as_text", rewriter, span)?
+        }
+        ("json_extract" | "json_query", [json, path]) => json_path(json, path, "json_get_json", rewriter, span)?,
         _ => None,
     })
 }
