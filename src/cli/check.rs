@@ -75,14 +75,12 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     findings.append(&mut checked.findings);
     let mut list = None;
     let draws = is_whole && walked.len() == all.len();
-    if draws {
-        if let Some(before) = before {
-            let state = ProjectState::of_texts(&checked.states).map_err(|reason| session.fail(&reason))?;
-            let mut found = changes(&before, &state);
-            found.retain(|change| selected.contains(&NodeId::new(change.node.as_str())) || !state.nodes.contains_key(&change.node));
-            findings.extend(findings_of_changes(&found, project));
-            list = Some(found);
-        }
+    if draws && let Some(before) = before {
+        let state = ProjectState::of_texts(&checked.states).map_err(|reason| session.fail(&reason))?;
+        let mut found = changes(&before, &state);
+        found.retain(|change| selected.contains(&NodeId::new(change.node.as_str())) || !state.nodes.contains_key(&change.node));
+        findings.extend(findings_of_changes(&found, project));
+        list = Some(found);
     }
     let severities = &project.parsed.root.project.severity;
     let Checked { compiled, states, proofs, proved_tests, .. } = checked;

@@ -22,7 +22,8 @@ pub fn settled(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     if !differs(&semantics) {
         return Ok(plan);
     }
-    plan.transform_up_with_subqueries(|plan| changed(plan, may_concern, |expr, schema| expression(expr, schema, &semantics))).map(|done| done.data)
+    plan.transform_up_with_subqueries(|plan| changed(plan, may_concern, |expr, schema| Ok(expression(expr, schema, &semantics))))
+        .map(|done| done.data)
 }
 
 /// An expression over columns, with numbers as the session's SQL means them.
@@ -35,7 +36,7 @@ pub fn plan_expression(state: &SessionState, text: &str, schema: &DFSchema) -> R
     if !differs(&semantics) {
         return Ok(expr);
     }
-    expr.transform_up(|expr| expression(expr, schema, &semantics)).map(|done| done.data)
+    expr.transform_up(|expr| Ok(expression(expr, schema, &semantics))).map(|done| done.data)
 }
 
 /// Whether anything is to be done at all.
@@ -62,7 +63,7 @@ fn joins_texts(name: &str) -> bool {
     matches!(name, "concat" | "concat_ws")
 }
 
-fn expression(mut expr: Expr, schema: &DFSchema, semantics: &Semantics) -> Result<Transformed<Expr>> {
+fn expression(mut expr: Expr, schema: &DFSchema, semantics: &Semantics) -> Transformed<Expr> {
     let done = match &mut expr {
         Expr::Cast(found) => cast_value(&mut found.expr, found.field.data_type(), schema, semantics),
         Expr::TryCast(found) => cast_value(&mut found.expr, found.field.data_type(), schema, semantics),
@@ -72,14 +73,14 @@ fn expression(mut expr: Expr, schema: &DFSchema, semantics: &Semantics) -> Resul
         }
         Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Divide | Operator::Modulo) => match semantics.by_zero {
             Quotients::Plain => false,
-            Quotients::Null => not_by_zero(&mut binary.right, schema)?,
+            Quotients::Null => not_by_zero(&mut binary.right, schema),
         },
         Expr::ScalarFunction(call) if joins_texts(call.func.name()) => {
-            call.args.iter_mut().fold(false, |done, argument| as_text(argument, schema, semantics) || done)
+            call.args.iter_mut().filter_map(|argument| as_text(argument, schema, semantics).then_some(())).count() > 0
         }
         _ => false,
     };
-    Ok(if done { Transformed::yes(expr) } else { Transformed::no(expr) })
+    if done { Transformed::yes(expr) } else { Transformed::no(expr) }
 }
 
 fn cast_value(value: &mut Expr, meant: &DataType, schema: &DFSchema, semantics: &Semantics) -> bool {
@@ -115,14 +116,14 @@ fn as_text(value: &mut Expr, schema: &DFSchema, semantics: &Semantics) -> bool {
 }
 
 /// A divisor that is NULL where it is zero.
-fn not_by_zero(divisor: &mut Expr, schema: &DFSchema) -> Result<bool> {
-    let Ok(found) = divisor.get_type(schema) else { return Ok(false) };
+fn not_by_zero(divisor: &mut Expr, schema: &DFSchema) -> bool {
+    let Ok(found) = divisor.get_type(schema) else { return false };
     let is_number = found.is_integer() || found.is_floating() || found.is_decimal();
     if !is_number || matches!(divisor, Expr::Literal(value, _) if !is_zero(value)) || is_guarded(divisor) {
-        return Ok(false);
+        return false;
     }
     *divisor = unless_zero().call(vec![std::mem::take(divisor)]);
-    Ok(true)
+    true
 }
 
 fn is_zero(value: &ScalarValue) -> bool {
