@@ -189,8 +189,16 @@ async fn listed_schema(engine: &LocalEngine, name: &RelationName) -> Result<Sche
 }
 
 async fn planned_schema(mut resolver: Resolver<'_>, name: &RelationName) -> Result<SchemaRef, EngineError> {
-    let found = resolver.relation(name).await?;
-    found.map(|provider| provider.schema()).ok_or_else(|| EngineError::Damaged { relation: name.short(), reason: "the view went away".into() })
+    let Some(found) = resolver.relation(name).await? else {
+        return Err(EngineError::Damaged { relation: name.short(), reason: "the view went away".into() });
+    };
+    let Some(plan) = found.get_logical_plan() else { return Ok(found.schema()) };
+    // Types are only settled when a plan is analyzed: until then `case when .. then 0 else 1.5 end` is a whole number.
+    let state = resolver.engine.session();
+    let plan = plan.into_owned();
+    let settled =
+        state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| within(failure::query(error, ""), name))?;
+    Ok(Arc::clone(settled.schema().inner()))
 }
 
 /// What the files under a name are; `None` where no files are bound to it.
