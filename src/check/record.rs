@@ -1,6 +1,6 @@
 //! Diagnostics as flat records: the shape of the JSON output, and what the other formats are written from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -118,12 +118,14 @@ fn join_holes(findings: &mut Vec<(Finding, Record)>) {
     let place = |record: &Record| (record.file.clone(), record.line, record.column);
     let (broken, kept): (Vec<_>, Vec<_>) = std::mem::take(findings).into_iter().partition(|(_, record)| record.code == Code::SqlSyntax.name());
     *findings = kept;
+    let is_hole = |hole: &Finding, of: &Record| matches!(hole.diagnostic.code, Code::MacroArguments | Code::UndefinedName) && of.file.is_some();
+    let mut holes = HashMap::new();
+    for (at, (_, of)) in findings.iter().enumerate().filter(|(_, (hole, of))| is_hole(hole, of)) {
+        holes.entry(place(of)).or_insert(at);
+    }
     let mut alone = Vec::new();
     for (finding, record) in broken {
-        let hole = findings.iter_mut().find(|(hole, of)| {
-            matches!(hole.diagnostic.code, Code::MacroArguments | Code::UndefinedName) && of.file.is_some() && place(of) == place(&record)
-        });
-        match hole {
+        match holes.get(&place(&record)).and_then(|at| findings.get_mut(*at)) {
             Some((hole, of)) => {
                 let note = format!("the SQL can't be read without it: {}", record.message);
                 hole.diagnostic.severity = Severity::Error;

@@ -158,6 +158,14 @@ const QUERIES: &[(&str, &str)] = &[
     ("select listagg(x, '-') within group (order by x desc), mode(x) from (values (1), (2), (2), (null)) as t(x)", "2-2-1, 2"),
     ("select cast(1 as int64), cast(2 as float64), cast(3 as hugeint), cast('a' as character varying(3))", "1, 2.0, 3, a"),
     ("select 3 * interval '1 day' + date '2024-02-28', date '2024-02-28' + 2, date '2024-03-01' - 1", "2024-03-02, 2024-03-01, 2024-02-29"),
+    (
+        "select date '2024-02-28' + interval n day, extract(date from timestamp '2024-01-02 10:00:00') from (values (2)) as t(n)",
+        "2024-03-01, 2024-01-02",
+    ),
+    (
+        "select arrow_typeof(coalesce(x, 0)), arrow_typeof(case when x > 1 then x else 0 end) from (select cast(1 as decimal(18, 2)) as x) as t",
+        "Decimal128(18, 2), Decimal128(18, 2)",
+    ),
     ("select '5' + 1, '10' > 9, '1.5' * 2.0", "6, true, 3.0"),
     ("select row_number() over (order by x) - row_number() over (order by x desc) as d from (values (1), (2)) as t(x) order by d", "-1; 1"),
     ("select 5 / 2, 5 / 2.0, -7 % 3", "2, 2.5, -1"),

@@ -172,6 +172,8 @@ impl VisitorMut for Rewriter {
             Expr::Interval(interval) => {
                 if let Expr::Value(ValueWithSpan { value: Value::Number(number, _), span }) = interval.value.as_ref() {
                     *interval.value = Expr::Value(Value::SingleQuotedString(number.clone()).with_span(*span));
+                } else if let Some(reckoned) = dates::reckoned_interval(interval) {
+                    *expr = reckoned;
                 }
             }
             Expr::AtTimeZone { timestamp, time_zone } => {

@@ -123,10 +123,10 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         }
         ("timestamp_diff" | "datetime_diff", [to, from, unit]) => dates::unit_behind(name, [to, from], unit, span, rewriter),
         ("dayofweek", [date]) => expand(dates::day_of_week(rewriter.semantics), std::slice::from_ref(date), span),
-        ("date_add" | "datetime_add" | "timestamp_add", [date, amount @ Expr::Interval(_)]) => {
+        ("date_add" | "datetime_add" | "timestamp_add", [date, amount]) if dates::is_interval(amount) => {
             expand("$1 + $2", &[date.clone(), amount.clone()], span)
         }
-        ("date_sub" | "datetime_sub" | "timestamp_sub", [date, amount @ Expr::Interval(_)]) => {
+        ("date_sub" | "datetime_sub" | "timestamp_sub", [date, amount]) if dates::is_interval(amount) => {
             expand("$1 - $2", &[date.clone(), amount.clone()], span)
         }
         ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),

@@ -1,6 +1,6 @@
 //! Date functions whose first argument is a unit: a bare word as in Databricks, or a text as in DuckDB.
 
-use deltalake::datafusion::sql::sqlparser::ast::{Expr, Spanned};
+use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Interval, Spanned};
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Rewriter;
@@ -139,6 +139,7 @@ pub(super) fn part(word: &str, semantics: Semantics) -> Option<&'static str> {
     Some(match word.to_lowercase().as_str() {
         "dow" if semantics.dow_as_dayofweek => day_of_week(semantics),
         "dayofweek" | "dw" => day_of_week(semantics),
+        "date" => "cast($1 as date)",
         "dayofyear" => "date_part('doy', $1)",
         "weekday" => "(time_part('dow', $1) + 6) % 7",
         "dayofweek_iso" | "dayofweekiso" | "dow_iso" | "isodow" => "(time_part('dow', $1) + 6) % 7 + 1",
@@ -153,6 +154,34 @@ pub(super) fn part(word: &str, semantics: Semantics) -> Option<&'static str> {
         "seconds" => "date_part('second', $1)",
         _ => return None,
     })
+}
+
+/// `interval x day`, which the planner only takes with a number that is written down, as so many times one day.
+pub(super) fn reckoned_interval(interval: &Interval) -> Option<Expr> {
+    let is_written = match interval.value.as_ref() {
+        Expr::Value(_) => true,
+        Expr::UnaryOp { expr, .. } => matches!(expr.as_ref(), Expr::Value(_)),
+        _ => false,
+    };
+    if is_written || interval.last_field.is_some() {
+        return None;
+    }
+    let unit = interval.leading_field.as_ref()?.to_string().to_lowercase();
+    let once = match unit.as_str() {
+        "quarter" | "quarters" => "3 month",
+        other => &format!("1 {other}"),
+    };
+    expand(&format!("cast($1 as bigint) * interval '{once}'"), std::slice::from_ref(&*interval.value), Spanned::span(interval.value.as_ref()))
+}
+
+/// Whether an expression is a stretch of time as it is written, or as [`reckoned_interval`] wrote it.
+pub(super) fn is_interval(expr: &Expr) -> bool {
+    match expr {
+        Expr::Interval(_) => true,
+        Expr::Nested(inner) => is_interval(inner),
+        Expr::BinaryOp { op: BinaryOperator::Multiply, right, .. } => is_interval(right),
+        _ => false,
+    }
 }
 
 /// The day of the week as the function `dayofweek` counts it.
