@@ -21,7 +21,7 @@ use crate::check::{
 use crate::compile::unknown_column_types;
 use crate::engine::{Engine, EngineError};
 use crate::graph::Selectors;
-use crate::load::target_folder;
+use crate::load::{Yaml, target_folder};
 use crate::manifest::{Node, NodeId, NodeKind};
 
 pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
@@ -50,7 +50,9 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
         }
     };
     let wrong = Selectors::wrong(&ready.project.parsed.selectors);
-    if !wrong.is_empty() {
+    let is_default = |selector: &Yaml| selector.get("default").and_then(Yaml::as_bool) == Some(true);
+    let selects = global.selector.is_some() || ready.project.parsed.selectors.items().unwrap_or_default().iter().any(is_default);
+    if selects && !wrong.is_empty() {
         let report = report(wrong.into_iter().map(of_project).collect(), BTreeMap::new(), None, &session.sources, &[]);
         streams.print(&render_findings(&report, &session.sources, &format));
         return Ok(Exit::Failed);
@@ -65,7 +67,7 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
         Some(against) => Some(earlier(session, &ready, against, &memo).await?),
         None => None,
     };
-    let mut findings: Vec<Finding> = project.parsed.warnings.iter().chain(&project.warnings).cloned().map(of_project).collect();
+    let mut findings: Vec<Finding> = project.parsed.warnings.iter().chain(&project.warnings).cloned().chain(wrong).map(of_project).collect();
     let offline = offline(session, &ready, &selected, &mut findings).await?;
     // What is compared and drawn is the whole project; what is reported is selected.
     let all: BTreeSet<NodeId> = project.nodes.keys().cloned().collect();

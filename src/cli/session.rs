@@ -44,7 +44,9 @@ pub(super) async fn command(
         Ok(session) => session,
         Err(Stop(exit)) => return exit,
     };
-    match carry_out(&session).await {
+    let done = carry_out(&session).await;
+    session.close_engines().await;
+    match done {
         Ok(exit) => session.complete(exit),
         Err(Stop(exit)) => exit,
     }
@@ -71,6 +73,8 @@ pub(super) struct Session {
     resolve: ResolveOptions,
     /// What earlier checks kept, being read, and the file it is read from.
     reading: Mutex<Option<(PathBuf, JoinHandle<Memo>)>>,
+    /// Those that were opened: whatever the command was, what is temporary goes with it.
+    engines: Mutex<Vec<Arc<dyn Engine>>>,
 }
 
 /// How many errors are named once more at the end.
@@ -129,6 +133,7 @@ impl Session {
                 },
             },
             reading: Mutex::default(),
+            engines: Mutex::default(),
             structured: global.log_format == Some(LogFormatArgument::Json),
             write_json: global.is_on(Switch::WriteJson),
             warnings,
@@ -322,7 +327,16 @@ impl Session {
             semantics: target.semantics(),
             sources: Arc::clone(&self.sources),
         };
-        Ok(Arc::new(LocalEngine::open(options)?))
+        let engine: Arc<dyn Engine> = Arc::new(LocalEngine::open(options)?);
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&engine));
+        Ok(engine)
+    }
+
+    async fn close_engines(&self) {
+        let engines = std::mem::take(&mut *self.engines.lock().unwrap_or_else(PoisonError::into_inner));
+        for engine in engines {
+            engine.close().await;
+        }
     }
 
     /// The project file and the target, for commands that need no project that parses.

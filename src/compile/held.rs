@@ -1,6 +1,8 @@
 //! What the table of a node can't take of its query, as far as that shows before a run.
 
-use deltalake::arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use deltalake::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 
 use crate::manifest::{Materialization, Node, OnSchemaChange, RelationName};
 use crate::sql::{SchemaDifference, SqlError, stored_type, unholdable, unnameable};
@@ -24,6 +26,11 @@ pub(super) fn unheld(node: &Node, query: &SchemaRef) -> Vec<(String, SqlError)> 
 /// Columns of the query that the table does not take, where a build adds to it, and one of them that has a place.
 pub(super) fn changed(node: &Node, query: &SchemaRef, table: &SchemaRef) -> Option<(Option<String>, SqlError)> {
     let config = node.config.incremental.as_ref()?;
+    let stored = |field: &FieldRef| {
+        let kept = stored_type(field.data_type()).unwrap_or_else(|| field.data_type().clone());
+        Arc::new(field.as_ref().clone().with_data_type(kept))
+    };
+    let query = &Arc::new(Schema::new(query.fields().iter().map(stored).collect::<Vec<FieldRef>>()));
     let mut difference = SchemaDifference::between(table, query);
     if node.config.contract_enforced {
         // Values get the contract's types, which are held against the table elsewhere.

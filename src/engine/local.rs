@@ -204,6 +204,7 @@ impl LocalEngine {
 
     /// Removes what stands under a name, table or view, and tells whether something did.
     async fn drop_relation(&self, name: &RelationName) -> Result<bool, EngineError> {
+        self.temporary.forget(name);
         let view = self.views.remove(name).await?;
         let table = self.warehouse.drop_table(name).await?;
         Ok(view || table)

@@ -280,10 +280,14 @@ fn cell(value: &Json, data_type: &str) -> Value {
     }
 }
 
-/// A decimal as the number it is; one without a fraction stays exact.
+/// A decimal as the number it is; one with more digits than a double holds stays the text that it is.
 fn decimal(text: &str) -> Value {
+    /// Decimal digits that every double keeps.
+    const DIGITS: usize = 15;
+    let digits = text.trim_start_matches(['-', '0', '.']).chars().filter(char::is_ascii_digit).count();
     match text.parse::<i128>() {
         Ok(whole) => i64::try_from(whole).map_or_else(|_| Value::from(whole), Value::from),
+        Err(_) if digits > DIGITS => Value::from(text),
         Err(_) => text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from),
     }
 }

@@ -8,7 +8,7 @@
 
 use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::common::config::ConfigOptions;
-use deltalake::datafusion::common::tree_node::Transformed;
+use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _};
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, lit};
 use deltalake::datafusion::optimizer::AnalyzerRule;
@@ -26,8 +26,15 @@ impl AnalyzerRule for Digits {
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let mut changed = false;
+        // The columns of a recursive query have the types that its first term had when it was planned.
+        let recursive = plan.exists(|plan| Ok(matches!(plan, LogicalPlan::RecursiveQuery(_))))?;
         plan.transform_up_with_subqueries(|plan| {
-            let done = expressions::changed(plan, may_concern, |expr, schema| Ok(typed(expr, schema)))?;
+            let done = match plan {
+                // Its columns have types of their own.
+                LogicalPlan::Values(_) => Transformed::no(plan),
+                plan if recursive => expressions::changed(plan, rounds, |expr, _| Ok(rounded(expr)))?,
+                plan => expressions::changed(plan, may_concern, |expr, schema| Ok(typed(expr, schema)))?,
+            };
             changed |= done.transformed;
             // What reads it may have other types now.
             if changed { done.data.recompute_schema().map(Transformed::yes) } else { Ok(done) }
@@ -44,7 +51,8 @@ fn rounds(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(call) if call.func.name() == "round" && call.args.len() == 2)
 }
 
-fn typed(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+/// `round` with digits of the type that it takes.
+fn rounded(mut expr: Expr) -> Transformed<Expr> {
     if rounds(&expr)
         && let Expr::ScalarFunction(call) = &mut expr
         && let Some(digits) = call.args.get_mut(1)
@@ -53,6 +61,14 @@ fn typed(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         *digits = lit(number);
         return Transformed::yes(expr);
     }
+    Transformed::no(expr)
+}
+
+fn typed(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    if rounds(&expr) {
+        return rounded(expr);
+    }
+    let mut expr = expr;
     let Some((precision, scale)) = decimal_of(&values(&expr), schema) else { return Transformed::no(expr) };
     let mut done = false;
     for value in values_mut(&mut expr) {

@@ -4,7 +4,7 @@ use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _, TreeN
 use deltalake::datafusion::common::{DFSchema, Result};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
 use deltalake::datafusion::logical_expr::utils::merge_schema;
-use deltalake::datafusion::logical_expr::{Expr, LogicalPlan};
+use deltalake::datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan};
 
 /// Whether any expression of a node, or any part of one, is such a one.
 pub(super) fn holds(plan: &LogicalPlan, wanted: fn(&Expr) -> bool) -> Result<bool> {
@@ -31,9 +31,22 @@ pub(super) fn changed(
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
     }
     let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
+    let one = |expr: Expr| {
         let name = names.save(&expr);
         let done = expr.transform_up(|expr| change(expr, &schema))?;
         Ok(done.update_data(|expr| name.restore(expr)))
+    };
+    plan.map_expressions(|expr| match expr {
+        // It has no name of its own: its parts are columns.
+        Expr::GroupingSet(set) => {
+            let all = |exprs: Vec<Expr>| exprs.into_iter().map(|expr| one(expr).map(|done| done.data)).collect::<Result<Vec<Expr>>>();
+            let set = match set {
+                GroupingSet::Rollup(exprs) => GroupingSet::Rollup(all(exprs)?),
+                GroupingSet::Cube(exprs) => GroupingSet::Cube(all(exprs)?),
+                GroupingSet::GroupingSets(sets) => GroupingSet::GroupingSets(sets.into_iter().map(all).collect::<Result<_>>()?),
+            };
+            Ok(Transformed::yes(Expr::GroupingSet(set)))
+        }
+        other => one(other),
     })
 }

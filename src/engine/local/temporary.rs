@@ -42,6 +42,16 @@ impl Temporaries {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).insert(table);
     }
 
+    /// Whether a table of the warehouse is to go in the end.
+    pub(super) fn is_noted(&self, table: &RelationName) -> bool {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).contains(table)
+    }
+
+    /// A table of that name was dropped, replaced by one that stays, or has another name now.
+    pub(super) fn forget(&self, table: &RelationName) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(table);
+    }
+
     /// The tables that were noted, once.
     pub(super) fn take_tables(&self) -> BTreeSet<RelationName> {
         std::mem::take(&mut *self.tables.lock().unwrap_or_else(PoisonError::into_inner))

@@ -220,12 +220,13 @@ fn snapshot_columns(reader: &mut Reader<'_>) -> SnapshotColumns {
 }
 
 impl Reader<'_> {
-    /// Reports what a config needs, at `key` where that is set.
+    /// Warns of what a config comes to, at `key` where that is set.
     fn warns(&mut self, key: &str, message: &str, help: &str) {
         let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
         self.found.push(Diagnostic::warning(Code::ConfigType, message).at(span, "this config").help(help));
     }
 
+    /// Reports what a config needs, at `key` where that is set.
     pub(super) fn lacks(&mut self, key: &str, message: &str, help: &str) {
         let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
         self.found.push(Diagnostic::error(Code::ConfigType, message).at(span, "this config").help(help));

@@ -171,7 +171,7 @@ pub(super) fn reckoned_interval(interval: &Interval) -> Option<Expr> {
         "quarter" | "quarters" => "3 month",
         other => &format!("1 {other}"),
     };
-    expand(&format!("cast($1 as bigint) * interval '{once}'"), std::slice::from_ref(&*interval.value), Spanned::span(interval.value.as_ref()))
+    expand(&format!("$1 * interval '{once}'"), std::slice::from_ref(&*interval.value), Spanned::span(interval.value.as_ref()))
 }
 
 /// Whether an expression is a stretch of time as it is written, or as [`reckoned_interval`] wrote it.

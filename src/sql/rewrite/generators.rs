@@ -22,8 +22,18 @@ struct Lists {
 
 /// `row_number() over (order by seq4())` numbers rows as they come, as `seq4()` does itself.
 pub(super) fn numbered(expr: &mut Expr) {
-    let Expr::Function(ast::Function { over: Some(ast::WindowType::WindowSpec(window)), .. }) = expr else { return };
-    window.order_by.retain(|by| !matches!(&by.expr, Expr::Function(call) if matches!(name_of(call).as_str(), "seq1" | "seq2" | "seq4" | "seq8")));
+    let Expr::Function(function) = expr else { return };
+    if name_of(function) != "row_number" {
+        return;
+    }
+    let Some(ast::WindowType::WindowSpec(window)) = &mut function.over else { return };
+    let is_sequence = |by: &ast::OrderByExpr| {
+        by.options.asc != Some(false)
+            && matches!(&by.expr, Expr::Function(call) if matches!(name_of(call).as_str(), "seq1" | "seq2" | "seq4" | "seq8"))
+    };
+    if matches!(window.order_by.as_slice(), [only] if is_sequence(only)) {
+        window.order_by.clear();
+    }
 }
 
 /// Rewrites the generators of a select.

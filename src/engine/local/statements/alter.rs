@@ -86,7 +86,12 @@ async fn rename_table(engine: &LocalEngine, from: &RelationName, named: &Named, 
     if kind_of(engine, &target).await?.is_some() {
         return Err(invalid_at(&format!("`{}` exists already", target.short()), &to.range, "drop it first, or take another name"));
     }
-    engine.warehouse.rename_table(from, &target).await
+    engine.warehouse.rename_table(from, &target).await?;
+    if engine.temporary.is_noted(from) {
+        engine.temporary.forget(from);
+        engine.temporary.note(target);
+    }
+    Ok(())
 }
 
 impl Altered<'_> {

@@ -53,8 +53,17 @@ pub(super) async fn create_view(engine: &LocalEngine, create: &ast::CreateView, 
 
 pub(super) async fn create_table(engine: &LocalEngine, create: &ast::CreateTable, text: &str) -> Result<(), EngineError> {
     if create.name.0.len() > 1 {
+        let relation = relation_name(engine, &create.name)?;
+        if engine.state_of(&relation).await?.is_some() && !engine.temporary.is_noted(&relation) && (create.if_not_exists || create.or_replace) {
+            return if create.or_replace {
+                let message = format!("`{}` is not temporary, and a temporary table would replace it", relation.short());
+                Err(invalid(message, "give the temporary table a name of its own"))
+            } else {
+                Ok(())
+            };
+        }
         tables::create(engine, create, text).await?;
-        engine.temporary.note(relation_name(engine, &create.name)?);
+        engine.temporary.note(relation);
         return Ok(());
     }
     let name = bare(&create.name)?;
