@@ -87,10 +87,7 @@ pub fn report(
 ) -> Report {
     let mut findings: Vec<(Finding, Record)> =
         weigh(found, project, sources, rules).into_iter().map(|finding| (record(&finding, sources), finding)).map(|(a, b)| (b, a)).collect();
-    let key = |record: &Record| {
-        (record.file.clone(), record.line, record.column, record.severity.clone(), record.code.clone(), record.message.clone(), record.node.clone())
-    };
-    findings.sort_by_cached_key(|(_, record)| key(record));
+    sort(&mut findings);
     findings.dedup_by(|(_, left), (_, right)| same(left, right));
     join_holes(&mut findings);
     let severity = |wanted: Severity| findings.iter().filter(|(finding, _)| finding.diagnostic.severity == wanted).count();
@@ -115,10 +112,13 @@ fn same(left: &Record, right: &Record) -> bool {
 /// SQL that can't be read because of what a template left out is no finding of its own: it makes an error of the one about
 /// the template.
 fn join_holes(findings: &mut Vec<(Finding, Record)>) {
+    let is_hole = |hole: &Finding, of: &Record| matches!(hole.diagnostic.code, Code::MacroArguments | Code::UndefinedName) && of.file.is_some();
+    if !findings.iter().any(|(hole, of)| is_hole(hole, of)) {
+        return;
+    }
     let place = |record: &Record| (record.file.clone(), record.line, record.column);
     let (broken, kept): (Vec<_>, Vec<_>) = std::mem::take(findings).into_iter().partition(|(_, record)| record.code == Code::SqlSyntax.name());
     *findings = kept;
-    let is_hole = |hole: &Finding, of: &Record| matches!(hole.diagnostic.code, Code::MacroArguments | Code::UndefinedName) && of.file.is_some();
     let mut holes = HashMap::new();
     for (at, (_, of)) in findings.iter().enumerate().filter(|(_, (hole, of))| is_hole(hole, of)) {
         holes.entry(place(of)).or_insert(at);
@@ -137,6 +137,11 @@ fn join_holes(findings: &mut Vec<(Finding, Record)>) {
         }
     }
     findings.extend(alone);
+    sort(findings);
+}
+
+/// By place, then by what is said.
+fn sort(findings: &mut [(Finding, Record)]) {
     findings.sort_by_cached_key(|(_, record)| {
         (record.file.clone(), record.line, record.column, record.severity.clone(), record.code.clone(), record.message.clone(), record.node.clone())
     });

@@ -235,10 +235,8 @@ pub(super) async fn show(options: &ShowOptions, global: &Global, invocation: Inv
     };
     session.note_argument("limit", Json::from(options.limit));
     session.note_argument("inline", Json::from(options.inline.clone()));
-    match carry_out_show(options, global, &session, streams).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    let done = carry_out_show(options, global, &session, streams).await;
+    session.end(done).await
 }
 
 async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {

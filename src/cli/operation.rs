@@ -23,10 +23,8 @@ pub(super) async fn run_operation(options: &OperationOptions, global: &Global, i
     };
     session.note_argument("macro", Json::from(options.name.as_str()));
     session.note_argument("args", options.args.as_deref().and_then(crate::load::yaml_json).unwrap_or(Json::Null));
-    match carry_out(options, &session).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    let done = carry_out(options, &session).await;
+    session.end(done).await
 }
 
 async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit, Stop> {
@@ -41,7 +39,6 @@ async fn carry_out(options: &OperationOptions, session: &Session) -> Result<Exit
     let call = MacroCall { id: info.id.clone(), arguments, span: place(options, session, info) };
     let node = NodeId::new(format!("macro.{}.{}", info.package, info.name));
     let rendered = render_operation(&ready.project, call, &node, &surroundings).await;
-    engine.close().await;
     match rendered {
         Ok(_) => {
             results(session, &ready.project, node, NodeOutcome::Success, String::new())?;

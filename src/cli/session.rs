@@ -45,11 +45,7 @@ pub(super) async fn command(
         Err(Stop(exit)) => return exit,
     };
     let done = carry_out(&session).await;
-    session.close_engines().await;
-    match done {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    session.end(done).await
 }
 
 /// One command's surroundings.
@@ -332,10 +328,15 @@ impl Session {
         Ok(engine)
     }
 
-    async fn close_engines(&self) {
+    /// Ends the command: engines are closed, and the last line is said unless it was.
+    pub(super) async fn end(&self, done: Result<Exit, Stop>) -> Exit {
         let engines = std::mem::take(&mut *self.engines.lock().unwrap_or_else(PoisonError::into_inner));
         for engine in engines {
             engine.close().await;
+        }
+        match done {
+            Ok(exit) => self.complete(exit),
+            Err(Stop(exit)) => exit,
         }
     }
 

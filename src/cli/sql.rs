@@ -29,10 +29,8 @@ pub(super) async fn sql(options: &SqlOptions, global: &Global, mut invocation: I
         }
         text
     };
-    match carry_out(options, &session, &text, streams).await {
-        Ok(exit) => session.complete(exit),
-        Err(Stop(exit)) => exit,
-    }
+    let done = carry_out(options, &session, &text, streams).await;
+    session.end(done).await
 }
 
 async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams: &Streams) -> Result<Exit, Stop> {
@@ -59,11 +57,9 @@ async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams:
                 EngineError::Sql(error) if error.range.is_some() => diagnostic(error, file, range.start),
                 error => error.diagnostic(&target.warehouse, Some((whole, "this statement"))),
             });
-            engine.close().await;
             return Ok(Exit::Failed);
         }
     }
-    engine.close().await;
     Ok(Exit::Fine)
 }
 

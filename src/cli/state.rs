@@ -119,7 +119,7 @@ pub(super) async fn defer(
         }
     }
     let Some(project) = Arc::get_mut(&mut ready.project) else {
-        return Err(session.fail("nothing can be deferred any more: the project is in use"));
+        return Err(session.fail("`--defer` came too late, which is a mistake of alluvium: please report it"));
     };
     for (id, relation) in elsewhere {
         project.defer(&id, relation);

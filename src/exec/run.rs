@@ -212,7 +212,6 @@ pub async fn run(
     if queue.total > 0 && !cancel.is_cancelled() {
         last = hooks::run_end(shared.ground(), &shared.options.hooks, &queue.results, &mut queue.totals).await;
     }
-    shared.engine.close().await;
     results.append(&mut queue.results);
     results.append(&mut last);
     let elapsed_seconds = (events.now() - began).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64());

@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use crate::base::{Code, Diagnostic, Sources, Span};
+use crate::load::ProjectDialect;
 use crate::manifest::{Access, Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig, config_keys};
 
 /// Config keys with their values and where they stand.
@@ -162,12 +163,18 @@ fn list(value: Json) -> Vec<Json> {
 }
 
 /// Types the merged values of a node of the given kind. What can't be read is reported and takes its default.
-pub(super) fn typed(values: &ConfigValues, kind: ResourceType, fallback: Span, sources: &Sources, found: &mut Vec<Diagnostic>) -> NodeConfig {
+pub(super) fn typed(
+    values: &ConfigValues,
+    kind: ResourceType,
+    fallback: Span,
+    (sources, dialect): (&Sources, ProjectDialect),
+    found: &mut Vec<Diagnostic>,
+) -> NodeConfig {
     let with_own = values.with_own_keys();
     let values = with_own.as_ref().unwrap_or(values);
     keys::misspelt(values, sources, found);
     keys::without_effect(values, kind, fallback, found);
-    let mut reader = Reader { values, fallback, sources, found };
+    let mut reader = Reader { values, fallback, sources, dialect, found };
     history::on_configuration_change(&mut reader);
     let contract_enforced = match values.get("contract") {
         Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),
@@ -361,6 +368,8 @@ struct Reader<'a> {
     values: &'a ConfigValues,
     fallback: Span,
     sources: &'a Sources,
+    /// Of the package: what dbt lets pass is a warning in its projects.
+    dialect: ProjectDialect,
     found: &'a mut Vec<Diagnostic>,
 }
 

@@ -174,14 +174,16 @@ fn add_test(
     }
     let of_root = tree_package.map(|package| builder.root_values(package, ResourceType::Test, &fqn)).unwrap_or_default();
     values.extend(&of_root);
-    let mut config = typed(&values, ResourceType::Test, test.span, &builder.parsed.sources, &mut builder.found);
+    let mut config =
+        typed(&values, ResourceType::Test, test.span, (&builder.parsed.sources, builder.parsed.root.project.dialect), &mut builder.found);
     let mut passed = arguments.clone();
     passed.insert("model".into(), Json::from(model_argument(wanted, config.test.filter.as_deref())));
     let call = MacroCall { id: info.id.clone(), arguments: passed, span: test.span };
     let (noted, macros) = note(builder, wanted, (&name, values.clone()), &call);
     // The test's own macro may set what its users do not, such as `fail_calc`.
     if noted.config.raw() != values.raw() {
-        config = typed(&noted.config, ResourceType::Test, test.span, &builder.parsed.sources, &mut builder.found);
+        config =
+            typed(&noted.config, ResourceType::Test, test.span, (&builder.parsed.sources, builder.parsed.root.project.dialect), &mut builder.found);
     }
     config.test.store_failures |= builder.stores_failures(&config);
     config.group.clone_from(&wanted.group);

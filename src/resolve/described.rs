@@ -54,7 +54,7 @@ impl Builder {
             let renderer = YamlRenderer::new(&self.library, &self.facts, &entry.package.name);
             values.extend(&renderer.config(config, &mut self.found));
         }
-        let config = typed(&values, entry.kind.resource_type(), entry.span, &self.parsed.sources, &mut self.found);
+        let config = typed(&values, entry.kind.resource_type(), entry.span, (&self.parsed.sources, entry.package.project.dialect), &mut self.found);
         let span = entry.description.map_or(entry.span, |text| text.span);
         let description = self.described(&entry.package.name, entry.description.map(|text| text.value.as_str()), span);
         Node {

@@ -318,7 +318,8 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, said: Option<&Said<'_
     if draft.language == "python" && draft.resource_type == ResourceType::Model && parsed.noted.config.get("materialized").is_none() {
         parsed.noted.config.set("materialized", Json::from("table"), None);
     }
-    let mut config = typed(&parsed.noted.config, draft.resource_type, draft.span, &builder.parsed.sources, &mut builder.found);
+    let mut config =
+        typed(&parsed.noted.config, draft.resource_type, draft.span, (&builder.parsed.sources, draft.package.project.dialect), &mut builder.found);
     config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
     let version = draft.details.version.as_ref().map(|version| format!(".v{version}")).unwrap_or_default();
     let id = NodeId::new(format!("{}.{}.{}{version}", draft.resource_type.name(), draft.package.name, draft.name));
@@ -549,7 +550,8 @@ pub(super) fn inline(mut project: Project, name: &str, sql: &str) -> Result<(Pro
     }
     let noted = host.noted();
     let mut found = Vec::new();
-    let config = typed(&noted.config, ResourceType::Analysis, Span::file_start(file), &project.sources, &mut found);
+    let config =
+        typed(&noted.config, ResourceType::Analysis, Span::file_start(file), (&project.sources, project.parsed.root.project.dialect), &mut found);
     let id = NodeId::new(format!("sql_operation.{}.{name}", project.name));
     let mut parents = std::collections::BTreeSet::new();
     for call in &noted.refs {

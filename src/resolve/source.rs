@@ -79,7 +79,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
     freshness(builder, package, (source, table), &relation, &mut values);
     values.extend(&builder.root_values(package, ResourceType::Source, &fqn));
     let external = table.external.as_ref().and_then(|external| external_source(builder, &package.name, external));
-    let config = typed(&values, ResourceType::Source, table.span, &builder.parsed.sources, &mut builder.found);
+    let config = typed(&values, ResourceType::Source, table.span, (&builder.parsed.sources, package.project.dialect), &mut builder.found);
     let node = Node {
         id: NodeId::new(format!("source.{}.{source_name}.{name}", package.name)),
         kind: NodeKind::Source { source_name: source_name.clone(), about: Box::new(about), external },

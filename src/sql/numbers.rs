@@ -68,15 +68,14 @@ fn expression(mut expr: Expr, schema: &DFSchema, semantics: &Semantics) -> Trans
         Expr::Cast(found) => cast_value(&mut found.expr, found.field.data_type(), schema, semantics),
         Expr::TryCast(found) => cast_value(&mut found.expr, found.field.data_type(), schema, semantics),
         Expr::BinaryExpr(binary) if binary.op == Operator::StringConcat => {
-            let left = as_text(&mut binary.left, schema, semantics);
-            as_text(&mut binary.right, schema, semantics) || left
+            as_text(&mut binary.left, schema, semantics) | as_text(&mut binary.right, schema, semantics)
         }
         Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Divide | Operator::Modulo) => match semantics.by_zero {
             Quotients::Plain => false,
             Quotients::Null => not_by_zero(&mut binary.right, schema),
         },
         Expr::ScalarFunction(call) if joins_texts(call.func.name()) => {
-            call.args.iter_mut().filter_map(|argument| as_text(argument, schema, semantics).then_some(())).count() > 0
+            call.args.iter_mut().fold(false, |done, argument| done | as_text(argument, schema, semantics))
         }
         _ => false,
     };

@@ -95,15 +95,13 @@ pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<Sql
         Ok(statement) => statement,
         // They are cut again, which is rarer than copying them for each text.
         Err(error) => {
-            return Err(Box::new(tokens_again(sql).and_then(|tokens| comma_before_query(&tokens, sql)).unwrap_or_else(|| sql_error(&error, sql))));
+            return Err(Box::new(
+                super::tokens::tokens(sql).ok().and_then(|tokens| comma_before_query(&tokens, sql)).unwrap_or_else(|| sql_error(&error, sql)),
+            ));
         }
     };
     rewrite(&mut statement, sql, Semantics::of_session(state))?;
     Ok(statement)
-}
-
-fn tokens_again(sql: &str) -> Option<Vec<TokenWithSpan>> {
-    tokens(sql).ok()
 }
 
 /// The one statement of some words.

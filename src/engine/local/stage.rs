@@ -83,6 +83,10 @@ impl Stages {
         if let Staged::Table(table) = staged.as_ref() {
             table.tidy().await;
             engine.warehouse.forget(&table.relation);
+            if table.mode != WriteMode::Append {
+                // What stands under a temporary name now is another table, which stays.
+                engine.temporary.forget(&table.relation);
+            }
             if let Some(version) = version {
                 // The commit says it already: what is missing here is noted by the next write.
                 let _ = table.note_streams(engine, version).await;

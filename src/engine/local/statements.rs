@@ -129,11 +129,7 @@ async fn change(engine: &LocalEngine, statement: &ast::Statement, text: &str) ->
         }
         ast::Statement::CreateTable(create) if create.temporary => temporary::create_table(engine, create, text).await,
         ast::Statement::CreateView(create) if create.temporary => temporary::create_view(engine, create, text).await,
-        ast::Statement::CreateTable(create) => {
-            tables::create(engine, create, text).await?;
-            engine.temporary.forget(&relation_name(engine, &create.name)?);
-            Ok(())
-        }
+        ast::Statement::CreateTable(create) => tables::create(engine, create, text).await,
         ast::Statement::CreateView(create) if !create.materialized => create_view(engine, create, text).await,
         ast::Statement::Insert(insert) => tables::insert(engine, insert, text).await,
         ast::Statement::Update(update) => rows::update(engine, update, text).await,

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::Reader;
 use super::microbatch::microbatch;
 use crate::base::{Code, Diagnostic, nearest};
+use crate::load::ProjectDialect;
 use crate::manifest::{
     HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, OnSchemaChange, SnapshotColumns, SnapshotConfig, SnapshotStrategy,
     StreamKind, Streams,
@@ -69,9 +70,14 @@ fn strategy(reader: &mut Reader<'_>, unique_key: &[String]) -> IncrementalStrate
     }
     let strategy = IncrementalStrategy::from_name(&name);
     if unique_key.is_empty() && matches!(strategy, IncrementalStrategy::Merge | IncrementalStrategy::DeleteInsert) {
-        // As in dbt, where nothing matches without a key.
-        let message = format!("without a `unique_key` the strategy `{name}` adds all rows");
-        reader.warns("incremental_strategy", &message, "add unique_key, or use the strategy `append`");
+        let help = "add unique_key, or use the strategy `append`";
+        match reader.dialect {
+            ProjectDialect::Alluvium => reader.lacks("incremental_strategy", &format!("the strategy `{name}` needs a `unique_key`"), help),
+            // As in dbt, where nothing matches without a key.
+            ProjectDialect::Dbt => {
+                reader.warns("incremental_strategy", &format!("without a `unique_key` the strategy `{name}` adds all rows"), help);
+            }
+        }
         return IncrementalStrategy::Append;
     }
     if let (IncrementalStrategy::Other(_), Some(near)) = (&strategy, nearest(&name, IncrementalStrategy::NAMES)) {

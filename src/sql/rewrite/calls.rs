@@ -157,9 +157,9 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("try_to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(try_parse_time($1, $2, $3) as date)")?,
         ("to_timestamp" | "to_timestamp_ntz" | "strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "parse_time($1, $2, $3)")?,
         ("try_to_timestamp" | "try_strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "try_parse_time($1, $2, $3)")?,
-        ("get_json_object" | "json_extract_string" | "json_extract_scalar" | "json_value", [json, path]) => {
-            json_path(json, path, "json_as_text", rewriter, span)?
-        }
+        ("get_json_object" | "json_extract_string", [json, path]) => json_path(json, path, "json_as_text", rewriter, span)?,
+        ("json_extract_scalar" | "json_value", [json, path]) => json_scalar(json, path, rewriter, span)?,
+        ("json_extract_scalar" | "json_value", [json]) => json_scalar(json, &literal("$", span), rewriter, span)?,
         ("json_extract" | "json_query", [json, path]) => json_path(json, path, "json_get_json", rewriter, span)?,
         _ => None,
     })
@@ -256,7 +256,8 @@ fn strftime(first: &Expr, second: &Expr, span: Span) -> Option<Expr> {
 pub(super) fn json_path(json: &Expr, path: &Expr, reader: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
     let refuse = || rewriter.refuse("this path into JSON is not supported", path.span(), "write a path of names and places, e.g. '$.a.b[0]'");
     let Some(steps) = text(path).and_then(|path| path.strip_prefix('$')) else { return Err(refuse()) };
-    let mut arguments = vec![json.clone()];
+    let is_null = matches!(json, Expr::Value(value) if value.value == Value::Null);
+    let mut arguments = vec![if is_null { expand("cast(null as varchar)", &[], span).unwrap_or_else(|| json.clone()) } else { json.clone() }];
     for step in steps.replace('[', ".[").split('.').skip(1).filter(|step| !step.is_empty()) {
         arguments.push(match step.strip_prefix('[').map(|place| place.trim_end_matches(']')) {
             Some(place) if place.starts_with('\'') || place.starts_with('"') => literal(place.trim_matches(['\'', '"']), span),
@@ -267,6 +268,15 @@ pub(super) fn json_path(json: &Expr, path: &Expr, reader: &str, rewriter: &Rewri
     }
     let list: Vec<String> = (1..=arguments.len()).map(|number| format!("${number}")).collect();
     Ok(expand(&format!("{reader}({})", list.join(", ")), &arguments, span))
+}
+
+/// The text of what a path leads to; NULL for an object or a list, which are no scalars.
+fn json_scalar(json: &Expr, path: &Expr, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+    let (Some(whole), Some(text)) = (json_path(json, path, "json_get_json", rewriter, span)?, json_path(json, path, "json_as_text", rewriter, span)?)
+    else {
+        return Ok(None);
+    };
+    Ok(expand("case when left(ltrim($1), 1) not in ('{', '[') then $2 end", &[whole, text], span))
 }
 
 /// `count(distinct a, b)` counts the combinations without a NULL.

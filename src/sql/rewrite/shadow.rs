@@ -57,7 +57,9 @@ impl VisitorMut for Scopes {
                 let hides = self.open.iter().any(|scope| scope.seen.contains_key(&name) || scope.pending.iter().any(|(other, _)| *other == name));
                 if hides {
                     self.renamed += 1;
-                    cte.alias.name.value = format!("{}__{}", cte.alias.name.value, self.renamed);
+                    // Nobody else gives such a name.
+                    cte.alias.name.value = format!("{} ({})", cte.alias.name.value, self.renamed);
+                    cte.alias.name.quote_style = Some('"');
                 }
                 scope.pending.push((name, cte.alias.name.clone()));
             }
@@ -89,6 +91,7 @@ impl VisitorMut for Scopes {
         };
         let written = ident.clone();
         ident.value.clone_from(&meant.value);
+        ident.quote_style = meant.quote_style;
         if alias.is_none() {
             *alias = Some(TableAlias { explicit: true, name: written, columns: Vec::new(), at: None });
         }
