@@ -16,6 +16,7 @@ mod sample;
 mod select;
 mod shadow;
 mod tables;
+mod tuples;
 mod using;
 mod wildcards;
 
@@ -144,6 +145,7 @@ impl VisitorMut for Rewriter {
         match expr {
             Expr::Function(_) => return flow(calls::rewrite(expr, self)),
             Expr::RLike { .. } | Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => return flow(patterns::rewrite(expr, self)),
+            Expr::InSubquery { .. } => return flow(tuples::rewrite(expr, self)),
             Expr::Subquery(query) => {
                 if let Some(value) = select::without_tables(query) {
                     *expr = value;

@@ -25,10 +25,19 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     if matches!(name.as_str(), "listagg" | "group_concat") {
         string_agg(function);
     }
-    if matches!(name.as_str(), "listagg" | "group_concat" | "string_agg" | "array_agg") {
+    if name == "list" {
+        function.name = ObjectName::from(vec![Ident { value: "array_agg".into(), quote_style: None, span: function.name.span() }]);
+    }
+    if name == "ratio_to_report" {
+        if let Some(ratio) = share(function) {
+            *expr = ratio;
+        }
+        return Ok(());
+    }
+    if matches!(name.as_str(), "listagg" | "group_concat" | "string_agg" | "array_agg" | "list") {
         order_within(function);
         sorted_if_distinct(function);
-        if name == "array_agg" && rewriter.semantics.array_agg_skips_nulls {
+        if name_is(&function.name, "array_agg") && rewriter.semantics.array_agg_skips_nulls {
             meant::without_nulls(function);
         }
         if let Some(first) = first_values(function) {
@@ -153,9 +162,24 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         }
         ("to_char" | "to_varchar", [value, pattern]) => written(value, pattern, rewriter, span)?,
         ("strftime", [value, pattern]) => strftime(value, pattern, span),
-        ("to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(parse_time($1, $2, $3) as date)")?,
+        ("format_date" | "format_datetime" | "format_timestamp", [pattern, value]) if text(pattern).is_some() => strftime(value, pattern, span),
+        ("format_timestamp", [pattern, value, zone]) if text(pattern).is_some() => {
+            let there = expand("from_utc_timestamp(cast($1 as timestamp), $2)", &[value.clone(), zone.clone()], span);
+            there.and_then(|there| strftime(&there, pattern, span))
+        }
+        ("to_number" | "to_numeric" | "to_decimal" | "try_to_number" | "try_to_numeric" | "try_to_decimal", [value, digits @ ..])
+            if !digits.is_empty() =>
+        {
+            number(name, value, digits, rewriter, span)?
+        }
+        ("object_construct", pairs) => object(pairs, span),
+        ("to_date", [value, pattern]) | ("parse_date", [pattern, value]) => {
+            parsed(value, pattern, rewriter, span, "cast(parse_time($1, $2, $3) as date)")?
+        }
         ("try_to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(try_parse_time($1, $2, $3) as date)")?,
-        ("to_timestamp" | "to_timestamp_ntz" | "strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "parse_time($1, $2, $3)")?,
+        ("to_timestamp" | "to_timestamp_ntz" | "strptime", [value, pattern]) | ("parse_datetime" | "parse_timestamp", [pattern, value]) => {
+            parsed(value, pattern, rewriter, span, "parse_time($1, $2, $3)")?
+        }
         ("try_to_timestamp" | "try_strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "try_parse_time($1, $2, $3)")?,
         ("get_json_object" | "json_extract_string", [json, path]) => json_path(json, path, "json_as_text", rewriter, span)?,
         ("json_extract_scalar" | "json_value", [json, path]) => json_scalar(json, path, rewriter, span)?,
@@ -198,6 +222,42 @@ pub(super) fn text(expr: &Expr) -> Option<&str> {
 
 pub(super) fn literal(text: &str, span: Span) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_span(span))
+}
+
+/// `ratio_to_report(x) over (..)`: the part of the sum; NULL where that is zero.
+fn share(function: &ast::Function) -> Option<Expr> {
+    let value = arguments(function)?.first()?.clone();
+    let span = function.name.span();
+    let sum = ast::Function { name: ObjectName::from(vec![Ident { value: "sum".into(), quote_style: None, span }]), ..function.clone() };
+    sum.over.as_ref()?;
+    expand("cast($1 as double) / nullif($2, 0)", &[value, Expr::Function(sum)], span)
+}
+
+/// Snowflake's conversions with digits, `to_number(x, 10, 2)`.
+fn number(name: &str, value: &Expr, digits: &[Expr], rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+    if let Some(format) = digits.iter().find(|digit| text(digit).is_some()) {
+        return Err(rewriter.refuse(
+            "formats of numbers are not supported",
+            format.span(),
+            "take the other letters away with `replace`, and cast the rest",
+        ));
+    }
+    let cast = if name.starts_with("try_") { "try_cast" } else { "cast" };
+    let template = match digits {
+        [digits] => format!("{cast}($1 as decimal({digits}, 0))"),
+        [digits, scale] => format!("{cast}($1 as decimal({digits}, {scale}))"),
+        _ => return Ok(None),
+    };
+    Ok(expand(&template, std::slice::from_ref(value), span))
+}
+
+/// `object_construct('a', 1, ..)`: JSON without what is NULL.
+fn object(pairs: &[Expr], span: Span) -> Option<Expr> {
+    if pairs.is_empty() {
+        return Some(literal("{}", span));
+    }
+    let places: Vec<String> = (1..=pairs.len()).map(|at| format!("${at}")).collect();
+    expand(&format!("to_json(named_struct({}))", places.join(", ")), pairs, span)
 }
 
 /// A pattern that may be Java's; one with `%` is in the engine's own language.
