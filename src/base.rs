@@ -26,7 +26,7 @@ pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use journal::{Abandoned, Journal};
 pub use memo::{Memo, MemoUse, read_record, record_of};
 pub use nearest::nearest;
-pub use parallel::{STACK, drop_aside, in_order, in_parallel, side_by_side};
+pub use parallel::{STACK, beside, drop_aside, in_order, in_parallel, side_by_side};
 pub use print::{PrintStyle, failure_message, headline, render_diagnostic};
 pub use source::{FileId, Position, SourceFile, Sources, Span, Spanned};
 pub use stored::StoredDiagnostics;

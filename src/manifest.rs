@@ -22,7 +22,7 @@ pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
 pub(crate) use mirror::{Config as ConfigMirror, Docs as DocsMirror, Raw, Value as Written, alias_types, docs, primary_key};
 pub use node::{
     AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind,
-    NodeRef, ResourceType, SourceRef, TestDetails,
+    NodeMap, NodeRef, ResourceType, SourceRef, TestDetails,
 };
 pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState, VARIABLES};
 pub use relation::RelationName;

@@ -1,7 +1,7 @@
 //! The file system, for reading projects and writing artifacts. Warehouses never come through here: they are
 //! reached by object store URIs.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A file of the project or of the target folder could not be read or written.
@@ -14,8 +14,7 @@ pub struct FileError {
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FileError {
-    let path = path.to_owned();
-    move |source| FileError { action, path, source }
+    move |source| FileError { action, path: path.to_owned(), source }
 }
 
 /// The text of a file, without a byte order mark.
@@ -23,11 +22,32 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> F
 /// # Errors
 /// If the file can't be read or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, FileError> {
-    let text = std::fs::read_to_string(path).map_err(failed("read", path))?;
+    let text = read_to_end(path).map_err(failed("read", path))?;
     Ok(match text.strip_prefix('\u{feff}') {
         Some(stripped) => stripped.to_owned(),
         None => text,
     })
+}
+
+/// As `std::fs::read_to_string`, which asks for the length before it reads: of ten thousand small files that is a third of
+/// the calls.
+fn read_to_end(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut start = [0; 1 << 14];
+    let mut length = 0;
+    while length < start.len() {
+        match file.read(&mut start[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut bytes = start[..length].to_vec();
+    if length == start.len() {
+        file.read_to_end(&mut bytes)?;
+    }
+    String::from_utf8(bytes).map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "stream did not contain valid UTF-8"))
 }
 
 /// The bytes of a file.

@@ -102,6 +102,18 @@ pub fn in_order<T: Sync, R: Send, E>(items: &[T], make: impl Fn(&T) -> R + Sync,
     })
 }
 
+/// Does some work that hands things over, to be looked at on a thread of their own while it goes on. Where there is no such
+/// thread nobody looks at them.
+pub fn beside<T: Send, R>(look: impl Fn(T) + Send, work: impl FnOnce(&dyn Fn(T)) -> R) -> R {
+    thread::scope(|scope| {
+        let (send, receive) = mpsc::channel();
+        // What panics there is the work's own to find again.
+        let _ = thread::Builder::new().spawn_scoped(scope, move || receive.into_iter().for_each(look));
+        // Nobody receives where there is no thread.
+        work(&|thing| _ = send.send(thing))
+    })
+}
+
 /// What each of a few large pieces of work yields, side by side.
 pub fn side_by_side<R: Send>(work: &[&(dyn Fn() -> R + Sync)]) -> Vec<R> {
     let mut made = Vec::with_capacity(work.len());

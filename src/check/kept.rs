@@ -1,7 +1,7 @@
 //! What a node's check came to, kept between commands by everything it depends on.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use super::visit::Proof;
 use crate::base::{Diagnostic, Fingerprint, Fingerprinter, Heard, Memo, Sources, StoredDiagnostics, read_record, record_of};
 use crate::compile::{Asked, Compilation, KeptNode, Planner, Surroundings, kept_schema, restored_schema};
 use crate::jinja::{HostError, QueryTable, RelationFacts};
-use crate::manifest::{Node, NodeId, NodeKind, RelationName};
+use crate::manifest::{Node, NodeId, NodeKind, NodeMap, RelationName};
 use crate::resolve::Project;
 
 /// How a node stands for its readers.
@@ -132,7 +132,7 @@ pub(super) fn ground(project: &Project) -> Fingerprint {
 }
 
 /// The key of a node: what its check depends on. `readers` has what is seen of the nodes before it.
-pub(super) fn key(ground: &Fingerprint, project: &Project, node: &Node, readers: &HashMap<NodeId, Fingerprint>, offline: &Offline) -> Fingerprint {
+pub(super) fn key(ground: &Fingerprint, project: &Project, node: &Node, readers: &NodeMap<Fingerprint>, offline: &Offline) -> Fingerprint {
     let mut of = Fingerprinter::new("node's check");
     of.add(ground).add(&node.fingerprint()).add(&offline.locked_table(&node.id));
     for parent in &node.depends_on {

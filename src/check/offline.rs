@@ -12,7 +12,7 @@ use super::kept::Standing;
 use crate::base::{Event, Events, Heard};
 use crate::compile::Surroundings;
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
-use crate::manifest::{Node, NodeId, RelationName};
+use crate::manifest::{Node, NodeId, NodeMap, RelationName};
 use crate::resolve::Project;
 use crate::sql::type_name;
 
@@ -25,7 +25,7 @@ pub struct Offline {
     tables: BTreeMap<NodeId, SchemaRef>,
     learned: RwLock<HashMap<RelationName, SchemaRef>>,
     /// How nodes stand after earlier commands, not read yet.
-    kept: RwLock<HashMap<NodeId, Bytes>>,
+    kept: RwLock<NodeMap<Bytes>>,
     events: Events,
 }
 

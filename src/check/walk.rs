@@ -2,7 +2,7 @@
 //! as it was; other nodes are compiled, those of one level side by side.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::described::about_source;
@@ -14,7 +14,7 @@ use super::visit::{Before, Ground, Proof, Visited};
 use crate::base::{Fingerprint, Fingerprinter, Memo, in_parallel};
 use crate::compile::{Broken, Compilation, CompiledProject, Planner};
 use crate::graph::Dag;
-use crate::manifest::{Node, NodeId, NodeKind, ResourceType};
+use crate::manifest::{Node, NodeId, NodeKind, NodeMap, ResourceType};
 use crate::resolve::Project;
 
 /// As many nodes are sooner compiled than threads are started.
@@ -39,13 +39,13 @@ pub struct Checked<'m> {
 /// taken from `memo`, and new ones kept there.
 pub async fn check<'m>(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<NodeId>, offline: &Arc<Offline>, memo: &'m Memo) -> Checked<'m> {
     let planner = Planner::new(project);
-    let wanted = dag.with_ancestors(&selected.iter().cloned().collect(), None);
+    let nodes: Vec<&Node> = project.nodes.values().map(Box::as_ref).collect();
     let mut walk = Walk {
         ground: Ground { project, planner: &planner, offline },
         memo,
         common: if memo.keeps() { kept::ground(project) } else { Fingerprint::default() },
         before: Before::default(),
-        readers: HashMap::new(),
+        readers: NodeMap::default(),
         checked: Checked {
             compiled: CompiledProject { project: Arc::clone(project), nodes: BTreeMap::new() },
             findings: Vec::new(),
@@ -54,7 +54,8 @@ pub async fn check<'m>(project: &Arc<Project>, dag: &Dag, selected: &BTreeSet<No
             proved_tests: BTreeMap::new(),
         },
     };
-    for level in levels(project, dag, &wanted) {
+    for level in dag.levels(selected) {
+        let level: Vec<&Node> = level.into_iter().filter_map(|at| nodes.get(at).copied()).collect();
         walk.level(&level, selected).await;
     }
     walk.checked.compiled.nodes = walk.before.done;
@@ -65,7 +66,8 @@ impl Checked<'_> {
     /// Leaves only what is said of some nodes, and of the sources that they read.
     pub fn keep(&mut self, selected: &BTreeSet<NodeId>) {
         let project = &self.compiled.project;
-        if project.nodes.keys().all(|id| selected.contains(id)) {
+        // All that is selected is there.
+        if selected.len() == project.nodes.len() {
             return;
         }
         let is_source = |id: &NodeId| project.nodes.get(id).is_some_and(|node| node.resource_type() == ResourceType::Source);
@@ -75,23 +77,6 @@ impl Checked<'_> {
         self.proofs.retain(|id, _| selected.contains(id));
         self.proved_tests.retain(|id, _| selected.contains(&NodeId::new(id.as_str())));
     }
-}
-
-/// The wanted nodes, each level reading only those before it.
-fn levels<'p>(project: &'p Project, dag: &Dag, wanted: &HashSet<NodeId>) -> Vec<Vec<&'p Node>> {
-    let mut level_of: HashMap<&NodeId, usize> = HashMap::with_capacity(wanted.len());
-    let mut levels: Vec<Vec<&Node>> = Vec::new();
-    for node in dag.order().iter().filter(|id| wanted.contains(*id)).filter_map(|id| project.nodes.get(id)) {
-        let level = node.depends_on.iter().filter_map(|id| level_of.get(id)).max().map_or(0, |above| above + 1);
-        level_of.insert(&node.id, level);
-        if levels.len() <= level {
-            levels.resize_with(level + 1, Vec::new);
-        }
-        if let Some(nodes) = levels.get_mut(level) {
-            nodes.push(node);
-        }
-    }
-    levels
 }
 
 fn is_compiled(node: &Node) -> bool {
@@ -114,7 +99,7 @@ struct Walk<'a, 'm> {
     common: Fingerprint,
     before: Before,
     /// What readers of a node go by.
-    readers: HashMap<NodeId, Fingerprint>,
+    readers: NodeMap<Fingerprint>,
     checked: Checked<'m>,
 }
 

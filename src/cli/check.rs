@@ -39,7 +39,6 @@ pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: I
 
 async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
     let format = format(options.format, global, session, streams);
-    session.read_ahead();
     let ready = match session.try_sound_project() {
         Ok(ready) => ready,
         Err(found) => {

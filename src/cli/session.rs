@@ -208,7 +208,7 @@ impl Session {
     /// Everything that is wrong with the project, where nothing can be left out for it.
     pub(super) fn try_sound_project(&self) -> Result<Ready, Vec<Diagnostic>> {
         let parsed = self.loaded(&self.options, &self.sources)?;
-        let project = resolve_sound(Arc::new(parsed), &self.resolve)?;
+        let project = resolve_sound(Arc::new(parsed), &self.resolve, || self.read_ahead())?;
         match Dag::build(&project) {
             Ok(dag) => Ok(Ready { project: Arc::new(project), dag }),
             Err(circles) => Err(project.warnings.into_iter().chain(circles).collect()),

@@ -1,6 +1,6 @@
 //! Planning without data: a query against tables that are nothing but schemas.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -21,7 +21,7 @@ use super::facts::{Doubt, Leaf, LeafFacts, NodeFacts, derive};
 use super::literals::{Need, needs};
 use super::sessions::{Session, Sessions};
 use crate::base::Code;
-use crate::manifest::{Node, NodeId, OnViolation, RelationName, ResourceType};
+use crate::manifest::{Node, NodeId, NodeMap, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
     Definition, SessionOptions, SqlError, canonical, changes_rows, failures, is_table_function, parse_query, plan, plan_expression, register,
@@ -37,7 +37,7 @@ pub struct Planner {
     /// CTEs that stand for ephemeral models.
     ephemeral: BTreeMap<String, NodeId>,
     /// Keys that tests look after.
-    tested: HashMap<NodeId, Vec<Vec<String>>>,
+    tested: NodeMap<Vec<Vec<String>>>,
 }
 
 /// A table as a query names it.
@@ -332,8 +332,8 @@ fn repeated_column(schema: &Schema) -> Option<&str> {
 }
 
 /// Keys that `unique` tests of severity error look after, and those of `dbt_utils` that take several columns.
-fn tested_keys(project: &Project) -> HashMap<NodeId, Vec<Vec<String>>> {
-    let mut found: HashMap<NodeId, Vec<Vec<String>>> = HashMap::new();
+fn tested_keys(project: &Project) -> NodeMap<Vec<Vec<String>>> {
+    let mut found: NodeMap<Vec<Vec<String>>> = NodeMap::default();
     for details in project
         .nodes
         .values()

@@ -2,20 +2,23 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use foldhash::fast::RandomState;
 use petgraph::Direction;
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::base::{Code, Diagnostic};
-use crate::manifest::NodeId;
+use crate::manifest::{NodeId, NodeMap};
 use crate::resolve::Project;
 
 /// Nodes with an edge from each to those that read it. Acyclic.
 #[derive(Debug, Clone)]
 pub struct Dag {
     graph: DiGraph<NodeId, ()>,
-    index: HashMap<NodeId, NodeIndex>,
+    index: NodeMap<NodeIndex>,
     order: Vec<NodeId>,
+    /// The order, by place in the graph.
+    places: Vec<NodeIndex>,
 }
 
 impl Dag {
@@ -25,7 +28,7 @@ impl Dag {
     /// With a diagnostic for each cycle, shown whole.
     pub fn build(project: &Project) -> Result<Self, Vec<Diagnostic>> {
         let mut graph = DiGraph::with_capacity(project.nodes.len(), project.nodes.len() * 2);
-        let index: HashMap<NodeId, NodeIndex> = project.nodes.keys().map(|id| (id.clone(), graph.add_node(id.clone()))).collect();
+        let index: NodeMap<NodeIndex> = project.nodes.keys().map(|id| (id.clone(), graph.add_node(id.clone()))).collect();
         // Looking whether an edge is there already would walk all readers of a parent, for each of them.
         for (to, node) in project.nodes.values().enumerate() {
             let mut parents: Vec<NodeIndex> = node.depends_on.iter().filter_map(|parent| index.get(parent).copied()).collect();
@@ -39,14 +42,45 @@ impl Dag {
         if !cycles.is_empty() {
             return Err(cycles);
         }
-        let order = ordered(&graph);
-        Ok(Self { graph, index, order })
+        let places = ordered(&graph);
+        let order = places.iter().filter_map(|at| graph.node_weight(*at).cloned()).collect();
+        Ok(Self { graph, index, order, places })
     }
 
     /// Every node, parents before children, else by id.
     #[must_use]
     pub fn order(&self) -> &[NodeId] {
         &self.order
+    }
+
+    /// Some nodes and everything they read, each level reading only those before it; by their places in the order of ids,
+    /// which is that of the project's nodes.
+    #[must_use]
+    pub fn levels(&self, ids: &BTreeSet<NodeId>) -> Vec<Vec<usize>> {
+        let mut wanted = vec![false; self.graph.node_count()];
+        let mut edge: Vec<NodeIndex> = ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
+        for at in &edge {
+            wanted[at.index()] = true;
+        }
+        while let Some(at) = edge.pop() {
+            for parent in self.graph.neighbors_directed(at, Direction::Incoming) {
+                if !std::mem::replace(&mut wanted[parent.index()], true) {
+                    edge.push(parent);
+                }
+            }
+        }
+        let mut level_of = vec![0; wanted.len()];
+        let mut levels: Vec<Vec<usize>> = Vec::new();
+        for at in self.places.iter().filter(|at| wanted[at.index()]) {
+            let above = self.graph.neighbors_directed(*at, Direction::Incoming).map(|parent| level_of[parent.index()] + 1).max();
+            let level: usize = above.unwrap_or(0);
+            level_of[at.index()] = level;
+            if levels.len() <= level {
+                levels.resize_with(level + 1, Vec::new);
+            }
+            levels[level].push(at.index());
+        }
+        levels
     }
 
     /// Direct parents, sorted.
@@ -100,7 +134,7 @@ impl Dag {
 
     fn sweep<'a>(&self, starts: impl Iterator<Item = &'a NodeId>, direction: Direction, depth: Option<usize>) -> HashSet<NodeId> {
         let mut edge: Vec<NodeIndex> = starts.filter_map(|id| self.index.get(id).copied()).collect();
-        let mut seen: HashSet<NodeIndex> = edge.iter().copied().collect();
+        let mut seen: HashSet<NodeIndex, RandomState> = edge.iter().copied().collect();
         let mut step = 0;
         while !edge.is_empty() && depth.is_none_or(|depth| step < depth) {
             edge = edge.iter().flat_map(|at| self.graph.neighbors_directed(*at, direction)).filter(|next| seen.insert(*next)).collect();
@@ -111,13 +145,13 @@ impl Dag {
 }
 
 /// Kahn's algorithm with a sorted ready set, so that the order is the same from run to run. Indices have the order of ids.
-fn ordered(graph: &DiGraph<NodeId, ()>) -> Vec<NodeId> {
+fn ordered(graph: &DiGraph<NodeId, ()>) -> Vec<NodeIndex> {
     // By index.
     let mut waiting: Vec<usize> = graph.node_indices().map(|at| graph.neighbors_directed(at, Direction::Incoming).count()).collect();
     let mut ready: BTreeSet<NodeIndex> = graph.externals(Direction::Incoming).collect();
     let mut order = Vec::with_capacity(graph.node_count());
     while let Some(at) = ready.pop_first() {
-        order.extend(graph.node_weight(at).cloned());
+        order.push(at);
         for child in graph.neighbors_directed(at, Direction::Outgoing) {
             if let Some(count) = waiting.get_mut(child.index()) {
                 *count -= 1;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::ignore::Ignore;
 use super::project::{FILE_NAMES, ProjectFile, unreadable};
-use crate::base::{Code, Diagnostic, Diagnostics, FileError, FileId, Sources, files, in_parallel};
+use crate::base::{Code, Diagnostic, Diagnostics, FileError, FileId, Sources, beside, files, in_parallel};
 
 /// A file with SQL and Jinja (or a model in Python): a model, snapshot, singular test, analysis, or macros.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,20 +90,39 @@ struct Found {
     path: String,
     /// Relative to the resource path.
     below: String,
+    /// Of files with SQL, which are read while others are looked for.
+    text: OnceLock<Result<Arc<str>, FileError>>,
+}
+
+impl Found {
+    fn text(&self) -> &Result<Arc<str>, FileError> {
+        self.text.get_or_init(|| files::read_text(&self.absolute).map(Arc::from))
+    }
 }
 
 /// Finds and reads the files of a package.
 pub(super) fn collect(ground: &Ground<'_>, out: &mut Diagnostics) -> PackageFiles {
+    beside(|found: Arc<Found>| _ = found.text(), |ahead| collect_beside(ground, ahead, out))
+}
+
+/// What `ahead` is given is read on another thread.
+fn collect_beside(ground: &Ground<'_>, ahead: &dyn Fn(Arc<Found>), out: &mut Diagnostics) -> PackageFiles {
     let ignore = Ignore::of(ground.root);
     let paths = &ground.project.paths;
-    let mut walked: BTreeMap<&str, Vec<Found>> = BTreeMap::new();
-    let all = [&paths.models, &paths.seeds, &paths.snapshots, &paths.tests, &paths.analyses, &paths.functions, &paths.macros, &paths.docs];
-    for path in all.into_iter().flatten() {
+    let mut walked: BTreeMap<&str, Vec<Arc<Found>>> = BTreeMap::new();
+    let of_sql = [&paths.models, &paths.snapshots, &paths.tests, &paths.analyses, &paths.functions, &paths.macros];
+    for path in of_sql.into_iter().chain([&paths.seeds, &paths.docs]).flatten() {
         if !walked.contains_key(path.as_str()) {
-            walked.insert(path, walk(ground, path, &ignore, out));
+            let has_sql = of_sql.iter().any(|paths| paths.contains(path));
+            let look = |found: &Arc<Found>| {
+                if has_sql && has_ending(found, &["sql"]) {
+                    ahead(Arc::clone(found));
+                }
+            };
+            walked.insert(path, walk(ground, (path, &ignore), look, out));
         }
     }
-    let below = |paths: &[String]| paths.iter().filter_map(|path| walked.get(path.as_str())).flatten().collect::<Vec<_>>();
+    let below = |paths: &[String]| paths.iter().filter_map(|path| walked.get(path.as_str())).flatten().map(Arc::as_ref).collect::<Vec<_>>();
     let is_generic = |found: &&Found| found.below.starts_with("generic/");
     let is_singular = |found: &&Found| !is_generic(found) && !found.below.starts_with("fixtures/");
     let mut reading = Reading { ground, out };
@@ -126,7 +146,8 @@ pub(super) fn collect(ground: &Ground<'_>, out: &mut Diagnostics) -> PackageFile
     result
 }
 
-fn walk(ground: &Ground<'_>, resource: &str, ignore: &Ignore, out: &mut Diagnostics) -> Vec<Found> {
+/// The files below a resource path; each is shown to `look` as soon as it is found.
+fn walk(ground: &Ground<'_>, (resource, ignore): (&str, &Ignore), look: impl Fn(&Arc<Found>), out: &mut Diagnostics) -> Vec<Arc<Found>> {
     let start = ground.root.join(resource);
     let relative = |path: &Path, base: &Path| {
         let below = path.strip_prefix(base).unwrap_or(path);
@@ -136,7 +157,16 @@ fn walk(ground: &Ground<'_>, resource: &str, ignore: &Ignore, out: &mut Diagnost
         let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         parts.join("/")
     };
-    let enters = |entry: &DirEntry| entry.depth() == 0 || enters(ground, entry, &relative(entry.path(), ground.root), ignore);
+    // What lies below has the path of the folder before its own: taking it apart once is enough.
+    let (head, whole) = (relative(&start, ground.root), start.to_str().map(|start| start.trim_end_matches('/')));
+    let below = |path: &Path| match (path.to_str(), whole) {
+        (Some(path), Some(start)) if std::path::MAIN_SEPARATOR == '/' && path.len() > start.len() => {
+            path[start.len()..].trim_start_matches('/').to_owned()
+        }
+        _ => relative(path, &start),
+    };
+    let in_package = |below: &str| if head.is_empty() { below.to_owned() } else { [head.as_str(), below].join("/") };
+    let enters = |entry: &DirEntry| entry.depth() == 0 || enters(ground, entry, &in_package(&below(entry.path())), ignore);
     let mut found = Vec::new();
     if !files::is_dir(&start) {
         return found;
@@ -144,7 +174,10 @@ fn walk(ground: &Ground<'_>, resource: &str, ignore: &Ignore, out: &mut Diagnost
     for entry in WalkDir::new(&start).follow_links(true).sort_by_file_name().into_iter().filter_entry(enters) {
         match entry {
             Ok(entry) if entry.file_type().is_file() => {
-                found.push(Found { path: relative(entry.path(), ground.root), below: relative(entry.path(), &start), absolute: entry.into_path() });
+                let below = below(entry.path());
+                let file = Arc::new(Found { path: in_package(&below), below, absolute: entry.into_path(), text: OnceLock::new() });
+                look(&file);
+                found.push(file);
             }
             Ok(_) => {}
             // A link that points nowhere or back is nothing that the project needs.
@@ -212,15 +245,11 @@ struct Reading<'a, 'd> {
 
 impl Reading<'_, '_> {
     fn register(&mut self, found: &Found) -> Option<FileId> {
-        self.registered(found, files::read_text(&found.absolute))
-    }
-
-    fn registered(&mut self, found: &Found, text: Result<String, FileError>) -> Option<FileId> {
         let shown = format!("{}{}", self.ground.prefix, found.path);
-        match text {
-            Ok(text) => Some(self.ground.sources.add(&shown, text)),
+        match found.text() {
+            Ok(text) => Some(self.ground.sources.add(&shown, Arc::clone(text))),
             Err(error) => {
-                self.out.push(unreadable(&error, &shown, self.ground.sources));
+                self.out.push(unreadable(error, &shown, self.ground.sources));
                 None
             }
         }
@@ -233,9 +262,9 @@ impl Reading<'_, '_> {
     fn ending_in(&mut self, ending: &str, found: Vec<&Found>) -> Vec<SqlFile> {
         let mut result = Vec::new();
         let found: Vec<&Found> = found.into_iter().filter(|found| has_ending(found, &[ending])).collect();
-        let texts = in_parallel(&found, |found| files::read_text(&found.absolute));
-        for (found, text) in found.into_iter().zip(texts) {
-            let Some(file) = self.registered(found, text) else { continue };
+        in_parallel(&found, |found| _ = found.text());
+        for found in found {
+            let Some(file) = self.register(found) else { continue };
             result.push(SqlFile { file, name: stem(found), path: found.path.clone(), resource_path: found.below.clone() });
         }
         result

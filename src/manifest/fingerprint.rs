@@ -38,7 +38,11 @@ impl Node {
             layer,
         } = self;
         let mut of = Fingerprinter::new("node");
-        of.add(id).add(name).add(package).add(path).add(original_path).add(fqn).add(properties_path).add(raw_code).add(language);
+        of.add(id).add(name).add(package).add(path).add(original_path).add(fqn).add(properties_path).add(language);
+        if !matches!(kind, NodeKind::Model | NodeKind::Snapshot | NodeKind::Analysis | NodeKind::Function(_)) {
+            of.add(raw_code);
+        }
+        // Of what has SQL of its own: that of the SQL.
         of.add(checksum).add(description).add(depends_on).add(depends_on_macros).add(layer);
         of.add(&relation.is_some());
         if let Some(relation) = relation {

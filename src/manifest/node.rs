@@ -14,6 +14,9 @@ use crate::base::{FileId, Sources, Span, Spanned, headline};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(Arc<str>);
 
+/// A map by node. Ids are hashed tens of times for each node, and nobody sends ids in order to collide.
+pub type NodeMap<V> = std::collections::HashMap<NodeId, V, foldhash::fast::RandomState>;
+
 impl NodeId {
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())

@@ -115,7 +115,7 @@ impl Builder {
     }
 
     pub(super) fn build(self) -> Result<Project, Vec<Diagnostic>> {
-        let (builder, lookup, relations) = self.filled();
+        let (builder, lookup, relations) = self.filled(|| ());
         if builder.found.iter().any(Diagnostic::is_error) {
             return Err(builder.found);
         }
@@ -123,8 +123,8 @@ impl Builder {
     }
 
     /// The part of the project that nothing is wrong with; what is wrong is among its warnings.
-    pub(super) fn build_sound(self) -> Result<Project, Vec<Diagnostic>> {
-        let (mut builder, lookup, relations) = self.filled();
+    pub(super) fn build_sound(self, midway: impl FnOnce()) -> Result<Project, Vec<Diagnostic>> {
+        let (mut builder, lookup, relations) = self.filled(midway);
         let errors: Vec<&Diagnostic> = builder.found.iter().filter(|found| found.is_error()).collect();
         match sound::broken(&builder.nodes, &errors, &builder.parsed.sources) {
             Some(broken) => builder.nodes.retain(|id, _| !broken.contains(id)),
@@ -133,7 +133,7 @@ impl Builder {
         Ok(builder.finish(lookup, relations))
     }
 
-    fn filled(mut self) -> (Self, Lookup, HashMap<RelationName, NodeId>) {
+    fn filled(mut self, midway: impl FnOnce()) -> (Self, Lookup, HashMap<RelationName, NodeId>) {
         let parsed = Arc::clone(&self.parsed);
         for package in parsed.all_packages() {
             nodes::add_models(&mut self, package);
@@ -149,6 +149,7 @@ impl Builder {
             super::hooks::of_runs(&mut self, package);
             nodes::add_singular_tests(&mut self, package);
         }
+        midway();
         let own_first = self.parsed.root.project.behaves(Behaviour::RefSearchesNodePackageBeforeRoot);
         let lookup = Lookup::new(self.nodes.values().map(Box::as_ref), self.disabled.iter(), own_first);
         data_test::add_generic_tests(&mut self);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ConfigValues;
 use super::host::{Facts, Noted};
-use crate::base::{Fingerprint, Fingerprinter, Memo, Sources, Span, read_record, record_of};
+use crate::base::{FileId, Fingerprint, Fingerprinter, Memo, Sources, Span, read_record, record_of};
 use crate::jinja::{MacroCall, Template};
 use crate::load::ParsedProject;
 use crate::manifest::{NodeRef, SourceRef};
@@ -47,16 +47,25 @@ pub(super) fn ground(parsed: &ParsedProject, facts: &Facts) -> Fingerprint {
     of.finish()
 }
 
-type Place = Option<(String, u32, u32)>;
+/// A file's path, and from where to where.
+type Place<T> = Option<(T, u32, u32)>;
 
+/// Package, name, version.
+type Call<'r> = (Option<&'r str>, &'r str, Option<&'r str>);
+
+/// Read with all texts borrowed from the memo; written with some that are made for it, of type `T`.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct Record<'r, T> {
     conditions: Vec<(Asked, Fingerprint)>,
-    refs: Vec<(Option<String>, String, Option<String>, Place)>,
-    sources: Vec<(String, String, Place)>,
+    #[serde(borrow)]
+    refs: Vec<(Call<'r>, Place<T>)>,
+    #[serde(borrow)]
+    sources: Vec<(&'r str, &'r str, Place<T>)>,
     /// Values as JSON text.
-    config: Vec<(String, String, Place)>,
-    macros: Vec<String>,
+    #[serde(borrow)]
+    config: Vec<(&'r str, T, Place<T>)>,
+    #[serde(borrow)]
+    macros: Vec<&'r str>,
 }
 
 impl Kept {
@@ -75,7 +84,7 @@ impl Kept {
     /// The key of the template of a node, whose config before it is given.
     pub(super) fn key_of_text(&self, (package, name): (&str, &str), template: &Template, config: &ConfigValues, sources: &Sources) -> Fingerprint {
         let mut of = Fingerprinter::new("template");
-        of.add(&self.ground).add(package).add(name).add(template.text()).add(&place(Some(template.span()), sources));
+        add_place(of.add(&self.ground).add(package).add(name).add(template.text()), Some(template.span()), sources);
         add_config(&mut of, config, sources);
         of.finish()
     }
@@ -83,27 +92,29 @@ impl Kept {
     /// The key of a generic test.
     pub(super) fn key_of_call(&self, (package, name): (&str, &str), call: &MacroCall, config: &ConfigValues, sources: &Sources) -> Fingerprint {
         let mut of = Fingerprinter::new("call");
-        of.add(&self.ground).add(package).add(name).add(call.id.as_str()).json_map(&call.arguments).add(&place(Some(call.span), sources));
+        add_place(of.add(&self.ground).add(package).add(name).add(call.id.as_str()).json_map(&call.arguments), Some(call.span), sources);
         add_config(&mut of, config, sources);
         of.finish()
     }
 
     pub(super) fn recall(&self, key: &Fingerprint, facts: &Facts, sources: &Sources) -> Option<(Noted, Vec<String>)> {
-        let record: Record = read_record(self.memo().get(key)?)?;
+        let record: Record<'_, &str> = read_record(self.memo().get(key)?)?;
         if record.conditions.iter().any(|(asked, then)| now(asked, facts) != *then) {
             return None;
         }
         let mut noted = Noted::default();
-        for (package, name, version, place) in record.refs {
-            noted.refs.push(NodeRef { package, name, version, span: span(place, sources)? });
+        let mut places = Places { sources, last: None };
+        for ((package, name, version), place) in record.refs {
+            let span = places.span(place)?;
+            noted.refs.push(NodeRef { package: package.map(str::to_owned), name: name.to_owned(), version: version.map(str::to_owned), span });
         }
         for (source, table, place) in record.sources {
-            noted.sources.push(SourceRef { source, table, span: span(place, sources)? });
+            noted.sources.push(SourceRef { source: source.to_owned(), table: table.to_owned(), span: places.span(place)? });
         }
         for (key, value, place) in record.config {
-            noted.config.restore(key, serde_json::from_str(&value).ok()?, span(place, sources)?);
+            noted.config.restore(key.to_owned(), serde_json::from_str(value).ok()?, places.span(place)?);
         }
-        Some((noted, record.macros))
+        Some((noted, record.macros.into_iter().map(str::to_owned).collect()))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what was noted, and all that it rests on; called in two places")]
@@ -113,10 +124,14 @@ impl Kept {
         }
         let record = Record {
             conditions: asked.iter().map(|asked| (asked.clone(), now(asked, facts))).collect(),
-            refs: noted.refs.iter().map(|call| (call.package.clone(), call.name.clone(), call.version.clone(), place(call.span, sources))).collect(),
-            sources: noted.sources.iter().map(|call| (call.source.clone(), call.table.clone(), place(call.span, sources))).collect(),
-            config: noted.config.entries().map(|(key, value, span)| (key.to_owned(), value.to_string(), place(span, sources))).collect(),
-            macros: macros.to_vec(),
+            refs: noted
+                .refs
+                .iter()
+                .map(|call| ((call.package.as_deref(), call.name.as_str(), call.version.as_deref()), place(call.span, sources)))
+                .collect(),
+            sources: noted.sources.iter().map(|call| (call.source.as_str(), call.table.as_str(), place(call.span, sources))).collect(),
+            config: noted.config.entries().map(|(key, value, span)| (key, value.to_string(), place(span, sources))).collect(),
+            macros: macros.iter().map(String::as_str).collect(),
         };
         if let Some(bytes) = record_of(&record) {
             self.memo().put(key, bytes);
@@ -138,20 +153,39 @@ fn now(asked: &Asked, facts: &Facts) -> Fingerprint {
 
 fn add_config(of: &mut Fingerprinter, config: &ConfigValues, sources: &Sources) {
     for (key, value, span) in config.entries() {
-        of.add(key).json(value).add(&place(span, sources));
+        add_place(of.add(key).json(value), span, sources);
     }
 }
 
-fn place(span: Option<Span>, sources: &Sources) -> Place {
+fn add_place(of: &mut Fingerprinter, span: Option<Span>, sources: &Sources) {
+    let file = span.map(|span| sources.file(span.file));
+    of.add(&file.as_ref().zip(span).map(|(file, span)| (file.path.as_str(), span.start, span.end)));
+}
+
+fn place(span: Option<Span>, sources: &Sources) -> Place<String> {
     span.map(|span| (sources.file(span.file).path.clone(), span.start, span.end))
 }
 
-/// `None` where the file is gone.
-#[expect(clippy::option_option, reason = "no place is a place too")]
-fn span(place: Place, sources: &Sources) -> Option<Option<Span>> {
-    match place {
-        None => Some(None),
-        Some((path, start, end)) => Some(Some(Span { file: sources.named(&path)?, start, end })),
+/// Finds the files that places are in; most of a node's are in one.
+struct Places<'s> {
+    sources: &'s Sources,
+    last: Option<(String, FileId)>,
+}
+
+impl Places<'_> {
+    /// `None` where the file is gone.
+    #[expect(clippy::option_option, reason = "no place is a place too")]
+    fn span(&mut self, place: Place<&str>) -> Option<Option<Span>> {
+        let Some((path, start, end)) = place else { return Some(None) };
+        let file = match &self.last {
+            Some((last, file)) if *last == path => *file,
+            _ => {
+                let file = self.sources.named(path)?;
+                self.last = Some((path.to_owned(), file));
+                file
+            }
+        };
+        Some(Some(Span { file, start, end }))
     }
 }
 

@@ -415,7 +415,8 @@ fn enabled(values: &ConfigValues) -> bool {
 
 /// SHA-256, hexadecimal.
 pub(super) fn checksum(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    Sha256::digest(text.as_bytes()).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The largest seed that is read for its checksum: dbt's limit.

@@ -120,12 +120,12 @@ pub fn resolve(parsed: Arc<ParsedProject>, options: &ResolveOptions) -> Result<P
 }
 
 /// Resolves what is sound of a project: nodes with errors and all that read them are left out, and the errors are among its
-/// warnings.
+/// warnings. `midway` is called when the nodes are made: until then all cores are busy, from there on it is mostly one.
 ///
 /// # Errors
 /// Everything that is wrong, where some of it is not about nodes.
-pub fn resolve_sound(parsed: Arc<ParsedProject>, options: &ResolveOptions) -> Result<Project, Vec<Diagnostic>> {
-    Builder::new(parsed, options).build_sound()
+pub fn resolve_sound(parsed: Arc<ParsedProject>, options: &ResolveOptions, midway: impl FnOnce()) -> Result<Project, Vec<Diagnostic>> {
+    Builder::new(parsed, options).build_sound(midway)
 }
 
 impl Project {
