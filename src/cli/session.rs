@@ -516,7 +516,9 @@ fn events(global: &Global, id: &str, project_dir: &Path, clock: &Arc<dyn Clock>,
         };
         sinks.push(Box::new(Console::new(options, Arc::clone(&streams.out))));
     }
-    if let Some(least) = global.log_level_file.map_or(Some(kept_in_file(global)), level) {
+    // A folder that is not there has no log: it would come to be by looking for it.
+    let has_log = files::is_dir(project_dir) || global.log_path.is_some();
+    if let Some(least) = global.log_level_file.map_or(Some(kept_in_file(global)), level).filter(|_| has_log) {
         let folder = global.log_path.as_ref().map_or_else(|| project_dir.join("logs"), |path| project_dir.join(path));
         let limit = global.log_file_max_bytes.unwrap_or(LOG_FILE_BYTES);
         match LogFile::open(&folder, log_format(global.log_format_file, LogFormat::Debug), least, limit, identity) {
