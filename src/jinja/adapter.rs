@@ -201,6 +201,8 @@ impl Object for RelationApi {
             "Table" => Value::from("table"),
             "View" => Value::from("view"),
             "CTE" => Value::from("cte"),
+            "MaterializedView" => Value::from("materialized_view"),
+            "External" => Value::from("external"),
             other => Value::from(unsupported(&format!("api.Relation.{other}"))),
         })
     }

@@ -18,6 +18,8 @@ use super::session::session_of;
 use super::values::{bind_args, from_json, required};
 use crate::base::Heard;
 
+mod groups;
+
 /// A table of results: loops over its rows.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -36,6 +38,7 @@ pub(super) struct Row {
 /// One column with its values.
 #[derive(Debug)]
 struct ResultColumn {
+    index: usize,
     name: String,
     data_type: String,
     values: Vec<Value>,
@@ -198,7 +201,7 @@ impl Table {
         let name = self.names.get(index)?.clone();
         let values = self.rows.iter().map(|row| row.values.get(index).cloned().unwrap_or_default()).collect();
         let data_type = self.types.get(index).cloned().unwrap_or_default();
-        Some(Value::from_object(ResultColumn { name, data_type, values }))
+        Some(Value::from_object(ResultColumn { index, name, data_type, values }))
     }
 
     fn rows(&self) -> Vec<Value> {
@@ -248,6 +251,8 @@ impl Object for Table {
             ("limit", _) => self.limited(args),
             ("rename", _) => self.renamed(args),
             ("distinct", _) => self.distinct(args),
+            ("group_by", _) => groups::grouped(self, args),
+            ("pivot", _) => groups::pivoted(self, args),
             ("print_table", _) => {
                 let [rows, columns, ..] = bind_args("print_table", PRINT_TABLE, args)?;
                 let number =
@@ -325,6 +330,8 @@ impl Object for Rows {
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match (method, args) {
             ("values", []) => Ok(Value::from(Tuple::from(self.0.clone()))),
+            // Rows have no names.
+            ("keys", []) => Ok(Value::from(())),
             _ => Err(ErrorKind::UnknownMethod.into()),
         }
     }
@@ -338,13 +345,7 @@ impl Object for Rows {
 fn write_sequence(kind: &str, values: &[Value], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     // agate shows the first five, and that there are more.
     let shown: Vec<String> = values.iter().take(5).map(repr).collect();
-    let end = if values.len() > 5 {
-        ", ..."
-    } else if values.len() == 1 {
-        ","
-    } else {
-        ""
-    };
+    let end = if values.len() > 5 { ", ..." } else { "" };
     write!(f, "<agate.{kind}: ({}{end})>", shown.join(", "))
 }
 
@@ -395,6 +396,7 @@ impl Object for ResultColumn {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str() {
             Some("name") => Some(Value::from(&*self.name)),
+            Some("index") => Some(Value::from(self.index)),
             Some("data_type") => Some(Value::from_object(ColumnType(self.data_type.clone()))),
             Some(_) => None,
             None => self.values.get(key.as_usize()?).cloned(),
@@ -408,7 +410,7 @@ impl Object for ResultColumn {
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, _: &[Value]) -> Result<Value, Error> {
         match method {
             "values" => Ok(Value::from(Tuple::from(self.values.clone()))),
-            "values_without_nulls" => Ok(new_list(self.present())),
+            "values_without_nulls" => Ok(Value::from(Tuple::from(self.present()))),
             "values_sorted" => {
                 let mut sorted = self.present();
                 sorted.sort();
@@ -422,7 +424,7 @@ impl Object for ResultColumn {
             }
             "values_distinct" => {
                 let distinct: indexmap::IndexSet<Value> = self.values.iter().cloned().collect();
-                Ok(new_list(distinct.into_iter().collect()))
+                Ok(Value::from(Tuple::from(distinct.into_iter().collect::<Vec<_>>())))
             }
             _ => Err(ErrorKind::UnknownMethod.into()),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::containers::new_dict;
+use super::containers::{new_dict, new_list};
 use super::error::{problem, unsupported};
 use super::host::{RelationKind, Restriction};
 use super::values::{bind_args, describe, required};
@@ -169,6 +169,12 @@ impl Object for Relation {
             "is_materialized_view" => is("materialized_view"),
             "is_dynamic_table" => is("dynamic_table"),
             "type" => self.type_name().map_or_else(|| Value::from(()), Value::from),
+            "Table" => Value::from("table"),
+            "View" => Value::from("view"),
+            "CTE" => Value::from("cte"),
+            "MaterializedView" => Value::from("materialized_view"),
+            "External" => Value::from("external"),
+            "limit" | "event_time_filter" | "catalog" => Value::from(()),
             "quote_character" => Value::from("\""),
             "can_be_renamed" => Value::from(self.kind == Some(RelationKind::Table)),
             "can_be_replaced" => Value::from(true),
@@ -195,6 +201,10 @@ impl Object for Relation {
                 Self { include: [true, true, !view.is_empty()], quote: [true, false, false], ..Self::new(name, Some(RelationKind::View)) }
             }
             "without_identifier" => Self { include: [self.include[0], self.include[1], false], ..(**self).clone() },
+            "to_dict" => {
+                let parts = ["path", "type", "quote_character", "include_policy", "quote_policy"];
+                return Ok(new_dict(parts.into_iter().filter_map(|part| Some((Value::from(part), self.get_value(&Value::from(part))?)))));
+            }
             "render" => return Ok(Value::from(self.text())),
             "get" => {
                 let [key, default] = bind_args("get", ["key", "default"], args)?;
@@ -356,6 +366,8 @@ impl Object for Column {
             "is_float" => Ok(Value::from(self.is_one_of(FLOATS))),
             "is_numeric" => Ok(Value::from(self.is_one_of(NUMERICS))),
             "is_number" => Ok(Value::from([INTEGERS, FLOATS, NUMERICS].iter().any(|kinds| self.is_one_of(kinds)))),
+            // A structure with fields is one column.
+            "flatten" => Ok(new_list(vec![Value::from_dyn_object(Arc::clone(self))])),
             "string_size" => Ok(Value::from(self.string_size())),
             "name" | "column" | "quoted" | "dtype" | "data_type" => Err(ErrorKind::UnknownMethod.into()),
             other => Err(unsupported(&format!("column.{other}()"))),
