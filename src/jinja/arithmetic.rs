@@ -4,9 +4,10 @@ use minijinja::value::{Tuple, ValueKind};
 use minijinja::{Error, State, Value};
 
 use super::containers::{collect, is_own, is_plain_seq, new_list};
-use super::modules::{date_sum, is_date};
+use super::modules::{date_sum, is_date, span_product, span_quotient, span_rest};
 use super::names::Unavailable;
 use super::python::{percent, write_text};
+use super::sets::difference;
 use super::work::{self, ITEM};
 
 /// `a % b`.
@@ -15,6 +16,9 @@ pub(super) fn modulo(state: &State<'_, '_>, left: &Value, right: &Value) -> Resu
         let made = percent(template, right)?;
         work::text(state, made.len())?;
         return Ok(Value::from(made));
+    }
+    if let Some(rest) = span_rest(left, right) {
+        return rest;
     }
     // The sign is the divisor's, as in Python.
     let signed = |(a, b): (i64, i64)| a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest });
@@ -38,6 +42,9 @@ pub(super) fn sum(state: &State<'_, '_>, left: &Value, right: &Value, minus: boo
     if is_date(left) || is_date(right) {
         return date_sum(left, right, minus);
     }
+    if minus && let Some(rest) = difference(left, right) {
+        return Ok(rest);
+    }
     if !minus && let (Some(kind), Some(other)) = (sequence(left), sequence(right)) {
         work::count(state, left)?;
         work::count(state, right)?;
@@ -53,6 +60,9 @@ pub(super) fn product(state: &State<'_, '_>, left: &Value, right: &Value) -> Res
     if let Some(product) = integers(left, right).and_then(|(a, b)| a.checked_mul(b)) {
         return Ok(Value::from(product));
     }
+    if let Some(product) = span_product(left, right) {
+        return product;
+    }
     let (repeated, times) = if right.is_integer() { (left, right) } else { (right, left) };
     // Fewer than no times is none, as in Python.
     let times = times.as_i64().filter(|_| times.is_integer()).map(|times| usize::try_from(times).unwrap_or(0));
@@ -67,6 +77,14 @@ pub(super) fn product(state: &State<'_, '_>, left: &Value, right: &Value) -> Res
             Ok(kind.of(std::iter::repeat_n(&items, times).flatten().cloned().collect()))
         }
         (Some(_), None, None) | (None, _, _) => of_engine(state, "a * b", left, right),
+    }
+}
+
+/// `a / b` and `a // b`.
+pub(super) fn quotient(state: &State<'_, '_>, left: &Value, right: &Value, whole: bool) -> Result<Value, Error> {
+    match span_quotient(left, right, whole) {
+        Some(quotient) => quotient,
+        None => of_engine(state, if whole { "a // b" } else { "a / b" }, left, right),
     }
 }
 
@@ -122,5 +140,7 @@ fn integers(left: &Value, right: &Value) -> Option<(i64, i64)> {
 
 fn of_engine(state: &State<'_, '_>, expression: &str, left: &Value, right: &Value) -> Result<Value, Error> {
     let expression = state.env().compile_expression(expression)?;
-    expression.eval(minijinja::context! { a => left.clone(), b => right.clone() })
+    let made = expression.eval(minijinja::context! { a => left.clone(), b => right.clone() });
+    // What is wrong stands in the template, not in this expression.
+    made.map_err(|error| error.detail().map_or_else(|| Error::from(error.kind()), |detail| Error::new(error.kind(), detail.to_owned())))
 }

@@ -12,9 +12,16 @@ use minijinja::Value;
 use minijinja::value::{Object, ObjectRepr};
 
 pub(super) use datetime::Moment;
-pub(super) use spans::{date_sum, is_date};
+pub(super) use spans::{date_sum, is_date, span_product, span_quotient, span_rest, span_size};
 
 use super::error::unsupported;
+
+/// `repr(value)` of what comes from these modules.
+pub(super) fn object_repr(value: &Value) -> Option<String> {
+    let moment = value.downcast_object_ref::<Moment>().map(Moment::repr);
+    let utc = || value.downcast_object_ref::<zones::Zone>().filter(|zone| **zone == zones::Zone::UTC).map(|_| "<UTC>".to_owned());
+    moment.or_else(|| value.downcast_object_ref::<spans::Span>().map(|span| span.written())).or_else(utc)
+}
 
 /// `modules`.
 #[derive(Debug)]

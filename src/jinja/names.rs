@@ -8,7 +8,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
 use super::adapter::{Adapter, Api};
-use super::arithmetic::{concatenated, modulo, product, sum};
+use super::arithmetic::{concatenated, modulo, product, quotient, sum};
 use super::containers::{collect, new_dict, new_list};
 use super::context::{Context, fromyaml, toyaml};
 use super::error::problem;
@@ -237,6 +237,8 @@ fn internal(session: &Arc<Session>, name: &str) -> Option<Value> {
         "__mod" => function("mod", |_, state, args| binary(state, args, modulo)),
         "__add" => function("add", |_, state, args| binary(state, args, |state, a, b| sum(state, a, b, false))),
         "__sub" => function("sub", |_, state, args| binary(state, args, |state, a, b| sum(state, a, b, true))),
+        "__div" => function("div", |_, state, args| binary(state, args, |state, a, b| quotient(state, a, b, false))),
+        "__floor" => function("floor", |_, state, args| binary(state, args, |state, a, b| quotient(state, a, b, true))),
         "__unset" => Value::from_object(Unset),
         _ => return None,
     })

@@ -1,4 +1,4 @@
-//! Operators that the engine has for numbers only and Python for more (`%` with text, `+` and `-` with dates), and those
+//! Operators that the engine has for numbers only and Python for more (`%` with text, `+` and `-` with dates and sets), and those
 //! whose results may be large (`*`, `~`, `+`, slices, comparison with long values): they become calls, so that what they
 //! make is counted. This module finds them; [`super::arithmetic`] has their meaning, [`super::rewrite`] puts the calls in.
 
@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::scan::{Token, TokenKind};
 
-/// Words whose presence in a file says that it may reckon with dates.
-pub(super) const DATE_WORDS: [&str; 5] = ["datetime", "timedelta", "run_started_at", "strptime", "pytz"];
+/// Words whose presence in a file says that it may reckon with dates and sets.
+pub(super) const OBJECT_WORDS: [&str; 7] = ["datetime", "timedelta", "run_started_at", "strptime", "pytz", "set(", "set_strict("];
 
 /// A call to be made of a stretch of tokens: the function goes before it, and commas in the place of the operators.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl Level {
 }
 
 /// The operations in an expression's tokens, outer ones first; ranges are of token indices.
-pub(super) fn operations(text: &str, tokens: &[Token], dates: bool) -> Vec<Operation> {
-    const SIGNS: [&str; 12] = ["%", "*", "~", "+", "-", "[", "==", "!=", "<", ">", "<=", ">="];
+pub(super) fn operations(text: &str, tokens: &[Token], objects: bool) -> Vec<Operation> {
+    const SIGNS: [&str; 14] = ["%", "*", "/", "//", "~", "+", "-", "[", "==", "!=", "<", ">", "<=", ">="];
     let interesting = |token: &Token| match token.kind {
         TokenKind::Open | TokenKind::Operator => SIGNS.contains(&token.text(text)),
         TokenKind::Ident => token.is(text, "in"),
@@ -50,7 +50,7 @@ pub(super) fn operations(text: &str, tokens: &[Token], dates: bool) -> Vec<Opera
     if !tokens.iter().any(interesting) {
         return Vec::new();
     }
-    let mut finder = Finder { text, tokens, closers: closers(tokens), dates, end: tokens.len(), inner: Vec::new(), found: Vec::new() };
+    let mut finder = Finder { text, tokens, closers: closers(tokens), objects, end: tokens.len(), inner: Vec::new(), found: Vec::new() };
     finder.inner.push(0..tokens.len());
     while let Some(range) = finder.inner.pop() {
         finder.end = range.end;
@@ -85,7 +85,8 @@ struct Finder<'t> {
     text: &'t str,
     tokens: &'t [Token],
     closers: Vec<usize>,
-    dates: bool,
+    /// Whether values may be dates or sets.
+    objects: bool,
     /// Where the brackets end that are looked into.
     end: usize,
     /// What stands in brackets and is still to be looked into.
@@ -150,11 +151,12 @@ impl Finder<'_> {
                 return;
             }
             Level::Concat | Level::Power => return,
-            Level::Sum if self.is(at, "-") => self.dates.then_some("__sub"),
-            Level::Sum => (self.dates || numbers == (false, false)).then_some("__add"),
+            Level::Sum if self.is(at, "-") => self.objects.then_some("__sub"),
+            Level::Sum => (self.objects || numbers == (false, false)).then_some("__add"),
             Level::Product if self.is(at, "%") => Some("__mod"),
             Level::Product if self.is(at, "*") => (numbers != (true, true)).then_some("__mul"),
-            Level::Product => None,
+            Level::Product if self.is(at, "/") => self.objects.then_some("__div"),
+            Level::Product => self.objects.then_some("__floor"),
         };
         if let Some(function) = function {
             self.found.push(Operation { function, operands: from..end, operators: vec![at] });

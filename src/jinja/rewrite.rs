@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::literals::Nesting;
-use super::operators::{DATE_WORDS, operations};
+use super::operators::{OBJECT_WORDS, operations};
 use super::scan::{ScanError, Tag, TagKind, Tags, Token, TokenKind, closing};
 
 /// The name every macro has inside its own template; free names thus always reach the wrappers.
@@ -79,14 +79,14 @@ struct Edit {
 #[derive(Default)]
 struct Edits {
     list: Vec<Edit>,
-    /// Whether `+` and `-` may be of dates.
-    dates: bool,
+    /// Whether operators may be of dates and sets.
+    objects: bool,
 }
 
 impl Edits {
-    /// For a text that is looked through for words that have to do with dates.
+    /// For a text that is looked through for words that have to do with dates and sets.
     fn of(text: &str) -> Self {
-        Self { list: Vec::new(), dates: DATE_WORDS.iter().any(|word| text.contains(word)) }
+        Self { list: Vec::new(), objects: OBJECT_WORDS.iter().any(|word| text.contains(word)) }
     }
 
     fn before(&mut self, at: usize, text: impl Into<String>) {
@@ -397,7 +397,7 @@ fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: 
 /// Marks calls of `ref`, `source` and `config`, makes list and dict literals mutable, and operators calls.
 fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
     // Operators come first: of what opens at one place, the first opens outermost.
-    for operation in operations(text, tokens, edits.dates) {
+    for operation in operations(text, tokens, edits.objects) {
         let (Some(first), Some(last)) = (tokens.get(operation.operands.start), tokens.get(operation.operands.end - 1)) else { continue };
         edits.before(first.start, format!("{}(", operation.function));
         for operator in operation.operators.iter().filter_map(|operator| tokens.get(*operator)) {

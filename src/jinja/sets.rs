@@ -22,6 +22,13 @@ pub(super) fn new_set(values: Vec<Value>) -> Value {
     Value::from_object(Set(Mutex::new(values.into_iter().collect())))
 }
 
+/// `a - b` of two sets.
+pub(super) fn difference(left: &Value, right: &Value) -> Option<Value> {
+    let (left, right) = (left.downcast_object_ref::<Set>()?, right.downcast_object_ref::<Set>()?);
+    let gone = right.items();
+    Some(new_set(left.items().into_iter().filter(|item| !gone.contains(item)).collect()))
+}
+
 impl Set {
     fn items(&self) -> IndexSet<Value> {
         lock(&self.0).clone()

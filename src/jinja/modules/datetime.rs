@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::format::{Item, StrftimeItems};
+use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
-use minijinja::value::{DynObject, Object, ObjectRepr, Tuple};
+use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr};
 use minijinja::{Error, State, Value};
 
 use super::spans::Span;
@@ -90,14 +90,29 @@ impl Moment {
         Ok(Self { at, kind: Kind::DateTime, zone: Some(zone) })
     }
 
-    fn iso(&self, separator: &str) -> String {
-        let fraction = if self.at.nanosecond() == 0 { "" } else { "%.6f" };
-        let text = match self.kind {
-            Kind::Date => return self.at.format("%Y-%m-%d").to_string(),
-            Kind::Time => return self.at.format(&format!("%H:%M:%S{fraction}")).to_string(),
-            Kind::DateTime => format!("{}{separator}{}", self.at.format("%Y-%m-%d"), self.at.format(&format!("%H:%M:%S{fraction}"))),
+    /// ISO 8601, with the time to what `timespec` says.
+    fn iso(&self, separator: &str, timespec: &str) -> Result<String, Error> {
+        let time = match timespec {
+            "auto" if self.at.nanosecond() == 0 => "%H:%M:%S",
+            "auto" | "microseconds" => "%H:%M:%S%.6f",
+            "milliseconds" => "%H:%M:%S%.3f",
+            "seconds" => "%H:%M:%S",
+            "minutes" => "%H:%M",
+            "hours" => "%H",
+            other => return Err(problem(Code::MacroArguments, format!("`{other}` is no `timespec`"))),
         };
-        text + &self.zone.map_or_else(String::new, |zone| offset_text(zone.offset(self.at), ":"))
+        let time = self.at.format(time);
+        let text = match self.kind {
+            Kind::Date => return Ok(self.at.format("%Y-%m-%d").to_string()),
+            Kind::Time => time.to_string(),
+            Kind::DateTime => format!("{}{separator}{time}", self.at.format("%Y-%m-%d")),
+        };
+        Ok(text + &self.zone.map_or_else(String::new, |zone| offset_text(zone.offset(self.at), ":")))
+    }
+
+    /// `strftime`, as text.
+    pub(in crate::jinja) fn formatted(&self, format: &str) -> Result<String, Error> {
+        Ok(self.strftime(format)?.to_string())
     }
 
     fn strftime(&self, format: &str) -> Result<Value, Error> {
@@ -161,7 +176,47 @@ impl Moment {
 
     fn isocalendar(&self) -> Value {
         let week = self.at.iso_week();
-        Value::from(Tuple::from([Value::from(week.year()), Value::from(week.week()), Value::from(self.at.weekday().number_from_monday())]))
+        let parts = [("year", i64::from(week.year())), ("week", week.week().into()), ("weekday", self.at.weekday().number_from_monday().into())];
+        Value::from_object(Named { class: "datetime.IsoCalendarDate", parts: parts.to_vec() })
+    }
+
+    fn timetuple(&self) -> Value {
+        let names = ["tm_year", "tm_mon", "tm_mday", "tm_hour", "tm_min", "tm_sec"];
+        let mut parts: Vec<(&'static str, i64)> = names.into_iter().zip(self.fields().map(i64::from)).collect();
+        parts.push(("tm_wday", self.at.weekday().num_days_from_monday().into()));
+        parts.push(("tm_yday", self.at.ordinal().into()));
+        parts.push(("tm_isdst", -1));
+        Value::from_object(Named { class: "time.struct_time", parts })
+    }
+}
+
+/// A tuple whose items have names.
+#[derive(Debug)]
+struct Named {
+    class: &'static str,
+    parts: Vec<(&'static str, i64)>,
+}
+
+impl Object for Named {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let found = match key.as_str() {
+            Some(name) => self.parts.iter().find(|(known, _)| *known == name),
+            None => self.parts.get(key.as_usize()?),
+        };
+        found.map(|(_, number)| Value::from(*number))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(self.parts.len())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = self.parts.iter().map(|(name, number)| format!("{name}={number}")).collect();
+        write!(f, "{}({})", self.class, parts.join(", "))
     }
 }
 
@@ -202,8 +257,10 @@ impl Object for Moment {
                 self.strftime(&required_text("strftime", "format", format)?)
             }
             "isoformat" => {
-                let [separator] = bind_args("isoformat", ["sep"], args)?;
-                Ok(Value::from(self.iso(separator.as_ref().and_then(Value::as_str).unwrap_or("T"))))
+                let names: &[&str; 2] = if self.kind == Kind::Time { &["timespec", "sep"] } else { &["sep", "timespec"] };
+                let given = bind_args("isoformat", *names, args)?;
+                let named = |wanted: &str| names.iter().position(|name| *name == wanted).and_then(|at| given.get(at)?.as_ref()?.as_str());
+                Ok(Value::from(self.iso(named("sep").unwrap_or("T"), named("timespec").unwrap_or("auto"))?))
             }
             "date" => Ok(Self::date(self.at.date()).value()),
             "time" => Ok(Self::time(self.at.time()).value()),
@@ -211,6 +268,8 @@ impl Object for Moment {
             "weekday" => Ok(Value::from(self.at.weekday().num_days_from_monday())),
             "isoweekday" => Ok(Value::from(self.at.weekday().number_from_monday())),
             "isocalendar" => Ok(self.isocalendar()),
+            "timetuple" => Ok(self.timetuple()),
+            "timetz" => Ok(Self { zone: self.zone, ..Self::time(self.at.time()) }.value()),
             "toordinal" => Ok(Value::from(self.at.num_days_from_ce())),
             "ctime" => self.strftime("%a %b %e %H:%M:%S %Y"),
             "astimezone" => {
@@ -226,11 +285,13 @@ impl Object for Moment {
     }
 
     fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
-        Some(self.utc().cmp(&other.downcast_ref::<Self>()?.utc()))
+        let other = other.downcast_ref::<Self>()?;
+        // A date is no time, not even of its midnight.
+        Some(self.utc().cmp(&other.utc()).then((self.kind as u8).cmp(&(other.kind as u8))))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.iso(" "))
+        f.write_str(&self.iso(" ", "auto").unwrap_or_default())
     }
 }
 
@@ -281,6 +342,42 @@ impl Object for SpanClass {
     }
 }
 
+/// A text that is read by a format; what the format says nothing of is the start of 1900, as in Python.
+fn parsed(text: &str, format: &str) -> Option<NaiveDateTime> {
+    let mut parts = Parsed::new();
+    chrono::format::parse(&mut parts, text, StrftimeItems::new(format)).ok()?;
+    if parts.year().is_none() && parts.year_mod_100().is_none() && parts.isoyear().is_none() && parts.timestamp().is_none() {
+        parts.set_year(1900).ok()?;
+    }
+    let by_days = [parts.ordinal(), parts.isoweek(), parts.week_from_sun(), parts.week_from_mon()].iter().any(Option::is_some);
+    if !by_days && parts.timestamp().is_none() {
+        if parts.month().is_none() {
+            parts.set_month(1).ok()?;
+        }
+        if parts.day().is_none() {
+            parts.set_day(1).ok()?;
+        }
+    }
+    if parts.hour_mod_12().is_none() && parts.timestamp().is_none() {
+        parts.set_hour(0).ok()?;
+    }
+    if parts.hour_div_12().is_none() && parts.timestamp().is_none() {
+        parts.set_ampm(false).ok()?;
+    }
+    if parts.minute().is_none() && parts.timestamp().is_none() {
+        parts.set_minute(0).ok()?;
+    }
+    parts.to_naive_datetime_with_offset(0).ok()
+}
+
+/// What `fromisoformat` reads beside what queries give: dates and times without signs between, and times alone.
+fn compact(text: &str) -> Option<Moment> {
+    let date = || NaiveDate::parse_from_str(text, "%Y%m%d").ok().map(Moment::date);
+    let both = || NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S").ok().map(Moment::naive);
+    let time = || ["%H:%M:%S%.f", "%H:%M"].iter().find_map(|format| NaiveTime::parse_from_str(text, format).ok()).map(Moment::time);
+    date().or_else(both).or_else(time)
+}
+
 /// `datetime`, `date` and `time`.
 #[derive(Debug)]
 struct Class(Kind);
@@ -290,7 +387,7 @@ impl Class {
         match self.0 {
             Kind::Date => Moment::date(moment.at.date()).value(),
             Kind::Time => Moment::time(moment.at.time()).value(),
-            Kind::DateTime => moment.value(),
+            Kind::DateTime => Moment { kind: Kind::DateTime, ..moment }.value(),
         }
     }
 
@@ -300,11 +397,8 @@ impl Class {
             let zone = Zone::Fixed(zoned.offset().local_minus_utc());
             return Ok(self.made(Moment { zone: Some(zone), ..Moment::naive(zoned.naive_local()) }));
         }
-        let at = NaiveDateTime::parse_from_str(text, &chrono_format)
-            .or_else(|_| NaiveDate::parse_from_str(text, &chrono_format).map(|date| date.and_time(NaiveTime::MIN)))
-            // A month alone begins with its first day, as in Python.
-            .or_else(|_| NaiveDate::parse_from_str(&format!("{text} 1"), &format!("{chrono_format} %d")).map(|date| date.and_time(NaiveTime::MIN)))
-            .map_err(|_| problem(Code::JinjaRuntime, format!("`{text}` is not a date of the format `{format}`")))?;
+        let at = parsed(text, &chrono_format);
+        let at = at.ok_or_else(|| problem(Code::JinjaRuntime, format!("`{text}` is not a date of the format `{format}`")))?;
         Ok(self.made(Moment::naive(at)))
     }
 
@@ -388,8 +482,16 @@ impl Object for Class {
             "fromisoformat" => {
                 let [text] = bind_args("fromisoformat", ["date_string"], args)?;
                 let text = required_text("fromisoformat", "date_string", text)?;
-                let read = Moment::read(&text).ok_or_else(|| problem(Code::JinjaRuntime, format!("`{text}` is not a date in ISO form")))?;
+                let read = Moment::read(&text)
+                    .or_else(|| compact(&text))
+                    .ok_or_else(|| problem(Code::JinjaRuntime, format!("`{text}` is not a date in ISO form")))?;
                 Ok(self.made(Moment { kind: Kind::DateTime, ..read }))
+            }
+            "fromordinal" => {
+                let [days] = bind_args("fromordinal", ["ordinal"], args)?;
+                let days = required("fromordinal", "ordinal", days)?.as_i64().and_then(|days| i32::try_from(days).ok());
+                let date = days.and_then(NaiveDate::from_num_days_from_ce_opt);
+                Ok(self.made(Moment::date(date.ok_or_else(|| problem(Code::JinjaRuntime, "the date is out of range"))?)))
             }
             "combine" => Self::combine(args),
             "fromtimestamp" | "utcfromtimestamp" => self.at_timestamp(args),

@@ -42,30 +42,39 @@ impl Object for ReModule {
 
     fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         count(state, args)?;
-        let compile = |pattern: &str, flags: Option<&Value>| compiled(state, pattern, flags);
+        let compile = |function: &str, pattern: Option<Value>, flags: Option<Value>| {
+            let pattern = required(function, "pattern", pattern)?;
+            match pattern.downcast_object_ref::<Pattern>() {
+                Some(made) => Ok(Arc::clone(&made.regex)),
+                None => compiled(state, &required_text(function, "pattern", Some(pattern))?, flags.as_ref()),
+            }
+        };
         match method {
             "compile" => {
                 let [pattern, flags] = bind_args("compile", ["pattern", "flags"], args)?;
-                let pattern = required_text("compile", "pattern", pattern)?;
-                Ok(Value::from_object(Pattern { regex: compile(&pattern, flags.as_ref())?, pattern }))
+                if pattern.as_ref().is_some_and(|pattern| pattern.downcast_object_ref::<Pattern>().is_some()) {
+                    return Ok(pattern.unwrap_or_default());
+                }
+                let regex = compile("compile", pattern.clone(), flags)?;
+                Ok(Value::from_object(Pattern { regex, pattern: pattern.unwrap_or_default().to_string() }))
             }
             "escape" => {
                 let [text] = bind_args("escape", ["pattern"], args)?;
-                Ok(Value::from(fancy_regex::escape(&required_text("escape", "pattern", text)?).into_owned()))
+                Ok(Value::from(escaped(&required_text("escape", "pattern", text)?)))
             }
             "match" | "search" | "fullmatch" | "findall" | "finditer" => {
                 let [pattern, text, flags] = bind_args(method, ["pattern", "string", "flags"], args)?;
-                let regex = compile(&required_text(method, "pattern", pattern)?, flags.as_ref())?;
+                let regex = compile(method, pattern, flags)?;
                 find(method, &regex, &required(method, "string", text)?.to_string())
             }
-            "sub" => {
-                let [pattern, with, text, count, flags] = bind_args("sub", ["pattern", "repl", "string", "count", "flags"], args)?;
-                let regex = compile(&required_text("sub", "pattern", pattern)?, flags.as_ref())?;
-                replaced(&regex, with, text, count)
+            "sub" | "subn" => {
+                let [pattern, with, text, count, flags] = bind_args(method, ["pattern", "repl", "string", "count", "flags"], args)?;
+                let regex = compile(method, pattern, flags)?;
+                replaced(&regex, method == "subn", [with, text, count])
             }
             "split" => {
                 let [pattern, text, limit, flags] = bind_args("split", ["pattern", "string", "maxsplit", "flags"], args)?;
-                let regex = compile(&required_text("split", "pattern", pattern)?, flags.as_ref())?;
+                let regex = compile("split", pattern, flags)?;
                 split(&regex, text, limit)
             }
             other => Err(unsupported(&format!("modules.re.{other}()"))),
@@ -86,7 +95,11 @@ impl Object for Pattern {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        (key.as_str()? == "pattern").then(|| Value::from(&*self.pattern))
+        match key.as_str()? {
+            "pattern" => Some(Value::from(&*self.pattern)),
+            "groups" => Some(Value::from(self.regex.captures_len().saturating_sub(1))),
+            _ => None,
+        }
     }
 
     fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -96,10 +109,7 @@ impl Object for Pattern {
                 let [text] = bind_args(method, ["string"], args)?;
                 find(method, &self.regex, &required(method, "string", text)?.to_string())
             }
-            "sub" => {
-                let [with, text, count] = bind_args("sub", ["repl", "string", "count"], args)?;
-                replaced(&self.regex, with, text, count)
-            }
+            "sub" | "subn" => replaced(&self.regex, method == "subn", bind_args(method, ["repl", "string", "count"], args)?),
             "split" => {
                 let [text, limit] = bind_args("split", ["string", "maxsplit"], args)?;
                 split(&self.regex, text, limit)
@@ -113,12 +123,24 @@ impl Object for Pattern {
     }
 }
 
-fn replaced(regex: &Regex, with: Option<Value>, text: Option<Value>, count: Option<Value>) -> Result<Value, Error> {
+/// `sub`, and `subn`, which also says how often.
+fn replaced(regex: &Regex, counted: bool, [with, text, count]: [Option<Value>; 3]) -> Result<Value, Error> {
     let with = python_replacement(&required_text("sub", "repl", with)?);
     let text = required("sub", "string", text)?.to_string();
     let count = count.and_then(|count| count.as_usize()).unwrap_or(0);
     let replaced = regex.try_replacen(&text, count, with.as_str()).map_err(|error| too_hard(&error))?;
-    Ok(Value::from(replaced.into_owned()))
+    let made = Value::from(replaced.into_owned());
+    if !counted {
+        return Ok(made);
+    }
+    let times = all(regex, &text)?.len();
+    Ok(Value::from(Tuple::from([made, Value::from(if count > 0 { times.min(count) } else { times })])))
+}
+
+/// Python's `re.escape`.
+fn escaped(text: &str) -> String {
+    let special = |c: char| "()[]{}?*+-|^$\\.&~# \t\n\r\x0b\x0c".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// The parts between matches, and what their groups hold.
@@ -146,8 +168,9 @@ fn count(state: &State<'_, '_>, args: &[Value]) -> Result<(), Error> {
 
 /// A pattern, made at its first use by a template.
 fn compiled(state: &State<'_, '_>, pattern: &str, flags: Option<&Value>) -> Result<Arc<Regex>, Error> {
-    let flags = flags.and_then(Value::as_str).filter(|flags| matches!(*flags, "i" | "m" | "s" | "x"));
-    let escaped = plain_braces(pattern);
+    let flags = flags.and_then(Value::as_str).filter(|flags| !flags.is_empty() && flags.chars().all(|flag| "imsx".contains(flag)));
+    let lines = flags.is_some_and(|flags| flags.contains('m')) || pattern.contains("(?m") || pattern.contains("(?im");
+    let escaped = with_python_ends(&plain_braces(pattern), lines);
     let full = flags.map_or_else(|| escaped.clone(), |flags| format!("(?{flags}){escaped}"));
     let session = session_of(state)?;
     if let Some(known) = lock(&session.patterns).get(&full) {
@@ -193,6 +216,26 @@ fn plain_braces(pattern: &str) -> String {
     result
 }
 
+/// `$`, which in Python also stands before a break that ends the text, and `\Z`, which is the end of the text alone.
+fn with_python_ends(pattern: &str, lines: bool) -> String {
+    let mut result = String::with_capacity(pattern.len());
+    let (mut escaped, mut class) = (false, false);
+    for c in pattern.chars() {
+        match c {
+            'Z' if escaped && !class => result.push('z'),
+            '$' if !escaped && !class && !lines => result.push_str(r"(?=\n?\z)"),
+            c => result.push(c),
+        }
+        class = match c {
+            '[' if !escaped => true,
+            ']' if !escaped => false,
+            _ => class,
+        };
+        escaped = c == '\\' && !escaped;
+    }
+    result
+}
+
 /// `\1` and `\g<name>` as the regex crate writes them.
 fn python_replacement(with: &str) -> String {
     let mut result = String::new();
@@ -206,6 +249,9 @@ fn python_replacement(with: &str) -> String {
         } else if let Some((name, after)) = tail.strip_prefix("g<").and_then(|tail| tail.split_once('>')) {
             let _ = write!(result, "${{{name}}}");
             rest = after;
+        } else if let Some(plain) = tail.chars().next().and_then(control) {
+            result.push(plain);
+            rest = tail.get(1..).unwrap_or_default();
         } else {
             result.push('\\');
             rest = tail;
@@ -213,6 +259,17 @@ fn python_replacement(with: &str) -> String {
     }
     result.push_str(&rest.replace('$', "$$"));
     result
+}
+
+/// The character that a letter behind a backslash stands for.
+fn control(letter: char) -> Option<char> {
+    match letter {
+        'n' => Some('\n'),
+        't' => Some('\t'),
+        'r' => Some('\r'),
+        '\\' => Some('\\'),
+        _ => None,
+    }
 }
 
 fn too_hard(_: &fancy_regex::Error) -> Error {
@@ -239,7 +296,8 @@ fn find(method: &str, regex: &Regex, text: &str) -> Result<Value, Error> {
         let span = whole.map_or((0, 0), |part| (chars(part.start()), chars(part.end())));
         let whole = whole.map_or("", |part| part.as_str()).to_owned();
         let names: Vec<_> = regex.capture_names().skip(1).map(|name| name.map(str::to_owned)).collect();
-        Value::from_object(Match { whole, groups: groups(captures), names, span })
+        let spans = captures.iter().skip(1).map(|part| part.map(|part| (chars(part.start()), chars(part.end())))).collect();
+        Value::from_object(Match { whole, groups: groups(captures), names, span, spans, text: text.to_owned() })
     };
     if method == "finditer" {
         return Ok(new_list(all(regex, text)?.iter().map(found).collect()));
@@ -261,6 +319,35 @@ struct Match {
     names: Vec<Option<String>>,
     /// In characters.
     span: (usize, usize),
+    spans: Vec<Option<(usize, usize)>>,
+    text: String,
+}
+
+impl Match {
+    /// The place of a group that is given by number or name, counted from 0 for the whole.
+    fn place(&self, key: &Value) -> Result<usize, Error> {
+        let index = match key.as_str() {
+            Some(name) => self.names.iter().position(|known| known.as_deref() == Some(name)).map(|index| index + 1),
+            None => key.as_usize().filter(|index| *index <= self.groups.len()),
+        };
+        index.ok_or_else(|| problem(Code::JinjaRuntime, format!("the pattern has no group `{key}`")))
+    }
+
+    fn group(&self, key: &Value) -> Result<Value, Error> {
+        Ok(match self.place(key)?.checked_sub(1) {
+            None => Value::from(&*self.whole),
+            Some(index) => self.groups.get(index).cloned().unwrap_or_default(),
+        })
+    }
+
+    fn span_of(&self, args: &[Value]) -> Result<[Value; 2], Error> {
+        let place = args.first().map_or(Ok(0), |key| self.place(key))?;
+        let span = match place.checked_sub(1) {
+            None => Some(self.span),
+            Some(index) => self.spans.get(index).copied().flatten(),
+        };
+        Ok(span.map_or([-1, -1].map(Value::from), |(start, end)| [Value::from(start), Value::from(end)]))
+    }
 }
 
 impl Object for Match {
@@ -271,26 +358,38 @@ impl Object for Match {
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match (method, args) {
             ("group", []) => Ok(Value::from(&*self.whole)),
-            ("group", [key]) => {
-                let index = match key.as_str() {
-                    Some(name) => self.names.iter().position(|known| known.as_deref() == Some(name)),
-                    None => match key.as_usize() {
-                        Some(0) => return Ok(Value::from(&*self.whole)),
-                        number => number.and_then(|number| number.checked_sub(1)),
-                    },
-                };
-                let found = index.and_then(|index| self.groups.get(index)).cloned();
-                found.ok_or_else(|| problem(Code::JinjaRuntime, format!("the pattern has no group `{key}`")))
+            ("group", [key]) => self.group(key),
+            ("group", keys) => Ok(Value::from(Tuple::from(keys.iter().map(|key| self.group(key)).collect::<Result<Vec<_>, _>>()?))),
+            ("start" | "end" | "span", [] | [_]) => {
+                let [start, end] = self.span_of(args)?;
+                Ok(match method {
+                    "start" => start,
+                    "end" => end,
+                    _ => Value::from(Tuple::from([start, end])),
+                })
             }
-            ("start", []) => Ok(Value::from(self.span.0)),
-            ("end", []) => Ok(Value::from(self.span.1)),
-            ("span", []) => Ok(Value::from(Tuple::from([self.span.0, self.span.1].map(Value::from)))),
-            ("groupdict", []) => {
-                let named = self.names.iter().zip(&self.groups).filter_map(|(name, group)| Some((Value::from(name.as_deref()?), group.clone())));
-                Ok(new_dict(named))
+            ("groups" | "groupdict", _) => {
+                let [default] = bind_args(method, ["default"], args)?;
+                let default = default.unwrap_or_else(|| Value::from(()));
+                let groups = self.groups.iter().map(|group| if group.is_none() { default.clone() } else { group.clone() });
+                Ok(match method {
+                    "groups" => Value::from(Tuple::from(groups.collect::<Vec<_>>())),
+                    _ => new_dict(self.names.iter().zip(groups).filter_map(|(name, group)| Some((Value::from(name.as_deref()?), group)))),
+                })
             }
-            ("groups", []) => Ok(Value::from(Tuple::from(self.groups.clone()))),
             (other, _) => Err(unsupported(&format!("{other}() of a match"))),
         }
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str() {
+            Some("string") => Some(Value::from(&*self.text)),
+            Some("lastindex") => Some(self.spans.iter().rposition(Option::is_some).map_or_else(|| Value::from(()), |index| Value::from(index + 1))),
+            Some(_) | None => self.group(key).ok(),
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<re.Match object; span=({}, {}), match={}>", self.span.0, self.span.1, repr(&Value::from(&*self.whole)))
     }
 }

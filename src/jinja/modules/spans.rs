@@ -104,6 +104,81 @@ impl Object for Span {
     }
 }
 
+impl Span {
+    /// As Python writes one within a list: how it is made.
+    pub(super) fn written(self) -> String {
+        let parts = [("days", self.days()), ("seconds", self.micros.rem_euclid(DAY) / SECOND), ("microseconds", self.micros.rem_euclid(SECOND))];
+        let parts: Vec<String> = parts.iter().filter(|(_, count)| *count != 0).map(|(name, count)| format!("{name}={count}")).collect();
+        format!("datetime.timedelta({})", if parts.is_empty() { "0".to_owned() } else { parts.join(", ") })
+    }
+
+    /// A part or a multiple, to the microsecond.
+    fn scaled(self, by: &Value, divided: bool) -> Option<Result<Value, Error>> {
+        if !by.is_number() {
+            return None;
+        }
+        let beyond = || problem(Code::JinjaRuntime, "the timedelta is out of range");
+        if by.is_integer() && !divided {
+            let micros = by.as_i64().and_then(|by| self.micros.checked_mul(by));
+            return Some(micros.map(|micros| Self { micros }.value()).ok_or_else(beyond));
+        }
+        let by = f64::try_from(by.clone()).ok()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "Python rounds to microseconds, too")]
+        let micros = {
+            let exact = if divided { self.micros as f64 / by } else { self.micros as f64 * by };
+            (exact.abs() < 9e18).then(|| exact.round_ties_even() as i64)
+        };
+        Some(micros.map(|micros| Self { micros }.value()).ok_or_else(beyond))
+    }
+}
+
+fn span(value: &Value) -> Option<Span> {
+    value.downcast_object_ref::<Span>().copied()
+}
+
+/// The size of a timedelta.
+pub(in crate::jinja) fn span_size(value: &Value) -> Option<Value> {
+    span(value).map(|span| Span { micros: span.micros.saturating_abs() }.value())
+}
+
+/// `a * b`, where one is a timedelta.
+pub(in crate::jinja) fn span_product(left: &Value, right: &Value) -> Option<Result<Value, Error>> {
+    match (span(left), span(right)) {
+        (Some(span), None) => span.scaled(right, false),
+        (None, Some(span)) => span.scaled(left, false),
+        (Some(_), Some(_)) | (None, None) => None,
+    }
+}
+
+/// `a / b` and `a // b` of a timedelta by another, or by a number.
+pub(in crate::jinja) fn span_quotient(left: &Value, right: &Value, whole: bool) -> Option<Result<Value, Error>> {
+    let nothing = || Some(Err(problem(Code::JinjaRuntime, "division by zero")));
+    let left = span(left)?;
+    match span(right) {
+        Some(right) if right.micros == 0 => nothing(),
+        Some(right) if whole => Some(Ok(Value::from(floor(left.micros, right.micros)))),
+        #[expect(clippy::cast_precision_loss, reason = "it is a float in Python, too")]
+        Some(right) => Some(Ok(Value::from(left.micros as f64 / right.micros as f64))),
+        None if !right.is_true() => nothing(),
+        None if whole => right.as_i64().map(|by| Ok(Span { micros: floor(left.micros, by) }.value())),
+        None => left.scaled(right, true),
+    }
+}
+
+/// `a % b` of two timedeltas.
+pub(in crate::jinja) fn span_rest(left: &Value, right: &Value) -> Option<Result<Value, Error>> {
+    let (left, right) = (span(left)?, span(right)?);
+    if right.micros == 0 {
+        return Some(Err(problem(Code::JinjaRuntime, "division by zero")));
+    }
+    Some(Ok(Span { micros: left.micros.wrapping_sub(floor(left.micros, right.micros).wrapping_mul(right.micros)) }.value()))
+}
+
+fn floor(a: i64, b: i64) -> i64 {
+    let quotient = a.wrapping_div(b);
+    if a.wrapping_rem(b) != 0 && (a < 0) != (b < 0) { quotient - 1 } else { quotient }
+}
+
 /// Whether `+` and `-` of a value are these.
 pub(in crate::jinja) fn is_date(value: &Value) -> bool {
     value.downcast_object_ref::<Moment>().is_some() || value.downcast_object_ref::<Span>().is_some()

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{NaiveDateTime, Offset as _, TimeZone as _};
-use chrono_tz::Tz;
+use chrono::{NaiveDateTime, Offset as _, TimeDelta, TimeZone as _};
+use chrono_tz::{OffsetComponents as _, Tz};
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, State, Value};
 
@@ -34,10 +34,11 @@ impl Zone {
     pub(super) fn offset(self, local: NaiveDateTime) -> i32 {
         match self {
             Self::Fixed(seconds) => seconds,
-            Self::Named(zone) => match zone.offset_from_local_datetime(&local).earliest() {
-                Some(offset) => offset.fix().local_minus_utc(),
-                None => zone.offset_from_utc_datetime(&local).fix().local_minus_utc(),
-            },
+            Self::Named(zone) => {
+                let shown = |local| Some(zone.offset_from_local_datetime(&local).earliest()?.fix().local_minus_utc());
+                // Of a time that the clocks pass over: as they went before.
+                shown(local).or_else(|| shown(local.checked_sub_signed(TimeDelta::hours(3))?)).unwrap_or(0)
+            }
         }
     }
 
@@ -113,6 +114,15 @@ impl Object for Zone {
                 let [moment] = bind_args("utcoffset", ["dt"], args)?;
                 let moment = Moment::of(&required("utcoffset", "dt", moment)?)?;
                 Ok(Span::seconds(i64::from(self.offset(moment.at))).value())
+            }
+            "dst" => {
+                let [moment, _] = bind_args("dst", ["dt", "is_dst"], args)?;
+                let moment = Moment::of(&required("dst", "dt", moment)?)?;
+                let saved = match **self {
+                    Self::Named(zone) => zone.offset_from_local_datetime(&moment.at).earliest().map_or(0, |offset| offset.dst_offset().num_seconds()),
+                    Self::Fixed(_) => 0,
+                };
+                Ok(Span::seconds(saved).value())
             }
             other => Err(unsupported(&format!("{other}() of a time zone"))),
         }
