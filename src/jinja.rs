@@ -14,6 +14,7 @@ mod containers;
 mod context;
 mod error;
 mod filters;
+mod format;
 mod functions;
 mod host;
 mod library;
@@ -32,6 +33,7 @@ mod rewrite;
 mod scan;
 mod session;
 mod sets;
+mod strings;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -68,6 +68,11 @@ pub(super) fn is_plain_map(value: &Value) -> bool {
     value.downcast_object_ref::<IndexMap<Value, Value>>().is_some()
 }
 
+/// What `namespace()` gives.
+pub(super) fn is_namespace(value: &Value) -> bool {
+    value.as_object().is_some_and(|object| object.type_name().ends_with("Namespace"))
+}
+
 /// The items of lists, tuples and dicts, and of namespaces; none of other values.
 pub(super) fn items(value: &Value) -> Vec<Value> {
     let Some(object) = value.as_object().filter(|_| matches!(value.kind(), ValueKind::Seq | ValueKind::Map)) else {
@@ -81,9 +86,7 @@ pub(super) fn items(value: &Value) -> Vec<Value> {
     }
     match value.kind() {
         ValueKind::Seq if value.is_tuple() || is_plain_seq(value) => collect(value).unwrap_or_default(),
-        ValueKind::Map if is_plain_map(value) || object.type_name().ends_with("Namespace") => {
-            object.try_iter_pairs().into_iter().flatten().map(|(_, item)| item).collect()
-        }
+        ValueKind::Map if is_plain_map(value) || is_namespace(value) => object.try_iter_pairs().into_iter().flatten().map(|(_, item)| item).collect(),
         _ => Vec::new(),
     }
 }
@@ -151,8 +154,10 @@ impl Object for List {
             ("clear", []) => lock(&self.0).clear(),
             ("reverse", []) => lock(&self.0).reverse(),
             ("copy", []) => return Ok(new_list(lock(&self.0).clone())),
-            ("index", [item]) => {
-                let at = lock(&self.0).iter().position(|known| known == item);
+            ("index", [item] | [item, _] | [item, _, _]) => {
+                let list = lock(&self.0).clone();
+                let place = |at: usize, default| positional.get(at).and_then(|at| index(at, list.len())).unwrap_or(default);
+                let at = (place(1, 0)..place(2, list.len()).min(list.len())).find(|at| list.get(*at) == Some(item));
                 return at.map(Value::from).ok_or_else(|| problem(Code::JinjaRuntime, format!("`{item}` is not in the list")));
             }
             ("sort", []) => {
@@ -248,6 +253,10 @@ impl Object for Dict {
                 Ok(Value::from(()))
             }
             ("copy", []) => Ok(new_dict(lock(&self.0).clone())),
+            ("fromkeys", [keys] | [keys, _]) => {
+                let value = positional.get(1).cloned().unwrap_or_else(|| Value::from(()));
+                Ok(new_dict(collect(keys)?.into_iter().map(|key| (key, value.clone()))))
+            }
             // Python's are views; macros index and append to what they take from them.
             ("keys", []) => Ok(new_list(lock(&self.0).keys().cloned().collect())),
             ("values", []) => Ok(new_list(lock(&self.0).values().cloned().collect())),

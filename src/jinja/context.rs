@@ -60,9 +60,12 @@ pub(super) fn toyaml(_: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) ->
     match &json {
         Json::Array(items) if !items.is_empty() => write_block(&json, 0, &mut text),
         Json::Object(pairs) if !pairs.is_empty() => write_block(&json, 0, &mut text),
-        Json::Array(_) | Json::Object(_) | Json::String(_) => text = scalar(&json, 0) + "\n",
+        Json::Array(_) | Json::Object(_) => text = scalar(&json, 0) + "\n",
         // A document of one plain scalar is closed, or it could run on.
-        Json::Null | Json::Bool(_) | Json::Number(_) => text = scalar(&json, 0) + "\n...\n",
+        Json::String(_) | Json::Null | Json::Bool(_) | Json::Number(_) => {
+            text = scalar(&json, 0);
+            text.push_str(if text.starts_with(['\'', '"']) { "\n" } else { "\n...\n" });
+        }
     }
     Ok(Value::from(text))
 }
@@ -128,7 +131,11 @@ fn scalar(json: &Json, indent: usize) -> String {
         Json::Null => "null".to_owned(),
         Json::Bool(flag) => flag.to_string(),
         Json::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
-            Some(float) => float_text(float),
+            // YAML 1.1 reads a number with an exponent only if it has a point.
+            Some(float) => match float_text(float) {
+                text if text.contains('.') => text,
+                text => text.replacen('e', ".0e", 1),
+            },
             None => number.to_string(),
         },
         Json::String(text) if !is_printed(text) => escaped(text),

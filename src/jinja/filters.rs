@@ -1,20 +1,23 @@
 //! Filters and tests of Jinja2 that the engine lacks or has with other arguments.
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
-use std::sync::atomic;
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, atomic};
 
 use md5::{Digest as _, Md5};
 use minijinja::functions::Function;
-use minijinja::value::{DynObject, FunctionArgs, FunctionResult, Rest, Tuple, ValueKind, ValueOrKwargs};
+use minijinja::value::{DynObject, Enumerator, FunctionArgs, FunctionResult, Object, ObjectRepr, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::containers::{collect, new_dict, new_list, pairs};
 use super::error::problem;
+use super::functions::{write_json, write_json_lines};
 use super::macros::{is_absent, split_kwargs};
-use super::python::text;
+use super::modules::span_size;
+use super::python::{percent, repr, text};
 use super::session::session_of;
-use super::values::{bind_args, required};
+use super::sets::Set;
+use super::values::{bind_args, required, to_json};
 use super::work::{add_filter, add_growing_filter, add_test, holds, weight};
 use crate::base::Code;
 
@@ -35,6 +38,11 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     add_filter(environment, "striptags", |value: Value| striptags(&text(&value)));
     add_filter(environment, "urlencode", |value: Value| urlencode(&value));
     environment.add_filter("filesizeformat", filesizeformat);
+    environment.add_filter("abs", |value: Value| match span_size(&value) {
+        Some(size) => Ok(size),
+        None => minijinja::filters::abs(value),
+    });
+    environment.add_function("namespace", namespace);
     add_filter(environment, "forceescape", |value: Value| escaped(&text(&value)));
     add_growing_filter(environment, "replace", replace, |args| match args {
         [value, old, new, ..] => Ok(replaced_length(&text(value), &text(old), &text(new))),
@@ -51,17 +59,34 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     add_filter(environment, "truncate", truncate);
     add_filter(environment, "random", random);
     for name in ["default", "d"] {
-        environment.add_filter(name, |state: &State<'_, '_>, value: Value, args: Rest<Value>| {
-            minijinja::filters::default(state, if is_absent(&value) { &Value::UNDEFINED } else { &value }, args)
+        environment.add_filter(name, |value: Value, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
+            let [other, lax] = bind_args("default", ["default_value", "boolean"], &arguments(args))?;
+            let replaced = is_absent(&value) || (on(lax) && !value.is_true());
+            Ok(if replaced { other.unwrap_or_else(|| Value::from("")) } else { value })
         });
     }
+    value_tests(environment);
     environment.add_test("defined", |value: Value| !is_absent(&value));
     environment.add_test("undefined", |value: Value| is_absent(&value));
-    environment.add_test("sequence", |value: Value| {
-        matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map) || (value.kind() == ValueKind::Iterable && value.len().is_some())
-    });
     environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
+}
+
+/// Tests of what a value is. As in Python, what is undefined may be looped over, indexed and called.
+fn value_tests(environment: &mut Environment<'static>) {
+    environment.add_test("sequence", |value: Value| match value.kind() {
+        ValueKind::Seq | ValueKind::String | ValueKind::Map | ValueKind::Undefined => true,
+        ValueKind::Iterable => value.len().is_some() && value.downcast_object_ref::<Set>().is_none(),
+        _ => false,
+    });
+    environment.add_test("iterable", |value: Value| {
+        matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map | ValueKind::Iterable | ValueKind::Undefined)
+    });
+    environment.add_test("callable", |value: Value| match value.kind() {
+        ValueKind::Undefined => true,
+        ValueKind::Plain => value.as_object().is_some(),
+        _ => false,
+    });
 }
 
 /// The engine's own filters and tests, with what they go through and make counted.
@@ -72,40 +97,42 @@ fn of_engine(environment: &mut Environment<'static>) {
     add_filter(environment, "title", filters::title);
     add_filter(environment, "capitalize", filters::capitalize);
     add_filter(environment, "trim", filters::trim);
-    add_filter(environment, "escape", filters::escape);
-    add_filter(environment, "e", filters::escape);
+    for name in ["escape", "e"] {
+        add_filter(environment, name, |value: Value| if value.is_safe() { value } else { Value::from_safe_string(escaped(&text(&value))) });
+    }
     add_growing_filter(environment, "join", filters::join, |args| {
         let items = args.first().and_then(Value::len).unwrap_or(0);
         let joiner = args.get(1).and_then(Value::as_str).map_or(0, str::len);
         Ok(weights(args)?.saturating_add(items.saturating_mul(joiner)))
     });
-    add_growing_filter(environment, "indent", filters::indent, |args| {
-        let lines = args.first().and_then(Value::as_str).map_or(0, |text| text.matches('\n').count() + 1);
-        Ok(args.get(1).and_then(Value::as_usize).unwrap_or(0).saturating_mul(lines))
+    add_growing_filter(environment, "indent", indent, |args| {
+        let lines = args.first().map_or(0, |value| text(value).matches('\n').count() + 1);
+        let width = |arg: &Value| arg.as_str().map_or_else(|| arg.as_usize().unwrap_or(4), str::len);
+        Ok(args.iter().skip(1).map(width).max().unwrap_or(4).saturating_mul(lines))
     });
     add_growing_filter(environment, "pprint", filters::pprint, weights);
-    add_growing_filter(environment, "tojson", filters::tojson, weights);
-    add_growing_filter(environment, "format", filters::format, weights);
+    add_growing_filter(environment, "tojson", tojson, weights);
+    add_growing_filter(environment, "format", format, weights);
     // The number is that of lists, or of items in each, which are filled up.
     for_lists(environment, "batch", filters::batch);
     for_lists(environment, "slice", filters::slice);
     add_filter(environment, "split", filters::split);
     add_filter(environment, "lines", filters::lines);
-    add_filter(environment, "items", filters::items);
+    add_filter(environment, "items", |value: Value| if is_absent(&value) { Ok(new_list(Vec::new())) } else { filters::items(&value) });
     add_filter(environment, "reverse", filters::reverse);
     add_filter(environment, "first", filters::first);
     add_filter(environment, "last", filters::last);
     add_filter(environment, "min", filters::min);
     add_filter(environment, "max", filters::max);
-    add_filter(environment, "sort", filters::sort);
+    add_filter(environment, "sort", sort);
     add_filter(environment, "sum", filters::sum);
     add_filter(environment, "select", filters::select);
     add_filter(environment, "reject", filters::reject);
     add_filter(environment, "selectattr", filters::selectattr);
     add_filter(environment, "rejectattr", filters::rejectattr);
     add_filter(environment, "map", filters::map);
-    add_filter(environment, "groupby", filters::groupby);
-    add_filter(environment, "unique", filters::unique);
+    add_filter(environment, "groupby", groupby);
+    add_filter(environment, "unique", unique);
     add_filter(environment, "chain", filters::chain);
     add_filter(environment, "zip", filters::zip);
     add_test(environment, "in", tests::is_in);
@@ -181,14 +208,14 @@ fn striptags(text: &str) -> String {
     out.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn urlencode(value: &Value) -> String {
-    match value.kind() {
-        ValueKind::Map => {
-            let pairs = value.as_object().and_then(DynObject::try_iter_pairs).into_iter().flatten();
-            pairs.map(|(key, value)| format!("{}={}", quoted(&text(&key), ""), quoted(&text(&value), ""))).collect::<Vec<_>>().join("&")
+fn urlencode(value: &Value) -> Result<String, Error> {
+    let part = |part: &Value| quoted(&text(part), " ").replace(' ', "+");
+    Ok(match value.kind() {
+        ValueKind::Map | ValueKind::Seq => {
+            pairs(value)?.iter().map(|(key, value)| format!("{}={}", part(key), part(value))).collect::<Vec<_>>().join("&")
         }
         _ => quoted(&text(value), "/"),
-    }
+    })
 }
 
 fn quoted(text: &str, safe: &str) -> String {
@@ -229,6 +256,145 @@ fn escaped(text: &str) -> String {
 
 fn arguments(args: Rest<ValueOrKwargs>) -> Vec<Value> {
     args.0.into_iter().map(ValueOrKwargs::into_value).collect()
+}
+
+fn on(flag: Option<Value>) -> bool {
+    flag.is_some_and(|flag| flag.is_true())
+}
+
+/// The engine's own filter, with what it takes by name.
+fn engine_filter<F, Rv, Args>(state: &mut State<'_, '_>, filter: F, value: Value, named: Vec<(&str, Option<Value>)>) -> Result<Value, Error>
+where
+    F: Function<Rv, Args>,
+    Rv: FunctionResult,
+    Args: for<'a> FunctionArgs<'a>,
+{
+    let named = named.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_none())?)));
+    Value::from_function(filter).call(state, &[value, Value::from(named.collect::<minijinja::value::Kwargs>())])
+}
+
+/// An attribute as filters take it: by name, or by place.
+fn attribute(given: Option<Value>) -> Option<Value> {
+    given.map(|given| if given.is_integer() { Value::from(given.to_string()) } else { given })
+}
+
+/// `sort(reverse=false, case_sensitive=false, attribute=none)`.
+fn sort(state: &mut State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [reverse, sensitive, by] = bind_args("sort", ["reverse", "case_sensitive", "attribute"], &arguments(args))?;
+    let named = vec![("reverse", reverse), ("case_sensitive", sensitive), ("attribute", attribute(by))];
+    engine_filter(state, minijinja::filters::sort, value, named)
+}
+
+/// `unique(case_sensitive=false, attribute=none)`.
+fn unique(state: &mut State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [sensitive, by] = bind_args("unique", ["case_sensitive", "attribute"], &arguments(args))?;
+    engine_filter(state, minijinja::filters::unique, value, vec![("case_sensitive", sensitive), ("attribute", attribute(by))])
+}
+
+/// `groupby(attribute, default=none, case_sensitive=false)`: groups in order; each is named as its first item is spelt.
+fn groupby(state: &mut State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [by, default, sensitive] = bind_args("groupby", ["attribute", "default", "case_sensitive"], &arguments(args))?;
+    let by = required("groupby", "attribute", attribute(by))?.to_string();
+    let key = |item: &Value| {
+        let found = by.split('.').try_fold(item.clone(), |item, part| match part.parse::<usize>() {
+            Ok(index) => item.get_item(&Value::from(index)).ok(),
+            Err(_) => item.get_item(&Value::from(part)).ok(),
+        });
+        found.filter(|found| !found.is_undefined()).or_else(|| default.clone()).unwrap_or(Value::UNDEFINED)
+    };
+    let folded = |key: &Value| match key.as_str().filter(|_| !sensitive.as_ref().is_some_and(Value::is_true)) {
+        Some(text) => Value::from(text.to_lowercase()),
+        None => key.clone(),
+    };
+    let items = collect(&value)?;
+    super::work::charge(state, items.len().saturating_mul(super::work::ITEM))?;
+    let mut keyed: Vec<(Value, Value)> = items.into_iter().map(|item| (key(&item), item)).collect();
+    keyed.sort_by(|a, b| folded(&a.0).partial_cmp(&folded(&b.0)).unwrap_or(Ordering::Equal));
+    let groups = keyed.chunk_by(|a, b| folded(&a.0) == folded(&b.0)).filter_map(|group| {
+        let grouper = group.first()?.0.clone();
+        Some(Value::from_object(Group { grouper, list: new_list(group.iter().map(|(_, item)| item.clone()).collect()) }))
+    });
+    Ok(new_list(groups.collect()))
+}
+
+/// A pair that has names, too.
+#[derive(Debug)]
+struct Group {
+    grouper: Value,
+    list: Value,
+}
+
+impl Object for Group {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match (key.as_usize(), key.as_str()) {
+            (Some(0), _) | (_, Some("grouper")) => Some(self.grouper.clone()),
+            (Some(1), _) | (_, Some("list")) => Some(self.list.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(2)
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}, {})", repr(&self.grouper), repr(&self.list))
+    }
+}
+
+/// `indent(width=4, first=false, blank=false)`; the width may be the text to put in front of lines.
+fn indent(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let [width, first, blank] = bind_args("indent", ["width", "first", "blank"], &arguments(args))?;
+    let indention = match width.as_ref().map(|width| (width.as_str(), width.as_usize())) {
+        Some((Some(text), _)) => text.to_owned(),
+        Some((None, Some(width))) => " ".repeat(width),
+        Some((None, None)) => return Err(problem(Code::MacroArguments, "`indent` takes a number or a text")),
+        None => " ".repeat(4),
+    };
+    let (text, blank) = (text(&value), on(blank));
+    let mut out = if on(first) { indention.clone() } else { String::new() };
+    for (index, line) in text.split('\n').enumerate() {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        out.push_str(if index > 0 { "\n" } else { "" });
+        out.push_str(if index > 0 && (blank || !line.is_empty()) { &indention } else { "" });
+        out.push_str(line);
+    }
+    Ok(out)
+}
+
+/// `format(values, ..)` by place or by name, as `%` formats.
+fn format(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let args = arguments(args);
+    let (positional, named) = split_kwargs(&args)?;
+    let values = if named.is_empty() {
+        Value::from(Tuple::from(positional.to_vec()))
+    } else {
+        new_dict(named.into_iter().map(|(name, value)| (Value::from(name), value)))
+    };
+    percent(&text(&value), &values)
+}
+
+/// JSON that may stand in HTML, with its keys sorted.
+fn tojson(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let [indent] = bind_args("tojson", ["indent"], &arguments(args))?;
+    let mut json = to_json(&value)?;
+    json.sort_all_objects();
+    let mut out = String::new();
+    match indent.filter(|indent| !indent.is_none()).map(|indent| indent.as_usize().unwrap_or(0).min(64)) {
+        Some(indent) => write_json_lines(&json, indent, 0, &mut out),
+        None => write_json(&json, &mut out),
+    }
+    Ok(out.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027"))
+}
+
+/// `namespace(mapping, name=value, ..)`.
+fn namespace(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let given = dict(state, args)?;
+    Value::from_function(minijinja::functions::namespace).call(state, &[given])
 }
 
 fn replace(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
@@ -299,7 +465,6 @@ fn read_int(text: &str, base: u32) -> Option<Value> {
 /// `dictsort(case_sensitive=false, by='key', reverse=false)`.
 fn dictsort(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let [sensitive, by, reverse] = bind_args("dictsort", ["case_sensitive", "by", "reverse"], &arguments(args))?;
-    let on = |flag: Option<Value>| flag.is_some_and(|flag| flag.is_true());
     let by_value = match by.as_ref().map(Value::as_str) {
         None | Some(Some("key")) => false,
         Some(Some("value")) => true,

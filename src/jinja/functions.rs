@@ -8,10 +8,11 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::{Map, Value as Json};
 
-use super::containers::{collect, new_dict, new_list};
+use super::containers::{collect, is_own, new_dict, new_list};
 use super::error::{Signal, diagnosed, problem, unsupported};
 use super::host::{QueryTable, Read, RefCall, SourceCall, Warned};
 use super::macros::{split_kwargs, statement_result};
+use super::python::float_text;
 use super::query::{Table, statement_value};
 use super::relation::Relation;
 use super::render::render_within;
@@ -281,13 +282,64 @@ pub(super) fn write_json(json: &Json, text: &mut String) {
             text.push('{');
             for (index, (key, value)) in pairs.iter().enumerate() {
                 text.push_str(if index == 0 { "" } else { ", " });
-                text.push_str(&Json::from(key.as_str()).to_string());
+                write_json_text(key, text);
                 text.push_str(": ");
                 write_json(value, text);
             }
             text.push('}');
         }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => text.push_str(&json.to_string()),
+        Json::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(float) => text.push_str(&float_text(float)),
+            None => text.push_str(&number.to_string()),
+        },
+        Json::String(string) => write_json_text(string, text),
+        Json::Null | Json::Bool(_) => text.push_str(&json.to_string()),
+    }
+}
+
+/// JSON with an item a line, as Python writes it with an `indent`.
+pub(super) fn write_json_lines(json: &Json, indent: usize, level: usize, text: &mut String) {
+    let line = |text: &mut String, level: usize| {
+        text.push('\n');
+        text.push_str(&" ".repeat(indent * level));
+    };
+    match json {
+        Json::Array(items) if !items.is_empty() => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index == 0 { "" } else { "," });
+                line(text, level + 1);
+                write_json_lines(item, indent, level + 1, text);
+            }
+            line(text, level);
+            text.push(']');
+        }
+        Json::Object(pairs) if !pairs.is_empty() => {
+            text.push('{');
+            for (index, (key, value)) in pairs.iter().enumerate() {
+                text.push_str(if index == 0 { "" } else { "," });
+                line(text, level + 1);
+                write_json_text(key, text);
+                text.push_str(": ");
+                write_json_lines(value, indent, level + 1, text);
+            }
+            line(text, level);
+            text.push('}');
+        }
+        Json::Array(_) | Json::Object(_) | Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => write_json(json, text),
+    }
+}
+
+/// A text of JSON in ASCII.
+fn write_json_text(string: &str, text: &mut String) {
+    for c in Json::from(string).to_string().chars() {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
     }
 }
 
@@ -305,14 +357,25 @@ fn count_all(state: &State<'_, '_>, args: &[Value]) -> Result<(), Error> {
 pub(super) fn set(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     count_all(state, args)?;
     let [value, default] = bind_args("set", ["value", "default"], args)?;
-    let values = value.filter(|value| !value.is_none()).and_then(|value| collect(&value).ok());
+    let values = value.filter(|value| !value.is_none()).and_then(|value| collect(&value).ok()).filter(|values| values.iter().all(is_hashable));
     Ok(values.map_or_else(|| default.unwrap_or_else(|| Value::from(())), new_set))
 }
 
 pub(super) fn set_strict(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     count_all(state, args)?;
     let [value] = bind_args("set_strict", ["value"], args)?;
-    collect(&required("set_strict", "value", value)?).map(new_set)
+    let value = required("set_strict", "value", value)?;
+    let values = if value.is_none() { None } else { Some(collect(&value)?) };
+    match values.filter(|values| values.iter().all(is_hashable)) {
+        Some(values) => Ok(new_set(values)),
+        None => Err(problem(Code::MacroArguments, format!("`set_strict` takes a list of values that don't change, found {}", describe(&value)))),
+    }
+}
+
+/// Whether a set may hold a value: a list or a dict could change in it.
+fn is_hashable(value: &Value) -> bool {
+    value.is_tuple()
+        || !(is_own(value) || matches!(value.kind(), ValueKind::Seq | ValueKind::Map) && value.downcast_object_ref::<Relation>().is_none())
 }
 
 fn zipped(lists: &[Value]) -> Result<Value, Error> {

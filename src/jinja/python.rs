@@ -6,16 +6,16 @@ use minijinja::value::{DynObject, ValueKind};
 use minijinja::{Error, Value};
 use serde_json::Value as Json;
 
-use super::containers::{collect, is_own, is_plain_map, is_plain_seq};
+use super::containers::{collect, is_namespace, is_own, is_plain_map, is_plain_seq, new_dict};
 use super::error::problem;
-use super::modules::Moment;
+use super::modules::object_repr;
 use super::sets::Set;
 use super::values::from_json;
 use super::work::{TEXT_LIMIT, limit};
 use crate::base::Code;
 
 /// The most characters that a width or a precision may ask for.
-const WIDTH_LIMIT: usize = 1 << 16;
+pub(super) const WIDTH_LIMIT: usize = 1 << 16;
 
 /// `str(value)` of what was written in YAML.
 #[must_use]
@@ -43,6 +43,12 @@ pub(super) fn write_text(value: &Value, out: &mut String) {
         ValueKind::String => out.push_str(value.as_str().unwrap_or_default()),
         ValueKind::Number => write_number(value, out),
         ValueKind::Seq | ValueKind::Map if is_container(value) => write_repr(value, out),
+        ValueKind::Map if is_namespace(value) => {
+            let pairs = value.as_object().and_then(DynObject::try_iter_pairs);
+            out.push_str("<Namespace ");
+            write_repr(&new_dict(pairs.into_iter().flatten()), out);
+            out.push('>');
+        }
         _ => {
             let _ = write!(out, "{value}");
         }
@@ -103,8 +109,8 @@ fn write_repr(value: &Value, out: &mut String) {
             }
             out.push('}');
         }
-        _ => match value.downcast_object_ref::<Moment>() {
-            Some(moment) => out.push_str(&moment.repr()),
+        _ => match object_repr(value) {
+            Some(repr) => out.push_str(&repr),
             None => out.push_str(&value.to_string()),
         },
     }
@@ -124,13 +130,36 @@ fn write_quoted(text: &str, out: &mut String) {
                 out.push('\\');
                 out.push(c);
             }
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-                let _ = write!(out, "\\x{:02x}", c as u32);
-            }
+            c if !is_printable(c) => write_escaped(c, out),
             c => out.push(c),
         }
     }
     out.push(quote);
+}
+
+/// A character by its number.
+fn write_escaped(c: char, out: &mut String) {
+    let number = u32::from(c);
+    let _ = match number {
+        0..0x100 => write!(out, "\\x{number:02x}"),
+        0x100..0x1_0000 => write!(out, "\\u{number:04x}"),
+        _ => write!(out, "\\U{number:08x}"),
+    };
+}
+
+/// A text in ASCII: other characters by their numbers.
+pub(super) fn write_ascii(text: &str, out: &mut String) {
+    for c in text.chars() {
+        if c.is_ascii() { out.push(c) } else { write_escaped(c, out) }
+    }
+}
+
+/// Whether a character is shown: no control or format character, no blank but the space, none for private use.
+pub(super) fn is_printable(c: char) -> bool {
+    let formats = matches!(u32::from(c),
+        0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x8e2 | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f
+        | 0xfeff | 0xfff9..=0xfffb | 0xe000..=0xf8ff | 0xe_0001..=0xe_007f | 0xf_0000..);
+    c == ' ' || !(c.is_control() || c.is_whitespace() || formats)
 }
 
 fn write_number(value: &Value, out: &mut String) {
@@ -265,7 +294,12 @@ fn converted(conversion: &Conversion, value: &Value) -> Result<String, Error> {
     };
     let body = match conversion.kind {
         's' => return Ok(padded(conversion, "", &cut(text(value)))),
-        'r' | 'a' => return Ok(padded(conversion, "", &cut(repr(value)))),
+        'a' => {
+            let mut ascii = String::new();
+            write_ascii(&repr(value), &mut ascii);
+            return Ok(padded(conversion, "", &cut(ascii)));
+        }
+        'r' => return Ok(padded(conversion, "", &cut(repr(value)))),
         'c' => {
             if let Some(text) = value.as_str() {
                 return Ok(padded(conversion, "", text));
@@ -283,7 +317,7 @@ fn converted(conversion: &Conversion, value: &Value) -> Result<String, Error> {
                 _ => format!("{}{number:o}", if conversion.alternate { "0o" } else { "" }),
             }
         }
-        'e' | 'E' | 'f' | 'F' | 'g' | 'G' => real(conversion, float(value)?.abs()),
+        'e' | 'E' | 'f' | 'F' | 'g' | 'G' => real(conversion.kind, conversion.precision, float(value)?.abs()),
         other => return Err(failed(format!("`%{other}` is no place of a format"))),
     };
     let negative = if value.is_integer() { whole(value)? < 0 } else { float(value)? < 0.0 };
@@ -291,22 +325,23 @@ fn converted(conversion: &Conversion, value: &Value) -> Result<String, Error> {
     Ok(padded(conversion, &sign, &body))
 }
 
-fn real(conversion: &Conversion, size: f64) -> String {
-    let precision = conversion.precision.unwrap_or(6);
+/// The size of a number as `e`, `f` and `g` write it.
+pub(super) fn real(kind: char, precision: Option<usize>, size: f64) -> String {
+    let precision = precision.unwrap_or(6);
     let scientific = |precision: usize, letter: char| {
         let text = format!("{size:.precision$e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         (mantissa.to_owned(), exponent.parse::<i32>().unwrap_or(0), letter)
     };
-    match conversion.kind {
+    match kind {
         'f' | 'F' => format!("{size:.precision$}"),
         'e' | 'E' => {
-            let (mantissa, exponent, letter) = scientific(precision, conversion.kind);
+            let (mantissa, exponent, letter) = scientific(precision, kind);
             with_exponent(&mantissa, exponent, letter)
         }
         _ => {
             let digits = precision.max(1);
-            let (mantissa, exponent, letter) = scientific(digits - 1, if conversion.kind == 'G' { 'E' } else { 'e' });
+            let (mantissa, exponent, letter) = scientific(digits - 1, if kind == 'G' { 'E' } else { 'e' });
             let short = |text: &str| if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() };
             if exponent < -4 || usize::try_from(exponent).is_ok_and(|exponent| exponent >= digits) {
                 with_exponent(&short(&mantissa), exponent, letter)

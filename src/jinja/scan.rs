@@ -214,11 +214,17 @@ fn string_length(rest: &[u8]) -> Option<usize> {
 
 fn number_length(rest: &[u8]) -> usize {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let whole = rest.iter().take_while(|byte| is_part(byte)).count();
-    if rest.get(whole) == Some(&b'.') && rest.get(whole + 1).is_some_and(u8::is_ascii_digit) {
-        return whole + 1 + rest.get(whole + 1..).map_or(0, |tail| tail.iter().take_while(|byte| is_part(byte)).count());
+    let part = |from: usize| rest.get(from..).map_or(0, |tail| tail.iter().take_while(|byte| is_part(byte)).count());
+    let mut length = part(0);
+    if rest.get(length) == Some(&b'.') && rest.get(length + 1).is_some_and(u8::is_ascii_digit) {
+        length += 1 + part(length + 1);
     }
-    whole
+    // The sign of an exponent belongs to the number.
+    let exponent = !rest.starts_with(b"0x") && matches!(rest.get(length.wrapping_sub(1)), Some(b'e' | b'E'));
+    if exponent && matches!(rest.get(length), Some(b'+' | b'-')) && rest.get(length + 1).is_some_and(u8::is_ascii_digit) {
+        length += 1 + part(length + 1);
+    }
+    length
 }
 
 /// Index of the token that closes the bracket opened by token `open`.
@@ -254,6 +260,16 @@ mod tests {
             (TagKind::Block, "{%- if {'a': {'b': 1}} -%}"),
         ];
         assert_eq!(tags, expected.map(|(kind, text)| Ok((kind, text.to_owned()))));
+    }
+
+    #[test]
+    fn an_exponents_sign_is_part_of_the_number() {
+        let tokens = |text: &str| {
+            let tag = Tags::new(text, 0).next().unwrap().unwrap();
+            tag.tokens.iter().map(|token| token.text(text).to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(tokens("{{ 'x' ~ 1.5e-7 }}"), ["'x'", "~", "1.5e-7"]);
+        assert_eq!(tokens("{{ 0x1e-1 }}"), ["0x1e", "-", "1"]);
     }
 
     #[test]

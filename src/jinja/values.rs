@@ -4,15 +4,16 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
-use super::containers::{collect, is_own, mutable, new_dict, new_list};
+use super::containers::{collect, is_own, is_plain_map, mutable, new_dict, new_list, pairs};
 use super::error::problem;
-use super::filters::{self, centered};
+use super::filters;
 use super::macros::split_kwargs;
 use super::names::Unavailable;
 use super::native;
 use super::python::text as printed_text;
 use super::relation::Relation;
 use super::session::session_of;
+use super::strings::string_method;
 use super::work::{self, fits, weight};
 use crate::base::{Code, Diagnostic, nearest};
 
@@ -48,7 +49,6 @@ pub(super) fn environment(executing: bool) -> Environment<'static> {
     work::add_growing_filter(&mut environment, "list", list, characters);
     native::add(&mut environment);
     filters::add(&mut environment);
-    environment.add_test("callable", |value: Value| value.as_object().is_some() && value.kind() == ValueKind::Plain);
     environment
 }
 
@@ -84,10 +84,20 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
 fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     const CHANGES: [&str; 9] = ["append", "extend", "insert", "pop", "remove", "sort", "update", "setdefault", "clear"];
     count_method(state, value, method, args)?;
+    if let Some(given) = value.as_str().and_then(|text| string_method(text, method, args)) {
+        return given;
+    }
+    if let ("index", true, [item, ..]) = (method, value.is_tuple(), args) {
+        let at = collect(value)?.iter().position(|known| known == item);
+        return at.map(Value::from).ok_or_else(|| problem(Code::JinjaRuntime, format!("`{item}` is not in the tuple")));
+    }
+    if value.kind() == ValueKind::Number && method == "is_integer" {
+        return Ok(Value::from(value.is_integer() || f64::try_from(value.clone()).is_ok_and(|number| number.fract() == 0.0)));
+    }
     let result = minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args);
     match result {
         Ok(found) => match method {
-            "split" | "splitlines" | "keys" | "values" | "items" => collect(&found).map(new_list),
+            "keys" | "values" | "items" => collect(&found).map(new_list),
             _ => Ok(found),
         },
         Err(error) if error.kind() == ErrorKind::UnknownMethod => {
@@ -101,7 +111,7 @@ fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &
             if method == "to_dict" && value.kind() == ValueKind::Map {
                 return Ok(value.clone());
             }
-            string_method(value, method, args).unwrap_or(Err(error))
+            Err(error)
         }
         Err(error) => Err(error),
     }
@@ -133,86 +143,6 @@ fn format_length(template: &str) -> usize {
     numbers.map(|digits| digits.parse().unwrap_or(usize::MAX)).fold(template.len(), usize::saturating_add)
 }
 
-/// The string methods that the engine's collection lacks; `None` where this is not one.
-fn string_method(value: &Value, method: &str, args: &[Value]) -> Option<Result<Value, Error>> {
-    let text = value.as_str()?;
-    let argument = |index: usize| args.get(index).and_then(Value::as_str);
-    let width = args.first().and_then(Value::as_usize).unwrap_or(0);
-    let padding = width.saturating_sub(text.chars().count());
-    let fill = argument(1).and_then(|fill| fill.chars().next()).unwrap_or(' ').to_string();
-    let value = match (method, argument(0)) {
-        ("zfill", None) => {
-            let (sign, digits) = text.split_at(usize::from(text.starts_with(['-', '+'])));
-            Value::from(format!("{sign}{}{digits}", "0".repeat(padding)))
-        }
-        ("rjust", None) => Value::from(format!("{}{text}", fill.repeat(padding))),
-        ("ljust", None) => Value::from(format!("{text}{}", fill.repeat(padding))),
-        ("removeprefix", Some(part)) => Value::from(text.strip_prefix(part).unwrap_or(text)),
-        ("removesuffix", Some(part)) => Value::from(text.strip_suffix(part).unwrap_or(text)),
-        ("swapcase", None) => Value::from(
-            text.chars().map(|c| if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() }).collect::<String>(),
-        ),
-        ("istitle", None) => {
-            let mut inside = false;
-            let right = text.chars().all(|c| {
-                let right = !c.is_alphabetic() || c.is_uppercase() != inside;
-                inside = c.is_alphabetic();
-                right
-            });
-            Value::from(right && text.chars().any(char::is_alphabetic))
-        }
-        ("index", Some(part)) => match text.find(part) {
-            Some(at) => Value::from(text.get(..at).unwrap_or_default().chars().count()),
-            None => return Some(Err(problem(Code::JinjaRuntime, format!("`{part}` is not in `{text}`")))),
-        },
-        ("partition" | "rpartition", Some(part)) => {
-            let found = if method == "partition" { text.split_once(part) } else { text.rsplit_once(part) };
-            let parts = match found {
-                Some((head, tail)) => [head, part, tail],
-                None if method == "partition" => [text, "", ""],
-                None => ["", "", text],
-            };
-            Value::from(minijinja::value::Tuple::from(parts.map(Value::from)))
-        }
-        ("rsplit", Some(part)) if !part.is_empty() => {
-            let limit = args.get(1).and_then(Value::as_usize);
-            let mut parts: Vec<Value> = match limit {
-                Some(limit) => text.rsplitn(limit.saturating_add(1), part).map(Value::from).collect(),
-                None => text.rsplit(part).map(Value::from).collect(),
-            };
-            parts.reverse();
-            new_list(parts)
-        }
-        ("center", None) => Value::from(centered(text, width, fill.chars().next().unwrap_or(' '), false)),
-        ("casefold", None) => Value::from(text.to_lowercase().replace('ß', "ss")),
-        ("expandtabs", None) => Value::from(expand_tabs(text, args.first().and_then(Value::as_usize).unwrap_or(8).min(64))),
-        ("isidentifier", None) => {
-            let starts = text.chars().next().is_some_and(|c| c == '_' || c.is_alphabetic());
-            Value::from(starts && text.chars().all(|c| c == '_' || c.is_alphanumeric()))
-        }
-        ("isdecimal", None) => Value::from(!text.is_empty() && text.chars().all(|c| c.is_ascii_digit())),
-        ("encode" | "decode", _) => Value::from(text),
-        _ => return None,
-    };
-    Some(Ok(value))
-}
-
-fn expand_tabs(text: &str, width: usize) -> String {
-    let mut out = String::new();
-    let mut column = 0;
-    for c in text.chars() {
-        if c == '\t' {
-            let spaces = if width == 0 { 0 } else { width - column % width };
-            out.push_str(&" ".repeat(spaces));
-            column += spaces;
-        } else {
-            column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
-            out.push(c);
-        }
-    }
-    out
-}
-
 /// JSON as a value of the engine.
 pub(super) fn from_json(json: &Json) -> Value {
     match json {
@@ -231,11 +161,32 @@ pub(super) fn from_json(json: &Json) -> Value {
 
 /// A value as JSON; relations and the like as their text.
 pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
+    weight(value)?;
+    json_of(value)
+}
+
+fn json_of(value: &Value) -> Result<Json, Error> {
     if value.downcast_object_ref::<Relation>().is_some() {
         return Ok(Json::String(value.to_string()));
     }
-    weight(value)?;
-    serde_json::to_value(value).map_err(|error| problem(Code::JinjaRuntime, format!("this value can't be written as data: {error}")))
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => collect(value)?.iter().map(json_of).collect::<Result<Vec<_>, _>>().map(Json::Array),
+        ValueKind::Map if is_own(value) || is_plain_map(value) => {
+            let pairs = pairs(value)?.into_iter().map(|(key, item)| Ok((json_key(&key)?, json_of(&item)?)));
+            pairs.collect::<Result<serde_json::Map<_, _>, Error>>().map(Json::Object)
+        }
+        _ => serde_json::to_value(value).map_err(|error| problem(Code::JinjaRuntime, format!("this value can't be written as data: {error}"))),
+    }
+}
+
+/// The name that a key has in JSON, as Python writes it.
+fn json_key(key: &Value) -> Result<String, Error> {
+    match key.kind() {
+        ValueKind::String | ValueKind::Number => Ok(printed_text(key)),
+        ValueKind::Bool => Ok(key.is_true().to_string()),
+        ValueKind::None => Ok("null".to_owned()),
+        _ => Err(problem(Code::JinjaRuntime, format!("this value can't be written as data: {} is no key", describe(key)))),
+    }
 }
 
 /// Arguments of one of our functions, by position or by name.
