@@ -10,6 +10,7 @@ use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::jinja::{
     Batch, HostError, Invocation, KeptGraph, QueryTable, Read, RefCall, RelationFacts, Restriction, SourceCall, TemplateHost, Warned,
 };
+use crate::load::Behaviour;
 use crate::manifest::{Node, NodeId, Overrides, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::quote_ident;
@@ -207,6 +208,11 @@ impl TemplateHost for NodeHost {
     fn flags(&self) -> Json {
         self.surroundings.note(Asked::Flags);
         self.project.invocation.flags.clone()
+    }
+
+    fn behaves(&self, flag: &str) -> Option<bool> {
+        self.surroundings.note(Asked::Beyond);
+        Behaviour::named(flag).map(|flag| self.project.parsed.root.project.behaves(flag))
     }
 
     fn note_environment(&self, name: &str) {

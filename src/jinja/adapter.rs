@@ -70,6 +70,7 @@ impl Object for Adapter {
         match key.as_str() {
             Some("Relation") => Some(Value::from_object(RelationApi)),
             Some("Column") => Some(Value::from_object(ColumnApi)),
+            Some("behavior") => Some(Value::from_object(Behaviours(Arc::clone(&self.0)))),
             Some(method) if METHODS.contains(&method) || changes::METHODS.contains(&method) => {
                 Some(Value::from_object(Method { adapter: Arc::clone(self), name: method.to_owned() }))
             }
@@ -124,6 +125,30 @@ impl Object for Adapter {
             _ if !self.0.execute => Ok(Value::UNDEFINED),
             other => Err(unsupported(&format!("adapter.{other}()"))),
         }
+    }
+}
+
+/// `adapter.behavior`: dbt's behaviour flags by their keys.
+#[derive(Debug)]
+struct Behaviours(Arc<Session>);
+
+impl Object for Behaviours {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.host.behaves(key.as_str()?).map(|holds| Value::from_object(BehaviourFlag(holds)))
+    }
+}
+
+/// A flag, and `no_warn`, which asks for it without saying anything.
+#[derive(Debug)]
+struct BehaviourFlag(bool);
+
+impl Object for BehaviourFlag {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        matches!(key.as_str()?, "no_warn" | "setting").then(|| Value::from(self.0))
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        self.0
     }
 }
 

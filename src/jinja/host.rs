@@ -174,6 +174,11 @@ pub trait TemplateHost: Send + Sync {
         self.invocation().flags
     }
 
+    /// Whether one of dbt's behaviour flags holds; `None` where there is none of that name.
+    fn behaves(&self, _flag: &str) -> Option<bool> {
+        None
+    }
+
     /// Told of variables of the environment before they are read.
     fn note_environment(&self, _name: &str) {}
 

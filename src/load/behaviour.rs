@@ -18,15 +18,18 @@ pub enum Behaviour {
     RefSearchesNodePackageBeforeRoot,
     /// A materialization of dbt's is a package's to override only where the root project says so.
     ExplicitPackageOverridesForBuiltinMaterializations,
+    /// `dbt.equals` takes NULL for equal to NULL.
+    EnableTruthyNullsEqualsMacro,
 }
 
 impl Behaviour {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::SkipNodesIfOnRunStartFails,
         Self::SourceFreshnessRunProjectHooks,
         Self::ValidateMacroArgs,
         Self::RefSearchesNodePackageBeforeRoot,
         Self::ExplicitPackageOverridesForBuiltinMaterializations,
+        Self::EnableTruthyNullsEqualsMacro,
     ];
 
     /// The key, and what holds where it is not given.
@@ -37,7 +40,14 @@ impl Behaviour {
             Self::ValidateMacroArgs => ("validate_macro_args", false),
             Self::RefSearchesNodePackageBeforeRoot => ("require_ref_searches_node_package_before_root", false),
             Self::ExplicitPackageOverridesForBuiltinMaterializations => ("require_explicit_package_overrides_for_builtin_materializations", true),
+            Self::EnableTruthyNullsEqualsMacro => ("enable_truthy_nulls_equals_macro", false),
         }
+    }
+
+    /// The one of a key.
+    #[must_use]
+    pub fn named(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|behaviour| behaviour.flag().0 == key)
     }
 
     /// Those that hold under these `flags`.

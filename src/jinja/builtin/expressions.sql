@@ -40,7 +40,7 @@
 {% macro default__escape_single_quotes(expression) %}{{ expression | replace("'", "''") }}{% endmacro %}
 
 {% macro equals(expr1, expr2) %}{{ return(adapter.dispatch('equals', 'dbt')(expr1, expr2)) }}{% endmacro %}
-{% macro default__equals(expr1, expr2) %}({{ expr1 }} is not distinct from {{ expr2 }}){% endmacro %}
+{% macro default__equals(expr1, expr2) %}({{ expr1 }} {{ 'is not distinct from' if adapter.behavior.enable_truthy_nulls_equals_macro.no_warn else '=' }} {{ expr2 }}){% endmacro %}
 
 {% macro any_value(expression) %}{{ return(adapter.dispatch('any_value', 'dbt')(expression)) }}{% endmacro %}
 {% macro default__any_value(expression) %}first_value({{ expression }}) filter (where {{ expression }} is not null){% endmacro %}
