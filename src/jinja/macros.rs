@@ -45,6 +45,13 @@ pub(super) fn adapter_type(session: &Session) -> &str {
     session.adapter.get_or_init(|| session.host.target().get("type").and_then(Json::as_str).unwrap_or(OWN_ADAPTER).to_owned())
 }
 
+/// A column as templates of an adapter know it: Snowflake has the names that nobody quoted in capitals. Which are quoted
+/// can't be seen here; those with a capital are taken to be.
+pub(super) fn column_name(session: &Session, name: &str) -> String {
+    let plain = adapter_type(session) == "snowflake" && !name.chars().any(char::is_uppercase);
+    if plain { name.to_uppercase() } else { name.to_owned() }
+}
+
 /// The type of a target that says nothing else.
 const OWN_ADAPTER: &str = "alluvium";
 
