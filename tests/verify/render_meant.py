@@ -42,6 +42,7 @@ MEANT = {
     ],
     ("jinja-adapter.md", "And changed"): [("", "view", "dbt keeps a list of relations, in which those that a statement made are not")],
     ("jinja-adapter.md", "Dispatch finds overrides, and a strategy its macro"): [("another engine's", "own 1", ADAPTER)],
+    ("jinja-overrides.md", "Relations are dropped, with or without looking them up"): [("main.t", "", NO_ROLLBACK)],
     ("cross-database.md", "Dates are moved by parts"): [('T00:00:00"', '"', DAYS), ('"2023-12-31"', '"2023-12-31T00:00:00"', DAYS)],
     ("cross-database.md", "Series of dates and numbers"): [('T00:00:00"', '"', DAYS)],
     ("cross-database.md", "A project and a package put their own in their place"): [('["3", "mine"', '["103", "mine"', ADAPTER)],

@@ -36,6 +36,7 @@ FILES = [
     "jinja-language.md",
     "jinja-context.md",
     "jinja-adapter.md",
+    "jinja-overrides.md",
     "cross-database.md",
     "macro-packages.md",
     "macro-packages-more.md",
