@@ -75,6 +75,7 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("time_of_seconds", "cast(1.5 as timestamp)", "1970-01-01T00:00:01.500"),
     ("timestampadd", "dateadd(month, 1, date '2024-01-31')", "2024-02-29T00:00:00"),
     ("timestampdiff", "datediff(month, date '2024-01-31', date '2024-02-29')", "0"),
+    ("to_json_string", "to_json_string(named_struct('a', 1, 'b', null))", "{\"a\":1,\"b\":null}"),
     ("to_json", "to_json(named_struct('a', 1, 'b', [1, null]))", "{\"a\":1,\"b\":[1,null]}"),
     ("zip_with", "zip_with([1, 2], [10, 20, 30], (x, y) -> coalesce(x, 0) + y)", "[11, 22, 30]"),
     ("try_parse_json", "try_parse_json('{')", "NULL"),

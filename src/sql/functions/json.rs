@@ -18,6 +18,8 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     let text = || Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
     vec![
         Plain { name: "to_json", signature: Signature::any(1, Volatility::Immutable), returns: |_| Ok(DataType::Utf8), run: to_json }.into_udf(),
+        Plain { name: "to_json_string", signature: Signature::any(1, Volatility::Immutable), returns: |_| Ok(DataType::Utf8), run: to_json_string }
+            .into_udf(),
         Plain { name: "parse_json", signature: text(), returns: |_| Ok(DataType::Utf8), run: |columns| parsed(columns, true) }.into_udf(),
         Plain { name: "try_parse_json", signature: text(), returns: |_| Ok(DataType::Utf8), run: |columns| parsed(columns, false) }.into_udf(),
         Arc::new(ScalarUDF::from(FromJson { signature: Signature::exact(vec![DataType::Utf8, DataType::Utf8], Volatility::Immutable) })),
@@ -26,14 +28,25 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
 
 /// One JSON text a value; fields of structs that are NULL are left out, as in Spark.
 fn to_json(columns: &[ArrayRef]) -> Result<ArrayRef> {
-    let column = &columns[0];
+    written(&columns[0], &EncoderOptions::default())
+}
+
+/// One JSON text a value, NULL too, as in `BigQuery`.
+fn to_json_string(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = written(&columns[0], &EncoderOptions::default().with_explicit_nulls(true))?;
+    let texts = texts.as_string::<i32>();
+    Ok(Arc::new(texts.iter().map(|text| Some(text.unwrap_or("null"))).collect::<StringArray>()))
+}
+
+fn written(column: &ArrayRef, options: &EncoderOptions) -> Result<ArrayRef> {
     let field: FieldRef = Arc::new(Field::new("value", column.data_type().clone(), true));
-    let options = EncoderOptions::default();
-    let mut encoder = make_encoder(&field, column.as_ref(), &options)?;
+    let mut encoder = make_encoder(&field, column.as_ref(), options)?;
     let mut result = StringBuilder::new();
     let mut bytes = Vec::new();
+    // Of a column of nothing but NULL too.
+    let nulls = column.logical_nulls();
     for row in 0..column.len() {
-        if column.is_null(row) {
+        if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             result.append_null();
             continue;
         }

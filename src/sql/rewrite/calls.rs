@@ -7,7 +7,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::expand::{expand, is_volatile, name_of, repeats};
-use super::{Rewriter, dates, formats, meant, rules};
+use super::{Rewriter, dates, foreign, formats, meant, rules};
 use crate::sql::SqlError;
 use crate::sql::collected::is_ordered;
 
@@ -22,14 +22,14 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         count_several(function);
         return Ok(());
     }
-    if matches!(name.as_str(), "listagg" | "group_concat") {
+    if matches!(name.as_str(), "listagg" | "group_concat") || name == "string_agg" && has_one_argument(function) {
         string_agg(function);
     }
     if name == "list" {
         function.name = ObjectName::from(vec![Ident { value: "array_agg".into(), quote_style: None, span: function.name.span() }]);
     }
     if name == "ratio_to_report" {
-        if let Some(ratio) = share(function) {
+        if let Some(ratio) = foreign::share(function) {
             *expr = ratio;
         }
         return Ok(());
@@ -72,6 +72,7 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     let span = function.name.span();
     let replacement = match special(&name, &arguments, span, rewriter)? {
         Some(found) => found,
+        None if let Some(found) = foreign::call(&name, &arguments, span, rewriter)? => found,
         None if let Some(found) = meant::call(&name, &arguments, span, rewriter.semantics) => found,
         None => match by_rule(&name, &arguments, span) {
             Some(found) => found,
@@ -97,7 +98,7 @@ fn packed(function: &ast::Function) -> Option<Expr> {
 }
 
 /// The arguments of a call, if all of them are plain expressions and nothing else stands in the parentheses.
-fn arguments(function: &ast::Function) -> Option<Vec<Expr>> {
+pub(super) fn arguments(function: &ast::Function) -> Option<Vec<Expr>> {
     let FunctionArguments::List(list) = &function.args else { return None };
     if list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
         return None;
@@ -141,8 +142,13 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),
         ("date_trunc" | "datetrunc" | "timestamp_trunc" | "datetime_trunc", [first, second]) => dates::truncated(first, second, span, rewriter)?,
         ("date_part" | "datepart" | "extract", [part, date]) => {
-            text(part).map(|word| dates::known_part(word, part.span(), rewriter)).transpose()?;
-            text(part).and_then(|word| dates::part(word, rewriter.semantics)).and_then(|meant| expand(meant, std::slice::from_ref(date), span))
+            let bare = word(part).filter(|word| name != "extract" && dates::is_part(word, rewriter.semantics));
+            let named = text(part).or(bare);
+            named.map(|word| dates::known_part(word, part.span(), rewriter)).transpose()?;
+            match named.and_then(|word| dates::part(word, rewriter.semantics)) {
+                Some(meant) => expand(meant, std::slice::from_ref(date), span),
+                None => bare.and_then(|word| expand("date_part($1, $2)", &[literal(word, part.span()), date.clone()], span)),
+            }
         }
         // Where the match begins; behind it (1) there is nothing for.
         ("regexp_instr", [text, pattern, from, nth, option]) if is_zero(option) => {
@@ -162,17 +168,6 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         }
         ("to_char" | "to_varchar", [value, pattern]) => written(value, pattern, rewriter, span)?,
         ("strftime", [value, pattern]) => strftime(value, pattern, span),
-        ("format_date" | "format_datetime" | "format_timestamp", [pattern, value]) if text(pattern).is_some() => strftime(value, pattern, span),
-        ("format_timestamp", [pattern, value, zone]) if text(pattern).is_some() => {
-            let there = expand("from_utc_timestamp(cast($1 as timestamp), $2)", &[value.clone(), zone.clone()], span);
-            there.and_then(|there| strftime(&there, pattern, span))
-        }
-        ("to_number" | "to_numeric" | "to_decimal" | "try_to_number" | "try_to_numeric" | "try_to_decimal", [value, digits @ ..])
-            if !digits.is_empty() =>
-        {
-            number(name, value, digits, rewriter, span)?
-        }
-        ("object_construct", pairs) => object(pairs, span),
         ("to_date", [value, pattern]) | ("parse_date", [pattern, value]) => {
             parsed(value, pattern, rewriter, span, "cast(parse_time($1, $2, $3) as date)")?
         }
@@ -224,40 +219,12 @@ pub(super) fn literal(text: &str, span: Span) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_span(span))
 }
 
-/// `ratio_to_report(x) over (..)`: the part of the sum; NULL where that is zero.
-fn share(function: &ast::Function) -> Option<Expr> {
-    let value = arguments(function)?.first()?.clone();
-    let span = function.name.span();
-    let sum = ast::Function { name: ObjectName::from(vec![Ident { value: "sum".into(), quote_style: None, span }]), ..function.clone() };
-    sum.over.as_ref()?;
-    expand("cast($1 as double) / nullif($2, 0)", &[value, Expr::Function(sum)], span)
-}
-
-/// Snowflake's conversions with digits, `to_number(x, 10, 2)`.
-fn number(name: &str, value: &Expr, digits: &[Expr], rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
-    if let Some(format) = digits.iter().find(|digit| text(digit).is_some()) {
-        return Err(rewriter.refuse(
-            "formats of numbers are not supported",
-            format.span(),
-            "take the other letters away with `replace`, and cast the rest",
-        ));
+/// A bare word.
+pub(super) fn word(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Identifier(name) if name.quote_style.is_none() => Some(&name.value),
+        _ => None,
     }
-    let cast = if name.starts_with("try_") { "try_cast" } else { "cast" };
-    let template = match digits {
-        [digits] => format!("{cast}($1 as decimal({digits}, 0))"),
-        [digits, scale] => format!("{cast}($1 as decimal({digits}, {scale}))"),
-        _ => return Ok(None),
-    };
-    Ok(expand(&template, std::slice::from_ref(value), span))
-}
-
-/// `object_construct('a', 1, ..)`: JSON without what is NULL.
-fn object(pairs: &[Expr], span: Span) -> Option<Expr> {
-    if pairs.is_empty() {
-        return Some(literal("{}", span));
-    }
-    let places: Vec<String> = (1..=pairs.len()).map(|at| format!("${at}")).collect();
-    expand(&format!("to_json(named_struct({}))", places.join(", ")), pairs, span)
 }
 
 /// A pattern that may be Java's; one with `%` is in the engine's own language.
@@ -306,7 +273,7 @@ fn parsed(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span, templat
 }
 
 /// DuckDB takes the pattern on either side.
-fn strftime(first: &Expr, second: &Expr, span: Span) -> Option<Expr> {
+pub(super) fn strftime(first: &Expr, second: &Expr, span: Span) -> Option<Expr> {
     let (value, pattern) = if text(second).is_some() { (first, second) } else { (second, first) };
     let known = formats::from_strftime(text(pattern)?);
     expand("to_char(cast($1 as timestamp), $2)", &[value.clone(), literal(&known, pattern.span())], span)
@@ -362,12 +329,16 @@ fn count_several(function: &mut ast::Function) {
     }
 }
 
+fn has_one_argument(function: &ast::Function) -> bool {
+    matches!(&function.args, FunctionArguments::List(list) if list.args.len() == 1)
+}
+
 /// `listagg(x, sep) within group (order by y)` as `string_agg(x, sep order by y)`; without a separator there is none.
 fn string_agg(function: &mut ast::Function) {
     let span = function.name.span();
     let FunctionArguments::List(list) = &mut function.args else { return };
     if list.args.len() == 1 {
-        let separator = if name_is(&function.name, "group_concat") { "," } else { "" };
+        let separator = if name_is(&function.name, "listagg") { "" } else { "," };
         list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(literal(separator, span))));
     }
     if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = list.args.first_mut()

@@ -99,16 +99,32 @@ fn no_unit(word: &str, span: Span, rewriter: &Rewriter) -> Box<SqlError> {
     )
 }
 
-/// Refuses a part of a time that there is none of.
-pub(super) fn known_part(word: &str, span: Span, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+/// Whether a word names a part of a time.
+pub(super) fn is_part(word: &str, semantics: Semantics) -> bool {
     const OTHERS: [&str; 9] = ["isoyear", "isodow", "dow", "doy", "epoch", "nanosecond", "nanoseconds", "m", "s"];
     const SHORT: [&str; 6] = ["ms", "us", "msec", "usec", "mins", "secs"];
     let lower = word.trim_matches('\'').to_lowercase();
-    if canonical_unit(&lower).is_some()
-        || part(&lower, rewriter.semantics).is_some()
-        || OTHERS.contains(&lower.as_str())
-        || SHORT.contains(&lower.as_str())
-    {
+    canonical_unit(&lower).is_some() || part(&lower, semantics).is_some() || OTHERS.contains(&lower.as_str()) || SHORT.contains(&lower.as_str())
+}
+
+/// The last day of the month, quarter, year or week of a date; `None` for another unit.
+pub(super) fn last_day(date: &Expr, unit: &str, span: Span, semantics: Semantics) -> Option<Expr> {
+    let template = match (canonical_unit(unit)?, semantics.week) {
+        ("month", _) => "last_day(cast($1 as date))",
+        ("quarter", _) => "cast(date_trunc('quarter', cast($1 as timestamp)) + interval '3 months' - interval '1 day' as date)",
+        ("year", _) => "make_date(date_part('year', cast($1 as date)), 12, 31)",
+        ("week", WeekStart::Sunday) if !unit.eq_ignore_ascii_case("isoweek") => {
+            "cast(time_cut('week', cast($1 as timestamp) + interval '1 day') + interval '5 days' as date)"
+        }
+        ("week", _) => "cast(time_cut('week', cast($1 as timestamp)) + interval '6 days' as date)",
+        _ => return None,
+    };
+    expand(template, std::slice::from_ref(date), span)
+}
+
+/// Refuses a part of a time that there is none of.
+pub(super) fn known_part(word: &str, span: Span, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    if is_part(word, rewriter.semantics) {
         return Ok(());
     }
     let parts = "the parts are year, quarter, month, week, day, hour, minute, second, millisecond, microsecond, dow, isodow, doy, isoyear and epoch";
@@ -141,6 +157,9 @@ pub(super) fn part(word: &str, semantics: Semantics) -> Option<&'static str> {
         "dayofweek" | "dw" => day_of_week(semantics),
         "date" => "cast($1 as date)",
         "dayofyear" => "date_part('doy', $1)",
+        "epoch_second" | "epoch_seconds" => "cast(floor(date_part('epoch', $1)) as bigint)",
+        "epoch_millisecond" | "epoch_milliseconds" => "cast(floor(round(date_part('epoch', $1) * 1000000) / 1000) as bigint)",
+        "epoch_microsecond" | "epoch_microseconds" => "cast(round(date_part('epoch', $1) * 1000000) as bigint)",
         "weekday" => "(time_part('dow', $1) + 6) % 7",
         "dayofweek_iso" | "dayofweekiso" | "dow_iso" | "isodow" => "(time_part('dow', $1) + 6) % 7 + 1",
         "dayofmonth" | "days" => "date_part('day', $1)",

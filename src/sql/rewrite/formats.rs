@@ -152,6 +152,31 @@ pub(super) fn from_strftime(pattern: &str) -> String {
     pattern.replace("%f", "%6f").replace("%g", "%3f").replace("%n", "%9f")
 }
 
+/// A pattern of `MySQL`, as Trino's `date_parse` has it too.
+pub(super) fn from_mysql(pattern: &str) -> String {
+    let mut result = String::new();
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            result.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('i') => result.push_str("%M"),
+            Some('s') => result.push_str("%S"),
+            Some('M') => result.push_str("%B"),
+            Some('W') => result.push_str("%A"),
+            Some('h') => result.push_str("%I"),
+            Some('f') => result.push_str("%6f"),
+            Some('c') => result.push_str("%-m"),
+            Some('e') => result.push_str("%-d"),
+            Some('k') => result.push_str("%-H"),
+            other => result.extend(std::iter::once('%').chain(other)),
+        }
+    }
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::{from_java, from_words, has_words};

@@ -1,0 +1,85 @@
+//! Functions that single engines have, whose form depends on what their arguments say; those that are another spelling alone are
+//! in `rules`.
+
+use deltalake::datafusion::sql::sqlparser::ast::{self, Expr, Ident, ObjectName, Spanned};
+use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::calls::{arguments, json_path, literal, strftime, text, word};
+use super::expand::expand;
+use super::{Rewriter, dates, formats};
+use crate::sql::SqlError;
+
+pub(super) fn call(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
+    Ok(match (name, arguments) {
+        ("format_date" | "format_datetime" | "format_timestamp", [pattern, value]) if text(pattern).is_some() => strftime(value, pattern, span),
+        ("format_timestamp", [pattern, value, zone]) if text(pattern).is_some() => {
+            let there = expand("from_utc_timestamp(cast($1 as timestamp), $2)", &[value.clone(), zone.clone()], span);
+            there.and_then(|there| strftime(&there, pattern, span))
+        }
+        ("to_number" | "to_numeric" | "to_decimal" | "try_to_number" | "try_to_numeric" | "try_to_decimal", [value, digits @ ..])
+            if !digits.is_empty() =>
+        {
+            number(name, value, digits, rewriter, span)?
+        }
+        ("object_construct", pairs) => object("to_json", pairs, span),
+        ("object_construct_keep_null", pairs) => object("to_json_string", pairs, span),
+        ("format", [pattern, _, ..]) if text(pattern).is_some() && matches!(rewriter.semantics.adapter, "bigquery" | "trino" | "athena") => {
+            expand(&format!("format_string({})", places(arguments.len())), arguments, span)
+        }
+        ("json_extract_path_text", [_, _, _, ..]) if arguments[1..].iter().all(|key| text(key).is_some()) => {
+            expand(&format!("json_as_text({})", places(arguments.len())), arguments, span)
+        }
+        ("json_extract_string_array" | "json_value_array", [json, path]) => {
+            json_path(json, path, "json_get_json", rewriter, span)?.and_then(|list| expand("json_items($1)", &[list], span))
+        }
+        ("date_parse" | "str_to_date", [value, pattern]) => text(pattern).and_then(|written| {
+            let known = literal(&formats::from_mysql(written), pattern.span());
+            let template = if name == "str_to_date" { "cast(parse_time($1, $2, $3) as date)" } else { "parse_time($1, $2, $3)" };
+            expand(template, &[value.clone(), known, pattern.clone()], span)
+        }),
+        ("current_date", [zone]) => expand("cast(from_utc_timestamp(cast(now() as timestamp), $1) as date)", std::slice::from_ref(zone), span),
+        ("current_datetime", [zone]) => expand("from_utc_timestamp(cast(now() as timestamp), $1)", std::slice::from_ref(zone), span),
+        ("last_day", [date, unit]) => text(unit).or_else(|| word(unit)).and_then(|unit| dates::last_day(date, unit, span, rewriter.semantics)),
+        _ => None,
+    })
+}
+
+/// `ratio_to_report(x) over (..)`: the part of the sum; NULL where that is zero.
+pub(super) fn share(function: &ast::Function) -> Option<Expr> {
+    let value = arguments(function)?.first()?.clone();
+    let span = function.name.span();
+    let sum = ast::Function { name: ObjectName::from(vec![Ident { value: "sum".into(), quote_style: None, span }]), ..function.clone() };
+    sum.over.as_ref()?;
+    expand("cast($1 as double) / nullif($2, 0)", &[value, Expr::Function(sum)], span)
+}
+
+/// Snowflake's conversions with digits, `to_number(x, 10, 2)`.
+fn number(name: &str, value: &Expr, digits: &[Expr], rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+    if let Some(format) = digits.iter().find(|digit| text(digit).is_some()) {
+        return Err(rewriter.refuse(
+            "formats of numbers are not supported",
+            format.span(),
+            "take the other letters away with `replace`, and cast the rest",
+        ));
+    }
+    let cast = if name.starts_with("try_") { "try_cast" } else { "cast" };
+    let template = match digits {
+        [digits] => format!("{cast}($1 as decimal({digits}, 0))"),
+        [digits, scale] => format!("{cast}($1 as decimal({digits}, {scale}))"),
+        _ => return Ok(None),
+    };
+    Ok(expand(&template, std::slice::from_ref(value), span))
+}
+
+/// `object_construct('a', 1, ..)`: JSON without what is NULL.
+fn object(writer: &str, pairs: &[Expr], span: Span) -> Option<Expr> {
+    if pairs.is_empty() {
+        return Some(literal("{}", span));
+    }
+    expand(&format!("{writer}(named_struct({}))", places(pairs.len())), pairs, span)
+}
+
+/// `$1, $2, ..`
+fn places(count: usize) -> String {
+    (1..=count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ")
+}
