@@ -61,7 +61,7 @@ pub use difference::SchemaDifference;
 pub use failure::{SqlError, sql_error};
 pub(crate) use functions::iso_time::iso_texts;
 pub use identifiers::canonical;
-pub use literals::doubled_quotes;
+pub use literals::respelt_texts;
 pub use numbers::{plan_expression, settled};
 pub use outer::wrong_subquery;
 pub use output::{cte_names, cte_tables, output_columns};

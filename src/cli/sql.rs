@@ -10,7 +10,7 @@ use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
 use crate::base::{Diagnostic, FileId, Span};
 use crate::engine::{Engine, EngineError, SqlError};
-use crate::sql::{doubled_quotes, split_statements};
+use crate::sql::{respelt_texts, split_statements};
 
 pub(super) async fn sql(options: &SqlOptions, global: &Global, mut invocation: Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
@@ -36,7 +36,7 @@ pub(super) async fn sql(options: &SqlOptions, global: &Global, mut invocation: I
 async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams: &Streams) -> Result<Exit, Stop> {
     let file = session.sources.add(if options.stdin { "standard input" } else { "statement" }, text);
     let target = session.target()?;
-    let text = &*doubled_quotes(target.semantics(), text);
+    let text = &*respelt_texts(target.semantics(), text);
     let ranges = match split_statements(text) {
         Ok(ranges) => ranges,
         Err(error) => {

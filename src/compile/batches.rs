@@ -6,7 +6,7 @@ use super::host::event_time;
 use super::planner::KnownTable;
 use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::Node;
-use crate::sql::type_name;
+use crate::sql::{Semantics, type_name};
 
 /// What is wrong with the `event_time` of a model that is built in batches, and of what it reads.
 pub(super) fn wrong_times(node: &Node, query: &SchemaRef, sources: &Sources) -> Option<Diagnostic> {
@@ -21,7 +21,7 @@ pub(super) fn wrong_inputs(node: &Node, tables: &[KnownTable<'_>], sources: &Sou
         return Vec::new();
     }
     let inputs = tables.iter().filter_map(|table| {
-        let column = event_time(table.node)?;
+        let column = event_time(table.node, Semantics::default())?;
         let found = wrong_time(&format!("`{}`", table.node.label()), &column, &table.schema, "which it does not have")?;
         let place = named(table.node, &column, sources).or(table.node.properties_span).unwrap_or(node.span);
         Some(found.at(place, "set here").also(node.span, "this model is built in batches of it"))

@@ -13,7 +13,7 @@ use crate::jinja::{
 use crate::load::Behaviour;
 use crate::manifest::{Node, NodeId, Overrides, RelationName, ResourceType};
 use crate::resolve::Project;
-use crate::sql::quote_ident;
+use crate::sql::Semantics;
 
 /// Answers for one node.
 pub(super) struct NodeHost {
@@ -43,10 +43,10 @@ pub(super) struct UnitGround {
 }
 
 /// The column of a node with the time of a row, as SQL.
-pub(super) fn event_time(node: &Node) -> Option<String> {
+pub(super) fn event_time(node: &Node, semantics: Semantics) -> Option<String> {
     let name = node.config.raw.get("event_time").and_then(Json::as_str)?;
     let quoted = node.columns.values().any(|column| column.quote && column.name == name);
-    Some(if quoted { quote_ident(name) } else { name.to_owned() })
+    Some(if quoted { semantics.quote_ident(name) } else { name.to_owned() })
 }
 
 impl NodeHost {
@@ -133,7 +133,7 @@ impl TemplateHost for NodeHost {
             Read::Ref(call) => self.project.find_ref(self.package(), call),
             Read::Source(call) => self.project.find_source(self.package(), call),
         };
-        let column = event_time(self.project.nodes.get(&id.ok()?)?)?;
+        let column = event_time(self.project.nodes.get(&id.ok()?)?, self.project.target.semantics())?;
         Some(Restriction::Rows(window.condition(&column)))
     }
 

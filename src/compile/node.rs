@@ -18,7 +18,7 @@ use crate::base::{Code, Diagnostic, FileId, Severity, Span};
 use crate::jinja::{Batch, RenderFailure, Rendered, SourceMap, SpanKind, TemplateHost};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, RelationName, ResourceType};
 use crate::resolve::Project;
-use crate::sql::{SqlError, doubled_quotes, output_columns, place_of, type_name};
+use crate::sql::{SqlError, output_columns, place_of, respelt_texts, type_name};
 
 /// A node as SQL that plans, with what is known of its result.
 #[derive(Debug, Clone)]
@@ -250,7 +250,7 @@ pub(super) async fn render(project: &Arc<Project>, id: &NodeId, host: NodeHost) 
     } else {
         work()
     }?;
-    if let Cow::Owned(text) = doubled_quotes(project.target.semantics(), &rendered.text) {
+    if let Cow::Owned(text) = respelt_texts(project.target.semantics(), &rendered.text) {
         rendered.text = text;
     }
     let ephemeral = asked.ephemeral.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -360,7 +360,7 @@ async fn prove(
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
     let planned = planner.plan(&compiled.sql, statement, tables, called).await;
     let Planned { schema, facts, doubts, needs } = planned.map_err(|errors| {
-        let shown = |error| compiled.diagnose(&quoted_text(&project.target.adapter, &compiled.sql, error), &about);
+        let shown = |error| compiled.diagnose(&error, &about);
         errors.into_iter().map(|error| super::named::in_properties(project, node, shown(error))).collect::<Vec<_>>()
     })?;
     let mut referred = Vec::new();
@@ -427,24 +427,6 @@ fn refused_by_table(node: &Node, compiled: &CompiledNode, schema: &SchemaRef, is
         }
     })
     .collect()
-}
-
-/// A name in double quotes that nothing has, in a project for Spark or `BigQuery`, is meant as text.
-fn quoted_text(adapter: &str, sql: &str, mut error: SqlError) -> SqlError {
-    let engine = match adapter {
-        "spark" | "databricks" | "fabricspark" => "Spark",
-        "bigquery" => "BigQuery",
-        _ => return error,
-    };
-    let quoted = error.range.as_ref().filter(|_| error.code == Code::UnknownColumn).and_then(|range| sql.get(range.clone()));
-    match quoted.and_then(|text| text.strip_prefix('"')?.strip_suffix('"')) {
-        Some(text) => {
-            let help = format!("write text in single quotes, which {engine} reads too: '{text}'");
-            error.notes.push(format!("what stands in double quotes is a name here, and text in {engine}"));
-            error.help(help)
-        }
-        None => error,
-    }
 }
 
 /// The tables that the query of a node names, with what is known of them; `None` if one of them is not known before a run.

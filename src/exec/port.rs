@@ -12,7 +12,7 @@ use crate::compile::Surroundings;
 use crate::engine::{Engine, EngineError, RelationKind, json_rows};
 use crate::jinja::{HostError, QueryTable, RelationFacts};
 use crate::manifest::{Node, NodeId, NodeKind, RelationName};
-use crate::sql::{doubled_quotes, split_statements, type_name};
+use crate::sql::{respelt_texts, split_statements, type_name};
 
 /// The most rows that a template may fetch; more would be data work that belongs into SQL.
 const ROW_LIMIT: usize = 1_000_000;
@@ -67,7 +67,7 @@ impl Surroundings for EnginePort {
 
 /// Runs the statements of a text in order; the rows are those of the last.
 pub(super) async fn run_text(engine: &dyn Engine, sql: &str) -> Result<QueryTable, EngineError> {
-    let sql = &*doubled_quotes(engine.semantics(), sql);
+    let sql = &*respelt_texts(engine.semantics(), sql);
     let ranges = split_statements(sql).map_err(|error| EngineError::Sql(Box::new(error)))?;
     let mut table = QueryTable::default();
     for range in ranges {

@@ -11,11 +11,12 @@ use super::containers::new_list;
 use super::error::{problem, unsupported};
 use super::host::RelationFacts;
 use super::macros::{adapter_type, column_name, dispatch};
-use super::relation::{Column, Relation, quoted, string_type};
+use super::relation::{Column, Relation, string_type};
 use super::session::Session;
 use super::values::{bind_args, describe, required, required_text};
 use crate::base::Code;
 use crate::manifest::RelationName;
+use crate::sql::Semantics;
 
 /// `adapter.dispatch(..)`, `adapter.get_relation(..)` and the like.
 #[derive(Debug)]
@@ -31,6 +32,10 @@ impl Adapter {
             return Err(problem(Code::MacroArguments, format!("expected a relation, found {}", describe(relation))));
         };
         Ok(self.facts(&relation.name)?.map(|facts| facts.columns).unwrap_or_default())
+    }
+
+    fn semantics(&self) -> Semantics {
+        Semantics::of_adapter(adapter_type(&self.0))
     }
 
     fn get_relation(&self, args: &[Value]) -> Result<Value, Error> {
@@ -57,7 +62,7 @@ impl Adapter {
         let from = self.columns(&required(function, "from_relation", from)?)?;
         let to = self.columns(&required(function, "to_relation", to)?)?;
         let missing = from.iter().filter(|(name, _)| !to.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)));
-        Ok(new_list(missing.map(|(name, data_type)| Column::value(&column_name(&self.0, name), data_type)).collect()))
+        Ok(new_list(missing.map(|(name, data_type)| Column::value(&column_name(&self.0, name), data_type, self.semantics())).collect()))
     }
 }
 
@@ -96,7 +101,9 @@ impl Object for Adapter {
                     return Ok(new_list(Vec::new()));
                 }
                 let columns = self.columns(&relation)?;
-                Ok(new_list(columns.iter().map(|(name, data_type)| Column::value(&column_name(&self.0, name), data_type)).collect()))
+                Ok(new_list(
+                    columns.iter().map(|(name, data_type)| Column::value(&column_name(&self.0, name), data_type, self.semantics())).collect(),
+                ))
             }
             "get_missing_columns" if self.0.execute => self.missing_columns(args),
             "get_missing_columns" => Ok(new_list(Vec::new())),
@@ -109,13 +116,13 @@ impl Object for Adapter {
             }
             "quote" | "quote_as_configured" => {
                 let [part, _] = bind_args("adapter.quote", ["identifier", "quote_key"], args)?;
-                Ok(Value::from(quoted(&required("adapter.quote", "identifier", part)?.to_string())))
+                Ok(Value::from(self.semantics().quote_ident(&required("adapter.quote", "identifier", part)?.to_string())))
             }
             "quote_seed_column" => {
                 let [column, quote] = bind_args("adapter.quote_seed_column", ["column", "quote_config"], args)?;
                 let column = required("adapter.quote_seed_column", "column", column)?.to_string();
                 let plain = quote.is_some_and(|quote| quote.kind() == ValueKind::Bool && !quote.is_true());
-                Ok(Value::from(if plain { column } else { quoted(&column) }))
+                Ok(Value::from(if plain { column } else { self.semantics().quote_ident(&column) }))
             }
             "type" => Ok(Value::from(adapter_type(&self.0))),
             // Text has no length here, and every statement is a transaction of its own.
@@ -266,6 +273,12 @@ fn of_node(node: &Value) -> Relation {
     Relation::new(RelationName::new(text("database").unwrap_or_default(), text("schema").unwrap_or_default(), identifier), None)
 }
 
+/// What the adapter of the target reads texts and names by.
+fn semantics(state: &State<'_, '_>) -> Semantics {
+    let target = state.lookup("target").and_then(|target| target.get_attr("type").ok());
+    target.as_ref().and_then(Value::as_str).map_or_else(Semantics::default, Semantics::of_adapter)
+}
+
 #[derive(Debug)]
 struct ColumnApi;
 
@@ -274,27 +287,29 @@ impl Object for ColumnApi {
         ObjectRepr::Plain
     }
 
-    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
         let names = ["column", "dtype", "char_size", "numeric_precision", "numeric_scale"];
         let [name, data_type, size, precision, scale] = bind_args("api.Column", names, args)?;
         let name = required_text("api.Column", "column", name)?;
         let given = |value: Option<Value>| value.filter(|value| !value.is_none());
         let (size, digits) = (given(size), given(precision).zip(given(scale)));
         let data_type = data_type.unwrap_or_default().to_string();
-        Ok(Column::value(&name, &Column::type_text(&data_type, size.as_ref(), digits.as_ref().map(|(precision, scale)| (precision, scale)))))
+        let data_type = Column::type_text(&data_type, size.as_ref(), digits.as_ref().map(|(precision, scale)| (precision, scale)));
+        Ok(Column::value(&name, &data_type, semantics(state)))
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
             "create" => {
                 let [name, data_type] = bind_args("api.Column.create", ["name", "label_or_dtype"], args)?;
                 let name = required_text("api.Column.create", "name", name)?;
-                Ok(Column::value(&name, &translated(&data_type.unwrap_or_default().to_string())))
+                Ok(Column::value(&name, &translated(&data_type.unwrap_or_default().to_string()), semantics(state)))
             }
             "from_description" => {
                 let [name, data_type] = bind_args("api.Column.from_description", ["name", "raw_data_type"], args)?;
                 let name = required_text("api.Column.from_description", "name", name)?;
-                Ok(Column::value(&name, &required_text("api.Column.from_description", "raw_data_type", data_type)?))
+                let data_type = required_text("api.Column.from_description", "raw_data_type", data_type)?;
+                Ok(Column::value(&name, &data_type, semantics(state)))
             }
             "string_type" => {
                 let [size] = bind_args("api.Column.string_type", ["size"], args)?;

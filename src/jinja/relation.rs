@@ -13,6 +13,7 @@ use super::host::{RelationKind, Restriction};
 use super::values::{bind_args, describe, required};
 use crate::base::Code;
 use crate::manifest::RelationName;
+use crate::sql::Semantics;
 
 /// What `ref`, `source`, `this` and `api.Relation.create` give.
 #[derive(Debug, Clone)]
@@ -242,11 +243,13 @@ impl Object for Relation {
 pub(super) struct Column {
     pub name: String,
     pub data_type: String,
+    /// What its adapter reads texts and names by.
+    semantics: Semantics,
 }
 
 impl Column {
-    pub(super) fn value(name: &str, data_type: &str) -> Value {
-        Value::from_object(Self { name: name.to_owned(), data_type: data_type.to_owned() })
+    pub(super) fn value(name: &str, data_type: &str, semantics: Semantics) -> Value {
+        Value::from_object(Self { name: name.to_owned(), data_type: data_type.to_owned(), semantics })
     }
 
     /// The first number in the type's parentheses.
@@ -331,7 +334,7 @@ impl Object for Column {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         Some(match key.as_str()? {
             "name" | "column" => Value::from(&*self.name),
-            "quoted" => Value::from(quoted(&self.name)),
+            "quoted" => Value::from(self.semantics.quote_ident(&self.name)),
             "data_type" | "expanded_data_type" => Value::from(self.written()),
             "dtype" => Value::from(self.data_type.split('(').next().unwrap_or_default().trim()),
             "char_size" if self.is_one_of(STRINGS) => self.size().map_or_else(|| Value::from(()), Value::from),

@@ -20,7 +20,7 @@ use crate::base::{Code, Diagnostic, FileId, in_parallel, nearest};
 use crate::jinja::{MacroCall, MacroInfo, RenderFailure, Scope, TemplateHost, python_repr, python_text, render_call};
 use crate::load::{ColumnDecl, NodeDecl, SourceDecl, SourceTableDecl, TestDecl, Yaml};
 use crate::manifest::{GenericTest, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
-use crate::sql::quote_ident;
+use crate::sql::Semantics;
 
 /// The generic tests that one node has.
 pub(super) struct Wanted {
@@ -64,8 +64,8 @@ impl TestedColumn {
     }
 
     /// As the test is given it.
-    fn argument(&self) -> String {
-        if self.quoted { quote_ident(&self.name) } else { self.name.clone() }
+    fn argument(&self, semantics: Semantics) -> String {
+        if self.quoted { semantics.quote_ident(&self.name) } else { self.name.clone() }
     }
 }
 
@@ -157,7 +157,7 @@ fn add_test(
 ) {
     let mut arguments: Map<String, Json> = test.arguments.iter().map(|(name, value)| (name.value.clone(), value.to_json())).collect();
     if let Some(column) = column.filter(|_| !arguments.contains_key("column_name")) {
-        arguments.insert("column_name".into(), Json::from(column.argument()));
+        arguments.insert("column_name".into(), Json::from(column.argument(builder.parsed.target.semantics())));
     }
     if !check_arguments(builder, test, info, &arguments) {
         return;

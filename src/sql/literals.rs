@@ -1,41 +1,136 @@
-//! Texts in which a backslash stands before what can't be written, as in Snowflake, `BigQuery`, Spark and `MySQL`.
+//! Texts as some engines write them: with a backslash before what can't be written, as in Snowflake, `BigQuery`, Spark and
+//! `MySQL`, and in double quotes, as in the last three.
 
 use std::borrow::Cow;
 
-use super::semantics::{Backslash, Semantics};
+use super::semantics::{Backslash, DoubleQuotes, Semantics};
 
-/// SQL in which a quote behind a backslash is doubled, as the dialect writes one in a text: the same length, byte for byte.
-/// SQL goes through this where it comes in: when a template is rendered, a script is run, the `sql` command is given a text.
+/// Words behind which a name stands, whatever it is quoted by.
+const BEFORE_NAMES: [&str; 15] =
+    ["add", "as", "column", "drop", "exists", "from", "function", "into", "join", "recursive", "schema", "table", "to", "update", "view"];
+
+/// SQL whose texts are written as the dialect writes them: a quote behind a backslash is doubled, and texts in double quotes
+/// stand in single ones. The same length, byte for byte. SQL goes through this where it comes in: when a template is rendered, a
+/// script is run, the `sql` command is given a text.
+///
+/// Names in double quotes that templates print, `"main"."orders"`, stay names: they have a point beside them, or stand behind
+/// `from`, `table`, `as` and the like.
 #[must_use]
-pub fn doubled_quotes(semantics: Semantics, sql: &str) -> Cow<'_, str> {
-    if semantics.backslash == Backslash::Letter || !sql.contains("\\'") {
+pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
+    let has_doubled = semantics.double_quotes == DoubleQuotes::Text && sql.contains('"');
+    if semantics.backslash == Backslash::Letter || !(has_doubled || sql.contains("\\'")) {
         return Cow::Borrowed(sql);
     }
     let bytes = sql.as_bytes();
-    let mut doubled = bytes.to_vec();
+    let mut respelt = bytes.to_vec();
     let next = |at: usize| bytes.get(at + 1).copied();
-    // Behind the next of some bytes, or at the end.
-    let behind = |at: usize, ends: &[u8]| sql.get(at..).and_then(|rest| rest.as_bytes().windows(ends.len()).position(|found| found == ends));
+    let behind = |ends: &[u8], from: usize| found(bytes, from, ends).map_or(bytes.len(), |at| at + ends.len());
+    // The word before, while only blanks stand behind it.
+    let mut word = 0..0;
     let mut at = 0;
     while at < bytes.len() {
-        let skipped = |ends: &[u8], from: usize| behind(from, ends).map_or(bytes.len(), |found| from + found + ends.len());
+        let start = at;
         at = match (bytes[at], next(at)) {
-            (b'-', Some(b'-')) => skipped(b"\n", at),
-            (b'/', Some(b'*')) => skipped(b"*/", at + 2),
-            (quote @ (b'"' | b'`'), _) => skipped(&[quote], at + 1),
-            (b'\'', _) if is_raw(bytes, at) => skipped(b"'", at + 1),
-            (b'\'', _) => text(bytes, at + 1, &mut doubled),
+            (b'-', Some(b'-')) => behind(b"\n", at),
+            (b'/', Some(b'*')) => behind(b"*/", at + 2),
+            (b'"', _) if has_doubled => {
+                let before = sql.get(word.clone()).unwrap_or_default();
+                doubled(sql, at, before, &mut respelt)
+            }
+            (quote @ (b'"' | b'`'), _) => behind(&[quote], at + 1),
+            (b'\'', _) if is_raw(bytes, at) => behind(b"'", at + 1),
+            (b'\'', _) => text(bytes, at + 1, &mut respelt),
+            (letter, _) if is_letter(letter) => at + bytes[at..].iter().take_while(|byte| is_letter(**byte)).count(),
             _ => at + 1,
         };
+        if is_letter(bytes[start]) {
+            word = start..at;
+        } else if !bytes[start].is_ascii_whitespace() {
+            word = 0..0;
+        }
     }
-    String::from_utf8(doubled).map_or(Cow::Borrowed(sql), Cow::Owned)
+    String::from_utf8(respelt).map_or(Cow::Borrowed(sql), Cow::Owned)
+}
+
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+}
+
+fn found(bytes: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
+    bytes.get(from..)?.windows(wanted.len()).position(|found| found == wanted).map(|at| from + at)
+}
+
+/// Goes to the end of what begins with a double quote, and makes it a text in single quotes unless it is a name. A single quote
+/// in it takes two bytes then, which blanks beside it give; where there are none it stays as it is.
+fn doubled(sql: &str, start: usize, before: &str, respelt: &mut [u8]) -> usize {
+    let bytes = sql.as_bytes();
+    let raw = is_raw(bytes, start);
+    let width = if bytes[start..].starts_with(b"\"\"\"") { 3 } else { 1 };
+    let mut close = start + width;
+    while close < bytes.len() && !bytes[close..].starts_with(&bytes[start..start + width]) {
+        close += if bytes[close] == b'\\' { 2 } else { 1 };
+    }
+    let Some(inside) = sql.get(start + width..close) else { return bytes.len() };
+    let end = close + width;
+    let is_point = |byte: Option<&u8>| byte == Some(&b'.');
+    let neighbours = bytes[..start].iter().rev().find(|byte| !byte.is_ascii_whitespace());
+    let is_name = is_point(neighbours)
+        || is_point(bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()))
+        || BEFORE_NAMES.iter().any(|word| before.eq_ignore_ascii_case(word));
+    if is_name && width == 1 {
+        return end;
+    }
+    // In a raw text there is no way to write a single quote.
+    if raw && inside.contains('\'') {
+        return end;
+    }
+    let text = if raw { inside.to_owned() } else { with_doubled(inside) };
+    let wanted = text.len() + 2;
+    let blanks = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| **byte == b' ').count();
+    let (left, right) = (blanks(&mut bytes[..start].iter().rev()), blanks(&mut bytes[end..].iter()));
+    let Some(missing) = wanted.checked_sub(end - start) else {
+        put(respelt, start, &text, end);
+        return end;
+    };
+    let from_left = if raw { 0 } else { missing.min(left) };
+    let from_right = missing - from_left;
+    if from_right > right {
+        return end;
+    }
+    put(respelt, start - from_left, &text, end + from_right);
+    end + from_right
+}
+
+/// A text whose single quotes are doubled, those behind a backslash in its place.
+fn with_doubled(text: &str) -> String {
+    let mut found = String::with_capacity(text.len() + 4);
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\'' => found.push_str("''"),
+            '\\' => match letters.next() {
+                Some('\'') => found.push_str("''"),
+                other => found.extend(std::iter::once(letter).chain(other)),
+            },
+            _ => found.push(letter),
+        }
+    }
+    found
+}
+
+/// Puts a text in single quotes at a place, and blanks behind it up to another.
+fn put(respelt: &mut [u8], start: usize, text: &str, end: usize) {
+    let quoted = [b"'", text.as_bytes(), b"'"].concat();
+    let blanks = std::iter::repeat_n(b' ', (end - start).saturating_sub(quoted.len()));
+    for (place, byte) in respelt[start..end].iter_mut().zip(quoted.iter().copied().chain(blanks)) {
+        *place = byte;
+    }
 }
 
 /// Whether the quote at a place opens `r'..'`.
 fn is_raw(bytes: &[u8], at: usize) -> bool {
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
     let before = |back: usize| at.checked_sub(back).and_then(|at| bytes.get(at));
-    matches!(before(1), Some(b'r' | b'R')) && !before(2).is_some_and(is_letter)
+    matches!(before(1), Some(b'r' | b'R')) && !before(2).is_some_and(|byte| is_letter(*byte))
 }
 
 /// Goes to the end of a text that begins at a place.
@@ -105,13 +200,20 @@ mod tests {
             (r"select 'it\'s', 'b'", "select 'it''s', 'b'"),
             (r"select 'a\\', 'it\'s'", r"select 'a\\', 'it''s'"),
             (r"select 'a''b\'c' -- it\'s", r"select 'a''b''c' -- it\'s"),
-            (r#"select "a\'b", `c\'`, /* \' */ r'\', 'd\'e'"#, r#"select "a\'b", `c\'`, /* \' */ r'\', 'd''e'"#),
+            (r#"select "a\'b", `c\'`, /* \' */ r'\', 'd\'e'"#, r"select 'a''b', `c\'`, /* \' */ r'\', 'd''e'"),
             (r"select 'open\'", "select 'open''"),
+            (r#"select "a", r"\d", "" from t"#, r"select 'a', r'\d', '' from t"),
+            (r#"select "it's" as x, ( "it's"), ("a'b" )"#, r"select'it''s' as x, ('it''s'), ('a''b')"),
+            (r#"select "it\'s", "say \"a\"", ("b'c")"#, r#"select 'it''s', 'say \"a\"', ("b'c")"#),
+            (r#"select """a "b" 'c'""", '"d"'"#, r#"select 'a "b" ''c'''  , '"d"'"#),
+            (r#"select "x" from "main"."t" as "u" join "v" -- "w""#, r#"select 'x' from "main"."t" as "u" join "v" -- "w""#),
+            (r#"create temporary table "t__tmp" as select "u" . "x""#, r#"create temporary table "t__tmp" as select "u" . "x""#),
+            (r#"where a = "ä" and b in ("x","y")"#, r"where a = 'ä' and b in ('x','y')"),
         ] {
-            assert_eq!(doubled_quotes(spark, sql), meant);
-            assert_eq!(doubled_quotes(spark, meant), meant);
+            assert_eq!(respelt_texts(spark, sql), meant);
+            assert_eq!(respelt_texts(spark, meant), meant);
         }
-        assert_eq!(doubled_quotes(Semantics::of_adapter("postgres"), r"select 'a\', 'b'"), r"select 'a\', 'b'");
+        assert_eq!(respelt_texts(Semantics::of_adapter("postgres"), r"select 'a\', 'b'"), r"select 'a\', 'b'");
     }
 
     #[test]

@@ -55,6 +55,15 @@ pub struct Semantics {
     /// Whether a name in `group by` is first an alias of the select list, then a column.
     pub groups_by_alias: bool,
     pub backslash: Backslash,
+    pub double_quotes: DoubleQuotes,
+}
+
+/// What stands in double quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DoubleQuotes {
+    Name,
+    /// Names stand in backquotes: `BigQuery`, Spark, `MySQL`.
+    Text,
 }
 
 /// What a backslash in a text is.
@@ -237,6 +246,7 @@ const OWN: Semantics = Semantics {
     varchar_cuts: false,
     groups_by_alias: false,
     backslash: Backslash::Letter,
+    double_quotes: DoubleQuotes::Name,
 };
 
 const POSTGRES: Semantics = Semantics {
@@ -264,6 +274,7 @@ const SPARK: Semantics = Semantics {
     regexp_replaces_all: true,
     decimal: Some((10, 0)),
     backslash: Backslash::Escapes,
+    double_quotes: DoubleQuotes::Text,
     ..OWN
 };
 
@@ -282,6 +293,7 @@ const MYSQL: Semantics = Semantics {
     decimal: Some((10, 0)),
     varchar_cuts: true,
     backslash: Backslash::Escapes,
+    double_quotes: DoubleQuotes::Text,
     ..OWN
 };
 
@@ -342,6 +354,7 @@ const ADAPTERS: [Semantics; 28] = [
         decimal: Some((38, 9)),
         groups_by_alias: true,
         backslash: Backslash::Escapes,
+        double_quotes: DoubleQuotes::Text,
         ..OWN
     },
     Semantics {
@@ -391,6 +404,7 @@ const ADAPTERS: [Semantics; 28] = [
         division: Division::Fraction,
         by_zero: Quotients::Null,
         backslash: Backslash::Escapes,
+        double_quotes: DoubleQuotes::Text,
         concat: NullArguments::Decide,
         regexp_replaces_all: true,
         ..OWN
@@ -479,6 +493,15 @@ impl Semantics {
     #[must_use]
     pub fn of_adapter(adapter: &str) -> Self {
         ADAPTERS.iter().find(|known| known.adapter == adapter).copied().unwrap_or_default()
+    }
+
+    /// A name in the quotes that names have, ready to stand in the text of a project.
+    #[must_use]
+    pub fn quote_ident(self, name: &str) -> String {
+        match self.double_quotes {
+            DoubleQuotes::Name => super::quote_ident(name),
+            DoubleQuotes::Text => format!("`{}`", name.replace('`', "``")),
+        }
     }
 
     const fn called(self, adapter: &'static str) -> Self {

@@ -11,11 +11,13 @@ use crate::jinja::containers::new_list;
 use crate::jinja::error::{diagnosed, problem};
 use crate::jinja::functions::result;
 use crate::jinja::host::{QueryTable, RelationKind};
+use crate::jinja::macros::adapter_type;
 use crate::jinja::query::Table;
 use crate::jinja::relation::{Column, Relation, kind_named, quoted};
 use crate::jinja::session::Session;
 use crate::jinja::values::{bind_args, describe, required, required_text};
 use crate::manifest::RelationName;
+use crate::sql::Semantics;
 
 pub(super) const METHODS: [&str; 12] = [
     "execute",
@@ -55,8 +57,9 @@ pub(super) fn call(session: &Arc<Session>, method: &str, args: &[Value]) -> Resu
         "get_column_schema_from_query" => {
             let [sql] = bind_args("adapter.get_column_schema_from_query", ["sql"], args)?;
             let sql = required_text("adapter.get_column_schema_from_query", "sql", sql)?;
+            let semantics = Semantics::of_adapter(adapter_type(session));
             let table = result(session, &format!("select * from (\n{sql}\n) as columns_of_query limit 0"))?;
-            Ok(new_list(table.columns.iter().map(|(name, data_type)| Column::value(name, data_type)).collect()))
+            Ok(new_list(table.columns.iter().map(|(name, data_type)| Column::value(name, data_type, semantics)).collect()))
         }
         "drop_relation" => drop_relation(session, &relation(method, args)?),
         "truncate_relation" => statement(session, &format!("delete from {}", text(&relation(method, args)?))),
