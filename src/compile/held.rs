@@ -26,11 +26,7 @@ pub(super) fn unheld(node: &Node, query: &SchemaRef) -> Vec<(String, SqlError)> 
 /// Columns of the query that the table does not take, where a build adds to it, and one of them that has a place.
 pub(super) fn changed(node: &Node, query: &SchemaRef, table: &SchemaRef) -> Option<(Option<String>, SqlError)> {
     let config = node.config.incremental.as_ref()?;
-    let stored = |field: &FieldRef| {
-        let kept = stored_type(field.data_type()).unwrap_or_else(|| field.data_type().clone());
-        Arc::new(field.as_ref().clone().with_data_type(kept))
-    };
-    let query = &Arc::new(Schema::new(query.fields().iter().map(stored).collect::<Vec<FieldRef>>()));
+    let query = &stored(query);
     let mut difference = SchemaDifference::between(table, query);
     if node.config.contract_enforced {
         // Values get the contract's types, which are held against the table elsewhere.
@@ -45,6 +41,19 @@ pub(super) fn changed(node: &Node, query: &SchemaRef, table: &SchemaRef) -> Opti
     };
     let new = difference.new.first().map(|field| field.name().clone());
     Some((new.or_else(|| difference.retyped.first().map(|(name, ..)| name.clone())), error))
+}
+
+/// The columns of a query as the node's relation has them: a table has the types that Delta stores.
+pub(super) fn as_relation(node: &Node, query: &SchemaRef) -> SchemaRef {
+    if is_table(node) { stored(query) } else { Arc::clone(query) }
+}
+
+fn stored(query: &SchemaRef) -> SchemaRef {
+    let of = |field: &FieldRef| match stored_type(field.data_type()) {
+        Some(kept) if kept != *field.data_type() => Arc::new(field.as_ref().clone().with_data_type(kept)),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new_with_metadata(query.fields().iter().map(of).collect::<Vec<FieldRef>>(), query.metadata().clone()))
 }
 
 fn is_table(node: &Node) -> bool {

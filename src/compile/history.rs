@@ -32,6 +32,7 @@ pub(super) async fn is_incremental(project: &Project, node: &Node, surroundings:
 
 /// The columns of the node's relation once it is built, as its readers see them.
 pub(super) fn relation_schema(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>) -> SchemaRef {
+    let query = &super::held::as_relation(node, query);
     if let Some(config) = &node.config.snapshot {
         return snapshot_schema(config, query, history);
     }
