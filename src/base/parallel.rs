@@ -107,7 +107,6 @@ pub fn in_order<T: Sync, R: Send, E>(items: &[T], make: impl Fn(&T) -> R + Sync,
 pub fn beside<T: Send, R>(look: impl Fn(T) + Send, work: impl FnOnce(&dyn Fn(T)) -> R) -> R {
     thread::scope(|scope| {
         let (send, receive) = mpsc::channel();
-        // What panics there is the work's own to find again.
         let _ = thread::Builder::new().spawn_scoped(scope, move || receive.into_iter().for_each(look));
         // Nobody receives where there is no thread.
         work(&|thing| _ = send.send(thing))

@@ -54,6 +54,8 @@ impl Foreseen {
     fn missing_in(&self, sql: &str) -> Option<RelationName> {
         let named: Vec<RelationName> = {
             let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            // Templates of some adapters print names in backquotes.
+            let sql = sql.replace('`', "\"");
             compiled.keys().filter(|name| sql.contains(&name.to_string())).cloned().collect()
         };
         named.into_iter().find(|name| matches!(self.inner.relation(name), Ok(None)))

@@ -4,6 +4,7 @@
 //! Fixtures are typed after the columns of what they stand for: those of a compiled model, a seed's file, a table that is
 //! there, or the declared columns of a source. So no table needs to be built for a unit test.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::jinja::RenderFailure;
 use crate::manifest::{Fixture, FixtureRows, Node, NodeId, NodeKind, ResourceType, UnitTest};
 use crate::resolve::Project;
-use crate::sql::{Semantics, SqlError, quote_ident, type_name};
+use crate::sql::{Semantics, SqlError, quote_ident, respelt_texts, type_name};
 
 /// The comparison of a unit test.
 #[derive(Debug, Clone)]
@@ -105,6 +106,9 @@ async fn rendered_rows(
         if ["{{", "{%", "{#"].iter().any(|open| sql.contains(open)) {
             let text = ScriptText { text: sql.clone(), span: fixture.span, package: node.package.clone(), node: node.id.clone(), values: Map::new() };
             *sql = render_script(project, text, surroundings).await?;
+        }
+        if let Cow::Owned(text) = respelt_texts(project.target.semantics(), sql) {
+            *sql = text;
         }
     }
     Ok(unit)

@@ -12,7 +12,7 @@ use super::error::{problem, unsupported};
 use super::host::RelationFacts;
 use super::macros::{adapter_type, column_name, dispatch};
 use super::relation::{Column, Relation, string_type};
-use super::session::Session;
+use super::session::{Session, session_of};
 use super::values::{bind_args, describe, required, required_text};
 use crate::base::Code;
 use crate::manifest::RelationName;
@@ -34,16 +34,12 @@ impl Adapter {
         Ok(self.facts(&relation.name)?.map(|facts| facts.columns).unwrap_or_default())
     }
 
-    fn semantics(&self) -> Semantics {
-        Semantics::of_adapter(adapter_type(&self.0))
-    }
-
     fn get_relation(&self, args: &[Value]) -> Result<Value, Error> {
         let [database, schema, identifier] = bind_args("adapter.get_relation", ["database", "schema", "identifier"], args)?;
         let text = |value: Option<Value>| value.filter(|value| !value.is_none()).map(|value| value.to_string()).unwrap_or_default();
         let name = RelationName::new(text(database), text(schema), text(identifier));
         let found = self.facts(&name)?;
-        Ok(found.map_or_else(|| Value::from(()), |facts| Value::from_object(Relation::new(name, Some(facts.kind)))))
+        Ok(found.map_or_else(|| Value::from(()), |facts| Value::from_object(Relation::new(name, Some(facts.kind), self.0.semantics()))))
     }
 
     fn load_relation(&self, args: &[Value]) -> Result<Value, Error> {
@@ -53,7 +49,7 @@ impl Adapter {
             return Ok(Value::from(()));
         };
         let found = self.facts(&name)?;
-        Ok(found.map_or_else(|| Value::from(()), |facts| Value::from_object(Relation::new(name, Some(facts.kind)))))
+        Ok(found.map_or_else(|| Value::from(()), |facts| Value::from_object(Relation::new(name, Some(facts.kind), self.0.semantics()))))
     }
 
     fn missing_columns(&self, args: &[Value]) -> Result<Value, Error> {
@@ -62,7 +58,7 @@ impl Adapter {
         let from = self.columns(&required(function, "from_relation", from)?)?;
         let to = self.columns(&required(function, "to_relation", to)?)?;
         let missing = from.iter().filter(|(name, _)| !to.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)));
-        Ok(new_list(missing.map(|(name, data_type)| Column::value(&column_name(&self.0, name), data_type, self.semantics())).collect()))
+        Ok(new_list(missing.map(|(name, data_type)| Column::value(&column_name(&self.0, name), data_type, self.0.semantics())).collect()))
     }
 }
 
@@ -102,7 +98,7 @@ impl Object for Adapter {
                 }
                 let columns = self.columns(&relation)?;
                 Ok(new_list(
-                    columns.iter().map(|(name, data_type)| Column::value(&column_name(&self.0, name), data_type, self.semantics())).collect(),
+                    columns.iter().map(|(name, data_type)| Column::value(&column_name(&self.0, name), data_type, self.0.semantics())).collect(),
                 ))
             }
             "get_missing_columns" if self.0.execute => self.missing_columns(args),
@@ -116,13 +112,13 @@ impl Object for Adapter {
             }
             "quote" | "quote_as_configured" => {
                 let [part, _] = bind_args("adapter.quote", ["identifier", "quote_key"], args)?;
-                Ok(Value::from(self.semantics().quote_ident(&required("adapter.quote", "identifier", part)?.to_string())))
+                Ok(Value::from(self.0.semantics().quote_ident(&required("adapter.quote", "identifier", part)?.to_string())))
             }
             "quote_seed_column" => {
                 let [column, quote] = bind_args("adapter.quote_seed_column", ["column", "quote_config"], args)?;
                 let column = required("adapter.quote_seed_column", "column", column)?.to_string();
                 let plain = quote.is_some_and(|quote| quote.kind() == ValueKind::Bool && !quote.is_true());
-                Ok(Value::from(if plain { column } else { self.semantics().quote_ident(&column) }))
+                Ok(Value::from(if plain { column } else { self.0.semantics().quote_ident(&column) }))
             }
             "type" => Ok(Value::from(adapter_type(&self.0))),
             // Text has no length here, and every statement is a transaction of its own.
@@ -239,16 +235,16 @@ impl Object for RelationApi {
         })
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
             "create" => {}
             "create_from" => {
                 let [_, node] = bind_args("api.Relation.create_from", ["config", "node"], args)?;
-                return Ok(Value::from_object(of_node(&required("api.Relation.create_from", "node", node)?)));
+                return Ok(Value::from_object(of_node(&required("api.Relation.create_from", "node", node)?, session_of(state)?.semantics())));
             }
             "create_from_node" => {
                 let [_, node, ..] = bind_args("api.Relation.create_from_node", ["config", "node", "quote_policy"], args)?;
-                return Ok(Value::from_object(of_node(&required("api.Relation.create_from_node", "node", node)?)));
+                return Ok(Value::from_object(of_node(&required("api.Relation.create_from_node", "node", node)?, session_of(state)?.semantics())));
             }
             other => return Err(unsupported(&format!("api.Relation.{other}()"))),
         }
@@ -257,7 +253,9 @@ impl Object for RelationApi {
         let text =
             |value: Option<Value>| value.filter(|value| !value.is_none() && !value.is_undefined()).map(|value| value.to_string()).unwrap_or_default();
         let name = RelationName::new(text(database), text(schema), text(identifier));
-        Ok(Value::from_object(Relation::new(name, None).of_type(&text(kind)).with_policies(quote.as_ref(), include.as_ref())))
+        Ok(Value::from_object(
+            Relation::new(name, None, session_of(state)?.semantics()).of_type(&text(kind)).with_policies(quote.as_ref(), include.as_ref()),
+        ))
     }
 }
 
@@ -267,16 +265,10 @@ fn translated(data_type: &str) -> String {
 }
 
 /// The relation of a node of `graph`.
-fn of_node(node: &Value) -> Relation {
+fn of_node(node: &Value, semantics: Semantics) -> Relation {
     let text = |key: &str| node.get_attr(key).ok().filter(|value| !value.is_none() && !value.is_undefined()).map(|value| value.to_string());
     let identifier = text("alias").or_else(|| text("identifier")).or_else(|| text("name")).unwrap_or_default();
-    Relation::new(RelationName::new(text("database").unwrap_or_default(), text("schema").unwrap_or_default(), identifier), None)
-}
-
-/// What the adapter of the target reads texts and names by.
-fn semantics(state: &State<'_, '_>) -> Semantics {
-    let target = state.lookup("target").and_then(|target| target.get_attr("type").ok());
-    target.as_ref().and_then(Value::as_str).map_or_else(Semantics::default, Semantics::of_adapter)
+    Relation::new(RelationName::new(text("database").unwrap_or_default(), text("schema").unwrap_or_default(), identifier), None, semantics)
 }
 
 #[derive(Debug)]
@@ -295,7 +287,7 @@ impl Object for ColumnApi {
         let (size, digits) = (given(size), given(precision).zip(given(scale)));
         let data_type = data_type.unwrap_or_default().to_string();
         let data_type = Column::type_text(&data_type, size.as_ref(), digits.as_ref().map(|(precision, scale)| (precision, scale)));
-        Ok(Column::value(&name, &data_type, semantics(state)))
+        Ok(Column::value(&name, &data_type, session_of(state)?.semantics()))
     }
 
     fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -303,13 +295,13 @@ impl Object for ColumnApi {
             "create" => {
                 let [name, data_type] = bind_args("api.Column.create", ["name", "label_or_dtype"], args)?;
                 let name = required_text("api.Column.create", "name", name)?;
-                Ok(Column::value(&name, &translated(&data_type.unwrap_or_default().to_string()), semantics(state)))
+                Ok(Column::value(&name, &translated(&data_type.unwrap_or_default().to_string()), session_of(state)?.semantics()))
             }
             "from_description" => {
                 let [name, data_type] = bind_args("api.Column.from_description", ["name", "raw_data_type"], args)?;
                 let name = required_text("api.Column.from_description", "name", name)?;
                 let data_type = required_text("api.Column.from_description", "raw_data_type", data_type)?;
-                Ok(Column::value(&name, &data_type, semantics(state)))
+                Ok(Column::value(&name, &data_type, session_of(state)?.semantics()))
             }
             "string_type" => {
                 let [size] = bind_args("api.Column.string_type", ["size"], args)?;

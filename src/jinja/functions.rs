@@ -47,7 +47,7 @@ pub(super) fn reference(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[V
     }
     let call = RefCall { package, name, version, span: call_place(session) };
     let name = session.host.reference(&call)?;
-    Ok(Relation::restricted(name, session.host.restriction(Read::Ref(&call))))
+    Ok(Relation::restricted(name, session.host.restriction(Read::Ref(&call)), session.semantics()))
 }
 
 /// `function('name')`, `function('package', 'name')`: the name by which a function is called.
@@ -62,7 +62,7 @@ pub(super) fn function(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Va
         _ => return Err(problem(Code::MacroArguments, format!("`function` takes one or two names but was given {}", args.len()))),
     };
     let call = RefCall { package, name: format!("{name}()"), version: None, span: call_place(session) };
-    Ok(Relation::value(session.host.reference(&call)?))
+    Ok(Relation::value(session.host.reference(&call)?, session.semantics()))
 }
 
 pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
@@ -73,7 +73,7 @@ pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Valu
         span: call_place(session),
     };
     let name = session.host.source(&call)?;
-    Ok(Relation::restricted(name, session.host.restriction(Read::Source(&call))))
+    Ok(Relation::restricted(name, session.host.restriction(Read::Source(&call)), session.semantics()))
 }
 
 /// `config(..)` and `config.get(..)`.

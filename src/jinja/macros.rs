@@ -46,10 +46,15 @@ pub(super) fn adapter_type(session: &Session) -> &str {
 }
 
 /// A column as templates of an adapter know it: Snowflake has the names that nobody quoted in capitals. Which are quoted
-/// can't be seen here; those with a capital are taken to be.
+/// can't be seen here; those with a capital, or with what no plain name has, are taken to be.
 pub(super) fn column_name(session: &Session, name: &str) -> String {
-    let plain = adapter_type(session) == "snowflake" && !name.chars().any(char::is_uppercase);
+    let plain = adapter_type(session) == "snowflake" && is_plain(name);
     if plain { name.to_uppercase() } else { name.to_owned() }
+}
+
+fn is_plain(name: &str) -> bool {
+    let letter = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+    name.bytes().next().is_some_and(|first| letter(&first)) && name.bytes().all(|byte| letter(&byte) || byte.is_ascii_digit() || byte == b'$')
 }
 
 /// The type of a target that says nothing else.

@@ -27,6 +27,8 @@ pub(super) struct Relation {
     quote: [bool; 3],
     /// Printed as a query of some rows in the place of the name; `render()` still gives the name.
     restriction: Option<Restriction>,
+    /// What its adapter reads texts and names by.
+    semantics: Semantics,
 }
 
 const PARTS: [&str; 3] = ["database", "schema", "identifier"];
@@ -35,17 +37,22 @@ const PARTS: [&str; 3] = ["database", "schema", "identifier"];
 const FOREIGN: [&str; 7] = ["cte", "materialized_view", "external", "ephemeral", "dynamic_table", "pointer_table", "function"];
 
 impl Relation {
-    pub(super) fn new(name: RelationName, kind: Option<RelationKind>) -> Self {
-        Self { name, kind, foreign: None, include: [true; 3], quote: [true; 3], restriction: None }
+    pub(super) fn new(name: RelationName, kind: Option<RelationKind>, semantics: Semantics) -> Self {
+        Self { name, kind, foreign: None, include: [true; 3], quote: [true; 3], restriction: None, semantics }
     }
 
-    pub(super) fn value(name: RelationName) -> Value {
-        Value::from_object(Self::new(name, None))
+    pub(super) fn value(name: RelationName, semantics: Semantics) -> Value {
+        Value::from_object(Self::new(name, None, semantics))
     }
 
     /// What `ref` and `source` give.
-    pub(super) fn restricted(name: RelationName, restriction: Option<Restriction>) -> Value {
-        Value::from_object(Self { restriction, ..Self::new(name, None) })
+    pub(super) fn restricted(name: RelationName, restriction: Option<Restriction>, semantics: Semantics) -> Value {
+        Value::from_object(Self { restriction, ..Self::new(name, None, semantics) })
+    }
+
+    /// With all its parts, in quotes.
+    pub(super) fn whole(&self) -> Self {
+        Self::new(self.name.clone(), self.kind, self.semantics)
     }
 
     /// As `type=` says.
@@ -69,7 +76,7 @@ impl Relation {
         let mut printed = Vec::new();
         for ((part, include), quote) in self.parts().into_iter().zip(self.include).zip(self.quote) {
             if include && !part.is_empty() {
-                printed.push(if quote { quoted(part) } else { part.to_owned() });
+                printed.push(if quote { self.semantics.quote_ident(part) } else { part.to_owned() });
             }
         }
         printed.join(".")
@@ -147,10 +154,6 @@ pub(super) fn kind_named(name: &str) -> Option<RelationKind> {
     }
 }
 
-pub(super) fn quoted(part: &str) -> String {
-    format!("\"{}\"", part.replace('"', "\"\""))
-}
-
 fn policy(flags: [bool; 3]) -> Value {
     new_dict(PARTS.into_iter().zip(flags).map(|(part, flag)| (Value::from(part), Value::from(flag))))
 }
@@ -199,7 +202,11 @@ impl Object for Relation {
                 let [view] = bind_args("information_schema", ["view_name"], args)?;
                 let view = view.filter(|view| !view.is_none()).map(|view| view.to_string()).unwrap_or_default();
                 let name = RelationName::new(self.name.database.as_str(), "information_schema", view.as_str());
-                Self { include: [true, true, !view.is_empty()], quote: [true, false, false], ..Self::new(name, Some(RelationKind::View)) }
+                Self {
+                    include: [true, true, !view.is_empty()],
+                    quote: [true, false, false],
+                    ..Self::new(name, Some(RelationKind::View), self.semantics)
+                }
             }
             "without_identifier" => Self { include: [self.include[0], self.include[1], false], ..(**self).clone() },
             "to_dict" => {
@@ -214,7 +221,7 @@ impl Object for Relation {
             }
             "quoted" => {
                 let [part] = bind_args("quoted", ["identifier"], args)?;
-                return Ok(Value::from(quoted(&part.unwrap_or_default().to_string())));
+                return Ok(Value::from(self.semantics.quote_ident(&part.unwrap_or_default().to_string())));
             }
             other => return Err(unsupported(&format!("relation.{other}()"))),
         };

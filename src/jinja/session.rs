@@ -12,12 +12,14 @@ use super::blanks::Blanks;
 use super::error::{line_range, problem};
 use super::host::TemplateHost;
 use super::library::{MacroId, Shared};
+use super::macros::adapter_type;
 use super::names;
 use super::native::Mark;
 use super::output::SpanKind;
 use super::rewrite::{MACRO_NAME, Rewritten};
 use super::work::{TEXT_LIMIT, Work};
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
+use crate::sql::Semantics;
 
 /// Marks the template itself in the markers that [`super::rewrite`] leaves; macros have their index.
 pub(super) const MAIN: u32 = u32::MAX;
@@ -110,6 +112,11 @@ pub(super) struct Start {
 }
 
 impl Session {
+    /// What the adapter of the target reads SQL by.
+    pub(super) fn semantics(&self) -> Semantics {
+        Semantics::of_adapter(adapter_type(self))
+    }
+
     pub(super) fn new(start: Start) -> Arc<Self> {
         let execute = start.host.execute() || start.scope == Scope::Yaml;
         Arc::new(Self {

@@ -2,6 +2,7 @@
 //! `MySQL`, and in double quotes, as in the last three.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::semantics::{Backslash, DoubleQuotes, Semantics};
 
@@ -13,8 +14,8 @@ const BEFORE_NAMES: [&str; 15] =
 /// stand in single ones. The same length, byte for byte. SQL goes through this where it comes in: when a template is rendered, a
 /// script is run, the `sql` command is given a text.
 ///
-/// Names in double quotes that templates print, `"main"."orders"`, stay names: they have a point beside them, or stand behind
-/// `from`, `table`, `as` and the like.
+/// Names in double quotes that a project writes for other engines too stay names where that is plain: they have a point beside
+/// them, or stand behind `from`, `table`, `as` and the like.
 #[must_use]
 pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
     let has_doubled = semantics.double_quotes == DoubleQuotes::Text && sql.contains('"');
@@ -25,31 +26,71 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
     let mut respelt = bytes.to_vec();
     let next = |at: usize| bytes.get(at + 1).copied();
     let behind = |ends: &[u8], from: usize| found(bytes, from, ends).map_or(bytes.len(), |at| at + ends.len());
-    // The word before, while only blanks stand behind it.
-    let mut word = 0..0;
+    let mut words = Words::default();
     let mut at = 0;
     while at < bytes.len() {
         let start = at;
         at = match (bytes[at], next(at)) {
             (b'-', Some(b'-')) => behind(b"\n", at),
             (b'/', Some(b'*')) => behind(b"*/", at + 2),
-            (b'"', _) if has_doubled => {
-                let before = sql.get(word.clone()).unwrap_or_default();
-                doubled(sql, at, before, &mut respelt)
-            }
+            (b'"', _) if has_doubled => doubled(sql, at, words.before_name(sql), (semantics, &mut respelt)),
             (quote @ (b'"' | b'`'), _) => behind(&[quote], at + 1),
-            (b'\'', _) if is_raw(bytes, at) => behind(b"'", at + 1),
+            (b'\'', _) if is_raw(bytes, at) => raw_end(bytes, at + 1, b"'", semantics),
             (b'\'', _) => text(bytes, at + 1, &mut respelt),
             (letter, _) if is_letter(letter) => at + bytes[at..].iter().take_while(|byte| is_letter(**byte)).count(),
             _ => at + 1,
         };
-        if is_letter(bytes[start]) {
-            word = start..at;
-        } else if !bytes[start].is_ascii_whitespace() {
-            word = 0..0;
-        }
+        words.pass(bytes[start], start..at);
     }
     String::from_utf8(respelt).map_or(Cow::Borrowed(sql), Cow::Owned)
+}
+
+/// Behind the end of a raw text. In `BigQuery` what stands behind a backslash does not end it, though both are letters.
+fn raw_end(bytes: &[u8], from: usize, ends: &[u8], semantics: Semantics) -> usize {
+    let mut at = from;
+    while at < bytes.len() && !bytes[at..].starts_with(ends) {
+        at += if bytes[at] == b'\\' && semantics.adapter == "bigquery" { 2 } else { 1 };
+    }
+    bytes.len().min(at + ends.len())
+}
+
+/// The words before a place, as far as they say what stands there.
+#[derive(Default)]
+struct Words {
+    /// The last one, while only blanks stand behind it, and the one before.
+    last: Range<usize>,
+    second: Range<usize>,
+    /// The word before each bracket that is open.
+    brackets: Vec<Range<usize>>,
+}
+
+impl Words {
+    fn pass(&mut self, first: u8, part: Range<usize>) {
+        match first {
+            letter if is_letter(letter) => self.second = std::mem::replace(&mut self.last, part),
+            b'(' => {
+                self.brackets.push(self.last.clone());
+                (self.last, self.second) = (0..0, 0..0);
+            }
+            b')' => {
+                self.brackets.pop();
+                (self.last, self.second) = (0..0, 0..0);
+            }
+            blank if blank.is_ascii_whitespace() => {}
+            _ => (self.last, self.second) = (0..0, 0..0),
+        }
+    }
+
+    /// Whether a name comes next.
+    fn before_name(&self, sql: &str) -> bool {
+        let is = |word: &Range<usize>, wanted: &[&str]| {
+            sql.get(word.clone()).is_some_and(|word| wanted.iter().any(|wanted| word.eq_ignore_ascii_case(wanted)))
+        };
+        // `distinct from`, `extract(day from ..)`, `trim(both .. from ..)`
+        let compares = is(&self.last, &["from"])
+            && (is(&self.second, &["distinct"]) || self.brackets.last().is_some_and(|word| is(word, &["extract", "trim", "substring", "overlay"])));
+        is(&self.last, &BEFORE_NAMES) && !compares
+    }
 }
 
 fn is_letter(byte: u8) -> bool {
@@ -62,39 +103,37 @@ fn found(bytes: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
 
 /// Goes to the end of what begins with a double quote, and makes it a text in single quotes unless it is a name. A single quote
 /// in it takes two bytes then, which blanks beside it give; where there are none it stays as it is.
-fn doubled(sql: &str, start: usize, before: &str, respelt: &mut [u8]) -> usize {
+fn doubled(sql: &str, start: usize, name_expected: bool, (semantics, respelt): (Semantics, &mut [u8])) -> usize {
     let bytes = sql.as_bytes();
     let raw = is_raw(bytes, start);
-    let width = if bytes[start..].starts_with(b"\"\"\"") { 3 } else { 1 };
+    // Three quotes are one of BigQuery's; elsewhere two inside are one.
+    let of_bigquery = semantics.adapter == "bigquery";
+    let width = if of_bigquery && bytes[start..].starts_with(b"\"\"\"") { 3 } else { 1 };
+    let closing = &bytes[start..start + width];
     let mut close = start + width;
-    while close < bytes.len() && !bytes[close..].starts_with(&bytes[start..start + width]) {
-        close += if bytes[close] == b'\\' { 2 } else { 1 };
+    while close < bytes.len() && (!bytes[close..].starts_with(closing) || !of_bigquery && bytes.get(close + 1) == Some(&b'"')) {
+        close += if bytes[close] == b'\\' || bytes[close] == b'"' && width == 1 { 2 } else { 1 };
     }
-    let Some(inside) = sql.get(start + width..close) else { return bytes.len() };
     let end = close + width;
+    let (Some(inside), Some(rest)) = (sql.get(start + width..close), bytes.get(end..)) else { return bytes.len() };
     let is_point = |byte: Option<&u8>| byte == Some(&b'.');
-    let neighbours = bytes[..start].iter().rev().find(|byte| !byte.is_ascii_whitespace());
-    let is_name = is_point(neighbours)
-        || is_point(bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()))
-        || BEFORE_NAMES.iter().any(|word| before.eq_ignore_ascii_case(word));
-    if is_name && width == 1 {
-        return end;
-    }
+    let is_name = name_expected
+        || is_point(bytes[..start].iter().rev().find(|byte| !byte.is_ascii_whitespace()))
+        || is_point(rest.iter().find(|byte| !byte.is_ascii_whitespace()));
     // In a raw text there is no way to write a single quote.
-    if raw && inside.contains('\'') {
+    if is_name && width == 1 || raw && inside.contains('\'') {
         return end;
     }
-    let text = if raw { inside.to_owned() } else { with_doubled(inside) };
-    let wanted = text.len() + 2;
-    let blanks = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| **byte == b' ').count();
-    let (left, right) = (blanks(&mut bytes[..start].iter().rev()), blanks(&mut bytes[end..].iter()));
-    let Some(missing) = wanted.checked_sub(end - start) else {
-        put(respelt, start, &text, end);
-        return end;
+    let text = match (raw, of_bigquery) {
+        (true, _) => inside.to_owned(),
+        (false, true) => with_doubled(inside),
+        (false, false) => with_doubled(&inside.replace("\"\"", "\"")),
     };
-    let from_left = if raw { 0 } else { missing.min(left) };
+    let blanks = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| **byte == b' ').count();
+    let missing = (text.len() + 2).saturating_sub(end - start);
+    let from_left = if raw { 0 } else { missing.min(blanks(&mut bytes[..start].iter().rev())) };
     let from_right = missing - from_left;
-    if from_right > right {
+    if from_right > blanks(&mut rest.iter()) {
         return end;
     }
     put(respelt, start - from_left, &text, end + from_right);
@@ -205,13 +244,25 @@ mod tests {
             (r#"select "a", r"\d", "" from t"#, r"select 'a', r'\d', '' from t"),
             (r#"select "it's" as x, ( "it's"), ("a'b" )"#, r"select'it''s' as x, ('it''s'), ('a''b')"),
             (r#"select "it\'s", "say \"a\"", ("b'c")"#, r#"select 'it''s', 'say \"a\"', ("b'c")"#),
-            (r#"select """a "b" 'c'""", '"d"'"#, r#"select 'a "b" ''c'''  , '"d"'"#),
             (r#"select "x" from "main"."t" as "u" join "v" -- "w""#, r#"select 'x' from "main"."t" as "u" join "v" -- "w""#),
             (r#"create temporary table "t__tmp" as select "u" . "x""#, r#"create temporary table "t__tmp" as select "u" . "x""#),
+            (r#"where a = "oops"#, r#"where a = "oops"#),
+            (r#"where a = "oops \"#, r#"where a = "oops \"#),
+            (r#"a is distinct from "x" or b is not distinct  from "y""#, r"a is distinct from 'x' or b is not distinct  from 'y'"),
+            (r#"extract(day from "2024-01-01"), f(x) from "t""#, r#"extract(day from '2024-01-01'), f(x) from "t""#),
+            (r#"select "say ""hi""", """a""", """" from t"#, r#"select 'say "hi"'  , '"a"'  , '"'  from t"#),
             (r#"where a = "ä" and b in ("x","y")"#, r"where a = 'ä' and b in ('x','y')"),
         ] {
             assert_eq!(respelt_texts(spark, sql), meant);
             assert_eq!(respelt_texts(spark, meant), meant);
+        }
+        let bigquery = Semantics::of_adapter("bigquery");
+        for (sql, meant) in [
+            (r#"select """a "b" 'c'""", '"d"'"#, r#"select 'a "b" ''c'''  , '"d"'"#),
+            (r#"select r'a\'"b' as a, "c" as c"#, r#"select r'a\'"b' as a, 'c' as c"#),
+        ] {
+            assert_eq!(respelt_texts(bigquery, sql), meant);
+            assert_eq!(respelt_texts(bigquery, meant), meant);
         }
         assert_eq!(respelt_texts(Semantics::of_adapter("postgres"), r"select 'a\', 'b'"), r"select 'a\', 'b'");
     }

@@ -25,8 +25,8 @@ use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CeilFloorKind, DateTimeField, DollarQuotedString, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem,
-    Spanned, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, DateTimeField, DollarQuotedString, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned,
+    TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -102,6 +102,9 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         flow(select::refused(select, self))?;
+        if let Some(condition) = &mut select.selection {
+            flow(tuples::condition(condition, self))?;
+        }
         flow(generators::rewrite(select, self))?;
         if self.semantics.groups_by_alias {
             meant::group_by_aliases(select);
@@ -146,8 +149,8 @@ impl VisitorMut for Rewriter {
         match expr {
             Expr::Function(_) => return flow(calls::rewrite(expr, self)),
             Expr::RLike { .. } | Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => return flow(patterns::rewrite(expr, self)),
-            Expr::Ceil { .. } | Expr::Floor { .. } | Expr::InUnnest { .. } => other_form(expr),
-            Expr::InSubquery { .. } => return flow(tuples::rewrite(expr, self)),
+            Expr::InUnnest { .. } => in_list(expr),
+            Expr::InSubquery { .. } => return flow(tuples::elsewhere(expr, self)),
             Expr::Subquery(query) => {
                 if let Some(value) = select::without_tables(query) {
                     *expr = value;
@@ -225,21 +228,13 @@ fn flow(result: Result<(), Box<SqlError>>) -> ControlFlow<Box<SqlError>> {
     }
 }
 
-/// `ceil(x, 2)` and `floor(x, 2)`, and `x in unnest(list)`.
-fn other_form(expr: &mut Expr) {
-    const ROUNDED: [&str; 2] = ["ceil($1 * power(10.0, $2)) / power(10.0, $2)", "floor($1 * power(10.0, $2)) / power(10.0, $2)"];
+/// `x in unnest(list)`.
+fn in_list(expr: &mut Expr) {
     const FOUND: &str =
         "case when $1 is null then null when array_has($2, $1) then true when array_position($2, null) is not null then null else false end";
-    let [up, down] = ROUNDED;
-    let (template, arguments) = match &*expr {
-        Expr::Ceil { expr: value, field: CeilFloorKind::Scale(digits) } => (up.to_owned(), [(**value).clone(), Expr::Value(digits.clone())]),
-        Expr::Floor { expr: value, field: CeilFloorKind::Scale(digits) } => (down.to_owned(), [(**value).clone(), Expr::Value(digits.clone())]),
-        Expr::InUnnest { expr: value, array_expr, negated } => {
-            (if *negated { format!("not ({FOUND})") } else { FOUND.to_owned() }, [(**value).clone(), (**array_expr).clone()])
-        }
-        _ => return,
-    };
-    if let Some(found) = expand::expand(&template, &arguments, Spanned::span(&arguments[0])) {
+    let Expr::InUnnest { expr: value, array_expr, negated } = &*expr else { return };
+    let template = if *negated { format!("not ({FOUND})") } else { FOUND.to_owned() };
+    if let Some(found) = expand::expand(&template, &[(**value).clone(), (**array_expr).clone()], Spanned::span(value.as_ref())) {
         *expr = found;
     }
 }

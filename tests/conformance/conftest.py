@@ -99,8 +99,11 @@ class Outcomes:
         name = dict(report.user_properties).get("test")
         if name is None:
             return
-        self.errors.setdefault(name, "")
-        if not report.passed and not self.errors[name]:
+        # What was set up and never called died with its process.
+        self.errors.setdefault(name, "it did not come to its end")
+        if report.when == "call" and report.passed and self.errors[name] == "it did not come to its end":
+            self.errors[name] = ""
+        elif not report.passed and self.errors[name] in ("", "it did not come to its end"):
             self.errors[name] = f"{report.when}: {first_line(report)}"
 
     def pytest_sessionfinish(self):

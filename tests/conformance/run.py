@@ -79,7 +79,7 @@ def outcomes(tests, options):
         command += ["-p", "no:cacheprovider", "-p", "dbt.tests.fixtures.project", "--quiet", "--no-header", "--tb=short", "-rN"]
         command += ["-W", "ignore", "-n", str(options.jobs), "--dist", "loadscope"]
         command += ["-k", options.k] if options.k else []
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("ALLUVIUM_", "DBT_", "PYTEST"))}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("ALLUVIUM_", "DBT_", "PYTEST", "PYTHON"))}
         ours |= {"PYTHONDONTWRITEBYTECODE": "1", "CONFORMANCE_PROGRAM": os.path.abspath(program), **clock(folder)}
         ours |= {"CONFORMANCE_OUTCOMES": str(report), "CONFORMANCE_TESTS": json.dumps({test.name: test.passes for test in tests})}
         to_its_end(command, ours)

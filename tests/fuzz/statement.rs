@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use alluvium::sql::{
     Semantics, SessionOptions, SqlError, assignments, behind_with, blame, canonical, embedded_query, open_stars, output_columns, parse_command,
-    parse_query, parse_type, plan, qualified, rewritten_expression, session_state, slashes, split_statements, sql_error, statement_text,
+    parse_query, parse_type, plan, qualified, respelt_texts, rewritten_expression, session_state, slashes, split_statements, sql_error,
+    statement_text,
 };
 use deltalake::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use deltalake::datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
@@ -20,6 +21,11 @@ const COLUMNS: [&str; 9] = ["id", "Name", "amount", "price", "at", "day", "flags
 
 /// What becomes of a text wherever the program takes SQL, and of its statements one by one.
 pub fn planned(text: &str) -> String {
+    for adapter in ["bigquery", "spark", "mysql", "snowflake"] {
+        let semantics = Semantics::of_adapter(adapter);
+        let respelt = respelt_texts(semantics, text);
+        assert_eq!(respelt.len(), text.len(), "another length for {adapter}");
+    }
     let mut said = one(text);
     match split_statements(text) {
         Ok(ranges) => {

@@ -11,13 +11,11 @@ use crate::jinja::containers::new_list;
 use crate::jinja::error::{diagnosed, problem};
 use crate::jinja::functions::result;
 use crate::jinja::host::{QueryTable, RelationKind};
-use crate::jinja::macros::adapter_type;
 use crate::jinja::query::Table;
-use crate::jinja::relation::{Column, Relation, kind_named, quoted};
+use crate::jinja::relation::{Column, Relation, kind_named};
 use crate::jinja::session::Session;
 use crate::jinja::values::{bind_args, describe, required, required_text};
 use crate::manifest::RelationName;
-use crate::sql::Semantics;
 
 pub(super) const METHODS: [&str; 12] = [
     "execute",
@@ -57,7 +55,7 @@ pub(super) fn call(session: &Arc<Session>, method: &str, args: &[Value]) -> Resu
         "get_column_schema_from_query" => {
             let [sql] = bind_args("adapter.get_column_schema_from_query", ["sql"], args)?;
             let sql = required_text("adapter.get_column_schema_from_query", "sql", sql)?;
-            let semantics = Semantics::of_adapter(adapter_type(session));
+            let semantics = session.semantics();
             let table = result(session, &format!("select * from (\n{sql}\n) as columns_of_query limit 0"))?;
             Ok(new_list(table.columns.iter().map(|(name, data_type)| Column::value(name, data_type, semantics)).collect()))
         }
@@ -98,13 +96,13 @@ fn of(value: &Value) -> Result<Relation, Error> {
 }
 
 fn text(relation: &Relation) -> String {
-    Relation::new(relation.name.clone(), relation.kind).to_string()
+    relation.whole().to_string()
 }
 
 fn schema_statement(session: &Session, verb: &str, rest: &str, args: &[Value]) -> Result<Value, Error> {
     let name = relation("relation", args)?.name;
     let database = if name.database.is_empty() { database(session) } else { name.database };
-    statement(session, &format!("{verb} {}.{}{rest}", quoted(&database), quoted(&name.schema)))
+    statement(session, &format!("{verb} {}.{}{rest}", session.semantics().quote_ident(&database), session.semantics().quote_ident(&name.schema)))
 }
 
 fn literal(text: &str) -> String {
@@ -151,7 +149,7 @@ fn list_relations(session: &Session, method: &str, args: &[Value]) -> Result<Val
         let [schema, table, kind] = row.as_slice() else { return None };
         let kind = if kind.as_str() == Some("VIEW") { "view" } else { "table" };
         let name = RelationName::new(database.as_str(), schema.as_str()?, table.as_str()?);
-        Some(Value::from_object(Relation::new(name, kind_named(kind))))
+        Some(Value::from_object(Relation::new(name, kind_named(kind), session.semantics())))
     });
     Ok(new_list(found.collect()))
 }

@@ -25,7 +25,7 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     if matches!(name.as_str(), "listagg" | "group_concat") || name == "string_agg" && has_one_argument(function) {
         string_agg(function);
     }
-    if name == "list" {
+    if matches!(name.as_str(), "list" | "arrayagg") {
         function.name = ObjectName::from(vec![Ident { value: "array_agg".into(), quote_style: None, span: function.name.span() }]);
     }
     if name == "ratio_to_report" {
@@ -34,7 +34,7 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         }
         return Ok(());
     }
-    if matches!(name.as_str(), "listagg" | "group_concat" | "string_agg" | "array_agg" | "list") {
+    if matches!(name.as_str(), "listagg" | "group_concat" | "string_agg" | "array_agg" | "list" | "arrayagg") {
         order_within(function);
         sorted_if_distinct(function);
         if name_is(&function.name, "array_agg") && rewriter.semantics.array_agg_skips_nulls {

@@ -5,7 +5,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{self, Expr, Ident, ObjectName, 
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::calls::{arguments, json_path, literal, strftime, text, word};
-use super::expand::expand;
+use super::expand::{expand, name_of};
 use super::{Rewriter, dates, formats};
 use crate::sql::SqlError;
 
@@ -21,8 +21,8 @@ pub(super) fn call(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewrit
         {
             number(name, value, digits, rewriter, span)?
         }
-        ("object_construct", pairs) => object("to_json", pairs, span),
-        ("object_construct_keep_null", pairs) => object("to_json_string", pairs, span),
+        ("object_construct", pairs) => object("to_json", pairs, span, rewriter)?,
+        ("object_construct_keep_null", pairs) => object("to_json_string", pairs, span, rewriter)?,
         ("format", [pattern, _, ..]) if text(pattern).is_some() && matches!(rewriter.semantics.adapter, "bigquery" | "trino" | "athena") => {
             expand(&format!("format_string({})", places(arguments.len())), arguments, span)
         }
@@ -34,7 +34,9 @@ pub(super) fn call(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewrit
         }
         ("date_parse" | "str_to_date", [value, pattern]) => text(pattern).and_then(|written| {
             let known = literal(&formats::from_mysql(written), pattern.span());
-            let template = if name == "str_to_date" { "cast(parse_time($1, $2, $3) as date)" } else { "parse_time($1, $2, $3)" };
+            let has_time = written.split('%').skip(1).any(|part| part.starts_with(['H', 'h', 'k', 'l', 'I', 'i', 's', 'S', 'f', 'T', 'r', 'p']));
+            let is_date = name == "str_to_date" && !has_time;
+            let template = if is_date { "cast(parse_time($1, $2, $3) as date)" } else { "parse_time($1, $2, $3)" };
             expand(template, &[value.clone(), known, pattern.clone()], span)
         }),
         ("current_date", [zone]) => expand("cast(from_utc_timestamp(cast(now() as timestamp), $1) as date)", std::slice::from_ref(zone), span),
@@ -71,12 +73,30 @@ fn number(name: &str, value: &Expr, digits: &[Expr], rewriter: &Rewriter, span: 
     Ok(expand(&template, std::slice::from_ref(value), span))
 }
 
-/// `object_construct('a', 1, ..)`: JSON without what is NULL.
-fn object(writer: &str, pairs: &[Expr], span: Span) -> Option<Expr> {
+/// `object_construct('a', 1, ..)`: JSON without what is NULL. One within another is an object in it.
+fn object(writer: &str, pairs: &[Expr], span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
     if pairs.is_empty() {
-        return Some(literal("{}", span));
+        return Ok(Some(literal("{}", span)));
     }
-    expand(&format!("{writer}(named_struct({}))", places(pairs.len())), pairs, span)
+    let mut parts = Vec::with_capacity(pairs.len());
+    for part in pairs {
+        parts.push(match part {
+            Expr::Function(call) if matches!(name_of(call).as_str(), "to_json" | "to_json_string") => match arguments(call).as_deref() {
+                Some([inner @ Expr::Function(made)]) if name_of(made) == "named_struct" => inner.clone(),
+                _ => return Err(json_inside(part, rewriter)),
+            },
+            Expr::Function(call) if matches!(name_of(call).as_str(), "parse_json" | "try_parse_json" | "json_get_json") => {
+                return Err(json_inside(part, rewriter));
+            }
+            plain => plain.clone(),
+        });
+    }
+    Ok(expand(&format!("{writer}(named_struct({}))", places(parts.len())), &parts, span))
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
+fn json_inside(part: &Expr, rewriter: &Rewriter) -> Box<SqlError> {
+    rewriter.refuse("JSON that is a text can't stand in an object", part.span(), "take the values that are wanted out of it")
 }
 
 /// `$1, $2, ..`

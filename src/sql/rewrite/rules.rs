@@ -296,7 +296,6 @@ pub(crate) const RULES: &[Rule] = &[
     rule("percentile_approx", 2, "approx_percentile_cont($1, $2)", "percentile_approx(4.0, 0.5)", "4.0"),
     rule("approx_percentile", 2, "approx_percentile_cont($1, $2)", "approx_percentile(4.0, 0.5)", "4.0"),
     rule("arbitrary", 1, "any_value($1)", "arbitrary(5)", "5"),
-    rule("arrayagg", 1, "array_agg($1)", "arrayagg(5)", "[5]"),
     rule("array_unique_agg", 1, "array_agg(distinct $1 order by $1) filter (where $1 is not null)", "array_unique_agg('a')", "[a]"),
     rule("approx_quantile", 2, "approx_percentile_cont($1, $2)", "approx_quantile(4.0, 0.5)", "4.0"),
     rule("hll", 1, "approx_distinct($1)", "hll(5)", "1"),

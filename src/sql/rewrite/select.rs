@@ -137,7 +137,7 @@ pub(super) fn exists_in_list(item: &mut SelectItem) {
                     *inner = counted;
                 }
             }
-            Expr::InSubquery { expr, subquery, negated } => {
+            Expr::InSubquery { expr, subquery, negated } if !matches!(**expr, Expr::Tuple(_)) => {
                 if let Some(found) = among(expr, subquery, *negated) {
                     *inner = found;
                 }

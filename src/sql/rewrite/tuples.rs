@@ -1,13 +1,57 @@
 //! Several values looked for among the rows of a subquery, which the planner does for one value only: `(a, b) in (select ..)`
 //! as `exists`.
 
-use deltalake::datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Spanned, TableFactor};
+use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, SelectItem, SetExpr, Spanned, TableFactor, UnaryOperator};
 
 use super::Rewriter;
 use super::expand::{expand, query_at};
 use crate::sql::SqlError;
 
-pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+/// The conditions of a `where`, as far as it makes no difference there whether they are false or NULL.
+pub(super) fn condition(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    match expr {
+        Expr::Nested(inner) => condition(inner, rewriter),
+        Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+            condition(left, rewriter)?;
+            condition(right, rewriter)
+        }
+        Expr::UnaryOp { op: UnaryOperator::Not, expr: inner } => match negated(inner) {
+            Some(mut found) => {
+                condition(&mut found, rewriter)?;
+                *expr = found;
+                Ok(())
+            }
+            None => Ok(()),
+        },
+        Expr::InSubquery { .. } => rewrite(expr, rewriter),
+        _ => Ok(()),
+    }
+}
+
+/// `not ((a, b) in ..)` as `(a, b) not in ..`.
+fn negated(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Nested(inner) => negated(inner),
+        Expr::InSubquery { expr, subquery, negated } if several(expr).is_some() => {
+            Some(Expr::InSubquery { expr: expr.clone(), subquery: subquery.clone(), negated: !negated })
+        }
+        _ => None,
+    }
+}
+
+/// In other places it would have to be NULL at times, which `exists` is not.
+pub(super) fn elsewhere(expr: &Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    match expr {
+        Expr::InSubquery { expr: value, .. } if several(value).is_some() => Err(rewriter.refuse(
+            "several values can only be looked for in a subquery by a condition of `where`",
+            value.span(),
+            "join the rows instead, or move the condition into `where`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
     let Expr::InSubquery { expr: value, subquery, negated } = &*expr else { return Ok(()) };
     let Some(values) = several(value) else { return Ok(()) };
     if let SetExpr::Select(select) = subquery.body.as_ref()
