@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use deltalake::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 
 use crate::manifest::{Materialization, Node, OnSchemaChange, RelationName};
-use crate::sql::{SchemaDifference, SqlError, stored_type, unholdable, unnameable};
+use crate::sql::{SchemaDifference, Semantics, SqlError, is_bare_decimal, stored_type, unholdable, unnameable};
 
 /// Columns that no Delta table holds, each with its name.
 pub(super) fn unheld(node: &Node, query: &SchemaRef) -> Vec<(String, SqlError)> {
@@ -43,9 +43,25 @@ pub(super) fn changed(node: &Node, query: &SchemaRef, table: &SchemaRef) -> Opti
     Some((new.or_else(|| difference.retyped.first().map(|(name, ..)| name.clone())), error))
 }
 
-/// The columns of a query as the node's relation has them: a table has the types that Delta stores.
-pub(super) fn as_relation(node: &Node, query: &SchemaRef) -> SchemaRef {
-    if is_table(node) { stored(query) } else { Arc::clone(query) }
+/// The columns of a query as the node's relation has them: a table has the types that its contract says, as Delta stores them.
+pub(super) fn as_relation(node: &Node, query: &SchemaRef, semantics: Semantics) -> SchemaRef {
+    if !is_table(node) {
+        return Arc::clone(query);
+    }
+    if !node.config.contract_enforced {
+        return stored(query);
+    }
+    let promised = |field: &FieldRef| {
+        let column = node.columns.values().find(|column| column.name.eq_ignore_ascii_case(field.name()))?;
+        let text = column.data_type.as_deref()?;
+        let any_decimal = is_bare_decimal(text) && matches!(field.data_type(), DataType::Decimal128(..));
+        semantics.parse_type(text).ok().filter(|found| !any_decimal && found != field.data_type())
+    };
+    let of = |field: &FieldRef| match promised(field) {
+        Some(data_type) => Arc::new(field.as_ref().clone().with_data_type(data_type)),
+        None => Arc::clone(field),
+    };
+    stored(&Arc::new(Schema::new_with_metadata(query.fields().iter().map(of).collect::<Vec<FieldRef>>(), query.metadata().clone())))
 }
 
 fn stored(query: &SchemaRef) -> SchemaRef {

@@ -8,7 +8,7 @@ use super::{Planner, Surroundings};
 use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::{HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, Node, OnSchemaChange, SnapshotConfig, SnapshotStrategy};
 use crate::resolve::Project;
-use crate::sql::{SqlError, comparable, qualified, type_name};
+use crate::sql::{Semantics, SqlError, comparable, qualified, type_name};
 
 /// The schema of the node's own table, if this build adds to it.
 pub(super) async fn history(project: &Project, node: &Node, surroundings: &Arc<dyn Surroundings>) -> Option<SchemaRef> {
@@ -31,8 +31,8 @@ pub(super) async fn is_incremental(project: &Project, node: &Node, surroundings:
 }
 
 /// The columns of the node's relation once it is built, as its readers see them.
-pub(super) fn relation_schema(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>) -> SchemaRef {
-    let query = &super::held::as_relation(node, query);
+pub(super) fn relation_schema(node: &Node, query: &SchemaRef, history: Option<&SchemaRef>, semantics: Semantics) -> SchemaRef {
+    let query = &super::held::as_relation(node, query, semantics);
     if let Some(config) = &node.config.snapshot {
         return snapshot_schema(config, query, history);
     }

@@ -391,7 +391,7 @@ async fn prove(
     diagnostics.extend(super::history::wrong_config(node, &schema, compiled.history.as_ref(), planner, project));
     let columns = schema.fields().iter().map(|field| (field.name().as_str(), Some(type_name(field.data_type()))));
     diagnostics.extend(project.layers.check_columns(node, columns, place));
-    compiled.schema = Some(super::history::relation_schema(node, &schema, compiled.history.as_ref()));
+    compiled.schema = Some(super::history::relation_schema(node, &schema, compiled.history.as_ref(), project.target.semantics()));
     compiled.query_schema = Some(schema);
     compiled.facts = Some(Arc::new(facts));
     if diagnostics.iter().any(Diagnostic::is_error) {

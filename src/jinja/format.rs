@@ -229,22 +229,24 @@ fn written(value: &Value, specification: &str) -> Result<String, Error> {
     }
     let read = Specification::read(specification)?;
     match value.kind() {
-        ValueKind::Number if value.is_integer() => match value.as_i64() {
-            Some(number) => whole(&read, value, number),
-            None => Ok(read.padded("", &text(value), '>')),
+        ValueKind::Number if value.is_integer() => match i128::try_from(value.clone()) {
+            Ok(number) => whole(&read, value, number),
+            Err(_) => Ok(read.padded("", &text(value), '>')),
         },
-        ValueKind::Bool => whole(&read, value, i64::from(value.is_true())),
+        ValueKind::Bool => whole(&read, value, i128::from(value.is_true())),
         ValueKind::Number => float(&read, value, f64::try_from(value.clone()).unwrap_or_default()),
         _ if !matches!(read.kind, None | Some('s')) => Err(read.unknown(value)),
         _ => {
             let text = text(value);
             let cut = read.precision.map_or_else(|| text.clone(), |precision| text.chars().take(precision).collect());
+            // The zero of `05` fills on the right of a text.
+            let read = Specification { align: read.align.filter(|align| *align != '='), ..read };
             Ok(read.padded("", &cut, '<'))
         }
     }
 }
 
-fn whole(read: &Specification, value: &Value, number: i64) -> Result<String, Error> {
+fn whole(read: &Specification, value: &Value, number: i128) -> Result<String, Error> {
     let size = number.unsigned_abs();
     let (mark, digits) = match read.kind {
         None | Some('d' | 'n') => ("", size.to_string()),
@@ -309,6 +311,7 @@ mod tests {
             ("{:+d}|{:,.2f}", vec![Value::from(5), Value::from(12345.678)], "+5|12,345.68"),
             ("{:#x}|{:_b}|{:.1%}", vec![Value::from(255), Value::from(255), Value::from(0.1234)], "0xff|1111_1111|12.3%"),
             ("{0!r:>5}|{1:{0}^5}", vec![Value::from("x"), Value::from("y")], "  'x'|xxyxx"),
+            ("{:05}|{:,}", vec![Value::from("ab"), Value::from(12_345_678_901_234_567_890_u64)], "ab000|12,345,678,901,234,567,890"),
             ("{:=+6}|{:08.3f}|{:.3}", vec![Value::from(5), Value::from(-3.14259), Value::from("abcd")], "+    5|-003.143|abc"),
         ];
         for (template, values, expected) in cases {

@@ -308,7 +308,11 @@ fn converted(conversion: &Conversion, value: &Value) -> Result<String, Error> {
             let letter = letter.ok_or_else(|| failed("`%c` needs a character"))?;
             return Ok(padded(conversion, "", &letter.to_string()));
         }
-        'd' | 'i' | 'u' => whole(value)?.unsigned_abs().to_string(),
+        'd' | 'i' | 'u' => {
+            let digits = whole(value)?.unsigned_abs().to_string();
+            // A precision is the least number of digits.
+            "0".repeat(conversion.precision.unwrap_or(0).saturating_sub(digits.len())) + &digits
+        }
         'x' | 'X' | 'o' => {
             let number = whole(value)?.unsigned_abs();
             match conversion.kind {
@@ -320,7 +324,7 @@ fn converted(conversion: &Conversion, value: &Value) -> Result<String, Error> {
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => real(conversion.kind, conversion.precision, float(value)?.abs()),
         other => return Err(failed(format!("`%{other}` is no place of a format"))),
     };
-    let negative = if value.is_integer() { whole(value)? < 0 } else { float(value)? < 0.0 };
+    let negative = if value.is_integer() || value.kind() == ValueKind::Bool { whole(value)? < 0 } else { float(value)? < 0.0 };
     let sign = if negative { "-".to_owned() } else { conversion.sign.map(String::from).unwrap_or_default() };
     Ok(padded(conversion, &sign, &body))
 }
@@ -354,10 +358,14 @@ pub(super) fn real(kind: char, precision: Option<usize>, size: f64) -> String {
     }
 }
 
-fn whole(value: &Value) -> Result<i64, Error> {
-    let found = if value.is_true() && value.kind() == ValueKind::Bool { Some(1) } else { value.as_i64() };
+fn whole(value: &Value) -> Result<i128, Error> {
+    let found = if value.kind() == ValueKind::Bool {
+        Some(i128::from(value.is_true()))
+    } else {
+        value.is_integer().then(|| i128::try_from(value.clone()).ok()).flatten()
+    };
     #[expect(clippy::cast_possible_truncation, reason = "Python cuts a float off, too, and what does not fit is far from any use")]
-    let cut = || f64::try_from(value.clone()).ok().filter(|_| value.is_number()).map(|float| float as i64);
+    let cut = || f64::try_from(value.clone()).ok().filter(|_| value.is_number()).map(|float| float as i128);
     found.or_else(cut).ok_or_else(|| failed(format!("the format needs a number, found {}", super::values::describe(value))))
 }
 

@@ -166,10 +166,18 @@ fn count(state: &State<'_, '_>, args: &[Value]) -> Result<(), Error> {
     work::charge(state, given.saturating_mul(2).saturating_add(SEARCH))
 }
 
+/// Whether a pattern sets a flag itself, `(?im)`.
+fn has_flag(pattern: &str, flag: char) -> bool {
+    pattern.split("(?").skip(1).any(|rest| {
+        let flags = rest.split(|letter: char| !letter.is_ascii_lowercase()).next().unwrap_or_default();
+        flags.contains(flag) && rest.get(flags.len()..).is_some_and(|behind| behind.starts_with([')', ':']))
+    })
+}
+
 /// A pattern, made at its first use by a template.
 fn compiled(state: &State<'_, '_>, pattern: &str, flags: Option<&Value>) -> Result<Arc<Regex>, Error> {
     let flags = flags.and_then(Value::as_str).filter(|flags| !flags.is_empty() && flags.chars().all(|flag| "imsx".contains(flag)));
-    let lines = flags.is_some_and(|flags| flags.contains('m')) || pattern.contains("(?m") || pattern.contains("(?im");
+    let lines = flags.is_some_and(|flags| flags.contains('m')) || has_flag(pattern, 'm');
     let escaped = with_python_ends(&plain_braces(pattern), lines);
     let full = flags.map_or_else(|| escaped.clone(), |flags| format!("(?{flags}){escaped}"));
     let session = session_of(state)?;
