@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::containers::{collect, is_own, new_dict, new_list};
 use super::error::{Signal, diagnosed, problem, unsupported};
 use super::host::{QueryTable, Read, RefCall, SourceCall, Warned};
-use super::macros::{column_name, split_kwargs, statement_result};
+use super::macros::{split_kwargs, statement_result};
 use super::python::float_text;
 use super::query::{Table, statement_value};
 use super::relation::Relation;
@@ -473,16 +473,9 @@ pub(super) fn run_query(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[V
 
 fn query(session: &Session, sql: &Value) -> Result<QueryTable, Error> {
     match sql.kind() {
-        ValueKind::String => result(session, sql.as_str().unwrap_or_default()),
+        ValueKind::String => Ok(session.host.query(sql.as_str().unwrap_or_default())?),
         _ => Err(problem(Code::MacroArguments, format!("a query has to be text, found {}", describe(sql)))),
     }
-}
-
-/// What a query gives, with the names of its columns as the adapter has them.
-pub(super) fn result(session: &Session, sql: &str) -> Result<QueryTable, Error> {
-    let table = session.host.query(sql)?;
-    let columns = table.columns.into_iter().map(|(name, data_type)| (column_name(session, &name), data_type)).collect();
-    Ok(QueryTable { columns, ..table })
 }
 
 /// `{% call statement('name', fetch_result=true) %} sql {% endcall %}`.

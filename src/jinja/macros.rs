@@ -45,18 +45,6 @@ pub(super) fn adapter_type(session: &Session) -> &str {
     session.adapter.get_or_init(|| session.host.target().get("type").and_then(Json::as_str).unwrap_or(OWN_ADAPTER).to_owned())
 }
 
-/// A column as templates of an adapter know it: Snowflake has the names that nobody quoted in capitals. Which are quoted
-/// can't be seen here; those with a capital, or with what no plain name has, are taken to be.
-pub(super) fn column_name(session: &Session, name: &str) -> String {
-    let plain = adapter_type(session) == "snowflake" && is_plain(name);
-    if plain { name.to_uppercase() } else { name.to_owned() }
-}
-
-fn is_plain(name: &str) -> bool {
-    let letter = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
-    name.bytes().next().is_some_and(|first| letter(&first)) && name.bytes().all(|byte| letter(&byte) || byte.is_ascii_digit() || byte == b'$')
-}
-
 /// The type of a target that says nothing else.
 const OWN_ADAPTER: &str = "alluvium";
 

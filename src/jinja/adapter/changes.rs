@@ -9,7 +9,6 @@ use serde_json::Value as Json;
 use crate::base::{Code, Diagnostic};
 use crate::jinja::containers::new_list;
 use crate::jinja::error::{diagnosed, problem};
-use crate::jinja::functions::result;
 use crate::jinja::host::{QueryTable, RelationKind};
 use crate::jinja::query::Table;
 use crate::jinja::relation::{Column, Relation, kind_named};
@@ -45,7 +44,7 @@ pub(super) fn call(session: &Arc<Session>, method: &str, args: &[Value]) -> Resu
     match method {
         "execute" => {
             let [sql, ..] = bind_args("adapter.execute", ["sql", "auto_begin", "fetch", "limit"], args)?;
-            Ok(pair(&result(session, &required_text("adapter.execute", "sql", sql)?)?))
+            Ok(pair(&session.host.query(&required_text("adapter.execute", "sql", sql)?)?))
         }
         "create_schema" => schema_statement(session, "create schema if not exists", "", args),
         "drop_schema" => schema_statement(session, "drop schema if exists", " cascade", args),
@@ -56,7 +55,7 @@ pub(super) fn call(session: &Arc<Session>, method: &str, args: &[Value]) -> Resu
             let [sql] = bind_args("adapter.get_column_schema_from_query", ["sql"], args)?;
             let sql = required_text("adapter.get_column_schema_from_query", "sql", sql)?;
             let semantics = session.semantics();
-            let table = result(session, &format!("select * from (\n{sql}\n) as columns_of_query limit 0"))?;
+            let table = session.host.query(&format!("select * from (\n{sql}\n) as columns_of_query limit 0"))?;
             Ok(new_list(table.columns.iter().map(|(name, data_type)| Column::value(name, data_type, semantics)).collect()))
         }
         "drop_relation" => drop_relation(session, &relation(method, args)?),
