@@ -169,6 +169,11 @@ fn dispatch(invocation: Invocation, streams: &Streams) -> Exit {
 async fn run_command(arguments: args::Arguments, invocation: Invocation, streams: &Streams) -> Exit {
     use args::{Command, DocsCommand, SourceCommand};
     let mut global = arguments.global;
+    if let Command::Check(options) = &arguments.command
+        && options.watch
+    {
+        return Box::pin(check::keep_checking(options, &global, &invocation, streams)).await;
+    }
     if let Err(message) = flags::settle(&mut global, matches!(arguments.command, Command::Ls(_)), &invocation.current_dir) {
         streams.complain(&format!("error: {message}\n"));
         return Exit::Unusable;
@@ -194,7 +199,7 @@ async fn run_command(arguments: args::Arguments, invocation: Invocation, streams
         Command::Compile(options) => inspect::compile(&options, &global, invocation, streams).await,
         Command::Show(options) => inspect::show(&options, &global, invocation, streams).await,
         Command::RunOperation(options) => operation::run_operation(&options, &global, invocation, streams).await,
-        Command::Check(options) => Box::pin(check::check(&options, &global, invocation, streams)).await,
+        Command::Check(options) => Box::pin(check::check(&options, &global, &invocation, streams)).await,
         Command::Contract { command: args::ContractCommand::Infer { model } } => contract::infer(&model, &global, invocation, streams).await,
         Command::Lineage(options) => lineage::lineage(&options, &global, invocation, streams).await,
         Command::Sources { command: args::SourcesCommand::Lock } => sources::lock(&global, invocation, streams).await,

@@ -50,7 +50,7 @@ pub use severity::{SeverityLevel, SeverityRule};
 pub use target::{Secret, Target, TargetOrigin, load_target};
 pub use yaml::{Yaml, YamlValue, parse_yaml, yaml_json};
 
-use crate::base::{Diagnostic, Diagnostics, Memo, MemoUse, Sources};
+use crate::base::{Code, Diagnostic, Diagnostics, Memo, MemoUse, Sources};
 
 /// What the command line says about where and what to load.
 #[derive(Debug, Clone)]
@@ -103,20 +103,32 @@ impl ParsedProject {
 /// # Errors
 /// All that is wrong with the files, not only the first.
 pub fn load(options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProject, Vec<Diagnostic>> {
+    load_unless(options, sources, Diagnostic::is_error)
+}
+
+fn load_unless(options: &LoadOptions, sources: &Arc<Sources>, prevents: impl Fn(&Diagnostic) -> bool) -> Result<ParsedProject, Vec<Diagnostic>> {
     let mut out = Diagnostics::new();
     let parsed = packages::load_all(options, sources, &mut out);
     let selectors = selectors(options, sources, &mut out);
     // In the order in which a user reads the files; readers ask for keys in an order of their own.
     out.sort_by_key(Diagnostic::primary_span);
-    let has_errors = out.iter().any(Diagnostic::is_error);
+    let prevented = out.iter().any(prevents);
     match parsed {
-        Some(parsed) if !has_errors => {
+        Some(parsed) if !prevented => {
             let (root, packages, target, target_path, memo) = parsed;
             let vars_from_cli = options.vars.clone();
             Ok(ParsedProject { sources: Arc::clone(sources), root, packages, target, target_path, vars_from_cli, selectors, warnings: out, memo })
         }
         Some(_) | None => Err(out),
     }
+}
+
+/// As [`load`], for a report of everything: keys that nothing reads are among the warnings, as errors.
+///
+/// # Errors
+/// All that is wrong with the files, where other errors are among it.
+pub fn load_sound(options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProject, Vec<Diagnostic>> {
+    load_unless(options, sources, |found| found.is_error() && found.code != Code::UnknownKey)
 }
 
 /// Reads the project file and the target alone, for commands that need no more of the project.

@@ -72,6 +72,7 @@ codes! {
     FanOut = "fan-out", Compilation;
     ForeignAdapter = "foreign-adapter", Compilation;
     InputFile = "input-file", Database;
+    InputMissing = "input-missing", Database;
     InternalError = "internal-error", Runtime;
     IntegerDivision = "integer-division", Compilation;
     InvalidSelector = "invalid-selector", Runtime;

@@ -214,7 +214,16 @@ fn contract(id: &str, old: Option<&ContractState>, new: Option<&ContractState>) 
                 after: shown(new, name),
                 ..Change::new(id, ChangeKind::ContractChanged).column(name).breaking(breaks(old, new, name))
             };
-            differing.map(change).collect()
+            let of_rows = |before: Option<&String>, after: Option<&String>| Change {
+                before: before.cloned(),
+                after: after.cloned(),
+                ..Change::new(id, ChangeKind::ContractChanged).breaking(after.is_none())
+            };
+            let gone = old.constraints.difference(&new.constraints).map(|gone| of_rows(Some(gone), None));
+            let come = new.constraints.difference(&old.constraints).map(|come| of_rows(None, Some(come)));
+            let extent = |contract: &ContractState| if contract.subset { "some of its columns" } else { "all of its columns" }.to_owned();
+            let extent = (old.subset != new.subset).then(|| of_rows(Some(&extent(old)), Some(&extent(new))));
+            differing.map(change).chain(gone).chain(come).chain(extent).collect()
         }
     }
 }
@@ -318,10 +327,16 @@ fn reach_of(change: &Change, before: &ProjectState, after: &ProjectState, walks:
 pub fn findings_of_changes(changes: &[Change], project: &Project) -> Vec<Finding> {
     let mut found = Vec::new();
     for change in changes.iter().filter(|change| change.breaking) {
-        let of_contract = matches!(change.change, ChangeKind::ContractChanged | ChangeKind::ContractRemoved);
-        let message = change.sentence();
+        let gone = change.change == ChangeKind::NodeRemoved && change.contract;
+        let of_contract = gone || matches!(change.change, ChangeKind::ContractChanged | ChangeKind::ContractRemoved);
+        let message = if gone { format!("{}, and it had an enforced contract", change.sentence()) } else { change.sentence() };
         let diagnostic = if of_contract {
-            Diagnostic::error(Code::ContractChanged, message).help("keep the contract, or give the model a new version and leave this one as it was")
+            let help = if gone {
+                "keep the model, or give it a `deprecation_date` and remove it when nothing reads it any more"
+            } else {
+                "keep the contract, or give the model a new version and leave this one as it was"
+            };
+            Diagnostic::error(Code::ContractChanged, message).help(help)
         } else {
             Diagnostic::warning(Code::BreakingChange, message)
         };
@@ -368,6 +383,11 @@ impl Change {
             ChangeKind::RowsChanged => format!("the rows of `{node}` are chosen, joined, grouped or ordered otherwise"),
             ChangeKind::ContractAdded => format!("`{node}` has an enforced contract now"),
             ChangeKind::ContractRemoved => format!("the contract of `{node}` is no longer enforced"),
+            ChangeKind::ContractChanged if self.column.is_none() => match (&self.before, &self.after) {
+                (Some(old), Some(new)) => format!("the contract of `{node}` lists {new} now, it listed {old}"),
+                (Some(old), None) => format!("the contract of `{node}` no longer has `{old}`"),
+                (None, _) => format!("the contract of `{node}` has `{new}` now"),
+            },
             ChangeKind::ContractChanged => format!("the contract of `{node}` says {new} for `{column}` now, it said {old}"),
         }
     }

@@ -12,13 +12,18 @@ use crate::manifest::{ColumnDecl, Node, NodeKind};
 use crate::resolve::Project;
 use crate::sql::{SqlError, parse_type};
 
-/// What is wrong with how a source is described, or that its columns are not known.
+/// What is wrong with how a source is described or with its files, or that its columns are not known.
 pub(super) fn about_source(project: &Project, planner: &Planner, offline: &Offline, node: &Node) -> Vec<Finding> {
     let NodeKind::Source { source_name, .. } = &node.kind else { return Vec::new() };
     let mut found: Vec<Diagnostic> = node.columns.values().filter_map(|column| unknown_type(project, node, column)).collect();
-    match offline.input(&node.id) {
-        Some(schema) => found.extend(wrong_freshness(project, planner, node, &schema)),
-        None => found.push(unknown_source(project, node, source_name)),
+    let schema = offline.input(&node.id);
+    if let Some(schema) = &schema {
+        found.extend(wrong_freshness(project, planner, node, schema));
+    }
+    match offline.unreadable(&node.id) {
+        Some(why) => found.push(why.clone()),
+        None if schema.is_none() => found.push(unknown_source(project, node, source_name)),
+        None => {}
     }
     found.into_iter().map(|diagnostic| Finding { node: Some(node.id.clone()), diagnostic }).collect()
 }
@@ -39,6 +44,10 @@ fn unknown_type(project: &Project, node: &Node, column: &ColumnDecl) -> Option<D
 fn wrong_freshness(project: &Project, planner: &Planner, node: &Node, schema: &SchemaRef) -> Vec<Diagnostic> {
     let over = [(node.name.as_str(), schema)];
     let raw = &node.config.raw;
+    // Nothing asks when the rows came.
+    if raw.get("freshness").is_none_or(Json::is_null) {
+        return Vec::new();
+    }
     let of_source = project.place_of(node);
     let unreadable = |what: &str, text: &str, place: Span, error: SqlError| {
         let message = format!("the `{what}` of `{}` can't be read: {}", node.label(), error.message);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use deltalake::arrow::datatypes::SchemaRef;
 
 use super::kept::Standing;
-use crate::base::{Event, Events, Heard};
+use crate::base::{Diagnostic, Event, Events, Heard};
 use crate::compile::Surroundings;
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
 use crate::manifest::{Node, NodeId, NodeMap, RelationName};
@@ -21,6 +21,8 @@ use crate::sql::type_name;
 pub struct Offline {
     /// Of sources and seeds.
     inputs: BTreeMap<NodeId, SchemaRef>,
+    /// Why the files of a source can't be read.
+    unreadable: BTreeMap<NodeId, Diagnostic>,
     /// Of the own tables of incremental models and snapshots.
     tables: BTreeMap<NodeId, SchemaRef>,
     learned: RwLock<HashMap<RelationName, SchemaRef>>,
@@ -35,7 +37,18 @@ impl Offline {
     pub fn new(project: &Project, inputs: BTreeMap<NodeId, SchemaRef>, tables: BTreeMap<NodeId, SchemaRef>, events: Events) -> Self {
         let named = |(id, schema): (&NodeId, &SchemaRef)| Some((project.nodes.get(id)?.relation.clone()?, Arc::clone(schema)));
         let learned = inputs.iter().filter_map(named).collect();
-        Self { inputs, tables, learned: RwLock::new(learned), kept: RwLock::default(), events }
+        Self { inputs, unreadable: BTreeMap::new(), tables, learned: RwLock::new(learned), kept: RwLock::default(), events }
+    }
+
+    /// With what is wrong with the files of sources.
+    #[must_use]
+    pub fn with_unreadable(self, unreadable: BTreeMap<NodeId, Diagnostic>) -> Self {
+        Self { unreadable, ..self }
+    }
+
+    /// Why the files of a source can't be read.
+    pub(super) fn unreadable(&self, id: &NodeId) -> Option<&Diagnostic> {
+        self.unreadable.get(id)
     }
 
     /// The schema of a source or a seed.

@@ -76,6 +76,23 @@ pub struct Report {
     pub proved_tests: BTreeMap<String, String>,
 }
 
+impl Report {
+    /// Gives each warning the severity that its code has now; without one it is left out.
+    pub fn weigh_warnings(&mut self, severity: impl Fn(Code) -> Option<Severity>) {
+        self.findings.retain_mut(|(finding, record)| {
+            if finding.diagnostic.severity != Severity::Warning {
+                return true;
+            }
+            let Some(now) = severity(finding.diagnostic.code) else { return false };
+            finding.diagnostic.severity = now;
+            record.severity = severity_name(now).to_owned();
+            true
+        });
+        let count = |wanted: Severity| self.findings.iter().filter(|(finding, _)| finding.diagnostic.severity == wanted).count();
+        (self.summary.errors, self.summary.warnings) = (count(Severity::Error), count(Severity::Warning));
+    }
+}
+
 /// Weighs, sorts and counts. `project` is `None` where it could not be resolved.
 #[must_use]
 pub fn report(

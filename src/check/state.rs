@@ -4,7 +4,7 @@
 //! The format is described in `docs/checking.md`; a field may be added without a new number.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,9 @@ pub struct KeyState {
 pub struct ContractState {
     pub subset: bool,
     pub columns: BTreeMap<String, ContractColumn>,
+    /// What else holds for the rows: keys and checks, as in `check (amount > 0)`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub constraints: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,5 +202,17 @@ fn contract(node: &Node, semantics: Semantics) -> ContractState {
         let data_type = semantics.plain_type(column.data_type.as_deref().unwrap_or_default());
         (column.name.clone(), ContractColumn { data_type, not_null: column.constraints.iter().any(|found| not_null(found.kind)) })
     };
-    ContractState { subset: node.config.contract_subset, columns: node.columns.values().map(column).collect() }
+    let others = node.all_constraints().filter(|(_, found)| found.kind != ConstraintKind::NotNull).map(|(column, found)| {
+        let columns = match column {
+            Some(column) => column.name.clone(),
+            None => found.columns.join(", "),
+        };
+        match (&found.expression, found.kind) {
+            (Some(condition), ConstraintKind::Check | ConstraintKind::Custom) => format!("{} ({condition})", found.kind.name()),
+            (Some(rest), _) => format!("{} ({columns}) {rest}", found.kind.name()),
+            (None, _) => format!("{} ({columns})", found.kind.name()),
+        }
+    });
+    let constraints = others.collect();
+    ContractState { subset: node.config.contract_subset, columns: node.columns.values().map(column).collect(), constraints }
 }

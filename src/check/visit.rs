@@ -13,7 +13,7 @@ use super::offline::{Grown, Offline};
 use super::state::node_text;
 use crate::base::{Code, Diagnostic};
 use crate::compile::{Compilation, Planner, Surroundings, compile_node, proved_test};
-use crate::manifest::{Materialization, Node, NodeId, ResourceType};
+use crate::manifest::{Materialization, Node, NodeId, NodeKind, ResourceType};
 use crate::resolve::Project;
 use crate::sql::Semantics;
 
@@ -136,23 +136,30 @@ impl Ground<'_> {
             {
                 Proof::Proved
             }
-            Compilation::Ready(_) => Proof::Unknown { because: self.unknown_parent(node, before) },
+            Compilation::Ready(_) => match (&node.kind, self.unknown_parent(node, before)) {
+                // Its inputs are written in it, so it is as well known as the model that it is about.
+                (NodeKind::UnitTest(unit), _) if self.is_known(&unit.tested, before) => Proof::Proved,
+                (_, because) => Proof::Unknown { because },
+            },
             Compilation::Deferred { reason } => Proof::Unknown { because: reason.clone() },
             Compilation::Skipped { because } => Proof::Unknown { because: format!("of `{because}`") },
             Compilation::Failed(_) => Proof::Wrong,
         }
     }
 
-    fn unknown_parent(&self, node: &Node, before: &Before) -> String {
-        let known = |id: &NodeId| match before.done.get(id) {
+    fn is_known(&self, id: &NodeId, before: &Before) -> bool {
+        match before.done.get(id) {
             _ if before.held.contains(id) => true,
             Some(Compilation::Ready(parent)) => parent.schema.is_some(),
             Some(Compilation::Deferred { .. } | Compilation::Failed(_) | Compilation::Skipped { .. }) => false,
             None => self.offline.knows(id),
-        };
+        }
+    }
+
+    fn unknown_parent(&self, node: &Node, before: &Before) -> String {
         node.depends_on
             .iter()
-            .find(|id| !known(id))
+            .find(|id| !self.is_known(id, before))
             .map_or_else(|| "it reads what is no node of the project".to_owned(), |id| format!("the columns of `{id}` are not known"))
     }
 }

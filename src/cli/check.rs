@@ -8,6 +8,7 @@ use std::sync::Arc;
 use deltalake::arrow::datatypes::SchemaRef;
 
 use super::args::{CheckOptions, FailOn, Global, ReportFormat, Switch};
+use super::flags::settle;
 use super::revision::checkout;
 use super::selecting::selected as select_nodes;
 use super::session::{Ready, Session, Stop, command, project_dir};
@@ -21,20 +22,34 @@ use crate::check::{
 use crate::compile::unknown_column_types;
 use crate::engine::{Engine, EngineError};
 use crate::graph::Selectors;
-use crate::load::{Yaml, target_folder};
+use crate::load::{Yaml, log_folder, target_folder};
 use crate::manifest::{Node, NodeId, NodeKind};
 
-pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: Invocation, streams: &Streams) -> Exit {
+pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: &Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
     quiet.switches.set(Switch::Quiet, true);
-    let round = async || command("check", &quiet, &invocation, streams, async |session| carry_out(options, global, session, streams).await).await;
-    if !options.watch {
-        return round().await;
-    }
-    let folder = project_dir(global, &invocation.current_dir);
-    let target = global.target_path.as_ref().map_or_else(|| target_folder(&folder), |path| path.to_string_lossy().into_owned());
-    let logs = global.log_path.clone().unwrap_or_else(|| "logs".into());
-    watch(&folder, &[folder.join(target), folder.join(logs)], streams, round).await
+    command("check", &quiet, invocation, streams, async |session| carry_out(options, global, session, streams).await).await
+}
+
+/// Checks again whenever files are saved. `given` is what the command line says: the flags of the project file may change.
+pub(super) async fn keep_checking(options: &CheckOptions, given: &Global, invocation: &Invocation, streams: &Streams) -> Exit {
+    let folder = project_dir(given, &invocation.current_dir);
+    let round = async || {
+        let mut global = given.clone();
+        match settle(&mut global, false, &invocation.current_dir) {
+            Ok(()) => check(options, &global, invocation, streams).await,
+            Err(message) => {
+                streams.complain(&format!("error: {message}\n"));
+                Exit::Unusable
+            }
+        }
+    };
+    let written = || {
+        let target = given.target_path.as_ref().map_or_else(|| target_folder(&folder), |path| path.to_string_lossy().into_owned());
+        let logs = given.log_path.clone().or_else(|| log_folder(&folder)).unwrap_or_else(|| "logs".into());
+        vec![folder.join(target), folder.join(logs)]
+    };
+    watch(&folder, written, streams, round).await
 }
 
 async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, streams: &Streams) -> Result<Exit, Stop> {
@@ -93,6 +108,7 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
         (report, writing.join())
     });
     written.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    report.weigh_warnings(|code| session.severity_of_warning(code));
     report.changes = list;
     report.proved_tests = proved_tests;
     streams.print(&render_findings(&report, &session.sources, &format));
@@ -183,7 +199,7 @@ fn folder_in_workspace(project_dir: &Path) -> String {
     parts.map(|part| format!("{}/", part.to_string_lossy())).collect()
 }
 
-/// The schemas that are known without a warehouse: locked, declared, and those of files that belong to the project.
+/// The schemas that are known without a warehouse: locked, those of files that belong to the project, and declared.
 pub(super) async fn offline(
     session: &Session,
     ready: &Ready,
@@ -209,12 +225,19 @@ async fn offline_in(
     target.databases.clear();
     let engine = session.engine_at(project, &target, folder, in_project)?;
     let mut inputs: BTreeMap<NodeId, SchemaRef> = BTreeMap::new();
+    let mut unreadable: BTreeMap<NodeId, Diagnostic> = BTreeMap::new();
     for node in project.nodes.values() {
         let schema = match &node.kind {
-            NodeKind::Source { .. } => match locked.get(&node.id).cloned().or_else(|| declared_schema(node, project.target.semantics())) {
+            NodeKind::Source { .. } => match locked.get(&node.id).cloned() {
                 Some(schema) => Some(schema),
-                None if in_project(node) => files_schema(engine.as_ref(), node).await,
-                None => None,
+                None => {
+                    let of_files = if in_project(node) { files_schema(engine.as_ref(), node).await } else { Ok(None) };
+                    let found = of_files.unwrap_or_else(|why| {
+                        unreadable.insert(node.id.clone(), why);
+                        None
+                    });
+                    found.or_else(|| declared_schema(node, project.target.semantics()))
+                }
             },
             NodeKind::Seed { .. } => match seed_schema(engine.as_ref(), node).await {
                 Ok(schema) => {
@@ -241,7 +264,8 @@ async fn offline_in(
         };
         inputs.extend(schema.map(|schema| (node.id.clone(), schema)));
     }
-    Ok(Arc::new(Offline::new(project, inputs, locked_schemas(&lock.tables), session.events.clone())))
+    let offline = Offline::new(project, inputs, locked_schemas(&lock.tables), session.events.clone());
+    Ok(Arc::new(offline.with_unreadable(unreadable)))
 }
 
 /// `sources.lock`, or an empty one where it is missing or can't be read; the latter is an error of the project.
@@ -274,8 +298,15 @@ fn in_project(node: &Node) -> bool {
     !location.contains("://") && !location.starts_with(['/', '\\', '~']) && !location.split(['/', '\\']).any(|part| part == "..")
 }
 
-async fn files_schema(engine: &dyn Engine, node: &Node) -> Option<SchemaRef> {
-    Some(engine.relation(node.relation.as_ref()?).await.ok()??.schema)
+/// The columns of a source's files; none where they are not there, as data need not be where a check runs.
+async fn files_schema(engine: &dyn Engine, node: &Node) -> Result<Option<SchemaRef>, Diagnostic> {
+    let Some(relation) = &node.relation else { return Ok(None) };
+    match engine.relation(relation).await {
+        Ok(state) => Ok(state.map(|state| state.schema)),
+        Err(EngineError::Diagnosed(diagnostic)) if diagnostic.code == Code::InputMissing => Ok(None),
+        Err(EngineError::Diagnosed(diagnostic)) => Err(*diagnostic),
+        Err(error) => Err(Diagnostic::error(Code::InputFile, error.to_string()).at(node.span, "this source")),
+    }
 }
 
 async fn seed_schema(engine: &dyn Engine, node: &Node) -> Result<Option<SchemaRef>, Diagnostic> {

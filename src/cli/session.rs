@@ -15,13 +15,13 @@ use super::narrate::NOTHING_TO_DO;
 use super::record::{Level, LogFormat, LogIdentity};
 use super::warnings::{Verdict, Warnings};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Memo, MemoUse, Sources, files};
+use crate::base::{Clock, Code, Diagnostic, Event, EventSink, Events, Memo, MemoUse, Severity, Sources, files};
 use crate::deps::refused_version;
 use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
 use crate::jinja::{Invocation as TemplateInvocation, Warned};
-use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_target, target_folder};
+use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_sound, load_target, target_folder};
 use crate::manifest::{Node, NodeKind, TimeWindow};
 use crate::resolve::{Project, ResolveOptions, resolve, resolve_sound};
 use crate::sql::Semantics;
@@ -207,7 +207,7 @@ impl Session {
     /// # Errors
     /// Everything that is wrong with the project, where nothing can be left out for it.
     pub(super) fn try_sound_project(&self) -> Result<Ready, Vec<Diagnostic>> {
-        let parsed = self.loaded(&self.options, &self.sources)?;
+        let parsed = self.of_right_version(load_sound(&self.options, &self.sources)?)?;
         let project = resolve_sound(Arc::new(parsed), &self.resolve, || self.read_ahead())?;
         match Dag::build(&project) {
             Ok(dag) => Ok(Ready { project: Arc::new(project), dag }),
@@ -240,7 +240,10 @@ impl Session {
 
     /// A project with its packages, all of which say that they run with this version of dbt.
     fn loaded(&self, options: &LoadOptions, sources: &Arc<Sources>) -> Result<ParsedProject, Vec<Diagnostic>> {
-        let parsed = load(options, sources)?;
+        self.of_right_version(load(options, sources)?)
+    }
+
+    fn of_right_version(&self, parsed: ParsedProject) -> Result<ParsedProject, Vec<Diagnostic>> {
         let asked = parsed.all_packages().filter(|_| self.version_check);
         let refused: Vec<Diagnostic> =
             asked.filter_map(|package| refused_version(&package.name, package.project.require_dbt_version.as_ref()?)).collect();
@@ -251,12 +254,21 @@ impl Session {
         self.loaded(&self.options, &self.sources).map_err(|found| self.report(&found))
     }
 
+    /// What becomes of a warning by `--warn-error` and its options; `None` where it is not shown.
+    pub fn severity_of_warning(&self, code: Code) -> Option<Severity> {
+        match self.warnings.of_code(code) {
+            Verdict::Warn => Some(Severity::Warning),
+            Verdict::Error => Some(Severity::Error),
+            Verdict::Silence => None,
+        }
+    }
+
     fn ready(&self, project: Project) -> Result<Ready, Stop> {
         let (mut errors, mut shown) = (Vec::new(), Vec::new());
         for warning in project.parsed.warnings.iter().chain(&project.warnings) {
             match self.warnings.of_code(warning.code) {
                 Verdict::Warn => shown.push(warning),
-                Verdict::Error => errors.push(Diagnostic { severity: crate::base::Severity::Error, ..warning.clone() }),
+                Verdict::Error => errors.push(Diagnostic { severity: Severity::Error, ..warning.clone() }),
                 Verdict::Silence => {}
             }
         }

@@ -13,19 +13,22 @@ const PERIOD: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_millis(100);
 
 /// Calls `round` now and after every change below `folder`, until Ctrl-C. The files are looked at by their length and time,
-/// which works on every file system. What lies below `except`, hidden files and Delta tables are no part of the project.
-pub(super) async fn watch(folder: &Path, except: &[PathBuf], streams: &Streams, mut round: impl AsyncFnMut() -> Exit) -> Exit {
+/// which works on every file system. What lies below the folders that `written` names, hidden files and Delta tables are no
+/// part of the project.
+pub(super) async fn watch(folder: &Path, written: impl Fn() -> Vec<PathBuf>, streams: &Streams, mut round: impl AsyncFnMut() -> Exit) -> Exit {
     let stop = cancel_on_interrupt();
     loop {
         // Taken before, so that what is saved meanwhile is not missed.
-        let seen = state(folder, except);
+        let seen = state(folder, &written());
         let exit = round().await;
+        // A round that is told of another target folder by the project file writes there.
+        let except = written();
         streams.complain("watching for changes, Ctrl-C ends it\n");
         loop {
             if wait(PERIOD, &stop).await {
                 return exit;
             }
-            let mut now = state(folder, except);
+            let mut now = state(folder, &except);
             if now == seen {
                 continue;
             }
@@ -33,7 +36,7 @@ pub(super) async fn watch(folder: &Path, except: &[PathBuf], streams: &Streams, 
                 if wait(QUIET, &stop).await {
                     return exit;
                 }
-                let then = std::mem::replace(&mut now, state(folder, except));
+                let then = std::mem::replace(&mut now, state(folder, &except));
                 if now == then {
                     break;
                 }

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use deltalake::datafusion::logical_expr::Expr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -82,6 +83,8 @@ pub enum NullMaker {
     Function,
     /// It is NULL and nothing else.
     Always,
+    /// Some queries of a `union` have NULL there.
+    Union,
 }
 
 impl NullMaker {
@@ -92,6 +95,7 @@ impl NullMaker {
             Self::CaseWithoutElse => "its `case` has no `else`",
             Self::Function => "it comes from a function that gives NULL for some values",
             Self::Always => "it is always NULL",
+            Self::Union => "a query of its `union` has NULL there",
         }
     }
 }
@@ -160,6 +164,20 @@ struct Column {
     numbered: Option<BTreeSet<usize>>,
     /// What it is reckoned by, over the leaves.
     text: String,
+    /// It is a column of a side of an outer join that may have no row.
+    missing: Option<Missing>,
+}
+
+/// A side of an outer join that may have no row: all its columns are NULL then, or none is for that.
+#[derive(Debug, Clone)]
+struct Missing {
+    /// The join, by a number of its own.
+    join: usize,
+    is_right: bool,
+    /// Whether the other side may be missing too; never both in one row.
+    full: bool,
+    /// What the column was before.
+    before: Nulls,
 }
 
 /// A key while its plan is walked: positions of columns.
@@ -178,6 +196,10 @@ struct Facts {
     keys: Vec<Key>,
     /// What decides the rows, as text, sorted.
     conditions: BTreeSet<String>,
+    /// Keys of the rows in which a side of an outer join has a row: the join, whether it is its right side, the key.
+    keys_if: Vec<(usize, bool, Key)>,
+    /// Expressions over these columns, other than columns, that are not NULL in any row.
+    held: Vec<Expr>,
 }
 
 /// More keys than this are of no use to anybody.
@@ -195,6 +217,32 @@ impl Facts {
     /// A key among these columns.
     fn key_within(&self, columns: &BTreeSet<usize>) -> Option<&Key> {
         self.keys.iter().filter(|key| key.columns.is_subset(columns)).min_by_key(|key| key.assumed)
+    }
+
+    /// Notes that columns are not NULL: the sides of outer joins that they belong to have a row.
+    fn present(&mut self, never: &BTreeSet<usize>) {
+        let column = |at: &usize| self.columns.get(*at).and_then(|column| column.missing.as_ref());
+        let sides: Vec<(usize, bool)> = never.iter().filter_map(column).map(|missing| (missing.join, missing.is_right)).collect();
+        for (join, is_right) in sides {
+            self.has_row(join, is_right);
+        }
+        for at in never {
+            if let Some(column) = self.columns.get_mut(*at) {
+                column.nulls = Nulls::Never;
+            }
+        }
+    }
+
+    /// Notes that a side of an outer join has a row.
+    fn has_row(&mut self, join: usize, is_right: bool) {
+        for column in &mut self.columns {
+            if let Some(missing) = column.missing.take_if(|missing| missing.join == join && missing.is_right == is_right) {
+                column.nulls = missing.before;
+            }
+        }
+        for (_, _, key) in self.keys_if.extract_if(.., |(of, side, _)| *of == join && *side == is_right).collect::<Vec<_>>() {
+            self.add_key(key);
+        }
     }
 
     /// Takes the part of the rows that columns have in them.
@@ -229,7 +277,7 @@ fn told(proof: String) -> String {
 
 impl Column {
     fn unknown() -> Self {
-        Self { nulls: Nulls::Unknown, inputs: BTreeSet::new(), numbered: None, text: String::new() }
+        Self { nulls: Nulls::Unknown, inputs: BTreeSet::new(), numbered: None, text: String::new(), missing: None }
     }
 
     fn leaves(&self) -> impl Iterator<Item = LeafColumn> + '_ {

@@ -52,7 +52,7 @@ impl Blanks {
         self.note(Blank { what: What::Parameters(lacking), calls, place: None });
     }
 
-    /// Something undefined is printed in the template itself, by this expression. Attributes and the like may be left out on purpose;
+    /// Something undefined is printed or looped over in the template itself, by this expression. Attributes and the like may be left out on purpose;
     /// a bare name is not.
     pub(super) fn printed(&self, expression: &str, place: Span) {
         let name = expression.trim_start_matches("{{").trim_end_matches("}}").trim_matches('-').trim();

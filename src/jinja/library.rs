@@ -10,6 +10,7 @@ use super::blocks::{Block, BlockKind, find_blocks, syntax_error};
 use super::builtin;
 use super::error::{line_range, parse_diagnostic, refused_range};
 use super::macros::{MacroObject, adapters_of};
+use super::names;
 use super::rewrite::{OffsetTable, Signature, rewrite_macro};
 use super::values::environment;
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
@@ -147,6 +148,15 @@ impl MacroLibrary {
     #[must_use]
     pub fn find(&self, package: &str, name: &str) -> Option<&MacroInfo> {
         self.shared.resolve(package, name).and_then(|id| self.shared.unit(id)).map(|unit| &unit.info)
+    }
+
+    /// Whether templates of `package` can ask for `name`, which may be `package.macro`.
+    #[must_use]
+    pub fn knows(&self, package: &str, name: &str) -> bool {
+        match name.split_once('.') {
+            Some((owner, name)) => self.shared.in_package(owner, name).is_some(),
+            None => self.shared.resolve(package, name).is_some() || names::KNOWN.contains(&name),
+        }
     }
 
     /// A macro to run by itself, as `name` or `package.name`. Without a package: of the root project, then of any other,

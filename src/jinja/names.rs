@@ -219,6 +219,15 @@ fn internal(session: &Arc<Session>, name: &str) -> Option<Value> {
             _ => Ok(Value::UNDEFINED),
         }),
         "__s" => function("set", |_, state, args| assigned(state, args)),
+        "__over" => function("over", |session, _, args| match args {
+            [value, start, end] => {
+                if value.is_undefined() {
+                    session.loop_over_nothing(start.as_usize().unwrap_or(0)..end.as_usize().unwrap_or(0));
+                }
+                Ok(value.clone())
+            }
+            _ => Ok(Value::UNDEFINED),
+        }),
         "__do" => function("do", |_, _, _| Ok(Value::UNDEFINED)),
         "__l" => function("list", |_, state, args| {
             let items = collect(args.first().unwrap_or(&Value::UNDEFINED))?;

@@ -382,7 +382,14 @@ fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: 
             }
         }
         // The names before the first `in` are no operands of it.
-        "for" => from = tag.tokens.iter().position(|token| token.is(text, "in")).unwrap_or(1),
+        "for" => {
+            from = tag.tokens.iter().position(|token| token.is(text, "in")).unwrap_or(1);
+            let ends = tag.tokens.get(from + 2).is_none_or(|next| ["if", "recursive", ":"].iter().any(|word| next.is(text, word)));
+            if let Some(name) = tag.tokens.get(from + 1).filter(|token| ends && token.kind == TokenKind::Ident) {
+                edits.before(name.start, "__over(");
+                edits.after(name.end, format!(",{},{})", name.start, name.end));
+            }
+        }
         _ => {}
     }
     if matches!(keyword, "if" | "elif" | "for" | "else") && last.is(text, ":") {

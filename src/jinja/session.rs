@@ -267,6 +267,13 @@ impl Session {
         }
     }
 
+    /// Notes that the template itself loops over the name in this range, which is not defined.
+    pub(super) fn loop_over_nothing(&self, name: Range<usize>) {
+        if self.execute && self.scope == Scope::Node && self.depth() == 0 {
+            self.blanks.printed(self.text.get(name.clone()).unwrap_or_default(), self.original_span(name));
+        }
+    }
+
     /// The expression at `site` has called all macros after the first `calls`.
     pub(super) fn place_blanks(&self, site: u32, calls: u64) {
         if self.blanks.any()

@@ -197,6 +197,12 @@ impl<'y, 'd> MapReader<'y, 'd> {
     pub fn finish(self) {
         for (key, _) in self.entries.into_iter().flatten() {
             let known = || self.known.iter().copied();
+            if let Some(near) = nearest(&key.value, known())
+                && let Some(lacking) = self.out.iter_mut().rev().find(|found| found.message == format!("{} lacks `{near}`", self.what))
+            {
+                *lacking = Diagnostic::error(lacking.code, lacking.message.clone()).at(key.span, "instead of this").help_nearest(Some(near), "");
+                continue;
+            }
             self.out.push(unknown_key(key, &self.what, nearest(&key.value, known()), known()));
         }
     }

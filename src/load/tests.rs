@@ -139,7 +139,9 @@ fn all_that_is_wrong_is_reported_at_once() {
     .unwrap_err();
     let mut codes = codes(&found);
     codes.sort_unstable();
-    assert_eq!(codes, ["not-available", "unknown-key", "unknown-key", "unknown-key", "yaml-syntax", "yaml-type", "yaml-type", "yaml-type"]);
+    assert_eq!(codes, ["not-available", "unknown-key", "unknown-key", "yaml-syntax", "yaml-type", "yaml-type", "yaml-type"]);
+    let required = found.iter().find(|diagnostic| diagnostic.message.ends_with("lacks `name`")).unwrap();
+    assert_eq!(required.help.as_deref(), Some("did you mean `name`?"), "one typo is one error");
     let typo = found.iter().find(|diagnostic| diagnostic.message.contains("model-path")).unwrap();
     assert_eq!(typo.help.as_deref(), Some("did you mean `model-paths`?"));
 }

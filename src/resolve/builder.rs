@@ -1,6 +1,7 @@
 //! Puts the nodes of a project together: collects them by package, resolves what they refer to, and checks the rules
 //! that concern several nodes at once.
 
+use std::borrow::Cow;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -15,7 +16,8 @@ use super::{Layers, Variables, access, constraints, data_test, described, macros
 use crate::base::{Code, Diagnostic, Severity, Sources, Span, in_parallel, nearest, side_by_side};
 use crate::jinja::{KeptGraph, MacroFile, MacroLibrary, Warned};
 use crate::load::{Behaviour, ParsedPackage, ParsedProject, ProjectDialect};
-use crate::manifest::{AboutMacro, DocsBlock, Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
+use crate::manifest::{AboutMacro, ConstraintKind, DocsBlock, Group, Node, NodeConfig, NodeId, NodeRef, RelationName, ResourceType, TimeWindow};
+use crate::sql::{Semantics, respelt_texts};
 
 /// The state of one resolution.
 pub(super) struct Builder {
@@ -261,7 +263,8 @@ impl Builder {
         self.take(Box::new(node), body);
     }
 
-    fn take(&mut self, node: Box<Node>, body: Option<Body>) {
+    fn take(&mut self, mut node: Box<Node>, body: Option<Body>) {
+        respell_conditions(&mut node, self.parsed.target.semantics());
         if let Some(made) = &mut self.made {
             made.push((node, body));
             return;
@@ -526,6 +529,18 @@ struct Connected {
 }
 
 /// Two nodes of one id.
+/// Conditions that no template renders, with texts as SQL has them.
+fn respell_conditions(node: &mut Node, semantics: Semantics) {
+    let predicates = node.config.incremental.iter_mut().flat_map(|config| &mut config.predicates);
+    let of_columns = node.columns.values_mut().flat_map(|column| &mut column.constraints);
+    let checks = node.constraints.iter_mut().chain(of_columns).filter(|constraint| constraint.kind == ConstraintKind::Check);
+    for condition in predicates.chain(checks.filter_map(|check| check.expression.as_mut())) {
+        if let Cow::Owned(respelt) = respelt_texts(semantics, condition) {
+            *condition = respelt;
+        }
+    }
+}
+
 fn twice(first: &Node, second: &Node) -> Diagnostic {
     let message = format!("two {}s are called `{}`", second.resource_type().name(), second.name);
     let files = if first.original_path == second.original_path {

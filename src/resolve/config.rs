@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
-use crate::base::{Code, Diagnostic, Sources, Span};
+use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::load::ProjectDialect;
 use crate::manifest::{Access, Audit, ExternalConfig, FileFormat, Materialization, NodeConfig, OnViolation, ResourceType, TestConfig, config_keys};
 
@@ -176,11 +176,7 @@ pub(super) fn typed(
     keys::without_effect(values, kind, fallback, found);
     let mut reader = Reader { values, fallback, sources, dialect, found };
     history::on_configuration_change(&mut reader);
-    let contract_enforced = match values.get("contract") {
-        Some(Json::Object(map)) => map.get("enforced").is_some_and(|value| value == &Json::Bool(true)),
-        Some(Json::Bool(enforced)) => *enforced,
-        _ => false,
-    };
+    let contract_enforced = contract_enforced(&mut reader);
     let persist = |what: &str| values.get("persist_docs").and_then(|value| value.get(what)) == Some(&Json::Bool(true));
     let materialization = materialization(&mut reader, kind);
     let table_properties = reader.text_map("tblproperties");
@@ -467,6 +463,35 @@ fn shown(value: &Json) -> String {
 }
 
 /// `columns` of `contract`: `all`, or `subset` where the query may yield more than the contract lists.
+fn contract_enforced(reader: &mut Reader<'_>) -> bool {
+    const KEYS: [&str; 4] = ["enforced", "alias_types", "columns", "checksum"];
+    let map = match reader.values.get("contract") {
+        Some(Json::Object(map)) => map,
+        None | Some(Json::Null) => return false,
+        Some(Json::Bool(enforced)) => return *enforced,
+        Some(other) => {
+            let other = other.clone();
+            reader.wrong("contract", "a map, e.g. `{enforced: true}`", other);
+            return false;
+        }
+    };
+    let unknown: Vec<String> = map.keys().filter(|key| !KEYS.contains(&key.as_str())).cloned().collect();
+    let enforced = map.get("enforced").cloned();
+    for key in unknown {
+        let diagnostic = Diagnostic::error(Code::UnknownKey, format!("unknown key `{key}` in `contract`")).at(reader.place("contract"), "set here");
+        reader.found.push(diagnostic.help_nearest(nearest(&key, KEYS), "the keys are `enforced`, `columns` and `alias_types`"));
+    }
+    match enforced {
+        None | Some(Json::Null) => false,
+        Some(Json::Bool(enforced)) => enforced,
+        Some(Json::String(text)) if matches!(text.to_lowercase().as_str(), "true" | "false") => text.eq_ignore_ascii_case("true"),
+        Some(other) => {
+            reader.wrong("contract", "true or false as `enforced`", other);
+            false
+        }
+    }
+}
+
 fn contract_subset(reader: &mut Reader<'_>) -> bool {
     match reader.values.get("contract").and_then(|contract| contract.get("columns")) {
         None | Some(Json::Null) => false,

@@ -1,6 +1,6 @@
 //! Finding what a `ref` or a `source` names.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::manifest::{Node, NodeId, NodeKind, NodeRef, ResourceType, Version};
@@ -162,11 +162,11 @@ impl Lookup {
         let (first, second) = if self.own_first { (from, root) } else { (root, from) };
         of(first).or_else(|| of(second)).or_else(|| candidates.first().map(|(_, id)| id.clone())).ok_or_else(|| {
             let message = format!("there is no source `{source}.{table}`");
-            let tables = self.sources.keys().filter(|(name, _)| name == source).map(|(_, table)| table.as_str());
-            let suggestion = nearest(table, tables).map(|table| format!("{source}.{table}"));
+            let tables: BTreeSet<&str> = self.sources.keys().filter(|(name, _)| name == source).map(|(_, table)| table.as_str()).collect();
+            let suggestion = nearest(table, tables.iter().copied()).map(|table| format!("{source}.{table}"));
             let suggestion = suggestion.or_else(|| {
-                let source = nearest(source, self.sources.keys().map(|(name, _)| name.as_str()))?;
-                Some(format!("{source}.{table}"))
+                let names: BTreeSet<&str> = self.sources.keys().map(|(name, _)| name.as_str()).filter(|name| *name != source).collect();
+                Some(format!("{}.{table}", nearest(source, names)?))
             });
             Diagnostic::error(Code::UnresolvedSource, message)
                 .at_opt(span, "read here")

@@ -1,10 +1,12 @@
 //! What properties files say of macros: for readers of the manifest, nothing runs by it; and where the project asks for it with
 //! `validate_macro_args`, held against the macros.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value as Json};
 
 use super::builder::Builder;
-use crate::base::{Code, Diagnostic};
+use crate::base::{Code, Diagnostic, nearest};
 use crate::jinja::MacroInfo;
 use crate::load::{Behaviour, MacroArgumentDecl, MacroDecl, ParsedPackage, Yaml};
 use crate::manifest::{AboutMacro, MacroArgument};
@@ -52,12 +54,13 @@ fn about(builder: &mut Builder, package: &ParsedPackage, decl: &MacroDecl) -> Ab
     AboutMacro { description, arguments, meta: object("meta"), docs: object("docs"), path: decl.origin.path.clone() }
 }
 
-/// Warns of arguments that the macro does not have in this order, and of types that there are none of.
+/// Warns of macros that the project describes and does not have and, where it asks for that, of arguments that a macro does not
+/// have in this order and of types that there are none of.
 pub(super) fn check(builder: &Builder) -> Vec<Diagnostic> {
+    let mut found = missing(builder);
     if !builder.parsed.root.project.behaves(Behaviour::ValidateMacroArgs) {
-        return Vec::new();
+        return found;
     }
-    let mut found = Vec::new();
     for package in builder.parsed.all_packages() {
         for decl in package.properties.macros.iter().filter(|decl| !decl.arguments.is_empty()) {
             if let Some(info) = builder.library.find(&package.name, &decl.name.value) {
@@ -66,6 +69,21 @@ pub(super) fn check(builder: &Builder) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+fn missing(builder: &Builder) -> Vec<Diagnostic> {
+    let root = &builder.parsed.root;
+    let known = || builder.library.macros().filter(|info| info.package == root.name).map(|info| info.name.as_str());
+    let names: HashSet<&str> = if root.properties.macros.is_empty() { HashSet::new() } else { known().collect() };
+    let decls = root.properties.macros.iter().filter(|decl| !names.contains(decl.name.value.as_str()));
+    decls
+        .map(|decl| {
+            let name = decl.name.value.as_str();
+            Diagnostic::warning(Code::OrphanProperties, format!("properties are set for the macro `{name}`, which is not there"))
+                .at(decl.name.span, "this entry has no effect")
+                .help_nearest(nearest(name, known()), "remove the entry, or add the macro to the project")
+        })
+        .collect()
 }
 
 fn of_macro(decl: &MacroDecl, info: &MacroInfo, found: &mut Vec<Diagnostic>) {

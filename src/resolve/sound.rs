@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Code, Diagnostic, Sources};
-use crate::manifest::{Node, NodeId};
+use crate::manifest::{Node, NodeId, ResourceType};
 
 /// The nodes to leave out; `None` where an error is about no node, or about one that is not there, so that what reads it
 /// would be said to be wrong too.
@@ -14,6 +14,16 @@ pub(super) fn broken(nodes: &BTreeMap<NodeId, Box<Node>>, errors: &[&Diagnostic]
             return None;
         }
         let place = error.primary_span()?;
+        // A test is about others, and no others are about it.
+        let tests: Vec<&NodeId> =
+            nodes.values().filter(|node| is_test(node) && error.labels.iter().any(|label| label.span == node.span)).map(|node| &node.id).collect();
+        if error.code == Code::UnitTestInput || !tests.is_empty() {
+            broken.extend(tests.into_iter().cloned());
+            continue;
+        }
+        if error.code == Code::DuplicateName {
+            return None;
+        }
         let own: Vec<&NodeId> = nodes.values().filter(|node| node.file == place.file).map(|node| &node.id).collect();
         let path = &sources.file(place.file).path;
         let described = nodes.values().filter(|node| node.properties_path.as_ref() == Some(path)).map(|node| &node.id);
@@ -33,6 +43,10 @@ pub(super) fn broken(nodes: &BTreeMap<NodeId, Box<Node>>, errors: &[&Diagnostic]
     }
 }
 
+fn is_test(node: &Node) -> bool {
+    matches!(node.resource_type(), ResourceType::Test | ResourceType::UnitTest)
+}
+
 /// Errors that leave the node they are about where it is, and other nodes as they are.
 fn of_one_node(code: Code) -> bool {
     matches!(
@@ -49,10 +63,17 @@ fn of_one_node(code: Code) -> bool {
             | Code::ConfigType
             | Code::ContractMismatch
             | Code::ConstraintInvalid
-            | Code::TypeUnknown
             | Code::UnknownGroup
             | Code::MacroArguments
             | Code::UnitTestInput
+            | Code::DuplicateName
             | Code::UndefinedMacro
+            | Code::UndefinedVar
+            | Code::UndefinedEnvVar
+            | Code::JinjaRuntime
+            | Code::JinjaSyntax
+            | Code::JinjaUnsupported
+            | Code::RaisedByProject
+            | Code::TypeUnknown
     )
 }

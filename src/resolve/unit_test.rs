@@ -117,6 +117,7 @@ fn add_for(
         given.push(UnitInput { input: input.value.clone(), node, fixture });
     }
     missing_inputs(builder, lookup, decl, &tested, &given);
+    unknown_overrides(builder, package, decl);
     let overrides = decl.overrides.as_ref().map(overrides);
     incremental_is_said(builder, decl, &tested, overrides.as_ref());
     let version = tested.model.version.clone();
@@ -183,12 +184,29 @@ fn input_node(builder: &mut Builder, lookup: &Lookup, package: &ParsedPackage, i
     found.map_err(|diagnostic| builder.found.push(diagnostic)).ok()
 }
 
-/// What the model reads and the test gives no rows for.
+/// What is overridden and nothing asks for.
+fn unknown_overrides(builder: &mut Builder, package: &ParsedPackage, decl: &UnitTestDecl) {
+    let macros = decl.overrides.as_ref().and_then(|overrides| overrides.macros.as_ref()).map(Yaml::entries).unwrap_or_default();
+    for (name, _) in macros {
+        if !builder.library.knows(&package.name, &name.value) {
+            let message = format!("the unit test `{}` overrides `{}`, which is not there", decl.name.value, name.value);
+            let names: Vec<&str> = builder.library.macros().map(|info| info.name.as_str()).collect();
+            let diagnostic = Diagnostic::warning(Code::UndefinedMacro, message).at(name.span, "this name");
+            builder.found.push(diagnostic.help_nearest(nearest(&name.value, names), "name a macro, or one of a package as `package.macro`"));
+        }
+    }
+}
+
+/// What the model reads and the test gives no rows for, and the other way round.
 fn missing_inputs(builder: &mut Builder, lookup: &Lookup, decl: &UnitTestDecl, tested: &Node, given: &[UnitInput]) {
     let root = builder.facts.project_name.clone();
     let of_refs = tested.refs.iter().filter_map(|call| lookup.find_ref(&tested.package, &root, call).ok());
     let of_sources = tested.sources.iter().filter_map(|call| lookup.find_source(&tested.package, &root, &call.source, &call.table, None).ok());
     let read: BTreeSet<NodeId> = of_refs.chain(of_sources).collect();
+    for input in given.iter().filter(|input| input.node != tested.id && !read.contains(&input.node)) {
+        let message = format!("the unit test `{}` gives rows for `{}`, which `{}` does not read", decl.name.value, input.input, tested.label());
+        builder.found.push(Diagnostic::warning(Code::UnitTestInput, message).at(input.fixture.span, "these have no effect").help("remove the input"));
+    }
     for id in read.iter().filter(|id| !given.iter().any(|input| input.node == **id)) {
         let Some(node) = builder.nodes.get(id) else { continue };
         let call = match (&node.kind, &node.model.version) {

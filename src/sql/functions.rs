@@ -27,6 +27,7 @@ mod zones;
 
 pub(super) mod checked;
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use datafusion_functions_json::udfs as json_get;
@@ -53,6 +54,22 @@ pub(super) fn register(builder: &mut SessionStateBuilder, semantics: Semantics) 
     builder.scalar_functions().get_or_insert_default().extend(meant::functions(semantics));
     builder.higher_order_functions().get_or_insert_default().extend(LAMBDAS.iter().map(Arc::clone));
     builder.aggregate_functions().get_or_insert_default().extend(AGGREGATES.iter().map(Arc::clone));
+}
+
+/// Whether a function gives a value for each row and nothing else: it has no use of `filter`, `over`, `distinct` or an order.
+pub(super) fn is_scalar(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let defaults = SessionStateBuilder::new().with_default_features().build();
+        let own = SCALARS.iter().flat_map(|function| std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)));
+        let mut names: HashSet<String> = defaults.scalar_functions().keys().cloned().chain(own.map(str::to_owned)).collect();
+        let over_rows = AGGREGATES.iter().flat_map(|function| std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)));
+        let over_rows = over_rows.map(str::to_owned).chain(defaults.aggregate_functions().keys().cloned());
+        for name in over_rows.chain(defaults.window_functions().keys().cloned()) {
+            names.remove(&name);
+        }
+        names
+    });
+    NAMES.contains(name)
 }
 
 /// The names that the dialect adds.

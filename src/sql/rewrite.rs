@@ -147,7 +147,10 @@ impl VisitorMut for Rewriter {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         match expr {
-            Expr::Function(_) => return flow(calls::rewrite(expr, self)),
+            Expr::Function(_) => {
+                flow(calls::rewrite(expr, self))?;
+                return flow(calls::no_clauses(expr, self));
+            }
             Expr::RLike { .. } | Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => return flow(patterns::rewrite(expr, self)),
             Expr::InUnnest { .. } => in_list(expr),
             Expr::InSubquery { .. } => return flow(tuples::elsewhere(expr, self)),

@@ -54,6 +54,8 @@ pub struct Semantics {
     pub varchar_cuts: bool,
     /// Whether a name in `group by` is first an alias of the select list, then a column.
     pub groups_by_alias: bool,
+    /// Whether `a join b` may have no condition, and is a cross join then.
+    pub joins_without_condition: bool,
     pub backslash: Backslash,
     pub double_quotes: DoubleQuotes,
 }
@@ -245,6 +247,7 @@ const OWN: Semantics = Semantics {
     decimal: None,
     varchar_cuts: false,
     groups_by_alias: false,
+    joins_without_condition: false,
     backslash: Backslash::Letter,
     double_quotes: DoubleQuotes::Name,
 };
@@ -261,6 +264,7 @@ const POSTGRES: Semantics = Semantics {
 
 const SPARK: Semantics = Semantics {
     adapter: "spark",
+    joins_without_condition: true,
     division: Division::Fraction,
     nulls: NullOrder::Smallest,
     by_zero: Quotients::Null,
@@ -280,6 +284,7 @@ const SPARK: Semantics = Semantics {
 
 const MYSQL: Semantics = Semantics {
     adapter: "mysql",
+    joins_without_condition: true,
     division: Division::Fraction,
     nulls: NullOrder::Smallest,
     casts: IntegerCasts::HalfEven,
@@ -359,6 +364,7 @@ const ADAPTERS: [Semantics; 28] = [
     },
     Semantics {
         adapter: "clickhouse",
+        joins_without_condition: true,
         division: Division::Fraction,
         nulls: NullOrder::Last,
         concat: NullArguments::Decide,
@@ -401,6 +407,7 @@ const ADAPTERS: [Semantics; 28] = [
     Semantics { greatest: NullArguments::Decide, ..SPARK.called("hive") },
     Semantics {
         adapter: "impala",
+        joins_without_condition: true,
         division: Division::Fraction,
         by_zero: Quotients::Null,
         backslash: Backslash::Escapes,
@@ -438,6 +445,7 @@ const ADAPTERS: [Semantics; 28] = [
     POSTGRES.called("risingwave"),
     Semantics {
         adapter: "snowflake",
+        joins_without_condition: true,
         division: Division::Fraction,
         floats: Floats::AlwaysDouble,
         wide_integers: true,
@@ -461,6 +469,7 @@ const ADAPTERS: [Semantics; 28] = [
     SPARK,
     Semantics {
         adapter: "sqlite",
+        joins_without_condition: true,
         floats: Floats::AlwaysDouble,
         wide_integers: true,
         nulls: NullOrder::Smallest,

@@ -114,6 +114,12 @@ fn a_watched_check_reports_again_and_ends_on_interrupt() {
     assert!(seen.iter().any(|line| line.contains("models/b.sql:1:8") && line.contains("unknown-column")), "{seen:?}");
     write(folder.path(), "models/b.sql", "select key from {{ ref('a') }}\n");
     wait_for(&lines, "2 nodes proved; 0 errors");
+    write(folder.path(), "models/b.sql", "select key from {{ ref('a') }} {{ nobody }}\n");
+    wait_for(&lines, "1 warning");
+    write(folder.path(), "project.yml", &format!("{PROJECT}flags: {{warn_error: true}}\n"));
+    wait_for(&lines, "1 error");
+    write(folder.path(), "models/b.sql", "select key from {{ ref('a') }}\n");
+    wait_for(&lines, "2 nodes proved; 0 errors");
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0), "the last report had no errors");
     reader.join().unwrap();

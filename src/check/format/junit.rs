@@ -38,14 +38,20 @@ fn case(out: &mut String, name: &str, records: &[&Record], report: &Report) {
         return;
     }
     out.push_str(">\n");
-    for record in records.iter().filter(|record| record.severity == "error") {
-        let mut text = short(record);
-        for line in record.notes.iter().chain(&record.help) {
-            text.push_str(line);
-            text.push('\n');
+    let errors: Vec<&Record> = records.iter().copied().filter(|record| record.severity == "error").collect();
+    if let [first, others @ ..] = errors.as_slice() {
+        let mut text = String::new();
+        for record in &errors {
+            text.push_str(&short(record));
+            for line in record.notes.iter().chain(&record.help) {
+                text.push_str(line);
+                text.push('\n');
+            }
         }
-        let _ =
-            writeln!(out, "      <failure type=\"{}\" message=\"{}\">{}</failure>", record.code, escaped(&record.message), escaped(text.trim_end()));
+        // Readers of the format take one failure of a test case.
+        let more = if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
+        let message = escaped(&format!("{}{more}", first.message));
+        let _ = writeln!(out, "      <failure type=\"{}\" message=\"{message}\">{}</failure>", first.code, escaped(text.trim_end()));
     }
     if let (Some(Proof::Unknown { because }), false) = (proof, is_wrong(records)) {
         let _ = writeln!(out, "      <skipped message=\"{}\"/>", escaped(because));

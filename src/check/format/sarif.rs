@@ -48,7 +48,12 @@ fn result(record: &Record, codes: &BTreeSet<&str>) -> Json {
         "message": { "text": text },
         "locations": record.labels.iter().filter(|label| label.primary).take(1).map(location).collect::<Vec<_>>(),
     });
-    let related: Vec<Json> = record.labels.iter().filter(|label| !label.primary && !label.file.contains(' ')).map(location).collect();
+    let mut related: Vec<Json> = Vec::new();
+    for place in record.labels.iter().filter(|label| !label.primary && !label.file.contains(' ')).map(location) {
+        if !related.contains(&place) {
+            related.push(place);
+        }
+    }
     if let (false, Some(map)) = (related.is_empty(), value.as_object_mut()) {
         map.insert("relatedLocations".into(), Json::Array(related));
     }

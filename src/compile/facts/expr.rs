@@ -32,15 +32,18 @@ impl Scope<'_> {
         self.facts.columns.get(self.position(expr)?)
     }
 
-    /// Whether a column is known not to be NULL under a condition that is true.
-    fn with(&self, never: &BTreeSet<usize>) -> Facts {
+    /// What is known where these columns and expressions are not NULL.
+    fn with(&self, never: &BTreeSet<usize>, held: Vec<Expr>) -> Facts {
         let mut facts = self.facts.clone();
-        for at in never {
-            if let Some(column) = facts.columns.get_mut(*at) {
-                column.nulls = Nulls::Never;
-            }
-        }
+        facts.held.extend(held);
+        facts.present(never);
         facts
+    }
+
+    /// The side of a full join, by its join, that has a row where the column is NULL: there it is the other one that is missing.
+    fn other_side(&self, column: &Expr) -> Option<(usize, bool)> {
+        let missing = self.column(column)?.missing.as_ref().filter(|missing| missing.full && missing.before == Nulls::Never)?;
+        Some((missing.join, !missing.is_right))
     }
 }
 
@@ -54,7 +57,7 @@ impl Walk<'_> {
         let mut inputs = BTreeSet::new();
         let mut texts: HashMap<String, String> = HashMap::new();
         self.collect(expr, scope, &mut inputs, &mut texts);
-        Column { nulls: self.nulls(expr, scope), inputs, numbered: numbered(expr, scope), text: bounded(spelt(expr, &texts)) }
+        Column { nulls: self.nulls(expr, scope), inputs, numbered: numbered(expr, scope), text: bounded(spelt(expr, &texts)), missing: None }
     }
 
     /// The columns that an expression is reckoned from, those of subqueries too.
@@ -120,6 +123,9 @@ impl Walk<'_> {
 
     pub(super) fn nulls(&mut self, expr: &Expr, scope: &Scope<'_>) -> Nulls {
         let found = self.nulls_of(expr, scope);
+        if found != Nulls::Never && scope.facts.held.contains(expr) {
+            return Nulls::Never;
+        }
         // Of what is known by its operands the planner knows no more, and it would walk all of them again at each level.
         let by_operands = match expr {
             Expr::BinaryExpr(binary) => !matches!(binary.op, Operator::Divide | Operator::Modulo | Operator::IntegerDivide),
@@ -187,7 +193,16 @@ impl Walk<'_> {
     fn function(&mut self, name: &str, args: &[Expr], scope: &Scope<'_>) -> Nulls {
         match name {
             "coalesce" | "nvl" | "ifnull" => {
-                let found: Vec<Nulls> = args.iter().map(|arg| self.nulls(arg, scope)).collect();
+                let mut found: Vec<Nulls> = Vec::with_capacity(args.len());
+                let mut narrowed: Option<Facts> = None;
+                for arg in args {
+                    let known = narrowed.as_ref().unwrap_or(scope.facts);
+                    found.push(self.nulls(arg, &Scope { facts: known, schema: scope.schema, outer: scope.outer }));
+                    // `coalesce(a.id, b.id)` over a full join: what comes next counts where this one is NULL.
+                    if let Some((join, is_right)) = scope.other_side(uncast(arg)) {
+                        narrowed.get_or_insert_with(|| scope.facts.clone()).has_row(join, is_right);
+                    }
+                }
                 match found.last() {
                     _ if found.contains(&Nulls::Never) => Nulls::Never,
                     Some(last) if found.iter().all(|nulls| matches!(nulls, Nulls::Made(_))) => last.clone(),
@@ -206,19 +221,24 @@ impl Walk<'_> {
     fn case(&mut self, case: &Case, scope: &Scope<'_>) -> Nulls {
         let mut found = Vec::new();
         for (when, then) in &case.when_then_expr {
-            let never = if case.expr.is_none() { scope.never_null(when) } else { BTreeSet::new() };
-            let narrowed = scope.with(&never);
+            let (never, held) = if case.expr.is_none() { (scope.never_null(when), Scope::held(when)) } else { Default::default() };
+            let narrowed = scope.with(&never, held);
             let inner = Scope { facts: &narrowed, schema: scope.schema, outer: scope.outer };
             found.push(self.nulls(then, &inner));
         }
         match &case.else_expr {
             Some(otherwise) => {
                 // `case when x is null then .. else x end`: the last branch sees what the only condition leaves.
-                let never = match case.when_then_expr.as_slice() {
-                    [(when, _)] if case.expr.is_none() => scope.never_null_if_not(when),
-                    _ => BTreeSet::new(),
+                let only = match case.when_then_expr.as_slice() {
+                    [(when, _)] if case.expr.is_none() => Some(when.as_ref()),
+                    _ => None,
                 };
-                let narrowed = scope.with(&never);
+                let mut narrowed = scope.with(&only.map(|when| scope.never_null_if_not(when)).unwrap_or_default(), Vec::new());
+                if let Some(Expr::IsNotNull(column)) = only
+                    && let Some((join, is_right)) = scope.other_side(column)
+                {
+                    narrowed.has_row(join, is_right);
+                }
                 let inner = Scope { facts: &narrowed, schema: scope.schema, outer: scope.outer };
                 found.push(self.nulls(otherwise, &inner));
             }
@@ -234,6 +254,13 @@ impl Walk<'_> {
             None if found.iter().all(|nulls| *nulls == Nulls::Never) => Nulls::Never,
             None => Nulls::Unknown,
         }
+    }
+}
+
+fn uncast(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) => uncast(&cast.expr),
+        other => other,
     }
 }
 

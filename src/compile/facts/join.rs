@@ -8,18 +8,23 @@ use deltalake::datafusion::logical_expr::{Expr, Join, Operator};
 
 use super::expr::Scope;
 use super::plan::{Walk, missing_sides};
-use super::{Column, Doubt, DoubtKind, Facts, FlowKind, Key, NullMaker, Nulls, bounded, told};
+use super::{Column, Doubt, DoubtKind, Facts, FlowKind, Key, Missing, NullMaker, Nulls, bounded, told};
 
 impl Walk<'_> {
     pub(super) fn join(&mut self, join: &Join, outer: Option<&Scope<'_>>) -> Facts {
-        let left = self.plan(&join.left, outer);
-        let right = self.plan(&join.right, outer);
+        self.join_by(join, join.filter.as_ref(), outer)
+    }
+
+    /// The join, with `filter` for the condition beside those that make two columns equal.
+    pub(super) fn join_by(&mut self, join: &Join, filter: Option<&Expr>, outer: Option<&Scope<'_>>) -> Facts {
+        let mut left = self.plan(&join.left, outer);
+        let mut right = self.plan(&join.right, outer);
         let width = left.columns.len();
         let both = side_by_side(&left, &right);
         let schema = join.left.schema().join(join.right.schema()).unwrap_or_else(|_| join.schema.as_ref().clone());
         let scope = Scope { facts: &both, schema: &schema, outer };
         let mut facts = Facts { columns: both.columns.clone(), rows: both.rows.clone(), conditions: both.conditions.clone(), ..Facts::default() };
-        let mut pairs: Vec<(usize, usize)> = Vec::new();
+        let mut by = By::default();
         let mut never = BTreeSet::new();
         for (one, other) in &join.on {
             for side in [one, other] {
@@ -27,27 +32,36 @@ impl Walk<'_> {
                 facts.influence(column.leaves(), FlowKind::Join);
                 facts.conditions.insert(bounded(format!("{} {}", join.join_type, column.text)));
             }
-            pairs.extend(scope.position(one).zip(scope.position(other)));
+            by.equal(one, other, &scope, width);
+            if join.null_equality == NullEquality::NullEqualsNothing {
+                never.extend([one, other].into_iter().filter_map(|side| scope.position(side)));
+            }
         }
-        if join.null_equality == NullEquality::NullEqualsNothing {
-            never.extend(pairs.iter().flat_map(|(one, other)| [*one, *other]));
-        }
-        if let Some(filter) = &join.filter {
+        if let Some(filter) = filter {
             let column = self.expr(filter, &scope);
             facts.influence(column.leaves(), FlowKind::Join);
             facts.conditions.insert(bounded(format!("{} {}", join.join_type, column.text)));
-            pairs.extend(split_conjunction(filter).into_iter().filter_map(|part| equal(part, &scope)));
+            for part in split_conjunction(filter) {
+                if let Expr::BinaryExpr(binary) = part
+                    && binary.op == Operator::Eq
+                {
+                    by.equal(&binary.left, &binary.right, &scope, width);
+                }
+            }
             never.extend(scope.never_null(filter));
         }
-        narrow(&mut facts, join.join_type, width, &never);
-        let pairs: Vec<(usize, usize)> = pairs
-            .into_iter()
-            .map(|(one, other)| (one.min(other), one.max(other)))
-            .filter(|(one, other)| *one < width && *other >= width)
-            .map(|(one, other)| (one, other - width))
-            .collect();
-        self.doubt(join, &left, &right, &pairs);
-        for key in keys(join.join_type, &left, &right, &pairs) {
+        self.joins += 1;
+        narrow(&mut facts, (join.join_type, self.joins), width, &never);
+        // Rows of a side that must match have values where the condition asks for them.
+        if matches!(join.join_type, JoinType::Inner | JoinType::Right) {
+            left.present(&never.range(..width).copied().collect());
+        }
+        if matches!(join.join_type, JoinType::Inner | JoinType::Left) {
+            right.present(&never.range(width..).map(|at| at - width).collect());
+        }
+        self.doubt(join, filter, (&left, &right), &by);
+        facts.keys_if = keys_if(join.join_type, self.joins, (&left, &right), &by);
+        for key in keys(join.join_type, &left, &right, &by) {
             facts.add_key(key);
         }
         match join.join_type {
@@ -68,21 +82,19 @@ impl Walk<'_> {
 
     /// Rows of both sides multiply where neither is unique on what it is joined by. Said only where keys of both sides
     /// are known, and none of them is among these columns.
-    fn doubt(&mut self, join: &Join, left: &Facts, right: &Facts, pairs: &[(usize, usize)]) {
-        if pairs.is_empty() || matches!(missing_kind(join.join_type), Kind::Half) {
+    fn doubt(&mut self, join: &Join, filter: Option<&Expr>, (left, right): (&Facts, &Facts), By { lefts, rights }: &By) {
+        if lefts.is_empty() || rights.is_empty() || matches!(missing_kind(join.join_type), Kind::Half) {
             return;
         }
-        let lefts: BTreeSet<usize> = pairs.iter().map(|(one, _)| *one).collect();
-        let rights: BTreeSet<usize> = pairs.iter().map(|(_, other)| *other).collect();
         let many = |facts: &Facts, columns: &BTreeSet<usize>| !facts.keys.is_empty() && facts.key_within(columns).is_none();
-        if !many(left, &lefts) || !many(right, &rights) {
+        if !many(left, lefts) || !many(right, rights) {
             return;
         }
         let names = |plan: &deltalake::datafusion::logical_expr::LogicalPlan, columns: &BTreeSet<usize>| {
             columns.iter().map(|at| format!("`{}`", plan.schema().field(*at).name())).collect::<Vec<_>>().join(", ")
         };
-        let kind = DoubtKind::FanOut { left: names(&join.left, &lefts), right: names(&join.right, &rights) };
-        let place = join.filter.as_ref().or_else(|| join.on.first().map(|(one, _)| one));
+        let kind = DoubtKind::FanOut { left: names(&join.left, lefts), right: names(&join.right, rights) };
+        let place = filter.or_else(|| join.on.first().map(|(one, _)| one));
         let range = place.and_then(|expr| self.range(expr));
         self.doubts.push(Doubt { kind, range });
     }
@@ -110,36 +122,57 @@ fn side_by_side(left: &Facts, right: &Facts) -> Facts {
     Facts {
         columns: left.columns.iter().cloned().chain(moved).collect(),
         rows: left.rows.union(&right.rows).copied().collect(),
-        keys: Vec::new(),
         conditions: left.conditions.union(&right.conditions).cloned().collect(),
+        ..Facts::default()
     }
 }
 
-/// The condition of an outer join says nothing of the side that stays.
-fn narrow(facts: &mut Facts, kind: JoinType, width: usize, never: &BTreeSet<usize>) {
-    let (left_missing, right_missing) = missing_sides(kind);
-    for (at, column) in facts.columns.iter_mut().enumerate() {
-        let (own, other) = if at < width { (left_missing, right_missing) } else { (right_missing, left_missing) };
-        if own {
-            column.nulls = Nulls::Made(NullMaker::OuterJoin);
-            column.numbered = None;
-        } else if !other && never.contains(&at) && !matches!(kind, JoinType::LeftAnti | JoinType::RightAnti) {
-            column.nulls = Nulls::Never;
+/// The columns of each side, by their places in it, of which a row of the other side leaves one value.
+#[derive(Default)]
+struct By {
+    lefts: BTreeSet<usize>,
+    rights: BTreeSet<usize>,
+}
+
+impl By {
+    /// Takes the condition `one = other`. A side of it may be an expression, as long as it is over one side of the join.
+    fn equal(&mut self, one: &Expr, other: &Expr, scope: &Scope<'_>, width: usize) {
+        for (column, value) in [(one, other), (other, one)] {
+            let Some(at) = scope.position(column) else { continue };
+            let of_value: Option<Vec<usize>> = value.column_refs().into_iter().map(|column| scope.schema.maybe_index_of_column(column)).collect();
+            let Some(of_value) = of_value.filter(|places| !places.is_empty() && !value.is_volatile()) else { continue };
+            if at < width && of_value.iter().all(|place| *place >= width) {
+                self.lefts.insert(at);
+            } else if at >= width && of_value.iter().all(|place| *place < width) {
+                self.rights.insert(at - width);
+            }
         }
     }
 }
 
-fn equal(part: &Expr, scope: &Scope<'_>) -> Option<(usize, usize)> {
-    let Expr::BinaryExpr(binary) = part else { return None };
-    (binary.op == Operator::Eq).then_some(())?;
-    Some((scope.position(&binary.left)?, scope.position(&binary.right)?))
+/// The condition of an outer join says nothing of the side that stays.
+fn narrow(facts: &mut Facts, (kind, join): (JoinType, usize), width: usize, never: &BTreeSet<usize>) {
+    let (left_missing, right_missing) = missing_sides(kind);
+    let mut here = BTreeSet::new();
+    for (at, column) in facts.columns.iter_mut().enumerate() {
+        let is_right = at >= width;
+        let (own, other) = if is_right { (right_missing, left_missing) } else { (left_missing, right_missing) };
+        if own {
+            let before = std::mem::replace(&mut column.nulls, Nulls::Made(NullMaker::OuterJoin));
+            // Where a match was asked for, the columns it was asked of have values.
+            let before = if never.contains(&at) { Nulls::Never } else { before };
+            column.missing = Some(Missing { join, is_right, full: left_missing && right_missing, before });
+            column.numbered = None;
+        } else if !other && never.contains(&at) && !matches!(kind, JoinType::LeftAnti | JoinType::RightAnti) {
+            here.insert(at);
+        }
+    }
+    facts.present(&here);
 }
 
 /// The keys that a join leaves: those of a side whose rows meet one row of the other at most, and pairs of keys.
-fn keys(kind: JoinType, left: &Facts, right: &Facts, pairs: &[(usize, usize)]) -> Vec<Key> {
+fn keys(kind: JoinType, left: &Facts, right: &Facts, By { lefts, rights }: &By) -> Vec<Key> {
     let width = left.columns.len();
-    let lefts: BTreeSet<usize> = pairs.iter().map(|(one, _)| *one).collect();
-    let rights: BTreeSet<usize> = pairs.iter().map(|(_, other)| *other).collect();
     let moved = |key: &Key| Key { columns: key.columns.iter().map(|at| at + width).collect(), ..key.clone() };
     match kind {
         JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => return left.keys.clone(),
@@ -148,10 +181,10 @@ fn keys(kind: JoinType, left: &Facts, right: &Facts, pairs: &[(usize, usize)]) -
     }
     let mut found = Vec::new();
     // A row of the left meets one row of the right at most.
-    if let (Some(single), JoinType::Inner | JoinType::Left) = (right.key_within(&rights), kind) {
+    if let (Some(single), JoinType::Inner | JoinType::Left) = (right.key_within(rights), kind) {
         found.extend(left.keys.iter().map(|key| kept(key.clone(), single)));
     }
-    if let (Some(single), JoinType::Inner | JoinType::Right) = (left.key_within(&lefts), kind) {
+    if let (Some(single), JoinType::Inner | JoinType::Right) = (left.key_within(lefts), kind) {
         found.extend(right.keys.iter().map(|key| kept(moved(key), single)));
     }
     if let (Some(one), Some(other)) = (left.keys.first(), right.keys.first()) {
@@ -163,6 +196,21 @@ fn keys(kind: JoinType, left: &Facts, right: &Facts, pairs: &[(usize, usize)]) -
         });
     }
     found
+}
+
+/// Keys of the side that may be missing, for the rows that have it: each of its rows meets one row of the other side at most.
+fn keys_if(kind: JoinType, join: usize, (left, right): (&Facts, &Facts), By { lefts, rights }: &By) -> Vec<(usize, bool, Key)> {
+    let width = left.columns.len();
+    let moved = |key: &Key| Key { columns: key.columns.iter().map(|at| at + width).collect(), ..key.clone() };
+    match kind {
+        JoinType::Left => {
+            left.key_within(lefts).map(|single| right.keys.iter().map(|key| (join, true, kept(moved(key), single))).collect()).unwrap_or_default()
+        }
+        JoinType::Right => {
+            right.key_within(rights).map(|single| left.keys.iter().map(|key| (join, false, kept(key.clone(), single))).collect()).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn kept(key: Key, single: &Key) -> Key {

@@ -8,7 +8,7 @@ use deltalake::datafusion::logical_expr::{Expr, Operator};
 
 use super::expr::Scope;
 use super::plan::Walk;
-use super::{Facts, FlowKind, Key, Nulls, told};
+use super::{Facts, FlowKind, Key, told};
 
 impl Scope<'_> {
     /// The columns that can't be NULL where a condition is true.
@@ -47,6 +47,33 @@ impl Scope<'_> {
             }
             _ => BTreeSet::new(),
         }
+    }
+
+    /// The expressions, other than columns, that can't be NULL where a condition is true.
+    pub(super) fn held(condition: &Expr) -> Vec<Expr> {
+        let mut found = Vec::new();
+        for part in split_conjunction(condition) {
+            let operands: Vec<&Expr> = match part {
+                Expr::IsNotNull(inner) => vec![inner.as_ref()],
+                Expr::Not(inner) => match inner.as_ref() {
+                    Expr::IsNull(inner) => vec![inner.as_ref()],
+                    _ => Vec::new(),
+                },
+                Expr::BinaryExpr(binary) => match binary.op {
+                    Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
+                        vec![binary.left.as_ref(), binary.right.as_ref()]
+                    }
+                    _ => Vec::new(),
+                },
+                Expr::Like(like) => vec![like.expr.as_ref()],
+                Expr::InList(list) => vec![list.expr.as_ref()],
+                _ => Vec::new(),
+            };
+            found.extend(
+                operands.into_iter().filter(|operand| !matches!(operand, Expr::Column(_) | Expr::Literal(..)) && !operand.is_volatile()).cloned(),
+            );
+        }
+        found
     }
 
     /// The columns that operands are, through casts and functions that give NULL for NULL.
@@ -105,11 +132,8 @@ impl Walk<'_> {
         let condition = self.expr(predicate, &scope);
         facts.influence(condition.leaves(), FlowKind::Filter);
         facts.conditions.insert(condition.text);
-        for at in scope.never_null(predicate) {
-            if let Some(column) = facts.columns.get_mut(at) {
-                column.nulls = Nulls::Never;
-            }
-        }
+        facts.present(&scope.never_null(predicate));
+        facts.held.extend(Scope::held(predicate));
         let parts = split_conjunction(predicate);
         let fixed: BTreeSet<usize> = parts.iter().filter_map(|part| scope.constant(part)).map(|(at, _)| at).collect();
         for key in &mut facts.keys {

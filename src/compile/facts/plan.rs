@@ -8,7 +8,7 @@ use deltalake::datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Recursive
 
 use super::expr::Scope;
 use super::relation::LeafFacts;
-use super::{Column, ColumnFacts, ColumnInput, Doubt, Facts, FlowKind, Key, LeafColumn, NodeFacts, Nulls, UniqueKey, bounded};
+use super::{Column, ColumnFacts, ColumnInput, Doubt, Facts, FlowKind, Key, LeafColumn, NodeFacts, NullMaker, Nulls, UniqueKey, bounded};
 use crate::base::SourceFile;
 use crate::manifest::NodeId;
 
@@ -29,6 +29,8 @@ pub(super) struct Walk<'a> {
     met: Vec<(&'a NodeId, Vec<String>)>,
     text: SourceFile,
     pub(super) doubts: Vec<Doubt>,
+    /// The joins so far.
+    pub(super) joins: usize,
 }
 
 /// What a plan proves, and what is doubtful in it.
@@ -38,7 +40,7 @@ pub(in crate::compile) fn derive<'a>(
     leaves: Vec<Leaf<'a>>,
     ephemeral: &'a BTreeMap<String, NodeId>,
 ) -> (NodeFacts, Vec<Doubt>) {
-    let mut walk = Walk { leaves, ephemeral, met: Vec::new(), text: SourceFile::new("", sql.into()), doubts: Vec::new() };
+    let mut walk = Walk { leaves, ephemeral, met: Vec::new(), text: SourceFile::new("", sql.into()), doubts: Vec::new(), joins: 0 };
     let facts = walk.plan(plan, None);
     let named = |inputs: &BTreeSet<(LeafColumn, FlowKind)>| {
         let mut found: Vec<ColumnInput> = inputs.iter().filter_map(|(leaf, kind)| walk.input(*leaf, *kind)).collect();
@@ -110,7 +112,13 @@ impl Walk<'_> {
                 project(&input, columns.into_iter())
             }
             LogicalPlan::Filter(filter) => {
-                let input = self.plan(&filter.input, outer);
+                let input = match filter.input.as_ref() {
+                    // `from a, b where a.x = b.x` joins by its condition.
+                    LogicalPlan::Join(join) if join.join_type == JoinType::Inner && join.on.is_empty() && join.filter.is_none() => {
+                        self.join_by(join, Some(&filter.predicate), outer)
+                    }
+                    other => self.plan(other, outer),
+                };
                 self.filter(input, &filter.predicate, filter.input.schema(), outer)
             }
             LogicalPlan::Window(window) => {
@@ -144,6 +152,8 @@ impl Walk<'_> {
             LogicalPlan::Distinct(distinct) => self.distinct(distinct, outer),
             LogicalPlan::Limit(limit) => {
                 let mut facts = self.plan(&limit.input, outer);
+                let text = |part: Option<&Expr>| part.map_or_else(String::new, ToString::to_string);
+                facts.conditions.insert(format!("limit {} offset {}", text(limit.fetch.as_deref()), text(limit.skip.as_deref())));
                 if matches!(limit.fetch.as_deref(), Some(Expr::Literal(ScalarValue::Int64(Some(0 | 1)), _))) {
                     facts.add_key(one_row("`limit 1` leaves one row at most"));
                 }
@@ -174,6 +184,7 @@ impl Walk<'_> {
             Distinct::All(input) => {
                 let mut facts = self.plan(input, outer);
                 let all = (0..facts.columns.len()).collect();
+                facts.conditions.insert("distinct".into());
                 facts.add_key(Key { columns: all, because: "`distinct` leaves each row once".into(), assumed: false });
                 facts
             }
@@ -186,6 +197,8 @@ impl Walk<'_> {
                 let now = |at: &usize| columns.iter().position(|(_, from)| from.as_ref() == Some(at));
                 let key = on.and_then(|on| on.iter().map(now).collect::<Option<BTreeSet<usize>>>());
                 let mut facts = project(&input, columns.into_iter());
+                let by: Vec<String> = distinct.on_expr.iter().map(|expr| self.expr(expr, &scope).text).collect();
+                facts.conditions.insert(bounded(format!("distinct on {}", by.join(", "))));
                 if let Some(columns) = key {
                     facts.add_key(Key { columns, because: "`distinct on` leaves one row of each".into(), assumed: false });
                 }
@@ -208,7 +221,7 @@ impl Walk<'_> {
         let input = self.plan(&unnest.input, outer);
         let derived = |at: &usize| input.columns.get(*at).map_or_else(Column::unknown, |column| derived_from(column, "unnest"));
         let columns = unnest.dependency_indices.iter().map(derived).collect();
-        Facts { columns, rows: input.rows.clone(), keys: Vec::new(), conditions: input.conditions.clone() }
+        Facts { columns, rows: input.rows.clone(), conditions: input.conditions.clone(), ..Facts::default() }
     }
 
     fn recursive(&mut self, query: &RecursiveQuery, outer: Option<&Scope<'_>>) -> Facts {
@@ -230,6 +243,7 @@ impl Walk<'_> {
             inputs: BTreeSet::from([((table, at), FlowKind::Copied)]),
             numbered: None,
             text: format!("{}.{}", leaf.node, name.to_lowercase()),
+            missing: None,
         };
         let columns: Vec<Column> = leaf.facts.columns.iter().enumerate().map(column).collect();
         let position = |name: &String| leaf.facts.columns.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -245,6 +259,8 @@ impl Walk<'_> {
 
     /// The CTE of an ephemeral model is a node of its own: its columns are where lineage goes on.
     fn ephemeral(&mut self, alias: &str, mut facts: Facts, schema: &DFSchema) -> Facts {
+        // The columns have other names now.
+        facts.held.clear();
         let Some(node) = self.ephemeral.get(alias) else { return facts };
         let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let table = self.leaves.len() + self.met.iter().position(|(known, _)| *known == node).unwrap_or(self.met.len());
@@ -267,7 +283,7 @@ fn one_row(because: &str) -> Key {
 
 pub(super) fn derived_from(column: &Column, how: &str) -> Column {
     let inputs = column.inputs.iter().map(|(leaf, kind)| (*leaf, if *kind == FlowKind::Copied { FlowKind::Derived } else { *kind })).collect();
-    Column { nulls: Nulls::Unknown, inputs, numbered: None, text: bounded(format!("{how}({})", column.text)) }
+    Column { nulls: Nulls::Unknown, inputs, numbered: None, text: bounded(format!("{how}({})", column.text)), missing: None }
 }
 
 /// Columns over those of the input; each says which column of the input it is, if it is one.
@@ -288,6 +304,8 @@ pub(super) fn project(input: &Facts, columns: impl Iterator<Item = (Column, Opti
             facts.add_key(Key { columns, ..key.clone() });
         }
     }
+    let kept = |(join, is_right, key): &(usize, bool, Key)| Some((*join, *is_right, Key { columns: moved(&key.columns)?, ..key.clone() }));
+    facts.keys_if = input.keys_if.iter().filter_map(kept).collect();
     facts
 }
 
@@ -296,16 +314,21 @@ fn unite(inputs: Vec<Facts>) -> Facts {
     let mut inputs = inputs.into_iter();
     let Some(mut facts) = inputs.next() else { return Facts::default() };
     facts.keys.clear();
+    facts.keys_if.clear();
+    facts.held.clear();
     for next in inputs {
         for (column, other) in facts.columns.iter_mut().zip(next.columns) {
             column.nulls = match (&column.nulls, other.nulls) {
                 (Nulls::Never, Nulls::Never) => Nulls::Never,
+                (Nulls::Made(NullMaker::Always), Nulls::Made(NullMaker::Always)) => Nulls::Made(NullMaker::Always),
+                (Nulls::Made(NullMaker::Always), _) | (_, Nulls::Made(NullMaker::Always)) => Nulls::Made(NullMaker::Union),
                 (Nulls::Made(maker), _) => Nulls::Made(*maker),
                 (_, Nulls::Made(maker)) => Nulls::Made(maker),
                 (Nulls::Never | Nulls::Unknown, Nulls::Never | Nulls::Unknown) => Nulls::Unknown,
             };
             column.inputs.extend(other.inputs);
             column.numbered = None;
+            column.missing = None;
             column.text = bounded(format!("{} | {}", column.text, other.text));
         }
         facts.rows.extend(next.rows);

@@ -10,6 +10,33 @@ use super::expand::{expand, is_volatile, name_of, repeats};
 use super::{Rewriter, dates, foreign, formats, meant, rules};
 use crate::sql::SqlError;
 use crate::sql::collected::is_ordered;
+use crate::sql::functions::is_scalar;
+
+/// Refuses what stands beside the arguments of a function of single rows: the planner would pass over it.
+pub(super) fn no_clauses(expr: &Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    let (distinct, ordered) = match &function.args {
+        FunctionArguments::List(list) => (
+            list.duplicate_treatment == Some(DuplicateTreatment::Distinct),
+            list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_))),
+        ),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => (false, false),
+    };
+    let clause = match function {
+        _ if distinct => "distinct",
+        _ if ordered => "order by",
+        ast::Function { filter: Some(_), .. } => "filter",
+        ast::Function { over: Some(_), .. } => "over",
+        ast::Function { within_group, .. } if !within_group.is_empty() => "within group",
+        _ => return Ok(()),
+    };
+    let name = name_of(function);
+    if !is_scalar(&name) {
+        return Ok(());
+    }
+    let message = format!("`{clause}` has no meaning for `{name}`, which gives a value for each row");
+    Err(rewriter.refuse(&message, function.name.span(), &format!("take the `{clause}` out, or write it at an aggregate or a window function")))
+}
 
 /// Rewrites one call whose arguments have been rewritten before; leaves alone what needs nothing.
 pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {

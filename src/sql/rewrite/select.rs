@@ -208,6 +208,12 @@ pub(super) fn refused(select: &Select, rewriter: &Rewriter) -> Result<(), Box<Sq
             let help = "join by a range, and keep the newest row by `qualify row_number() over (partition by .. order by .. desc) = 1`";
             return Err(rewriter.refuse("ASOF JOIN is not available", join.relation.span(), help));
         }
+        let bare =
+            matches!(join.join_operator, ast::JoinOperator::Join(ast::JoinConstraint::None) | ast::JoinOperator::Inner(ast::JoinConstraint::None));
+        if bare && !rewriter.semantics.joins_without_condition && joins_a_table(&join.relation) {
+            let help = "say how rows belong together with `on` or `using`, or write `cross join` where all are to meet";
+            return Err(rewriter.refuse_unsafe("a join without a condition pairs every row with every row", join.relation.span(), help));
+        }
     }
     for item in &select.projection {
         if let SelectItem::UnnamedExpr(Expr::Array(array)) = item
@@ -229,6 +235,15 @@ pub(super) fn refused(select: &Select, rewriter: &Rewriter) -> Result<(), Box<Sq
         ));
     }
     twice(select, rewriter)
+}
+
+/// Whether what is joined stands for itself: lists and the like that belong to the row before need no condition.
+fn joins_a_table(factor: &ast::TableFactor) -> bool {
+    match factor {
+        ast::TableFactor::Table { args, .. } => args.is_none(),
+        ast::TableFactor::Derived { lateral, .. } => !lateral,
+        _ => false,
+    }
 }
 
 /// The place of a window function in an expression, outside of its subqueries.

@@ -300,7 +300,7 @@ impl Location {
             (None, _) => format!("the folder `{}` has no {} file", self.written, format.name()),
         };
         EngineError::Diagnosed(Box::new(
-            Diagnostic::error(Code::InputFile, what)
+            Diagnostic::error(Code::InputMissing, what)
                 .note(format!("looked for `{}`", self.looked))
                 .help("locations are relative to the project's folder"),
         ))

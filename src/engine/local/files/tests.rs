@@ -137,7 +137,7 @@ async fn what_is_not_there_is_named() {
     for (location, expected) in
         [("no.csv", "there is no file `no.csv`"), ("in/*.csv", "no file matches `in/*.csv`"), ("in", "the folder `in` has no csv file")]
     {
-        assert_eq!(room.read(&binding(location, &[], &[])).await.unwrap_err(), format!("input-file: {expected}"));
+        assert_eq!(room.read(&binding(location, &[], &[])).await.unwrap_err(), format!("input-missing: {expected}"));
     }
     let s3 = room.read(&binding("s3://bucket/a.csv", &[], &[])).await.unwrap_err();
     assert!(cfg!(feature = "s3") || s3 == "storage-feature: location `s3://bucket/a.csv`: this build does not reach `s3://`", "{s3}");
