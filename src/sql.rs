@@ -22,6 +22,7 @@ mod grammar;
 mod identifiers;
 mod lateral;
 mod literals;
+mod nested;
 mod numbers;
 mod operators;
 mod outer;

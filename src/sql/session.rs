@@ -15,7 +15,8 @@ use super::digits::Digits;
 use super::estimates;
 use super::functions;
 use super::lateral::LateralUnnest;
-use super::operators::{FromZero, Operators, TypeNames};
+use super::nested::NestedRows;
+use super::operators::{FromZero, JsonFields, Operators, TypeNames};
 use super::overflow::CheckedIntegers;
 use super::refused::{Impossible, Misplaced};
 use super::semantics::{ListBase, NullOrder, Semantics};
@@ -97,6 +98,8 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
 }
 
 /// Whether a name in a `from` clause is a function that yields rows, such as `generate_series`.
+    rules.push(Arc::new(NestedRows));
+    rules.push(Arc::new(CorrelatedRows));
 #[must_use]
 pub fn is_table_function(state: &SessionState, reference: &TableReference) -> bool {
     reference.schema().is_none() && state.table_functions().contains_key(&reference.table().to_lowercase())
