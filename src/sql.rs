@@ -32,6 +32,7 @@ mod place;
 mod qualified;
 mod recover;
 mod refused;
+mod relations;
 mod respell;
 mod rewrite;
 mod said;

@@ -70,8 +70,8 @@ impl Dialect for Grammar {
         supports_xml_expressions,
     }
 
-    // And what it does not: `1_000`, and names that begin with a digit, which [`super::tokens`] looks at once more.
-    allowed! { supports_numeric_prefix, supports_numeric_literal_underscores }
+    // And what it does not: `1_000`, `f(x).*`, and names that begin with a digit, which [`super::tokens`] looks at once more.
+    allowed! { supports_numeric_prefix, supports_numeric_literal_underscores, supports_select_expr_star }
 
     /// A `case` or `cast` that can't be read is one that is not complete, and no name.
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {

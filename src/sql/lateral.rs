@@ -71,7 +71,7 @@ fn unnested(join: &Join) -> Result<Option<LogicalPlan>> {
             }),
             other => Ok(Transformed::no(other)),
         })?;
-        if keeps && !matches!(found.data, Expr::Column(_)) {
+        if keeps && !is_null_of_null(&found.data) {
             return Ok(None);
         }
         result.push(found.data.alias_qualified(qualifier.cloned(), field.name()));
@@ -81,6 +81,16 @@ fn unnested(join: &Join) -> Result<Option<LogicalPlan>> {
         plan = plan.filter(filter.clone())?;
     }
     plan.build().map(Some)
+}
+
+/// Whether an expression is a column, or a field of one.
+fn is_null_of_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) => true,
+        Expr::Alias(alias) => is_null_of_null(&alias.expr),
+        Expr::ScalarFunction(call) => call.name() == "get_field" && call.args.first().is_some_and(is_null_of_null),
+        _ => false,
+    }
 }
 
 fn position(unnest: &Unnest, column: &Column) -> Option<usize> {

@@ -7,6 +7,12 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, To
 /// What the function `exists(list, lambda)` is called for the parser, to which `exists` is the operator.
 pub(super) const EXISTS: &str = "any_of";
 
+/// The item that stands for the `as struct` of `select as struct`.
+pub(super) const AS_STRUCT: &str = "as struct";
+
+/// The type of `x::array`, a list of what is in JSON.
+pub(super) const JSON_ARRAY: &str = "json_array";
+
 /// The words of a text for the parser. `as [not] materialized (` loses the hint, which says nothing about the result, and the
 /// types `map<k, v>` are written `map(k, v)`.
 pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -28,6 +34,25 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                     && keyword(&words, at.wrapping_sub(1)) != Some(Keyword::IF) =>
             {
                 words[at].token = Token::make_word(EXISTS, None);
+            }
+            Some(Keyword::AS)
+                if keyword(&words, at + 1) == Some(Keyword::STRUCT)
+                    && matches!(keyword(&words, at.wrapping_sub(1)), Some(Keyword::SELECT | Keyword::DISTINCT | Keyword::ALL)) =>
+            {
+                words[at].token = Token::make_word(AS_STRUCT, Some('"'));
+                words[at + 1].token = Token::Comma;
+            }
+            Some(Keyword::ARRAY) if words.get(at + 1).is_some_and(|next| next.token == Token::Lt) => typed_list(&mut words, at),
+            Some(Keyword::ARRAY) if is_bare_type(&words, at) => words[at].token = Token::make_word(JSON_ARRAY, None),
+            Some(Keyword::ARRAY | Keyword::ROW) if opens(&words, at + 1) && is_type(&words, at) => round_types(&mut words, at),
+            // Some functions have a syntax of their own, and can't be called by two names.
+            _ if is_safe_call(&words, at) => {
+                let span = words[at].span;
+                let end = words[at + 2].span.end;
+                let name = format!("safe.{}", words[at + 2].token);
+                words.drain(at + 1..=at + 2);
+                words[at] =
+                    TokenWithSpan::new(Token::Word(Word { value: name, quote_style: None, keyword: Keyword::NoKeyword }), Span::new(span.start, end));
             }
             // The parser takes `t.user` for a call.
             Some(Keyword::USER) if !opens(&words, at + 1) => {

@@ -11,8 +11,10 @@ mod generators;
 mod lambdas;
 mod meant;
 mod patterns;
+mod outer_fields;
 mod pivot;
 mod rules;
+mod rows;
 mod sample;
 mod select;
 mod shadow;
@@ -46,7 +48,7 @@ pub(crate) use rules::RULES;
 /// # Errors
 /// Where a construct can't be expressed, with its place in `sql`.
 pub fn rewrite(statement: &mut Statement, sql: &str, semantics: Semantics) -> Result<(), Box<SqlError>> {
-    let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new(), semantics };
+    let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new(), tables: Vec::new(), semantics };
     let flow = match statement {
         Statement::Statement(inner) => {
             if let Err(twice) = shadow::rewrite(inner) {
@@ -70,6 +72,8 @@ struct Rewriter {
     names: Vec<Vec<Option<String>>>,
     semantics: Semantics,
 }
+    /// For each open select: what its tables are called.
+    tables: Vec<Vec<Ident>>,
 
 impl Rewriter {
     #[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
@@ -102,8 +106,16 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         flow(select::refused(select, self))?;
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        if self.semantics.adapter == "bigquery" {
+            rows::order(query);
+        }
+        ControlFlow::Continue(())
+    }
+
         if let Some(condition) = &mut select.selection {
             flow(tuples::condition(condition, self))?;
+        flow(rows::select(select, self))?;
         }
         flow(generators::rewrite(select, self))?;
         if self.semantics.groups_by_alias {
@@ -118,14 +130,20 @@ impl VisitorMut for Rewriter {
         keep_names(&mut select.projection, self.names.pop().unwrap_or_default());
         ControlFlow::Continue(())
     }
+        self.tables.pop();
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
-        flow(select::query(query, self))
+        flow(select::query(query, self))?;
+        rows::query(query);
+        ControlFlow::Continue(())
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         flow(tables::rewrite(factor, self))?;
         flow(sample::rewrite(factor, self))?;
+        if self.semantics.adapter == "bigquery" {
+            rows::of_dataset(factor);
+        }
         flow(pivot::rewrite(factor, self))
     }
 
@@ -148,6 +166,9 @@ impl VisitorMut for Rewriter {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         match expr {
             Expr::Function(_) => {
+                if rows::list_of(expr) {
+                    return ControlFlow::Continue(());
+                }
                 flow(calls::rewrite(expr, self))?;
                 return flow(calls::no_clauses(expr, self));
             }

@@ -19,6 +19,7 @@ use super::nested::NestedRows;
 use super::operators::{FromZero, JsonFields, Operators, TypeNames};
 use super::overflow::CheckedIntegers;
 use super::refused::{Impossible, Misplaced};
+use super::relations::Relations;
 use super::semantics::{ListBase, NullOrder, Semantics};
 use super::timestamps::Microseconds;
 
@@ -70,6 +71,7 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_default_features()
         .with_type_planner(Arc::new(TypeNames { semantics: options.semantics }))
         .with_statistics_registry(estimates::registry())
+        .with_relation_planners(vec![Arc::new(Relations { semantics: options.semantics })])
         .with_analyzer_rules(analyzer_rules());
     functions::register(&mut builder, options.semantics);
     let planners = builder.expr_planners().get_or_insert_default();

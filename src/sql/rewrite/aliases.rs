@@ -16,7 +16,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem
 
 use super::calls::literal;
 use super::expand::{expand, is_volatile};
-use super::{using, wildcards};
+use super::{outer_fields, using, wildcards};
 use crate::sql::collected;
 use crate::sql::functions::cast_of;
 use crate::sql::numbers::settled;
@@ -68,7 +68,7 @@ async fn mended(state: &SessionState, statement: Statement) -> Result<LogicalPla
             (Some(Unknown { place, spelt: Some(name), .. }), _) => respell(&mut statement, place, &name),
             (Some(Unknown { place, qualified, .. }), _) => !qualified && substitute(&mut statement, place),
             (None, Some(ambiguous)) => using::take_left(&mut statement, &ambiguous),
-            (None, None) => false,
+            (None, None) => outer_fields::outside(&error).is_some_and(|column| outer_fields::mend(&mut statement, &column)),
         };
         if !mended {
             return Err(error);

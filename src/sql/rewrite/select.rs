@@ -58,7 +58,7 @@ fn order_by_places(query: &mut Query) {
     let items: Vec<&Expr> = known
         .filter_map(|item| if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item { Some(expr) } else { None })
         .collect();
-    for key in keys.iter_mut().filter(|key| !matches!(key.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_))) {
+    for key in keys.iter_mut().filter(|key| !matches!(key.expr, Expr::Identifier(_) | Expr::Value(_))) {
         if let Some(at) = items.iter().position(|item| **item == key.expr) {
             key.expr = number(at as u64 + 1);
         }
