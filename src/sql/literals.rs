@@ -19,7 +19,8 @@ const BEFORE_NAMES: [&str; 15] =
 #[must_use]
 pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
     let has_doubled = semantics.double_quotes == DoubleQuotes::Text && sql.contains('"');
-    if semantics.backslash == Backslash::Letter || !(has_doubled || sql.contains("\\'")) {
+    let has_comments = matches!(semantics.adapter, "bigquery" | "mysql") && sql.contains('#');
+    if semantics.backslash == Backslash::Letter || !(has_doubled || has_comments || sql.contains("\\'")) {
         return Cow::Borrowed(sql);
     }
     let bytes = sql.as_bytes();
@@ -33,6 +34,10 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
         at = match (bytes[at], next(at)) {
             (b'-', Some(b'-')) => behind(b"\n", at),
             (b'/', Some(b'*')) => behind(b"*/", at + 2),
+            (b'#', _) if has_comments => {
+                dashes(sql, at, &mut respelt);
+                behind(b"\n", at)
+            }
             (b'"', _) if has_doubled => doubled(sql, at, words.before_name(sql), (semantics, &mut respelt)),
             (quote @ (b'"' | b'`'), _) => behind(&[quote], at + 1),
             (b'\'', _) if is_raw(bytes, at) => raw_end(bytes, at + 1, b"'", semantics),
@@ -43,6 +48,16 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
         words.pass(bytes[start], start..at);
     }
     String::from_utf8(respelt).map_or(Cow::Borrowed(sql), Cow::Owned)
+}
+
+/// `# comment` as `-- comment`, in the place of the letter behind the sign.
+fn dashes(sql: &str, at: usize, respelt: &mut [u8]) {
+    let next = sql[at + 1..].chars().next().filter(|next| *next != '\n');
+    let width = next.map_or(0, char::len_utf8);
+    respelt[at..=at + width].fill(b' ');
+    if width > 0 {
+        respelt[at..at + 2].fill(b'-');
+    }
 }
 
 /// Behind the end of a raw text. In `BigQuery` what stands behind a backslash does not end it, though both are letters.
@@ -260,6 +275,7 @@ mod tests {
         for (sql, meant) in [
             (r#"select """a "b" 'c'""", '"d"'"#, r#"select 'a "b" ''c'''  , '"d"'"#),
             (r#"select r'a\'"b' as a, "c" as c"#, r#"select r'a\'"b' as a, 'c' as c"#),
+            ("select 1 # it's\n#\n#ä\n, '#', `#` -- #", "select 1 --it's\n \n-- \n, '#', `#` -- #"),
         ] {
             assert_eq!(respelt_texts(bigquery, sql), meant);
             assert_eq!(respelt_texts(bigquery, meant), meant);

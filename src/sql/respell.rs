@@ -86,6 +86,109 @@ fn opens(words: &[TokenWithSpan], at: usize) -> bool {
     words.get(at).is_some_and(|word| word.token == Token::LParen)
 }
 
+/// Whether a type stands at a place, behind `::` or in a cast.
+fn is_type(words: &[TokenWithSpan], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| &words[before].token);
+    before == Some(&Token::DoubleColon) || keyword(words, at.wrapping_sub(1)) == Some(Keyword::AS) && in_cast(words, at - 1)
+}
+
+/// Whether the bracket around a place is that of a cast.
+fn in_cast(words: &[TokenWithSpan], at: usize) -> bool {
+    let mut depth = 0_usize;
+    for place in (0..at).rev() {
+        match words[place].token {
+            Token::RParen => depth += 1,
+            Token::LParen if depth > 0 => depth -= 1,
+            Token::LParen => {
+                let called = place.checked_sub(1).and_then(|place| keyword(words, place));
+                return matches!(called, Some(Keyword::CAST | Keyword::TRY_CAST | Keyword::SAFE_CAST));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// `x::array` and `cast(x as array)`.
+fn is_bare_type(words: &[TokenWithSpan], at: usize) -> bool {
+    let next = words.get(at + 1).map(|next| &next.token);
+    !matches!(next, Some(Token::Lt | Token::LParen | Token::LBracket)) && is_type(words, at)
+}
+
+/// The place of the bracket that closes the one at a place.
+fn closing(words: &[TokenWithSpan], open: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, word) in words.iter().enumerate().skip(open) {
+        match word.token {
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen | Token::RBracket => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The type `array(row(a t))` of Trino as `array<struct<a t>>`.
+fn round_types(words: &mut [TokenWithSpan], at: usize) {
+    let Some(end) = closing(words, at + 1) else { return };
+    for inner in at + 2..end {
+        if matches!(keyword(words, inner), Some(Keyword::ARRAY | Keyword::ROW)) && opens(words, inner + 1) {
+            round_types(words, inner);
+        }
+    }
+    if keyword(words, at) == Some(Keyword::ROW) {
+        words[at].token = Token::make_word("struct", None);
+    }
+    words[at + 1].token = Token::Lt;
+    words[end].token = Token::Gt;
+}
+
+/// `array<t>[..]` as `cast([..] as array<t>)`.
+fn typed_list(words: &mut Vec<TokenWithSpan>, at: usize) {
+    let mut depth = 0_usize;
+    let mut end = at + 1;
+    loop {
+        match words.get(end).map(|word| &word.token) {
+            Some(Token::Lt) => depth += 1,
+            Some(Token::Gt) if depth == 1 => break,
+            Some(Token::Gt) => depth -= 1,
+            Some(Token::ShiftRight) if depth == 2 => break,
+            Some(Token::ShiftRight) if depth > 2 => depth -= 2,
+            Some(Token::Word(word)) if !matches!(word.keyword, Keyword::AND | Keyword::OR | Keyword::FROM | Keyword::WHERE) => {}
+            Some(Token::Comma | Token::LParen | Token::RParen | Token::Number(..)) => {}
+            _ => return,
+        }
+        end += 1;
+    }
+    if words.get(end + 1).is_none_or(|next| next.token != Token::LBracket) {
+        return;
+    }
+    let Some(last) = closing(words, end + 1) else { return };
+    let span = words[at].span;
+    let placed = |token: Token| TokenWithSpan::new(token, span);
+    let data_type: Vec<TokenWithSpan> = words[at..=end].to_vec();
+    let list: Vec<TokenWithSpan> = words[end + 1..=last].to_vec();
+    let opening = [placed(Token::make_word("cast", None)), placed(Token::LParen)];
+    let parts = opening.into_iter().chain(list).chain([placed(Token::make_word("as", None))]).chain(data_type).chain([placed(Token::RParen)]);
+    let parts: Vec<TokenWithSpan> = parts.collect();
+    words.splice(at..=last, parts);
+}
+
+/// `safe.f(..)` of `BigQuery`.
+fn is_safe_call(words: &[TokenWithSpan], at: usize) -> bool {
+    let is_safe = matches!(&words[at].token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("safe"));
+    is_safe
+        && words.get(at + 1).is_some_and(|next| next.token == Token::Period)
+        && matches!(words.get(at + 2).map(|next| &next.token), Some(Token::Word(word)) if word.quote_style.is_none())
+        && opens(words, at + 3)
+        && at.checked_sub(1).is_none_or(|before| words[before].token != Token::Period)
+}
+
 /// `r'..'`, in which a backslash is a letter everywhere.
 fn is_raw_text(words: &[TokenWithSpan], at: usize) -> bool {
     match (words.get(at), words.get(at + 1)) {

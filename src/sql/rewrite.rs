@@ -21,6 +21,7 @@ mod shadow;
 mod tables;
 mod tuples;
 mod using;
+mod typed;
 mod wildcards;
 
 use std::ops::{ControlFlow, Range};
@@ -165,6 +166,7 @@ impl VisitorMut for Rewriter {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         match expr {
+        flow(typed::rewrite(expr, self))?;
             Expr::Function(_) => {
                 if rows::list_of(expr) {
                     return ControlFlow::Continue(());
