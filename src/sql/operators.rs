@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion_functions_json::udfs::json_as_text_udf;
 use datafusion_spark::function::datetime as spark;
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef};
 use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
@@ -99,6 +100,25 @@ impl ExprPlanner for FromZero {
             other => other,
         };
         Ok(PlannerResult::Original(RawFieldAccessExpr { expr, field_access }))
+    }
+}
+
+/// `json['a']['b']` and `json[0]` of JSON, which is a text here: the value as text, as `json:a.b` gives it.
+#[derive(Debug)]
+pub(super) struct JsonFields;
+
+impl ExprPlanner for JsonFields {
+    fn plan_field_access(&self, access: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let is_text = matches!(access.expr.get_type(schema)?, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let key = match &access.field_access {
+            GetFieldAccess::NamedStructField { name } => Expr::Literal(name.clone(), None),
+            GetFieldAccess::ListIndex { key } => key.as_ref().clone(),
+            GetFieldAccess::ListRange { .. } => return Ok(PlannerResult::Original(access)),
+        };
+        if !is_text {
+            return Ok(PlannerResult::Original(access));
+        }
+        Ok(PlannerResult::Planned(json_as_text_udf().call(vec![access.expr, key])))
     }
 }
 

@@ -30,6 +30,10 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("iso_date", "cast('2024-2-9 10:00' as date)", "2024-02-09"),
     ("iso_time", "cast('2024-2-9 10:00' as timestamp)", "2024-02-09T10:00:00"),
     ("json_items", "json_items('[1, \"x\", {\"a\": 2}]')", "[1, x, {\"a\": 2}]"),
+    ("json_texts", "json_texts('[1, \"x\", {\"a\": 2}]')", "[1, \"x\", {\"a\": 2}]"),
+    ("json_keys", "json_keys('{\"a\": 1, \"b\": 2}')", "[a, b]"),
+    ("json_places", "json_places('[5, 6]')", "[0, 1]"),
+    ("to_array", "to_array('[1, \"x\"]')", "[1, x]"),
     ("cast_of", "cast_of(cast(1 as varchar), 'VARCHAR')", "1"),
     ("json_as_text", "'{\"a\": {\"b\": 1}}' -> 'a' ->> 'b'", "1"),
     ("json_contains", "json_contains('{\"a\": 1}', 'a')", "true"),
@@ -334,6 +338,16 @@ const QUERIES: &[(&str, &str)] = &[
     ("select t.k, f.index, f.value from (values (1, 'a,b'), (2, null)) as t(k, s), lateral flatten(input => split(t.s, ',')) f", "1, 0, a; 1, 1, b"),
     ("select value:n from table(flatten(input => parse_json('[{\"n\": 1}, {\"n\": \"x\"}]')))", "1; x"),
     ("select k, value from (values (1, [5]), (2, null)) as t(k, l), lateral flatten(input => l, outer => true) order by k", "1, 5; 2, NULL"),
+    ("select t.k, s.index, s.value from (values (1, 'a.b'), (2, null)) as t(k, v), lateral split_to_table(t.v, '.') s", "1, 1, a; 1, 2, b"),
+    ("select count(*) from table(generator(rowcount => (24 * 7)))", "168"),
+    (
+        "select id, (select max(x) from unnest(l) as u(x) where x < t.most) as top, array(select x + id from unnest(l) as u(x) order by x desc) as moved from (values (1, 3, [1, 2, 3]), (2, 9, null)) as t(id, most, l) order by id",
+        "1, 2, [4, 3, 2]; 2, NULL, []",
+    ),
+    (
+        "select id, 2 in (select x from unnest(l) as u(x)) as found, exists (select 1 from unnest(l) as u(x) where x > id) as more from (values (1, [1, 2]), (2, [1])) as t(id, l) order by id",
+        "1, true, true; 2, false, false",
+    ),
     ("select count(*), max(n) from (select seq4() as n from table(generator(rowcount => 1000)))", "1000, 999"),
     (
         "select v.a, v.b from (select [named_struct('x', 1, 'y', 'p'), named_struct('x', 2, 'y', 'q')] as l) as t lateral view inline(l) v as a, b",

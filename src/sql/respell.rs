@@ -2,7 +2,7 @@
 //! its place.
 
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
 
 /// What the function `exists(list, lambda)` is called for the parser, to which `exists` is the operator.
 pub(super) const EXISTS: &str = "any_of";

@@ -4,24 +4,25 @@
 mod aliases;
 mod calls;
 mod dates;
+mod engines;
 mod expand;
 mod foreign;
 mod formats;
 mod generators;
 mod lambdas;
 mod meant;
-mod patterns;
 mod outer_fields;
+mod patterns;
 mod pivot;
-mod rules;
 mod rows;
+mod rules;
 mod sample;
 mod select;
 mod shadow;
 mod tables;
 mod tuples;
-mod using;
 mod typed;
+mod using;
 mod wildcards;
 
 use std::ops::{ControlFlow, Range};
@@ -71,10 +72,10 @@ struct Rewriter {
     text: SourceFile,
     /// For each open select list: what its items without an alias are called.
     names: Vec<Vec<Option<String>>>,
-    semantics: Semantics,
-}
     /// For each open select: what its tables are called.
     tables: Vec<Vec<Ident>>,
+    semantics: Semantics,
+}
 
 impl Rewriter {
     #[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
@@ -105,8 +106,6 @@ impl Rewriter {
 impl VisitorMut for Rewriter {
     type Break = Box<SqlError>;
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
-        flow(select::refused(select, self))?;
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         if self.semantics.adapter == "bigquery" {
             rows::order(query);
@@ -114,9 +113,11 @@ impl VisitorMut for Rewriter {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        flow(select::refused(select, self))?;
+        flow(rows::select(select, self))?;
         if let Some(condition) = &mut select.selection {
             flow(tuples::condition(condition, self))?;
-        flow(rows::select(select, self))?;
         }
         flow(generators::rewrite(select, self))?;
         if self.semantics.groups_by_alias {
@@ -129,9 +130,9 @@ impl VisitorMut for Rewriter {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         keep_names(&mut select.projection, self.names.pop().unwrap_or_default());
+        self.tables.pop();
         ControlFlow::Continue(())
     }
-        self.tables.pop();
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         flow(select::query(query, self))?;
@@ -140,11 +141,11 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
-        flow(tables::rewrite(factor, self))?;
-        flow(sample::rewrite(factor, self))?;
         if self.semantics.adapter == "bigquery" {
             rows::of_dataset(factor);
         }
+        flow(tables::rewrite(factor, self))?;
+        flow(sample::rewrite(factor, self))?;
         flow(pivot::rewrite(factor, self))
     }
 
@@ -165,8 +166,8 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-        match expr {
         flow(typed::rewrite(expr, self))?;
+        match expr {
             Expr::Function(_) => {
                 if rows::list_of(expr) {
                     return ControlFlow::Continue(());
@@ -216,6 +217,7 @@ impl VisitorMut for Rewriter {
                 }
             }
             Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. } => return flow(json_operator(expr, self)),
+            Expr::BinaryOp { op: BinaryOperator::HashArrow | BinaryOperator::HashLongArrow, .. } => return flow(json_keys(expr, self)),
             Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } => {
                 let operands = [(**left).clone(), (**right).clone()];
                 if let Some(call) = expand::expand("power(cast($1 as double), $2)", &operands, Spanned::span(left.as_ref())) {
@@ -339,6 +341,27 @@ fn json_path(value: &Expr, path: &JsonPath) -> Option<Expr> {
     }));
     let places: Vec<String> = (1..=arguments.len()).map(|at| format!("${at}")).collect();
     expand::expand(&format!("json_as_text({})", places.join(", ")), &arguments, span)
+}
+
+/// Postgres' `json #>> '{a,b}'`, the value under several keys; `#>` is JSON.
+fn json_keys(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
+    let Expr::BinaryOp { left, op, right } = &*expr else { return Ok(()) };
+    let keys = calls::text(right).and_then(|keys| keys.trim().strip_prefix('{')?.strip_suffix('}'));
+    let Some(keys) = keys.filter(|keys| !keys.contains(['"', '\\', '{'])) else {
+        return Err(rewriter.refuse("these keys are not supported", Spanned::span(right.as_ref()), "write them as a text: `json #>> '{a,b}'`"));
+    };
+    let span = Spanned::span(left.as_ref());
+    let mut arguments = vec![(**left).clone()];
+    arguments.extend(keys.split(',').map(str::trim).filter(|key| !key.is_empty()).map(|key| match key.parse::<u32>() {
+        Ok(_) => Expr::Value(Value::Number(key.to_owned(), false).with_span(span)),
+        Err(_) => calls::literal(key, span),
+    }));
+    let reader = if *op == BinaryOperator::HashArrow { "json_get_json" } else { "json_as_text" };
+    let places: Vec<String> = (1..=arguments.len()).map(|at| format!("${at}")).collect();
+    if let Some(call) = expand::expand(&format!("{reader}({})", places.join(", ")), &arguments, span) {
+        *expr = call;
+    }
+    Ok(())
 }
 
 /// `json -> key` is JSON as text, `json ->> key` the value as text. A key may be a path: `'$.a[0]'`.

@@ -81,6 +81,9 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         // Before DataFusion's own, which takes what it is given.
         ListBase::Zero => planners.insert(0, Arc::new(FromZero)),
     }
+    if matches!(options.semantics.adapter, "snowflake" | "redshift") {
+        planners.insert(0, Arc::new(JsonFields));
+    }
     let mut state = builder.build();
     // The time that `now()` and its kin give.
     state.mark_start_execution();
@@ -94,14 +97,13 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(Impossible));
     rules.push(Arc::new(LateralUnnest));
-    rules.push(Arc::new(CorrelatedRows));
     rules.push(Arc::new(CheckedIntegers));
+    rules.push(Arc::new(NestedRows));
+    rules.push(Arc::new(CorrelatedRows));
     rules
 }
 
 /// Whether a name in a `from` clause is a function that yields rows, such as `generate_series`.
-    rules.push(Arc::new(NestedRows));
-    rules.push(Arc::new(CorrelatedRows));
 #[must_use]
 pub fn is_table_function(state: &SessionState, reference: &TableReference) -> bool {
     reference.schema().is_none() && state.table_functions().contains_key(&reference.table().to_lowercase())

@@ -7,7 +7,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::expand::{expand, is_volatile, name_of, repeats};
-use super::{Rewriter, dates, foreign, formats, meant, rules};
+use super::{Rewriter, dates, engines, foreign, formats, meant, rules};
 use crate::sql::SqlError;
 use crate::sql::collected::is_ordered;
 use crate::sql::functions::is_scalar;
@@ -41,8 +41,13 @@ pub(super) fn no_clauses(expr: &Expr, rewriter: &Rewriter) -> Result<(), Box<Sql
 /// Rewrites one call whose arguments have been rewritten before; leaves alone what needs nothing.
 pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
     let Expr::Function(function) = expr else { return Ok(()) };
+    engines::safe(function, rewriter)?;
     let name = name_of(function);
     if name.is_empty() {
+        return Ok(());
+    }
+    if let Some(aggregate) = engines::aggregate(&name, function) {
+        *expr = aggregate;
         return Ok(());
     }
     if name == "count" {
@@ -62,12 +67,7 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         return Ok(());
     }
     if matches!(name.as_str(), "listagg" | "group_concat" | "string_agg" | "array_agg" | "list" | "arrayagg") {
-        order_within(function);
-        sorted_if_distinct(function);
-        if name_is(&function.name, "array_agg") && rewriter.semantics.array_agg_skips_nulls {
-            meant::without_nulls(function);
-        }
-        if let Some(first) = first_values(function) {
+        if let Some(first) = collected(function, rewriter) {
             *expr = first;
         }
         return Ok(());
@@ -97,8 +97,9 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     }
     let Some(arguments) = arguments(function) else { return Ok(()) };
     let span = function.name.span();
-    let replacement = match special(&name, &arguments, span, rewriter)? {
+    let replacement = match engines::call(&name, &arguments, span, rewriter)? {
         Some(found) => found,
+        None if let Some(found) = special(&name, &arguments, span, rewriter)? => found,
         None if let Some(found) = foreign::call(&name, &arguments, span, rewriter)? => found,
         None if let Some(found) = meant::call(&name, &arguments, span, rewriter.semantics) => found,
         None => match by_rule(&name, &arguments, span) {
@@ -110,6 +111,21 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
         *expr = replacement;
     }
     Ok(())
+}
+
+/// Collected values with their order; what a call that takes the first of them stands for.
+fn collected(function: &mut ast::Function, rewriter: &Rewriter) -> Option<Expr> {
+    order_within(function);
+    sorted_if_distinct(function);
+    if name_is(&function.name, "string_agg")
+        && let Some(texts) = engines::first_texts(function)
+    {
+        return Some(texts);
+    }
+    if name_is(&function.name, "array_agg") && rewriter.semantics.array_agg_skips_nulls {
+        meant::without_nulls(function);
+    }
+    first_values(function)
 }
 
 /// `struct_pack(a := 1)` as `named_struct('a', 1)`.
@@ -198,11 +214,15 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("to_date", [value, pattern]) | ("parse_date", [pattern, value]) => {
             parsed(value, pattern, rewriter, span, "cast(parse_time($1, $2, $3) as date)")?
         }
-        ("try_to_date", [value, pattern]) => parsed(value, pattern, rewriter, span, "cast(try_parse_time($1, $2, $3) as date)")?,
+        ("try_to_date", [value, pattern]) | ("safe_parse_date", [pattern, value]) => {
+            parsed(value, pattern, rewriter, span, "cast(try_parse_time($1, $2, $3) as date)")?
+        }
         ("to_timestamp" | "to_timestamp_ntz" | "strptime", [value, pattern]) | ("parse_datetime" | "parse_timestamp", [pattern, value]) => {
             parsed(value, pattern, rewriter, span, "parse_time($1, $2, $3)")?
         }
-        ("try_to_timestamp" | "try_strptime", [value, pattern]) => parsed(value, pattern, rewriter, span, "try_parse_time($1, $2, $3)")?,
+        ("try_to_timestamp" | "try_strptime", [value, pattern]) | ("safe_parse_timestamp" | "safe_parse_datetime", [pattern, value]) => {
+            parsed(value, pattern, rewriter, span, "try_parse_time($1, $2, $3)")?
+        }
         ("get_json_object" | "json_extract_string", [json, path]) => json_path(json, path, "json_as_text", rewriter, span)?,
         ("json_extract_scalar" | "json_value", [json, path]) => json_scalar(json, path, rewriter, span)?,
         ("json_extract_scalar" | "json_value", [json]) => json_scalar(json, &literal("$", span), rewriter, span)?,
@@ -309,7 +329,10 @@ pub(super) fn strftime(first: &Expr, second: &Expr, span: Span) -> Option<Expr> 
 /// `$.a[0].b` as the keys of a function of JSON.
 pub(super) fn json_path(json: &Expr, path: &Expr, reader: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
     let refuse = || rewriter.refuse("this path into JSON is not supported", path.span(), "write a path of names and places, e.g. '$.a.b[0]'");
-    let Some(steps) = text(path).and_then(|path| path.strip_prefix('$')) else { return Err(refuse()) };
+    // What is lax, as in Trino, gives nothing where there is nothing, as everywhere else.
+    let Some(steps) = text(path).map(|path| path.strip_prefix("lax ").unwrap_or(path)).and_then(|path| path.trim_start().strip_prefix('$')) else {
+        return Err(refuse());
+    };
     let is_null = matches!(json, Expr::Value(value) if value.value == Value::Null);
     let mut arguments = vec![if is_null { expand("cast(null as varchar)", &[], span).unwrap_or_else(|| json.clone()) } else { json.clone() }];
     for step in steps.replace('[', ".[").split('.').skip(1).filter(|step| !step.is_empty()) {
@@ -386,7 +409,7 @@ fn order_within(function: &mut ast::Function) {
 }
 
 /// `array_agg(x order by y limit n)` as the first values of a list.
-fn first_values(function: &mut ast::Function) -> Option<Expr> {
+pub(super) fn first_values(function: &mut ast::Function) -> Option<Expr> {
     let FunctionArguments::List(list) = &mut function.args else { return None };
     let at = list.clauses.iter().position(|clause| matches!(clause, FunctionArgumentClause::Limit(_)))?;
     let FunctionArgumentClause::Limit(count) = list.clauses.remove(at) else { return None };

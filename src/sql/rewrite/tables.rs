@@ -2,7 +2,8 @@
 //! and `generator`, and `explode` and `posexplode` behind LATERAL.
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned, TableAlias, TableAliasColumnDef, TableFactor, Value,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned, TableAlias, TableAliasColumnDef, TableFactor,
+    Value,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -59,7 +60,7 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
                 *factor = found;
                 return rewrite(factor, rewriter);
             }
-            let help = "`table(..)` takes flatten, generator, explode and posexplode";
+            let help = "`table(..)` takes flatten, split_to_table, generator, explode and posexplode";
             return Err(rewriter.refuse(&format!("`table({}(..))` is not available", function.name), function.name.span(), help));
         }
         _ => {}
@@ -98,8 +99,23 @@ fn made(
                 let help = "flatten the list itself: `flatten(input => get(value, 'name'))`, or twice where lists lie in lists";
                 return Err(rewriter.refuse(&format!("`flatten` with `{}` is not available", other.value), other.span, help));
             }
-            let items = if outer { KEPT.replace("$1", "json_items($1)") } else { "json_items($1)".to_owned() };
-            Some(unnest(places_and(&list, &items, span), Some(named(alias.take(), &["index", "value"], "flatten", span))))
+            let made: &[&str] = if rewriter.semantics.adapter == "snowflake" {
+                &["json_places($1)", "json_items($1)", "json_keys($1)"]
+            } else {
+                &["generate_series(0, cast(cardinality(json_items($1)) as bigint) - 1)", "json_items($1)"]
+            };
+            let lists = made.iter().filter_map(|made| {
+                let template = if outer { made.replace("json_items($1)", &KEPT.replace("$1", "json_items($1)")) } else { (*made).to_owned() };
+                expand(&template, std::slice::from_ref(&list), span)
+            });
+            Some(unnest(lists.collect(), Some(named(alias.take(), &["index", "value", "key"][..made.len()], "flatten", span))))
+        }
+        ("split_to_table", Some(list)) => {
+            let parts = argument(arguments, "delimiter", 1)
+                .and_then(|between| expand("case when $1 = '' then [''] else string_to_array($1, $2) end", &[list.clone(), between.clone()], span));
+            let places =
+                parts.as_ref().and_then(|parts| expand("generate_series(1, cast(cardinality($1) as bigint))", std::slice::from_ref(parts), span));
+            Some(unnest(places.into_iter().chain(parts).collect(), Some(named(alias.take(), &["index", "value"], "split_to_table", span))))
         }
         ("generator", _) => Some(generator(arguments, alias.take(), span, rewriter)?),
         _ => None,
@@ -169,15 +185,30 @@ fn unnested(alias: &mut Option<TableAlias>, lists: &mut Vec<Expr>, place: Option
     }
 }
 
-/// `generator(rowcount => n)` as a query of so many rows.
-fn generator(arguments: &[FunctionArg], alias: Option<TableAlias>, span: Span, rewriter: &Rewriter) -> Result<TableFactor, Box<SqlError>> {
-    let rows = argument(arguments, "rowcount", usize::MAX).and_then(|rows| match rows {
+/// A whole number that may be written as a product or a sum.
+fn reckoned(expr: &Expr) -> Option<u64> {
+    match expr {
         Expr::Value(value) => match &value.value {
-            Value::Number(text, _) => text.parse::<u64>().ok().filter(|rows| *rows <= MOST),
+            Value::Number(text, _) => text.parse().ok(),
             _ => None,
         },
+        Expr::Nested(inner) => reckoned(inner),
+        Expr::BinaryOp { left, op, right } => {
+            let (left, right) = (reckoned(left)?, reckoned(right)?);
+            match op {
+                BinaryOperator::Plus => left.checked_add(right),
+                BinaryOperator::Minus => left.checked_sub(right),
+                BinaryOperator::Multiply => left.checked_mul(right),
+                _ => None,
+            }
+        }
         _ => None,
-    });
+    }
+}
+
+/// `generator(rowcount => n)` as a query of so many rows.
+fn generator(arguments: &[FunctionArg], alias: Option<TableAlias>, span: Span, rewriter: &Rewriter) -> Result<TableFactor, Box<SqlError>> {
+    let rows = argument(arguments, "rowcount", usize::MAX).and_then(reckoned).filter(|rows| *rows <= MOST);
     let refuse = || rewriter.refuse("`generator` needs a number of rows", span, "write it as `table(generator(rowcount => 100))`");
     let rows = rows.ok_or_else(refuse)?;
     let query = query_at(&format!("select value as generated from range({rows})"), span).ok_or_else(refuse)?;
