@@ -144,7 +144,8 @@ pub(super) fn of_dataset(factor: &mut TableFactor) {
     let TableFactor::Table { name, alias, args: None, .. } = &*factor else { return };
     let parts: Option<Vec<Ident>> = name.0.iter().map(|part| part.as_ident().cloned()).collect();
     let Some([.., dataset, information, table]) = parts.as_deref() else { return };
-    if !information.value.eq_ignore_ascii_case("information_schema") {
+    // Schemas belong to a project.
+    if !information.value.eq_ignore_ascii_case("information_schema") || table.value.eq_ignore_ascii_case("schemata") {
         return;
     }
     let text = format!(
