@@ -58,13 +58,18 @@ fn list(options: &ListOptions, global: &Global, session: &Session, ready: &Ready
             let entries = artifacts::entries(session, &ready.project, &nodes).into_iter();
             return Ok(entries.map(|entry| format!("{}\n", listed(entry, &keys))).collect());
         }
-        ListOutput::Name => |node| node.name.clone(),
+        ListOutput::Name => listed_name,
         ListOutput::Path => |node| node.original_path.clone(),
         ListOutput::Selector => selector,
     };
     let mut lines: Vec<String> = nodes.into_iter().map(|node| line(node) + "\n").collect();
     lines.sort();
     Ok(lines)
+}
+
+/// The name, of a source with the one that it is in, of a versioned model with its version.
+fn listed_name(node: &Node) -> String {
+    if let NodeKind::Source { source_name, .. } = &node.kind { format!("{source_name}.{}", node.name) } else { node.label() }
 }
 
 /// The fields of `--output json` where none are named: dbt's.
