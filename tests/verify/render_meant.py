@@ -8,6 +8,7 @@ ADAPTER = "the case speaks of the adapter `alluvium`, whose macros dbt does not 
 SEEDS = "refused here, because seeds and snapshots are built by the program, which runs no text of macros for them"
 NO_ROLLBACK = "a statement is a transaction of its own: what ran before an error, or without a commit, stays"
 OWN_TYPES = "names of types are those of the one dialect"
+SELECTOR = "`selector:` on the command line is of dbt 2.0"
 DAYS = "a date to which days are added stays a date; DuckDB makes a timestamp"
 
 LEFT_OUT = {
@@ -19,13 +20,23 @@ LEFT_OUT = {
     ("custom-materializations.md", "Text that would make a seed or a snapshot is refused, as none is run"): SEEDS,
     ("custom-materializations.md", "A strategy that nobody wrote"): "dbt looks for the strategy when the table is there, in the second run",
     ("custom-materializations.md", "The project overrides the text of a strategy of the program"): "dbt-duckdb's default is delete+insert",
+    ("selectors.md", "A selector that names another, and selector: on the command line"): SELECTOR,
+    ("selectors.md", "`exclude` of a criterion, and of a union within an intersection"): SELECTOR,
 }
 
 OWN_TEXT = {
+    ("config-listed.md", "Materializations"): {"example/models/a_table.sql": "ephemeral models are put in with quoted names; the rows are compared"},
     ("macro-packages-more.md", "A spine from the first to the last day of a table"): {"example/models/days.sql": "`dbt.date_spine` has a text of its own; its rows are compared"},
 }
 
 MEANT = {
+    ("config-listed.md", "The config of models"): [('"2024-01-01T00:00:00"', '"2024-01-01"', "a day is told as it is written")],
+    ("config-listed.md", "Properties of models"): [
+        ("ref('other')", '\\"alluvium\\".\\"main\\".\\"other\\"', "the other table is named from the start; dbt names it when it compiles"),
+    ],
+    ("config-listed.md", "Snapshots, seeds and sources"): [
+        ('"schema": null, "snapshot', '"schema": "kept", "snapshot', "`target_schema` is an older name of `schema`"),
+    ],
     ("jinja-adapter.md", "Relations name themselves, in parts"): [
         ("True False False", "True False True", "a relation is a mapping, as packages ask"),
         ("INFORMATION_SCHEMA", "information_schema", "written small; either is found"),

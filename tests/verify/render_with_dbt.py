@@ -6,7 +6,7 @@
 Every heading of the given files is a project of its own. It is written twice, as the same dbt project with a DuckDB profile;
 alluvium gets a folder as its warehouse. The commands of the case run in both, one after the other. After each, these are
 compared: whether it ended well, what `log(.., info=true)`, `print` and warnings said, every file below target/compiled (but
-for white space at the ends of lines and of the file), and the rows of `alluvium sql` and `show`. At the end every table and
+for white space at the ends of lines and of the file), the rows of `alluvium sql` and `show`, and what `ls` lists. At the end every table and
 view of both is compared, value by value.
 
 What differs and is meant to stands in `render_meant.py` with its reason, text by text. Headings whose prose says `Differs from
@@ -43,8 +43,14 @@ FILES = [
     "custom-materializations.md",
     "hooks.md",
     "run-operation.md",
+    "selection.md",
+    "selection-more.md",
+    "selectors.md",
+    "ls.md",
+    "config-listed.md",
 ]
 COMMANDS = ("compile", "run", "seed", "build", "test", "snapshot", "run-operation", "parse")
+LISTS = ("ls", "list")
 OURS_ALONE = ("targets", "layers", "naming", "audits")
 SAID = ("JinjaLogInfo", "JinjaLogWarning", "PrintEvent")
 
@@ -175,6 +181,8 @@ class Dbt:
             os.dup2(nothing.fileno(), 1)
             result = dbtRunner(callbacks=[heard]).invoke(list(arguments))
         code = 0 if result.success else 2 if result.exception else 1
+        if arguments[0] in LISTS and isinstance(result.result, list):
+            said = [str(line) for line in result.result]
         pipe.send((code, "\n".join(said), str(result.exception or "\n".join(wrong))))
         pipe.close()
 
@@ -184,6 +192,8 @@ class Dbt:
             try:
                 connection.execute("set timezone = 'UTC'")
                 found = connection.execute(text)
+                if found is None or found.description is None:
+                    return [], [], ""
                 return [column[0] for column in found.description], found.fetchall(), ""
             except duckdb.Error as error:
                 return [], [], str(error)
@@ -209,6 +219,8 @@ class Alluvium:
         done = self.run(*arguments, "--log-format", "json", "--log-level", "info")
         said, wrong = [], []
         for line in done.stdout.split("\n"):
+            if arguments[0] in LISTS and line and not line.startswith('{"info"'):
+                said.append(line)
             if line.startswith('{"info"'):
                 event = json.loads(line)
                 if event["info"]["name"] in SAID:
@@ -288,6 +300,11 @@ def step(command, theirs, ours, comparison):
             left, right = compiled(theirs.folder), compiled(ours.folder)
             for name in sorted((left.keys() | right.keys()) - comparison.own_text.keys()):
                 comparison.texts(f"`{command}`: {name}", left.get(name, ""), right.get(name, ""))
+    elif verb in LISTS:
+        a, b = theirs.invoke(verb, *rest), ours.invoke(verb, *rest)
+        if bool(a[0]) != bool(b[0]):
+            comparison.found += [f"`{command}` ends", f"  dbt:      {a[0]} {a[2]}", f"  alluvium: {b[0]} {b[2]}"]
+        comparison.texts(f"`{command}` lists", listed(a[1]), listed(b[1]))
     elif verb in ("sql", "show"):
         for option in ("--output", "-o"):
             if option in rest:
@@ -296,6 +313,12 @@ def step(command, theirs, ours, comparison):
             comparison.rows(f"`{command}`", "order by" in rest[0], theirs.query(rest[0]), ours.query(rest[0]))
         else:
             comparison.rows(f"`{command}`", False, theirs.show(list(rest)), ours.show(list(rest)))
+
+
+def listed(text):
+    """Lines of a list in order; those that are JSON without regard to the order of their keys."""
+    lines = [json.dumps(json.loads(line), sort_keys=True) if line.startswith("{") else line for line in text.split("\n")]
+    return "\n".join(sorted(lines))
 
 
 def compare(case, cli):
