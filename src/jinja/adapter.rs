@@ -1,6 +1,7 @@
 //! `adapter` and `api`: what is known of relations, and values to name them with.
 
 mod changes;
+mod constraints;
 
 use std::sync::Arc;
 
@@ -72,7 +73,7 @@ impl Object for Adapter {
             Some("Relation") => Some(Value::from_object(RelationApi)),
             Some("Column") => Some(Value::from_object(ColumnApi)),
             Some("behavior") => Some(Value::from_object(Behaviours(Arc::clone(&self.0)))),
-            Some(method) if METHODS.contains(&method) || changes::METHODS.contains(&method) => {
+            Some(method) if [&METHODS[..], &changes::METHODS, &constraints::METHODS].iter().any(|known| known.contains(&method)) => {
                 Some(Value::from_object(Method { adapter: Arc::clone(self), name: method.to_owned() }))
             }
             _ => None,
@@ -122,6 +123,9 @@ impl Object for Adapter {
             // Text has no length here, and every statement is a transaction of its own.
             "expand_target_column_types" | "commit" | "cache_renamed" | "cache_added" | "cache_dropped" | "verify_database" => Ok(Value::from("")),
             other if changes::METHODS.contains(&other) => changes::call(&self.0, other, args),
+            // While parsing, a table of results is not there.
+            "standardize_grants_dict" | "convert_type" if !self.0.execute => Ok(Value::UNDEFINED),
+            other if constraints::METHODS.contains(&other) => constraints::call(&self.0, other, args),
             // As in dbt, what is not there is only missed where it is used for something.
             _ if !self.0.execute => Ok(Value::UNDEFINED),
             other => Err(unsupported(&format!("adapter.{other}()"))),
@@ -246,14 +250,19 @@ impl Object for RelationApi {
             }
             other => return Err(unsupported(&format!("api.Relation.{other}()"))),
         }
-        let names = ["database", "schema", "identifier", "type", "quote_policy", "include_policy"];
-        let [database, schema, identifier, kind, quote, include] = bind_args("api.Relation.create", names, args)?;
+        let names = ["database", "schema", "identifier", "type", "quote_policy", "include_policy", "limit"];
+        let [database, schema, identifier, kind, quote, include, limit] = bind_args("api.Relation.create", names, args)?;
         let text =
             |value: Option<Value>| value.filter(|value| !value.is_none() && !value.is_undefined()).map(|value| value.to_string()).unwrap_or_default();
         let name = RelationName::new(text(database), text(schema), text(identifier));
-        Ok(Value::from_object(
-            Relation::new(name, None, session_of(state)?.semantics()).of_type(&text(kind)).with_policies(quote.as_ref(), include.as_ref()),
-        ))
+        let limit = limit.filter(|limit| !limit.is_none()).map(|limit| {
+            limit.as_usize().ok_or_else(|| problem(Code::MacroArguments, format!("`limit` is a number of rows, found {}", describe(&limit))))
+        });
+        let made = Relation::new(name, None, session_of(state)?.semantics()).of_type(&text(kind)).with_policies(quote.as_ref(), include.as_ref());
+        Ok(Value::from_object(match limit.transpose()? {
+            Some(limit) => made.limited(limit),
+            None => made,
+        }))
     }
 }
 
@@ -270,7 +279,7 @@ fn of_node(node: &Value, semantics: Semantics) -> Relation {
 }
 
 #[derive(Debug)]
-struct ColumnApi;
+pub(super) struct ColumnApi;
 
 impl Object for ColumnApi {
     fn repr(self: &Arc<Self>) -> ObjectRepr {

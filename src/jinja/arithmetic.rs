@@ -1,17 +1,37 @@
 //! What operators mean that [`super::operators`] makes calls of, with what they make counted.
 
-use minijinja::value::{Tuple, ValueKind};
-use minijinja::{Error, State, Value};
+use minijinja::value::{Rest, Tuple, ValueKind};
+use minijinja::{Environment, Error, State, Value};
 
 use super::containers::{collect, is_own, is_plain_seq, new_list};
-use super::modules::{date_sum, is_date, span_product, span_quotient, span_rest};
+use super::decimals::{Decimal, Operator};
+use super::modules::{date_sum, is_date, span_negated, span_product, span_quotient, span_rest};
 use super::names::Unavailable;
 use super::python::{percent, write_text};
 use super::sets::difference;
 use super::work::{self, ITEM};
 
+pub(super) fn add(environment: &mut Environment<'static>) {
+    environment.add_filter("__add", |state: &State<'_, '_>, a: Value, b: Value| sum(state, &a, &b, false));
+    environment.add_filter("__sub", |state: &State<'_, '_>, a: Value, b: Value| sum(state, &a, &b, true));
+    environment.add_filter("__mul", |state: &State<'_, '_>, a: Value, b: Value| product(state, &a, &b));
+    environment.add_filter("__div", |state: &State<'_, '_>, a: Value, b: Value| quotient(state, &a, &b, false));
+    environment.add_filter("__floor", |state: &State<'_, '_>, a: Value, b: Value| quotient(state, &a, &b, true));
+    environment.add_filter("__mod", |state: &State<'_, '_>, a: Value, b: Value| modulo(state, &a, &b));
+    environment.add_filter("__cat", |state: &State<'_, '_>, first: Value, rest: Rest<Value>| concatenated(state, &first, &rest));
+    environment.add_filter("__neg", |state: &State<'_, '_>, a: Value| negated(state, &a));
+}
+
+/// `-a`.
+fn negated(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    match span_negated(value).or_else(|| Decimal::negated(value)) {
+        Some(negated) => Ok(negated),
+        None => of_engine(state, "-a", value, &Value::UNDEFINED),
+    }
+}
+
 /// `a % b`.
-pub(super) fn modulo(state: &State<'_, '_>, left: &Value, right: &Value) -> Result<Value, Error> {
+fn modulo(state: &State<'_, '_>, left: &Value, right: &Value) -> Result<Value, Error> {
     if let Some(template) = left.as_str() {
         let made = percent(template, right)?;
         work::text(state, made.len())?;
@@ -22,8 +42,11 @@ pub(super) fn modulo(state: &State<'_, '_>, left: &Value, right: &Value) -> Resu
     }
     // The sign is the divisor's, as in Python.
     let signed = |(a, b): (i64, i64)| a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest });
-    match integers(left, right).and_then(signed) {
-        Some(rest) => Ok(Value::from(rest)),
+    if let Some(rest) = integers(left, right).and_then(signed) {
+        return Ok(Value::from(rest));
+    }
+    match Decimal::reckoned(left, Operator::Rest, right) {
+        Some(rest) => rest,
         None => of_engine(state, "a % b", left, right),
     }
 }
@@ -38,6 +61,9 @@ pub(super) fn sum(state: &State<'_, '_>, left: &Value, right: &Value, minus: boo
     if let (Some(a), Some(b), false) = (left.as_str(), right.as_str(), minus) {
         work::text(state, a.len().saturating_add(b.len()))?;
         return Ok(Value::from([a, b].concat()));
+    }
+    if let Some(sum) = Decimal::reckoned(left, if minus { Operator::Subtract } else { Operator::Add }, right) {
+        return sum;
     }
     if is_date(left) || is_date(right) {
         return date_sum(left, right, minus);
@@ -56,11 +82,11 @@ pub(super) fn sum(state: &State<'_, '_>, left: &Value, right: &Value, minus: boo
 }
 
 /// `a * b`.
-pub(super) fn product(state: &State<'_, '_>, left: &Value, right: &Value) -> Result<Value, Error> {
+fn product(state: &State<'_, '_>, left: &Value, right: &Value) -> Result<Value, Error> {
     if let Some(product) = integers(left, right).and_then(|(a, b)| a.checked_mul(b)) {
         return Ok(Value::from(product));
     }
-    if let Some(product) = span_product(left, right) {
+    if let Some(product) = span_product(left, right).or_else(|| Decimal::reckoned(left, Operator::Multiply, right)) {
         return product;
     }
     let (repeated, times) = if right.is_integer() { (left, right) } else { (right, left) };
@@ -81,17 +107,18 @@ pub(super) fn product(state: &State<'_, '_>, left: &Value, right: &Value) -> Res
 }
 
 /// `a / b` and `a // b`.
-pub(super) fn quotient(state: &State<'_, '_>, left: &Value, right: &Value, whole: bool) -> Result<Value, Error> {
-    match span_quotient(left, right, whole) {
+fn quotient(state: &State<'_, '_>, left: &Value, right: &Value, whole: bool) -> Result<Value, Error> {
+    let operator = if whole { Operator::Whole } else { Operator::Divide };
+    match span_quotient(left, right, whole).or_else(|| Decimal::reckoned(left, operator, right)) {
         Some(quotient) => quotient,
         None => of_engine(state, if whole { "a // b" } else { "a / b" }, left, right),
     }
 }
 
 /// `a ~ b`, of any number of operands.
-pub(super) fn concatenated(state: &State<'_, '_>, parts: &[Value]) -> Result<Value, Error> {
+fn concatenated(state: &State<'_, '_>, first: &Value, rest: &[Value]) -> Result<Value, Error> {
     let mut made = String::new();
-    for part in parts {
+    for part in std::iter::once(first).chain(rest) {
         if let Some(unavailable) = part.downcast_object_ref::<Unavailable>() {
             return Err(unavailable.error());
         }

@@ -10,6 +10,7 @@ use minijinja::{Error, State, Value};
 
 use super::error::problem;
 use super::macros::split_kwargs;
+use super::order::sorted;
 use super::python::repr;
 use super::session::lock;
 use super::sets::Set;
@@ -162,11 +163,8 @@ impl Object for List {
             }
             ("sort", []) => {
                 let reverse = named.iter().any(|(name, value)| name == "reverse" && value.is_true());
-                let mut items = lock(&self.0).clone();
-                items.sort();
-                if reverse {
-                    items.reverse();
-                }
+                let items = lock(&self.0).clone();
+                let items = sorted(items.into_iter().map(|item| (item.clone(), item)).collect(), reverse)?;
                 *lock(&self.0) = items;
             }
             _ => return Err(minijinja::ErrorKind::UnknownMethod.into()),

@@ -9,15 +9,18 @@ use minijinja::functions::Function;
 use minijinja::value::{DynObject, Enumerator, FunctionArgs, FunctionResult, Object, ObjectRepr, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
+use super::arithmetic::sum;
 use super::containers::{collect, new_dict, new_list, pairs};
+use super::decimals::Decimal;
 use super::error::problem;
 use super::functions::{write_json, write_json_lines};
 use super::macros::{is_absent, split_kwargs};
 use super::modules::span_size;
+use super::order::{ordering, sorted};
 use super::python::{percent, repr, text};
 use super::session::session_of;
 use super::sets::Set;
-use super::values::{bind_args, required, to_json};
+use super::values::{bind_args, describe, required, to_json};
 use super::work::{add_filter, add_growing_filter, add_test, holds, weight};
 use crate::base::Code;
 
@@ -37,13 +40,23 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     });
     add_filter(environment, "striptags", |value: Value| striptags(&text(&value)));
     add_filter(environment, "urlencode", |value: Value| urlencode(&value));
-    environment.add_filter("filesizeformat", filesizeformat);
-    environment.add_filter("abs", |value: Value| match span_size(&value) {
+    environment.add_filter("filesizeformat", |value: Value, binary: Option<bool>| -> Result<String, Error> {
+        let size = value.as_str().map_or_else(|| f64::try_from(value.clone()).ok(), |text| text.trim().parse().ok());
+        let size = size.ok_or_else(|| problem(Code::JinjaRuntime, format!("{} is no size of a file", describe(&value))))?;
+        Ok(filesizeformat(size, binary))
+    });
+    environment.add_filter("abs", |value: Value| match span_size(&value).or_else(|| Decimal::size(&value)) {
         Some(size) => Ok(size),
         None => minijinja::filters::abs(value),
     });
     environment.add_function("namespace", namespace);
     add_filter(environment, "forceescape", |value: Value| escaped(&text(&value)));
+    add_growing_filter(environment, "xmlattr", super::html::xmlattr, |args| Ok(weights(args)?.saturating_mul(6)));
+    // Each link, of five characters at the least, holds what its tag says.
+    add_growing_filter(environment, "urlize", super::html::urlize, |args| {
+        let (text, tag) = (args.first().map_or(0, |value| text(value).len()), weights(args.get(1..).unwrap_or_default())?);
+        Ok(text.saturating_mul(12).saturating_add((text / 5).saturating_mul(tag.saturating_mul(5).saturating_add(64))))
+    });
     add_growing_filter(environment, "replace", replace, |args| match args {
         [value, old, new, ..] => Ok(replaced_length(&text(value), &text(old), &text(new))),
         _ => Ok(0),
@@ -82,9 +95,10 @@ fn value_tests(environment: &mut Environment<'static>) {
     environment.add_test("iterable", |value: Value| {
         matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map | ValueKind::Iterable | ValueKind::Undefined)
     });
+    environment.add_test("number", |value: Value| Decimal::of(&value).is_some() || minijinja::tests::is_number(&value));
     environment.add_test("callable", |value: Value| match value.kind() {
         ValueKind::Undefined => true,
-        ValueKind::Plain => value.as_object().is_some(),
+        ValueKind::Plain => value.as_object().is_some() && Decimal::of(&value).is_none(),
         _ => false,
     });
 }
@@ -122,10 +136,11 @@ fn of_engine(environment: &mut Environment<'static>) {
     add_filter(environment, "reverse", filters::reverse);
     add_filter(environment, "first", filters::first);
     add_filter(environment, "last", filters::last);
-    add_filter(environment, "min", filters::min);
-    add_filter(environment, "max", filters::max);
+    add_filter(environment, "min", |value: Value, args: Rest<ValueOrKwargs>| extreme("min", Ordering::Less, &value, args));
+    add_filter(environment, "max", |value: Value, args: Rest<ValueOrKwargs>| extreme("max", Ordering::Greater, &value, args));
     add_filter(environment, "sort", sort);
-    add_filter(environment, "sum", filters::sum);
+    add_filter(environment, "sum", total);
+    environment.add_filter("round", round);
     add_filter(environment, "select", filters::select);
     add_filter(environment, "reject", filters::reject);
     add_filter(environment, "selectattr", filters::selectattr);
@@ -136,24 +151,6 @@ fn of_engine(environment: &mut Environment<'static>) {
     add_filter(environment, "chain", filters::chain);
     add_filter(environment, "zip", filters::zip);
     add_test(environment, "in", tests::is_in);
-    for name in ["eq", "equalto", "=="] {
-        add_test(environment, name, tests::is_eq);
-    }
-    for name in ["ne", "!="] {
-        add_test(environment, name, tests::is_ne);
-    }
-    for name in ["lt", "lessthan", "<"] {
-        add_test(environment, name, tests::is_lt);
-    }
-    for name in ["le", "<="] {
-        add_test(environment, name, tests::is_le);
-    }
-    for name in ["gt", "greaterthan", ">"] {
-        add_test(environment, name, tests::is_gt);
-    }
-    for name in ["ge", ">="] {
-        add_test(environment, name, tests::is_ge);
-    }
 }
 
 fn for_lists<F, Rv, Args>(environment: &mut Environment<'static>, name: &'static str, filter: F)
@@ -250,15 +247,15 @@ fn filesizeformat(value: f64, binary: Option<bool>) -> String {
     format!("{size:.1} {}", units[4])
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;").replace('\'', "&#39;")
 }
 
-fn arguments(args: Rest<ValueOrKwargs>) -> Vec<Value> {
+pub(super) fn arguments(args: Rest<ValueOrKwargs>) -> Vec<Value> {
     args.0.into_iter().map(ValueOrKwargs::into_value).collect()
 }
 
-fn on(flag: Option<Value>) -> bool {
+pub(super) fn on(flag: Option<Value>) -> bool {
     flag.is_some_and(|flag| flag.is_true())
 }
 
@@ -278,11 +275,75 @@ fn attribute(given: Option<Value>) -> Option<Value> {
     given.map(|given| if given.is_integer() { Value::from(given.to_string()) } else { given })
 }
 
-/// `sort(reverse=false, case_sensitive=false, attribute=none)`.
-fn sort(state: &mut State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+/// `sum(attribute=none, start=0)`.
+fn total(state: &State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [by, start] = bind_args("sum", ["attribute", "start"], &arguments(args))?;
+    let by = by.filter(|by| !by.is_none());
+    let items = if is_absent(&value) { Vec::new() } else { collect(&value)? };
+    items.iter().try_fold(start.unwrap_or_else(|| Value::from(0)), |total, item| sum(state, &total, &key_of(item, by.as_ref(), true), false))
+}
+
+/// `round(precision=0, method='common')`.
+fn round(state: &mut State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = arguments(args);
+    let Some(decimal) = Decimal::of(&value) else {
+        return Value::from_function(minijinja::filters::round).call(state, &[vec![value], args].concat());
+    };
+    let [precision, method] = bind_args("round", ["precision", "method"], &args)?;
+    let digits = precision.and_then(|precision| precision.as_i64()).unwrap_or(0);
+    match method.as_ref().map(Value::as_str) {
+        None | Some(Some("common")) => Ok(decimal.round(digits)),
+        Some(Some(way @ ("ceil" | "floor"))) => Ok(decimal.round_to(digits, way == "ceil")),
+        Some(_) => Err(problem(Code::MacroArguments, "`round` takes `common`, `ceil` or `floor`")),
+    }
+}
+
+/// The value of an item by which a filter goes: the item, or what a path of attributes and places leads to, without regard to
+/// case where that is asked for.
+fn key_of(item: &Value, by: Option<&Value>, sensitive: bool) -> Value {
+    let step = |item: Value, part: &str| {
+        let key = part.parse::<usize>().map_or_else(|_| Value::from(part), Value::from);
+        item.get_item(&key).unwrap_or_default()
+    };
+    let found = match by.map(text) {
+        Some(path) => path.split('.').fold(item.clone(), step),
+        None => item.clone(),
+    };
+    match found.as_str().filter(|_| !sensitive) {
+        Some(text) => Value::from(text.to_lowercase()),
+        None => found,
+    }
+}
+
+/// `sort(reverse=false, case_sensitive=false, attribute=none)`; several attributes stand with commas between.
+fn sort(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let [reverse, sensitive, by] = bind_args("sort", ["reverse", "case_sensitive", "attribute"], &arguments(args))?;
-    let named = vec![("reverse", reverse), ("case_sensitive", sensitive), ("attribute", attribute(by))];
-    engine_filter(state, minijinja::filters::sort, value, named)
+    let (by, sensitive) = (by.filter(|by| !by.is_none()), on(sensitive));
+    let paths: Vec<Value> = by.iter().flat_map(|by| text(by).split(',').map(Value::from).collect::<Vec<_>>()).collect();
+    let key = |item: &Value| match paths.as_slice() {
+        [] | [_] => key_of(item, paths.first(), sensitive),
+        paths => Value::from(Tuple::from(paths.iter().map(|path| key_of(item, Some(path), sensitive)).collect::<Vec<_>>())),
+    };
+    let items = if is_absent(&value) { Vec::new() } else { collect(&value)? };
+    Ok(new_list(sorted(items.into_iter().map(|item| (key(&item), item)).collect(), on(reverse))?))
+}
+
+/// `min` and `max`, with `case_sensitive=false, attribute=none`: of those that are alike, the first.
+fn extreme(name: &'static str, wanted: Ordering, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [sensitive, by] = bind_args(name, ["case_sensitive", "attribute"], &arguments(args))?;
+    let (by, sensitive) = (by.filter(|by| !by.is_none()), on(sensitive));
+    let items = if is_absent(value) { Vec::new() } else { collect(value)? };
+    let mut found: Option<(Value, Value)> = None;
+    for item in items {
+        let key = key_of(&item, by.as_ref(), sensitive);
+        if match &found {
+            Some((known, _)) => ordering(&key, known)? == wanted,
+            None => true,
+        } {
+            found = Some((key, item));
+        }
+    }
+    Ok(found.map(|(_, item)| item).unwrap_or_default())
 }
 
 /// `unique(case_sensitive=false, attribute=none)`.
@@ -308,8 +369,8 @@ fn groupby(state: &mut State<'_, '_>, value: Value, args: Rest<ValueOrKwargs>) -
     };
     let items = collect(&value)?;
     super::work::charge(state, items.len().saturating_mul(super::work::ITEM))?;
-    let mut keyed: Vec<(Value, Value)> = items.into_iter().map(|item| (key(&item), item)).collect();
-    keyed.sort_by(|a, b| folded(&a.0).partial_cmp(&folded(&b.0)).unwrap_or(Ordering::Equal));
+    let keyed = items.into_iter().map(|item| (folded(&key(&item)), item)).collect();
+    let keyed: Vec<(Value, Value)> = sorted(keyed, false)?.into_iter().map(|item| (key(&item), item)).collect();
     let groups = keyed.chunk_by(|a, b| folded(&a.0) == folded(&b.0)).filter_map(|group| {
         let grouper = group.first()?.0.clone();
         Some(Value::from_object(Group { grouper, list: new_list(group.iter().map(|(_, item)| item.clone()).collect()) }))
@@ -417,6 +478,9 @@ fn int(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
         ValueKind::Bool => Some(Value::from(i64::from(value.is_true()))),
         ValueKind::Number if value.is_integer() => Some(value.clone()),
         ValueKind::Number => f64::try_from(value.clone()).ok().and_then(cut),
+        ValueKind::Plain => {
+            Decimal::of(&value).and_then(Decimal::whole).map(|whole| i64::try_from(whole).map_or_else(|_| Value::from(whole), Value::from))
+        }
         ValueKind::String => read_int(value.as_str().unwrap_or_default().trim(), base).or_else(|| value.as_str()?.trim().parse().ok().and_then(cut)),
         _ => None,
     };
@@ -429,6 +493,7 @@ fn float(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let read = match value.kind() {
         ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
         ValueKind::Number => f64::try_from(value).ok(),
+        ValueKind::Plain => Decimal::of(&value).map(Decimal::float),
         ValueKind::String => value.as_str().and_then(|text| text.trim().replace('_', "").parse().ok()),
         _ => None,
     };
@@ -472,7 +537,7 @@ fn dictsort(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     };
     let sensitive = on(sensitive);
     let pairs = value.as_object().filter(|_| value.kind() == ValueKind::Map).and_then(DynObject::try_iter_pairs);
-    let mut pairs: Vec<(Value, Value)> = pairs.ok_or_else(|| problem(Code::MacroArguments, "`dictsort` sorts a dict"))?.collect();
+    let pairs: Vec<(Value, Value)> = pairs.ok_or_else(|| problem(Code::MacroArguments, "`dictsort` sorts a dict"))?.collect();
     let key = |pair: &(Value, Value)| {
         let key = if by_value { &pair.1 } else { &pair.0 };
         match key.as_str().filter(|_| !sensitive) {
@@ -480,11 +545,8 @@ fn dictsort(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
             None => key.clone(),
         }
     };
-    pairs.sort_by(|a, b| key(a).partial_cmp(&key(b)).unwrap_or(Ordering::Equal));
-    if on(reverse) {
-        pairs.reverse();
-    }
-    Ok(new_list(pairs.into_iter().map(|(key, value)| Value::from(Tuple::from([key, value]))).collect()))
+    let keyed = pairs.into_iter().map(|pair| (key(&pair), Value::from(Tuple::from([pair.0, pair.1]))));
+    Ok(new_list(sorted(keyed.collect(), on(reverse))?))
 }
 
 /// `wordwrap(width=79, break_long_words=true, wrapstring=newline, break_on_hyphens=true)`.

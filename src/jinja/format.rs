@@ -3,6 +3,7 @@
 use minijinja::value::ValueKind;
 use minijinja::{Error, Value};
 
+use super::decimals::Decimal;
 use super::error::problem;
 use super::macros::split_kwargs;
 use super::modules::Moment;
@@ -204,6 +205,19 @@ impl Specification {
         }
     }
 
+    /// Digits in groups. Zeros that fill up the width are digits, too; `around` is the length of what stands beside them.
+    fn filled(&self, digits: &str, step: usize, around: usize) -> String {
+        let wanted = self.width.saturating_sub(around);
+        let mut count = digits.len();
+        if self.grouping.is_some() && (self.fill, self.align) == (Some('0'), Some('=')) {
+            count = count.max(wanted * step / (step + 1));
+            while count + count.saturating_sub(1) / step < wanted {
+                count += 1;
+            }
+        }
+        grouped(&("0".repeat(count - digits.len()) + digits), self.grouping, step)
+    }
+
     fn unknown(&self, value: &Value) -> Error {
         failed(format!("`{}` is no kind of format for {}", self.kind.unwrap_or(' '), describe(value)))
     }
@@ -228,6 +242,9 @@ fn written(value: &Value, specification: &str) -> Result<String, Error> {
         return moment.formatted(specification);
     }
     let read = Specification::read(specification)?;
+    if let Some(number) = Decimal::of(value) {
+        return decimal(&read, value, number);
+    }
     match value.kind() {
         ValueKind::Number if value.is_integer() => match i128::try_from(value.clone()) {
             Ok(number) => whole(&read, value, number),
@@ -263,7 +280,8 @@ fn whole(read: &Specification, value: &Value, number: i128) -> Result<String, Er
     };
     let step = if matches!(read.kind, None | Some('d' | 'n')) { 3 } else { 4 };
     let sign = sign(read, number < 0) + if read.alternate { mark } else { "" };
-    Ok(read.padded(&sign, &grouped(&digits, read.grouping, step), '>'))
+    let digits = read.filled(&digits, step, sign.chars().count());
+    Ok(read.padded(&sign, &digits, '>'))
 }
 
 fn sign(read: &Specification, negative: bool) -> String {
@@ -285,8 +303,22 @@ fn float(read: &Specification, value: &Value, number: f64) -> Result<String, Err
     };
     let end = body.find(|c: char| !c.is_ascii_digit()).unwrap_or(body.len());
     let (digits, rest) = body.split_at(end);
-    let body = grouped(digits, read.grouping, 3) + rest;
-    Ok(read.padded(&sign(read, number < 0.0), &body, '>'))
+    let sign = sign(read, number.is_sign_negative() && !number.is_nan());
+    let body = read.filled(digits, 3, sign.len() + rest.len()) + rest;
+    Ok(read.padded(&sign, &body, '>'))
+}
+
+fn decimal(read: &Specification, value: &Value, number: &Decimal) -> Result<String, Error> {
+    let body = match read.kind {
+        Some('f' | 'F') => number.digits(read.precision, false),
+        Some('%') => number.digits(read.precision, true) + "%",
+        None if read.precision.is_none() => number.to_string().trim_start_matches('-').to_owned(),
+        None | Some(_) => return float(read, value, number.float()),
+    };
+    let (digits, rest) = body.split_at(body.find(|c: char| !c.is_ascii_digit()).unwrap_or(body.len()));
+    let sign = sign(read, number.is_negative());
+    let body = read.filled(digits, 3, sign.len() + rest.len()) + rest;
+    Ok(read.padded(&sign, &body, '>'))
 }
 
 fn grouped(digits: &str, grouping: Option<char>, step: usize) -> String {

@@ -12,6 +12,7 @@ use super::containers::{collect, is_own, new_dict, new_list};
 use super::error::{Signal, diagnosed, problem, unsupported};
 use super::host::{QueryTable, Read, RefCall, SourceCall, Warned};
 use super::macros::{split_kwargs, statement_result};
+use super::modules::Endless;
 use super::python::float_text;
 use super::query::{Table, statement_value};
 use super::relation::Relation;
@@ -98,20 +99,21 @@ impl Config {
         Ok(Value::from(""))
     }
 
-    fn get(&self, function: &str, args: &[Value]) -> Result<Option<Value>, Error> {
-        let [name, default, _] = bind_args(function, ["name", "default", "validator"], args)?;
+    fn get(&self, state: &mut State<'_, '_>, function: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+        let [name, default, validator] = bind_args(function, ["name", "default", "validator"], args)?;
         let name = required_text(function, "name", name)?;
         if !self.0.execute {
             return Ok(Some(Value::from("")));
         }
-        Ok(self.0.host.config_get(&name).map(|json| from_json(&json)).or(default))
+        let found = self.0.host.config_get(&name).map(|json| from_json(&json)).or(default);
+        validated(state, found, validator)
     }
 
-    fn meta(&self, function: &str, args: &[Value]) -> Result<Option<Value>, Error> {
-        let [name, default, _] = bind_args(function, ["name", "default", "validator"], args)?;
+    fn meta(&self, state: &mut State<'_, '_>, function: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+        let [name, default, validator] = bind_args(function, ["name", "default", "validator"], args)?;
         let name = required_text(function, "name", name)?;
         let meta = self.0.host.config_get("meta");
-        Ok(meta.as_ref().and_then(|meta| meta.get(&name)).map(from_json).or(default))
+        validated(state, meta.as_ref().and_then(|meta| meta.get(&name)).map(from_json).or(default), validator)
     }
 
     fn persists(&self, what: &str) -> Value {
@@ -133,12 +135,12 @@ impl Object for Config {
         Some(self.0.host.config_get(key.as_str()?).map_or(Value::UNDEFINED, |json| from_json(&json)))
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
-            "get" => Ok(self.get("config.get", args)?.unwrap_or_else(|| Value::from(()))),
-            "require" => self.get("config.require", args)?.ok_or_else(|| missing_config(args)),
-            "meta_get" => Ok(self.meta("config.meta_get", args)?.unwrap_or_else(|| Value::from(()))),
-            "meta_require" => self.meta("config.meta_require", args)?.ok_or_else(|| missing_config(args)),
+            "get" => Ok(self.get(state, "config.get", args)?.unwrap_or_else(|| Value::from(()))),
+            "require" => self.get(state, "config.require", args)?.ok_or_else(|| missing_config(args)),
+            "meta_get" => Ok(self.meta(state, "config.meta_get", args)?.unwrap_or_else(|| Value::from(()))),
+            "meta_require" => self.meta(state, "config.meta_require", args)?.ok_or_else(|| missing_config(args)),
             "set" => {
                 let [name, value] = bind_args("config.set", ["name", "value"], args)?;
                 let name = required_text("config.set", "name", name)?;
@@ -151,6 +153,14 @@ impl Object for Config {
             other => Err(unsupported(&format!("config.{other}()"))),
         }
     }
+}
+
+/// What a config says, if `validation.any` does not refuse it.
+fn validated(state: &mut State<'_, '_>, found: Option<Value>, validator: Option<Value>) -> Result<Option<Value>, Error> {
+    if let (Some(value), Some(validator)) = (&found, validator.filter(|validator| validator.as_object().is_some())) {
+        validator.call(state, std::slice::from_ref(value))?;
+    }
+    Ok(found)
 }
 
 fn missing_config(args: &[Value]) -> Error {
@@ -378,8 +388,16 @@ fn is_hashable(value: &Value) -> bool {
         || !(is_own(value) || matches!(value.kind(), ValueKind::Seq | ValueKind::Map) && value.downcast_object_ref::<Relation>().is_none())
 }
 
-fn zipped(lists: &[Value]) -> Result<Value, Error> {
-    let lists = lists.iter().map(collect).collect::<Result<Vec<_>, _>>()?;
+fn zipped(state: &State<'_, '_>, lists: &[Value]) -> Result<Value, Error> {
+    let ending = |list: &Value| if list.downcast_object_ref::<Endless>().is_some() { Ok(None) } else { collect(list).map(Some) };
+    let found = lists.iter().map(ending).collect::<Result<Vec<_>, Error>>()?;
+    // What has no end goes as far as the others.
+    let length = found.iter().flatten().map(Vec::len).min().unwrap_or(usize::MAX);
+    let items = |(list, found): (&Value, Option<Vec<Value>>)| match found {
+        Some(items) => Ok(items),
+        None => Ok(Endless::first(state, list, length)?.unwrap_or_default()),
+    };
+    let lists = lists.iter().zip(found).map(items).collect::<Result<Vec<_>, Error>>()?;
     let length = lists.iter().map(Vec::len).min().unwrap_or(0);
     let row = |index: usize| {
         let row: Vec<Value> = lists.iter().filter_map(|list| list.get(index).cloned()).collect();
@@ -392,13 +410,13 @@ pub(super) fn zip(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -
     count_all(state, args)?;
     let (lists, named) = split_kwargs(args)?;
     let default = named.into_iter().find(|(name, _)| name == "default").map(|(_, value)| value);
-    let zipped = if lists.iter().any(Value::is_none) { None } else { zipped(lists).ok() };
+    let zipped = if lists.iter().any(Value::is_none) { None } else { zipped(state, lists).ok() };
     Ok(zipped.or(default).unwrap_or_else(|| Value::from(())))
 }
 
 pub(super) fn zip_strict(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     count_all(state, args)?;
-    zipped(args)
+    zipped(state, args)
 }
 
 pub(super) fn local_md5(_: &Arc<Session>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
@@ -442,6 +460,13 @@ impl Object for Exceptions {
             | "ref_bad_context"
             | "ref_invalid_args"
             | "dependency_not_found"
+            | "raise_dependency_error"
+            | "raise_dep_not_found"
+            | "raise_duplicate_resource_name"
+            | "raise_duplicate_patch_name"
+            | "raise_ambiguous_alias"
+            | "raise_ambiguous_catalog_match"
+            | "raise_cache_inconsistent"
             | "package_not_found" => Err(problem(Code::RaisedByProject, message.trim())),
             "warn" => {
                 let session = super::session::session_of(state)?;

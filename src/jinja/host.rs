@@ -81,6 +81,8 @@ pub enum Read<'a> {
 pub enum Restriction {
     /// None: the SQL is to run, not to yield anything.
     Nothing,
+    /// No more than a number of them.
+    Some(usize),
     /// Those for which a condition holds, in SQL over the relation's columns.
     Rows(String),
 }

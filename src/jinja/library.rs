@@ -11,6 +11,7 @@ use super::builtin;
 use super::error::{line_range, parse_diagnostic, refused_range};
 use super::macros::{MacroObject, adapters_of};
 use super::names;
+use super::operators::with_left_operand;
 use super::rewrite::{OffsetTable, Signature, rewrite_macro};
 use super::values::environment;
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
@@ -268,10 +269,12 @@ impl Shared {
 
     /// The place of a range, or else a line, of a macro's rewritten text.
     pub(super) fn locate(&self, unit: &Unit, range: Option<Range<usize>>, line: Option<usize>) -> Span {
-        let range = range.or_else(|| {
-            let template = self.executing.get_template(&unit.template).ok()?;
-            Some(line_range(template.source(), line?))
-        });
+        let template = self.executing.get_template(&unit.template).ok();
+        let range = match (range, &template) {
+            (Some(range), Some(template)) => Some(with_left_operand(template.source(), range)),
+            (None, Some(template)) => line.map(|line| line_range(template.source(), line)),
+            (range, None) => range,
+        };
         match range {
             Some(range) => {
                 let range = unit.table.original_range(range);

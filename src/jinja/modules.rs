@@ -1,9 +1,11 @@
 //! `modules.datetime`, `modules.re`, `modules.pytz` and `modules.itertools`: what macros take from Python's libraries.
 
 mod datetime;
+mod endless;
 mod itertools;
 mod regexes;
 mod spans;
+mod strptime;
 mod zones;
 
 use std::sync::Arc;
@@ -12,7 +14,8 @@ use minijinja::Value;
 use minijinja::value::{Object, ObjectRepr};
 
 pub(super) use datetime::Moment;
-pub(super) use spans::{date_sum, is_date, span_product, span_quotient, span_rest, span_size};
+pub(super) use endless::Endless;
+pub(super) use spans::{compared, date_sum, is_date, span_negated, span_product, span_quotient, span_rest, span_size};
 
 use super::error::unsupported;
 

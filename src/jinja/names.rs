@@ -7,8 +7,7 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
-use super::adapter::{Adapter, Api};
-use super::arithmetic::{concatenated, modulo, product, quotient, sum};
+use super::adapter::{Adapter, Api, ColumnApi};
 use super::containers::{collect, new_dict, new_list};
 use super::context::{Context, fromyaml, toyaml};
 use super::error::problem;
@@ -18,6 +17,7 @@ use super::macros::PackageObject;
 use super::modules::{Modules, Moment};
 use super::relation::Relation;
 use super::session::{MAIN, Scope, Session, attach, lock, session_of};
+use super::validation::Validation;
 use super::values::{assigned, from_json};
 use super::work::fits;
 use crate::base::Code;
@@ -80,22 +80,7 @@ pub(super) const KNOWN: &[&str] = &[
 ];
 
 /// What dbt has and this room does not, or only while a node is built by a macro.
-const UNSUPPORTED: &[&str] = &[
-    "submit_python_job",
-    "metrics",
-    "metric",
-    "function",
-    "pre_hooks",
-    "post_hooks",
-    "sql",
-    "compiled_code",
-    "connection_name",
-    "sql_now",
-    "validation",
-    "write",
-    "defer_relation",
-    "micros",
-];
+const UNSUPPORTED: &[&str] = &["submit_python_job", "metric", "write", "load_agate_table"];
 
 type Run = fn(&Arc<Session>, &mut State<'_, '_>, &[Value]) -> Result<Value, Error>;
 
@@ -241,23 +226,9 @@ fn internal(session: &Arc<Session>, name: &str) -> Option<Value> {
             Ok(new_dict(pairs))
         }),
         "__n" => Value::from_dyn_object(Arc::clone(&session.work)),
-        "__cat" => function("concat", |_, state, args| concatenated(state, args)),
-        "__mul" => function("mul", |_, state, args| binary(state, args, product)),
-        "__mod" => function("mod", |_, state, args| binary(state, args, modulo)),
-        "__add" => function("add", |_, state, args| binary(state, args, |state, a, b| sum(state, a, b, false))),
-        "__sub" => function("sub", |_, state, args| binary(state, args, |state, a, b| sum(state, a, b, true))),
-        "__div" => function("div", |_, state, args| binary(state, args, |state, a, b| quotient(state, a, b, false))),
-        "__floor" => function("floor", |_, state, args| binary(state, args, |state, a, b| quotient(state, a, b, true))),
         "__unset" => Value::from_object(Unset),
         _ => return None,
     })
-}
-
-fn binary(state: &State<'_, '_>, args: &[Value], operator: impl Fn(&State<'_, '_>, &Value, &Value) -> Result<Value, Error>) -> Result<Value, Error> {
-    match args {
-        [left, right] => operator(state, left, right),
-        _ => Ok(Value::UNDEFINED),
-    }
 }
 
 fn emit(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
@@ -356,6 +327,16 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
             let own = this.map(|this| if name == "schema" { this.schema } else { this.database });
             own.map_or_else(|| session.host.target().get(name).map(from_json).unwrap_or_default(), Value::from)
         }),
+        "validation" => Value::from_object(Validation),
+        "column" => Value::from_object(ColumnApi),
+        "env" => made(session, "target", |session| from_json(&session.host.target())),
+        "sql_now" => Value::from("now()"),
+        // A node that is built by a macro is given its own.
+        "pre_hooks" | "post_hooks" => {
+            let hooks = session.host.config_get(if name == "pre_hooks" { "pre-hook" } else { "post-hook" });
+            hooks.map_or_else(|| new_list(Vec::new()), |hooks| from_json(&hooks))
+        }
+        "sql" | "compiled_code" | "defer_relation" => Value::from(()),
         "builtins" => Value::from_object(Builtins(Arc::clone(session))),
         BUILTIN_PACKAGE => PackageObject::value(session, BUILTIN_PACKAGE),
         _ => return None,

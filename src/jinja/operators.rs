@@ -1,20 +1,64 @@
-//! Operators that the engine has for numbers only and Python for more (`%` with text, `+` and `-` with dates and sets), and those
-//! whose results may be large (`*`, `~`, `+`, slices, comparison with long values): they become calls, so that what they
-//! make is counted. This module finds them; [`super::arithmetic`] has their meaning, [`super::rewrite`] puts the calls in.
+//! Operators that the engine has for numbers only and Python for more (`%` with text, `+` and `-` with dates and sets), those
+//! that it has for all and Python for fewer (`<`), and those whose results may be large (`*`, `~`, `+`, slices, comparison with
+//! long values): they become calls, so that what they make is counted. This module finds them; [`super::arithmetic`] has their meaning, [`super::rewrite`] puts the calls in.
 
 use std::ops::Range;
 
 use super::scan::{Token, TokenKind};
 
-/// Words whose presence in a file says that it may reckon with dates and sets.
-pub(super) const OBJECT_WORDS: [&str; 7] = ["datetime", "timedelta", "run_started_at", "strptime", "pytz", "set(", "set_strict("];
-
-/// A call to be made of a stretch of tokens: the function goes before it, and commas in the place of the operators.
+/// What a stretch of tokens becomes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Operation {
     pub function: &'static str,
     pub operands: Range<usize>,
     pub operators: Vec<usize>,
+}
+
+/// The filter that a chain of comparisons becomes, the one of a sign, and the function that counts a value.
+const ORDER: &str = "__ord";
+const NEGATED: &str = "__neg";
+const COUNTED: &str = "__n";
+
+impl Operation {
+    /// What goes before the operands and behind them, and into the place of an operator: the left operand becomes what a filter
+    /// is applied to, the others its arguments. The engine finds filters sooner than functions.
+    pub(super) fn frame(&self) -> (&'static str, String) {
+        match self.function {
+            COUNTED => ("__n(", ")".to_owned()),
+            NEGATED => ("((", format!(")|{NEGATED})")),
+            _ => ("((", "))".to_owned()),
+        }
+    }
+
+    pub(super) fn operator(&self, at: usize, sign: &str) -> String {
+        let first = self.operators.first() == Some(&at);
+        match (self.function, first) {
+            (NEGATED, _) => " ".to_owned(),
+            (ORDER, true) => format!(")|{ORDER}('{sign}',"),
+            (ORDER, false) => format!(",'{sign}',"),
+            (function, true) => format!(")|{function}("),
+            (_, false) => ",".to_owned(),
+        }
+    }
+}
+
+/// The range of an operation in a rewritten text, of which the engine only tells where the filter and its arguments stand.
+pub(super) fn with_left_operand(text: &str, range: Range<usize>) -> Range<usize> {
+    let before = text.get(..range.start).unwrap_or_default();
+    let is_ours = text.get(range.start..).is_some_and(|filter| filter.starts_with("__"));
+    let Some(operand) = before.strip_suffix(")|").filter(|_| is_ours) else { return range };
+    let (mut depth, mut quote) = (0_usize, None);
+    for (at, c) in operand.char_indices().rev() {
+        match (c, quote) {
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            (')', None) => depth += 1,
+            ('(', None) if depth == 0 => return at + 1..range.end,
+            ('(', None) => depth -= 1,
+            _ => {}
+        }
+    }
+    range
 }
 
 /// How tightly operators bind, loosest first.
@@ -40,7 +84,7 @@ impl Level {
 }
 
 /// The operations in an expression's tokens, outer ones first; ranges are of token indices.
-pub(super) fn operations(text: &str, tokens: &[Token], objects: bool) -> Vec<Operation> {
+pub(super) fn operations(text: &str, tokens: &[Token]) -> Vec<Operation> {
     const SIGNS: [&str; 14] = ["%", "*", "/", "//", "~", "+", "-", "[", "==", "!=", "<", ">", "<=", ">="];
     let interesting = |token: &Token| match token.kind {
         TokenKind::Open | TokenKind::Operator => SIGNS.contains(&token.text(text)),
@@ -50,7 +94,7 @@ pub(super) fn operations(text: &str, tokens: &[Token], objects: bool) -> Vec<Ope
     if !tokens.iter().any(interesting) {
         return Vec::new();
     }
-    let mut finder = Finder { text, tokens, closers: closers(tokens), objects, end: tokens.len(), inner: Vec::new(), found: Vec::new() };
+    let mut finder = Finder { text, tokens, closers: closers(tokens), end: tokens.len(), inner: Vec::new(), found: Vec::new() };
     finder.inner.push(0..tokens.len());
     while let Some(range) = finder.inner.pop() {
         finder.end = range.end;
@@ -85,8 +129,6 @@ struct Finder<'t> {
     text: &'t str,
     tokens: &'t [Token],
     closers: Vec<usize>,
-    /// Whether values may be dates or sets.
-    objects: bool,
     /// Where the brackets end that are looked into.
     end: usize,
     /// What stands in brackets and is still to be looked into.
@@ -132,10 +174,34 @@ impl Finder<'_> {
             joined.push(end);
             end = right;
         }
-        if level == Level::Concat && !joined.is_empty() {
+        if level == Level::Compare && !joined.is_empty() {
+            self.compare(from..end, joined);
+        } else if level == Level::Concat && !joined.is_empty() {
             self.found.push(Operation { function: "__cat", operands: from..end, operators: joined });
         }
         Some(end)
+    }
+
+    /// Notes what a chain of comparisons becomes, if anything.
+    fn compare(&mut self, operands: Range<usize>, operators: Vec<usize>) {
+        let ends = operators.iter().skip(1).copied().chain([operands.end]);
+        let rights: Vec<Range<usize>> = operators.iter().zip(ends).map(|(at, end)| at + if self.is(*at, "not") { 2 } else { 1 }..end).collect();
+        let left = operands.start..operators.first().copied().unwrap_or(operands.end);
+        let is_plain = |range: &Range<usize>| self.is_literal(range.clone()) && !self.is_number(range.clone()) && !self.is(range.start, "(");
+        let within = operators.iter().any(|at| self.is(*at, "in") || self.is(*at, "not"));
+        let equality = operators.iter().all(|at| self.is(*at, "==") || self.is(*at, "!="));
+        if within {
+            // What is looked for in a literal costs no more than that.
+            let long: Vec<Range<usize>> =
+                rights.into_iter().filter(|right| !self.is_literal(left.clone()) && !self.is_literal(right.clone())).collect();
+            self.found.extend(long.into_iter().map(|operands| Operation { function: COUNTED, operands, operators: Vec::new() }));
+            return;
+        }
+        let plain = equality && (is_plain(&left) || rights.iter().any(is_plain));
+        let numbers = self.is_number(left) && rights.into_iter().all(|right| self.is_number(right));
+        if !plain && !numbers {
+            self.found.push(Operation { function: ORDER, operands, operators });
+        }
     }
 
     /// Notes the call that an operator becomes, if it becomes one.
@@ -143,24 +209,16 @@ impl Finder<'_> {
         let (at, right) = (operator.0, operator.1..end);
         let numbers = (self.is_number(from..at), self.is_number(right.clone()));
         let function = match level {
-            // What is compared with a literal costs no more than that.
-            Level::Compare => {
-                if !self.is_literal(from..at) && !self.is_literal(right.clone()) {
-                    self.found.push(Operation { function: "__n", operands: right, operators: Vec::new() });
-                }
-                return;
-            }
-            Level::Concat | Level::Power => return,
-            Level::Sum if self.is(at, "-") => self.objects.then_some("__sub"),
-            Level::Sum => (self.objects || numbers == (false, false)).then_some("__add"),
-            Level::Product if self.is(at, "%") => Some("__mod"),
-            Level::Product if self.is(at, "*") => (numbers != (true, true)).then_some("__mul"),
-            Level::Product if self.is(at, "/") => self.objects.then_some("__div"),
-            Level::Product => self.objects.then_some("__floor"),
+            Level::Compare | Level::Concat | Level::Power => return,
+            Level::Sum | Level::Product if numbers == (true, true) => return,
+            Level::Sum if self.is(at, "-") => "__sub",
+            Level::Sum => "__add",
+            Level::Product if self.is(at, "%") => "__mod",
+            Level::Product if self.is(at, "*") => "__mul",
+            Level::Product if self.is(at, "/") => "__div",
+            Level::Product => "__floor",
         };
-        if let Some(function) = function {
-            self.found.push(Operation { function, operands: from..end, operators: vec![at] });
-        }
+        self.found.push(Operation { function, operands: from..end, operators: vec![at] });
     }
 
     fn is_number(&self, range: Range<usize>) -> bool {
@@ -185,13 +243,27 @@ impl Finder<'_> {
             start += 1;
         }
         let mut at = self.primary(start)?;
+        // A sign belongs to the value with its parts, not to what filters make of it.
+        let signed = start.checked_sub(1).filter(|sign| *sign >= from && self.is(*sign, "-") && !self.is_number(start..at));
+        let mut done = false;
+        let mut negated = |finder: &mut Self, end: usize| {
+            if let Some(sign) = signed.filter(|_| !std::mem::replace(&mut done, true)) {
+                finder.found.push(Operation { function: NEGATED, operands: sign..end, operators: vec![sign] });
+            }
+        };
         loop {
-            let Some(token) = self.token(at) else { return Some(at) };
+            let Some(token) = self.token(at) else {
+                negated(self, at);
+                return Some(at);
+            };
+            if !matches!((token.kind, token.text(self.text)), (TokenKind::Open, "(" | "[") | (TokenKind::Operator, ".")) {
+                negated(self, at);
+            }
             at = match (token.kind, token.text(self.text)) {
                 (TokenKind::Open, "(" | "[") => {
                     let close = self.group(at)?;
                     if token.is(self.text, "[") && self.is_slice(at + 1..close) {
-                        self.found.push(Operation { function: "__n", operands: start..close + 1, operators: Vec::new() });
+                        self.found.push(Operation { function: COUNTED, operands: start..close + 1, operators: Vec::new() });
                     }
                     close + 1
                 }
@@ -250,7 +322,7 @@ mod tests {
             let part = |range: Range<usize>| &text[tag.tokens[range.start].start..tag.tokens[range.end - 1].end];
             format!("{} {}", found.function, part(found.operands))
         };
-        operations(&text, &tag.tokens, false).into_iter().map(shown).collect()
+        operations(&text, &tag.tokens).into_iter().map(shown).collect()
     }
 
     #[test]
@@ -258,7 +330,7 @@ mod tests {
         assert_eq!(calls("a ~ b * 2 ~ 'c' | upper"), ["__cat a ~ b * 2 ~ 'c' | upper", "__mul b * 2"]);
         assert_eq!(calls("a * b % c"), ["__mod a * b % c", "__mul a * b"]);
         assert_eq!(calls("x + y ~ z"), ["__add x + y ~ z", "__cat y ~ z"]);
-        assert_eq!(calls("-a[1:2].b * f(c ~ d)"), ["__mul -a[1:2].b * f(c ~ d)", "__n a[1:2]", "__cat c ~ d"]);
+        assert_eq!(calls("-a[1:2].b * f(c ~ d)"), ["__mul -a[1:2].b * f(c ~ d)", "__neg -a[1:2].b", "__n a[1:2]", "__cat c ~ d"]);
         assert_eq!(calls("a * b is number"), ["__mul a * b is number"]);
         assert_eq!(
             calls("[x, y * 2] + {'a': b ~ c}['a':]"),
@@ -268,12 +340,13 @@ mod tests {
 
     #[test]
     fn what_can_only_be_cheap_stays() {
-        for plain in ["2 * 3", "i + 1", "a - b", "a == 'x'", "a in ['x', 'y']", "f(*args, **kwargs)", "a / b", "x[0]", "not a and b", "a if b else c"]
-        {
+        let plain = ["2 * 3", "1 < 2", "-1", "a == 'x'", "a in ['x', 'y']", "f(*args, **kwargs)", "x[0]", "not a and b", "a if b else c", "1 in a"];
+        for plain in plain {
             assert!(calls(plain).is_empty(), "{plain}");
         }
         assert_eq!(calls("a not in b"), ["__n b"]);
-        assert_eq!(calls("a if b == c else d"), ["__n c"]);
+        assert_eq!(calls("a if b == c else d"), ["__ord b == c"]);
+        assert_eq!(calls("0 < a <= b and not c > -d | abs"), ["__ord 0 < a <= b", "__ord c > -d | abs", "__neg -d"]);
         assert_eq!(calls("a is divisibleby 3 and b * c"), ["__mul b * c"]);
     }
 }

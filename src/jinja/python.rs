@@ -7,6 +7,7 @@ use minijinja::{Error, Value};
 use serde_json::Value as Json;
 
 use super::containers::{collect, is_namespace, is_own, is_plain_map, is_plain_seq, new_dict};
+use super::decimals::Decimal;
 use super::error::problem;
 use super::modules::object_repr;
 use super::sets::Set;
@@ -109,7 +110,7 @@ fn write_repr(value: &Value, out: &mut String) {
             }
             out.push('}');
         }
-        _ => match object_repr(value) {
+        _ => match object_repr(value).or_else(|| Decimal::of(value).map(Decimal::repr)) {
             Some(repr) => out.push_str(&repr),
             None => out.push_str(&value.to_string()),
         },
@@ -324,7 +325,11 @@ fn converted(conversion: &Conversion, value: &Value) -> Result<String, Error> {
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => real(conversion.kind, conversion.precision, float(value)?.abs()),
         other => return Err(failed(format!("`%{other}` is no place of a format"))),
     };
-    let negative = if value.is_integer() || value.kind() == ValueKind::Bool { whole(value)? < 0 } else { float(value)? < 0.0 };
+    let negative = if value.is_integer() || value.kind() == ValueKind::Bool {
+        whole(value)? < 0
+    } else {
+        float(value).is_ok_and(|float| float.is_sign_negative() && !float.is_nan())
+    };
     let sign = if negative { "-".to_owned() } else { conversion.sign.map(String::from).unwrap_or_default() };
     Ok(padded(conversion, &sign, &body))
 }
@@ -359,6 +364,9 @@ pub(super) fn real(kind: char, precision: Option<usize>, size: f64) -> String {
 }
 
 fn whole(value: &Value) -> Result<i128, Error> {
+    if let Some(whole) = Decimal::of(value).and_then(Decimal::whole) {
+        return Ok(whole);
+    }
     let found = if value.kind() == ValueKind::Bool {
         Some(i128::from(value.is_true()))
     } else {
@@ -370,6 +378,9 @@ fn whole(value: &Value) -> Result<i128, Error> {
 }
 
 fn float(value: &Value) -> Result<f64, Error> {
+    if let Some(decimal) = Decimal::of(value) {
+        return Ok(decimal.float());
+    }
     let found = f64::try_from(value.clone()).ok().filter(|_| value.is_number());
     found.ok_or_else(|| failed(format!("the format needs a number, found {}", super::values::describe(value))))
 }

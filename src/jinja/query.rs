@@ -9,11 +9,12 @@ use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
 use super::containers::{collect, new_dict, new_list};
+use super::decimals::Decimal;
 use super::error::unsupported;
 use super::functions::write_json;
 use super::host::QueryTable;
 use super::modules::Moment;
-use super::python::{repr, text};
+use super::python::{float_text, repr, text};
 use super::session::session_of;
 use super::values::{bind_args, from_json, required};
 use crate::base::Heard;
@@ -167,7 +168,11 @@ impl Table {
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let numeric: Vec<bool> = (0..columns)
             .map(|at| {
-                !self.rows.is_empty() && self.rows.iter().all(|row| row.values.get(at).is_some_and(|value| value.is_none() || value.is_number()))
+                !self.rows.is_empty()
+                    && self
+                        .rows
+                        .iter()
+                        .all(|row| row.values.get(at).is_some_and(|value| value.is_none() || value.is_number() || Decimal::of(value).is_some()))
             })
             .collect();
         let mut out = Vec::new();
@@ -271,29 +276,21 @@ impl Object for Table {
     }
 }
 
-/// A value of a result: dates can be reckoned with, and so can decimals; lists and structures are JSON, as in dbt.
+/// A value of a result: dates can be reckoned with, and numbers that are not whole are decimals; lists and structures are JSON, as in dbt.
 fn cell(value: &Json, data_type: &str) -> Value {
     match value {
         Json::String(text) if is_date(data_type) => Moment::read(text).map_or_else(|| from_json(value), Moment::value),
-        Json::String(text) if is_decimal(data_type) => decimal(text),
+        Json::String(text) if is_decimal(data_type) => Decimal::read(text).unwrap_or_else(|| from_json(value)),
+        // As agate has it, floats are the decimals that their texts say.
+        Json::Number(number) if number.is_f64() => {
+            number.as_f64().and_then(|float| Decimal::read(&float_text(float))).unwrap_or_else(|| from_json(value))
+        }
         Json::Array(_) | Json::Object(_) => {
             let mut text = String::new();
             write_json(value, &mut text);
             Value::from(text)
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => from_json(value),
-    }
-}
-
-/// A decimal as the number it is; one with more digits than a double holds stays the text that it is.
-fn decimal(text: &str) -> Value {
-    /// Decimal digits that every double keeps.
-    const DIGITS: usize = 15;
-    let digits = text.trim_start_matches(['-', '0', '.']).chars().filter(char::is_ascii_digit).count();
-    match text.parse::<i128>() {
-        Ok(whole) => i64::try_from(whole).map_or_else(|_| Value::from(whole), Value::from),
-        Err(_) if digits > DIGITS => Value::from(text),
-        Err(_) => text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from),
     }
 }
 
@@ -423,8 +420,9 @@ impl Object for ResultColumn {
                 Ok(new_list(sorted))
             }
             "values_distinct" => {
-                let distinct: indexmap::IndexSet<Value> = self.values.iter().cloned().collect();
-                Ok(Value::from(Tuple::from(distinct.into_iter().collect::<Vec<_>>())))
+                let mut seen = HashSet::new();
+                let distinct: Vec<Value> = self.values.iter().filter(|value| seen.insert(repr(value))).cloned().collect();
+                Ok(Value::from(Tuple::from(distinct)))
             }
             _ => Err(ErrorKind::UnknownMethod.into()),
         }

@@ -50,6 +50,11 @@ impl Relation {
         Value::from_object(Self { restriction, ..Self::new(name, None, semantics) })
     }
 
+    /// Of which no more than some rows are read.
+    pub(super) fn limited(self, limit: usize) -> Self {
+        Self { restriction: Some(if limit == 0 { Restriction::Nothing } else { Restriction::Some(limit) }), ..self }
+    }
+
     /// With all its parts, in quotes.
     pub(super) fn whole(&self) -> Self {
         Self::new(self.name.clone(), self.kind, self.semantics)
@@ -80,6 +85,16 @@ impl Relation {
             }
         }
         printed.join(".")
+    }
+
+    /// What a query reads: the name, or a query of some of its rows.
+    fn read(&self) -> String {
+        match &self.restriction {
+            None => self.text(),
+            Some(Restriction::Nothing) => format!("(select * from {} where false limit 0)", self.text()),
+            Some(Restriction::Some(limit)) => format!("(select * from {} limit {limit})", self.text()),
+            Some(Restriction::Rows(condition)) => format!("(select * from {} where {condition})", self.text()),
+        }
     }
 
     /// As `quote_policy` and `include_policy` of `api.Relation.create` say.
@@ -172,13 +187,20 @@ impl Object for Relation {
             "is_cte" => is("cte"),
             "is_materialized_view" => is("materialized_view"),
             "is_dynamic_table" => is("dynamic_table"),
+            "is_function" => is("function"),
+            "is_pointer" => is("pointer_table"),
             "type" => self.type_name().map_or_else(|| Value::from(()), Value::from),
             "Table" => Value::from("table"),
             "View" => Value::from("view"),
             "CTE" => Value::from("cte"),
             "MaterializedView" => Value::from("materialized_view"),
             "External" => Value::from("external"),
-            "limit" | "event_time_filter" | "catalog" => Value::from(()),
+            "limit" => match &self.restriction {
+                Some(Restriction::Nothing) => Value::from(0),
+                Some(Restriction::Some(limit)) => Value::from(*limit),
+                Some(Restriction::Rows(_)) | None => Value::from(()),
+            },
+            "event_time_filter" | "catalog" => Value::from(()),
             "quote_character" => Value::from("\""),
             "can_be_renamed" => Value::from(self.kind == Some(RelationKind::Table)),
             "can_be_replaced" => Value::from(true),
@@ -214,6 +236,11 @@ impl Object for Relation {
                 return Ok(new_dict(parts.into_iter().filter_map(|part| Some((Value::from(part), self.get_value(&Value::from(part))?)))));
             }
             "render" => return Ok(Value::from(self.text())),
+            "render_limited" => return Ok(Value::from(self.read())),
+            "add_ephemeral_prefix" => {
+                let [name] = bind_args("add_ephemeral_prefix", ["name"], args)?;
+                return Ok(Value::from(format!("__dbt__cte__{}", required("add_ephemeral_prefix", "name", name)?)));
+            }
             "get" => {
                 let [key, default] = bind_args("get", ["key", "default"], args)?;
                 let found = key.and_then(|key| self.get_value(&key)).filter(|value| value.kind() != ValueKind::Invalid);
@@ -237,11 +264,7 @@ impl Object for Relation {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.restriction {
-            None => f.write_str(&self.text()),
-            Some(Restriction::Nothing) => write!(f, "(select * from {} where false limit 0)", self.text()),
-            Some(Restriction::Rows(condition)) => write!(f, "(select * from {} where {condition})", self.text()),
-        }
+        f.write_str(&self.read())
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::literals::Nesting;
-use super::operators::{OBJECT_WORDS, operations};
+use super::operators::operations;
 use super::scan::{ScanError, Tag, TagKind, Tags, Token, TokenKind, closing};
 
 /// The name every macro has inside its own template; free names thus always reach the wrappers.
@@ -79,16 +79,11 @@ struct Edit {
 #[derive(Default)]
 struct Edits {
     list: Vec<Edit>,
-    /// Whether operators may be of dates and sets.
-    objects: bool,
+    /// Whether loops may ask for their length, which the engine does not know of a text.
+    loops: bool,
 }
 
 impl Edits {
-    /// For a text that is looked through for words that have to do with dates and sets.
-    fn of(text: &str) -> Self {
-        Self { list: Vec::new(), objects: OBJECT_WORDS.iter().any(|word| text.contains(word)) }
-    }
-
     fn before(&mut self, at: usize, text: impl Into<String>) {
         self.list.push(Edit { at, until: at, opens: true, text: text.into() });
     }
@@ -135,7 +130,7 @@ fn copy(text: &mut String, table: &mut OffsetTable, original: &str, range: Range
 
 /// Rewrites what a user's node or string holds. `origin` goes into the markers of `ref`, `source` and `config`.
 pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> Result<Rewritten, ScanError> {
-    let mut edits = Edits::of(text.get(range.clone()).unwrap_or_default());
+    let mut edits = Edits { loops: text.get(range.clone()).is_some_and(|part| part.contains("loop")), ..Edits::default() };
     let mut result = Rewritten::default();
     let mut literal_from = range.start;
     let mut has_text = false;
@@ -192,7 +187,7 @@ pub(super) struct Signature {
 /// Rewrites one macro, test or materialization block to a macro named [`MACRO_NAME`]. `range` covers the block,
 /// its tags included.
 pub(super) fn rewrite_macro(text: &str, range: Range<usize>, origin: u32) -> Result<(Rewritten, Signature), ScanError> {
-    let mut edits = Edits::of(text.get(range.clone()).unwrap_or_default());
+    let mut edits = Edits { loops: text.get(range.clone()).is_some_and(|part| part.contains("loop")), ..Edits::default() };
     let mut result = Rewritten::default();
     let tags = tags_within(text, &range).collect::<Result<Vec<_>, _>>()?;
     let (Some(open), Some(close)) = (tags.first(), tags.last().filter(|_| tags.len() > 1)) else {
@@ -357,6 +352,7 @@ fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: 
     let mut from = 1;
     // What closes at one place closes the innermost first.
     let mut closer = None;
+    let mut looped = None;
     match keyword {
         "set" => {
             let mut depth = 0_usize;
@@ -384,8 +380,14 @@ fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: 
         // The names before the first `in` are no operands of it.
         "for" => {
             from = tag.tokens.iter().position(|token| token.is(text, "in")).unwrap_or(1);
-            let ends = tag.tokens.get(from + 2).is_none_or(|next| ["if", "recursive", ":"].iter().any(|word| next.is(text, word)));
-            if let Some(name) = tag.tokens.get(from + 1).filter(|token| ends && token.kind == TokenKind::Ident) {
+            let through = iterable(text, &tag.tokens, from + 1);
+            looped = through.filter(|(first, _)| edits.loops && !tag.tokens.get(*first).is_some_and(|token| token.is(text, "[")));
+            if let Some(first) = looped.and_then(|(first, _)| tag.tokens.get(first)) {
+                edits.before(first.start, " ((");
+            }
+            // A name by itself that is not defined is hardly ever meant.
+            let name = through.filter(|(first, last)| first == last).and_then(|(first, _)| tag.tokens.get(first));
+            if let Some(name) = name.filter(|token| token.kind == TokenKind::Ident) {
                 edits.before(name.start, "__over(");
                 edits.after(name.end, format!(",{},{})", name.start, name.end));
             }
@@ -396,21 +398,47 @@ fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: 
         edits.replace(last.start..last.end, " ");
     }
     rewrite_tokens(text, tag.tokens.get(from..).unwrap_or_default(), origin, edits, called);
+    if let Some(last) = looped.and_then(|(_, last)| tag.tokens.get(last)) {
+        edits.after(last.end, ")|__it)");
+    }
     if let Some(closer) = closer {
         edits.after(last.end, closer);
     }
 }
 
+/// The first and the last token of what a loop goes through: up to its condition, or how it is called again.
+fn iterable(text: &str, tokens: &[Token], from: usize) -> Option<(usize, usize)> {
+    let mut depth = 0_usize;
+    let mut last = None;
+    for (index, token) in tokens.iter().enumerate().skip(from) {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            TokenKind::Ident if depth == 0 && (token.is(text, "if") || token.is(text, "recursive")) => break,
+            TokenKind::Operator if depth == 0 && token.is(text, ":") => break,
+            TokenKind::Ident | TokenKind::Text | TokenKind::Number | TokenKind::Operator => {}
+        }
+        last = Some(index);
+    }
+    last.map(|last| (from, last))
+}
+
 /// Marks calls of `ref`, `source` and `config`, makes list and dict literals mutable, and operators calls.
 fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, called: &mut BTreeSet<String>) {
     // Operators come first: of what opens at one place, the first opens outermost.
-    for operation in operations(text, tokens, edits.objects) {
-        let (Some(first), Some(last)) = (tokens.get(operation.operands.start), tokens.get(operation.operands.end - 1)) else { continue };
-        edits.before(first.start, format!("{}(", operation.function));
-        for operator in operation.operators.iter().filter_map(|operator| tokens.get(*operator)) {
-            edits.replace(operator.start..operator.end, ",");
+    let operations = operations(text, tokens);
+    // Of what closes at one place, the innermost closes first.
+    for operation in operations.iter().rev() {
+        if let Some(last) = tokens.get(operation.operands.end - 1) {
+            edits.after(last.end, operation.frame().1);
         }
-        edits.after(last.end, ")");
+    }
+    for operation in operations {
+        let Some(first) = tokens.get(operation.operands.start) else { continue };
+        edits.before(first.start, operation.frame().0);
+        for (at, operator) in operation.operators.iter().filter_map(|at| Some((*at, tokens.get(*at)?))) {
+            edits.replace(operator.start..operator.end, operation.operator(at, operator.text(text)));
+        }
     }
     for (index, token) in tokens.iter().enumerate() {
         let previous = index.checked_sub(1).and_then(|index| tokens.get(index));
@@ -428,6 +456,13 @@ fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, 
                     let gap = if previous.is_some_and(|word| word.kind == TokenKind::Ident && word.end == token.start) { " " } else { "" };
                     edits.before(token.start, format!("{gap}{}", if token.is(text, "{") { "__d(" } else { "__l(" }));
                     edits.after(close.end, ")");
+                } else if let Some(close) = closing(tokens, index).filter(|_| !literal) {
+                    // Several values between the brackets of a subscript are one tuple.
+                    let inner = tokens.get(index + 1..close).unwrap_or_default();
+                    if let (true, Some(first), Some(last)) = (split_commas(text, inner).len() > 1, inner.first(), inner.last()) {
+                        edits.before(first.start, "(");
+                        edits.after(last.end, ")");
+                    }
                 }
             }
             // A sign that changes nothing, which the engine does not know.

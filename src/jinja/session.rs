@@ -15,6 +15,7 @@ use super::library::{MacroId, Shared};
 use super::macros::adapter_type;
 use super::names;
 use super::native::Mark;
+use super::operators::with_left_operand;
 use super::output::SpanKind;
 use super::rewrite::{MACRO_NAME, Rewritten};
 use super::work::{TEXT_LIMIT, Work};
@@ -218,6 +219,7 @@ impl Session {
     pub(super) fn locate(&self, name: &str, range: Option<Range<usize>>, line: Option<usize>) -> Option<(Span, String)> {
         if name == MAIN_NAME {
             let range = range.or_else(|| Some(line_range(&self.main.text, line?)))?;
+            let range = with_left_operand(&self.main.text, range);
             let range = whole_operand(&self.text, self.main.table.original_range(range));
             let text = self.text.get(range.clone()).unwrap_or_default().to_owned();
             return Some((self.original_span(range), text));

@@ -34,6 +34,10 @@ impl Set {
         lock(&self.0).clone()
     }
 
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        self.items().is_subset(&other.items())
+    }
+
     /// The items of all arguments of a method.
     fn others(args: &[Value]) -> Result<Vec<IndexSet<Value>>, Error> {
         args.iter().map(|arg| Ok(collect(arg)?.into_iter().collect())).collect()

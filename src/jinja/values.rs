@@ -4,12 +4,16 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
+use super::arithmetic;
 use super::containers::{collect, is_own, is_plain_map, mutable, new_dict, new_list, pairs};
+use super::decimals::Decimal;
 use super::error::problem;
 use super::filters;
 use super::macros::split_kwargs;
+use super::modules::object_repr;
 use super::names::Unavailable;
 use super::native;
+use super::order;
 use super::python::text as printed_text;
 use super::relation::Relation;
 use super::session::session_of;
@@ -47,8 +51,18 @@ pub(super) fn environment(executing: bool) -> Environment<'static> {
     };
     let characters = |args: &[Value]| Ok(args.first().and_then(Value::as_str).map_or(0, |text| text.len().saturating_mul(CHARACTER)));
     work::add_growing_filter(&mut environment, "list", list, characters);
+    // What `for` goes through: a text as a list, of which the length is known.
+    environment.add_filter("__it", move |state: &State<'_, '_>, value: Value| match value.kind() {
+        ValueKind::String => {
+            work::charge(state, value.as_str().map_or(0, str::len).saturating_mul(CHARACTER))?;
+            list(value)
+        }
+        _ => Ok(value),
+    });
     native::add(&mut environment);
     filters::add(&mut environment);
+    arithmetic::add(&mut environment);
+    order::add(&mut environment, executing);
     environment
 }
 
@@ -169,6 +183,9 @@ fn json_of(value: &Value) -> Result<Json, Error> {
     if value.downcast_object_ref::<Relation>().is_some() {
         return Ok(Json::String(value.to_string()));
     }
+    if let Some(decimal) = Decimal::of(value) {
+        return Ok(decimal.json());
+    }
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable => collect(value)?.iter().map(json_of).collect::<Result<Vec<_>, _>>().map(Json::Array),
         ValueKind::Map if is_own(value) || is_plain_map(value) => {
@@ -241,13 +258,17 @@ pub(super) fn describe(value: &Value) -> String {
         ValueKind::String => format!("`{value}`"),
         ValueKind::Seq | ValueKind::Iterable => "a list".to_owned(),
         ValueKind::Map => "a dict".to_owned(),
-        _ => "an object".to_owned(),
+        _ if Decimal::of(value).is_some() => format!("the number `{value}`"),
+        _ => object_repr(value).map_or_else(|| "an object".to_owned(), |repr| format!("`{repr}`")),
     }
 }
 
 /// For [`super::names`]: what `{% set %}` does to a value.
 pub(super) fn assigned(state: &State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let (positional, named) = split_kwargs(args)?;
+    if named.iter().any(|(name, _)| name != "__t") {
+        return Err(problem(Code::JinjaSyntax, "a `set` has one `=`"));
+    }
     // What is put into a namespace lives on through the turns of a loop, and may grow with each.
     if !named.is_empty() {
         positional.iter().try_for_each(|value| fits(state, None, value))?;

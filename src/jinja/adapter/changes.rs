@@ -6,7 +6,7 @@ use minijinja::value::Tuple;
 use minijinja::{Error, Value};
 use serde_json::Value as Json;
 
-use crate::base::{Code, Diagnostic};
+use crate::base::{Code, Diagnostic, Heard};
 use crate::jinja::containers::new_list;
 use crate::jinja::error::{diagnosed, problem};
 use crate::jinja::host::{QueryTable, RelationKind};
@@ -16,8 +16,11 @@ use crate::jinja::session::Session;
 use crate::jinja::values::{bind_args, describe, required, required_text};
 use crate::manifest::RelationName;
 
-pub(super) const METHODS: [&str; 12] = [
+pub(super) const METHODS: [&str; 15] = [
     "execute",
+    "add_query",
+    "get_columns_in_table",
+    "warn_once",
     "create_schema",
     "drop_schema",
     "check_schema_exists",
@@ -36,6 +39,7 @@ pub(super) fn call(session: &Arc<Session>, method: &str, args: &[Value]) -> Resu
     if !session.execute {
         return Ok(match method {
             "execute" => pair(&QueryTable::default()),
+            "add_query" | "get_columns_in_table" => Value::UNDEFINED,
             "check_schema_exists" | "already_exists" => Value::from(false),
             "list_schemas" | "list_relations" | "list_relations_without_caching" | "get_column_schema_from_query" => new_list(Vec::new()),
             _ => Value::from(""),
@@ -45,6 +49,24 @@ pub(super) fn call(session: &Arc<Session>, method: &str, args: &[Value]) -> Resu
         "execute" => {
             let [sql, ..] = bind_args("adapter.execute", ["sql", "auto_begin", "fetch", "limit"], args)?;
             Ok(pair(&session.host.query(&required_text("adapter.execute", "sql", sql)?)?))
+        }
+        "add_query" => {
+            let [sql, ..] = bind_args("adapter.add_query", ["sql", "auto_begin", "bindings", "abridge_sql_log"], args)?;
+            session.host.query(&required_text("adapter.add_query", "sql", sql)?)?;
+            // There is neither a connection nor a cursor to give.
+            Ok(Value::from(Tuple::from([Value::from(()), Value::from(())])))
+        }
+        "get_columns_in_table" => {
+            let [schema, table] = bind_args("adapter.get_columns_in_table", ["schema_name", "table_name"], args)?;
+            let schema = required_text("adapter.get_columns_in_table", "schema_name", schema)?;
+            let name = RelationName::new(database(session), schema, required_text("adapter.get_columns_in_table", "table_name", table)?);
+            let columns = session.host.relation(&name)?.map(|facts| facts.columns).unwrap_or_default();
+            Ok(new_list(columns.iter().map(|(name, data_type)| Column::value(name, data_type, session.semantics())).collect()))
+        }
+        "warn_once" => {
+            let [message] = bind_args("adapter.warn_once", ["msg"], args)?;
+            session.host.log(required("adapter.warn_once", "msg", message)?.to_string().trim(), Heard::Warning);
+            Ok(Value::from(()))
         }
         "create_schema" => schema_statement(session, "create schema if not exists", "", args),
         "drop_schema" => schema_statement(session, "drop schema if exists", " cascade", args),

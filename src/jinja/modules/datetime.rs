@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::format::{Item, Parsed, StrftimeItems};
+use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr};
 use minijinja::{Error, State, Value};
 
 use super::spans::Span;
+use super::strptime::parsed;
 use super::zones::{TimezoneClass, Zone, offset_text};
 use crate::base::Code;
 use crate::jinja::error::{problem, unsupported};
@@ -342,34 +343,6 @@ impl Object for SpanClass {
     }
 }
 
-/// A text that is read by a format; what the format says nothing of is the start of 1900, as in Python.
-fn parsed(text: &str, format: &str) -> Option<NaiveDateTime> {
-    let mut parts = Parsed::new();
-    chrono::format::parse(&mut parts, text, StrftimeItems::new(format)).ok()?;
-    if parts.year().is_none() && parts.year_mod_100().is_none() && parts.isoyear().is_none() && parts.timestamp().is_none() {
-        parts.set_year(1900).ok()?;
-    }
-    let by_days = [parts.ordinal(), parts.isoweek(), parts.week_from_sun(), parts.week_from_mon()].iter().any(Option::is_some);
-    if !by_days && parts.timestamp().is_none() {
-        if parts.month().is_none() {
-            parts.set_month(1).ok()?;
-        }
-        if parts.day().is_none() {
-            parts.set_day(1).ok()?;
-        }
-    }
-    if parts.hour_mod_12().is_none() && parts.timestamp().is_none() {
-        parts.set_hour(0).ok()?;
-    }
-    if parts.hour_div_12().is_none() && parts.timestamp().is_none() {
-        parts.set_ampm(false).ok()?;
-    }
-    if parts.minute().is_none() && parts.timestamp().is_none() {
-        parts.set_minute(0).ok()?;
-    }
-    parts.to_naive_datetime_with_offset(0).ok()
-}
-
 /// What `fromisoformat` reads beside what queries give: dates and times without signs between, and times alone.
 fn compact(text: &str) -> Option<Moment> {
     let date = || NaiveDate::parse_from_str(text, "%Y%m%d").ok().map(Moment::date);
@@ -392,14 +365,10 @@ impl Class {
     }
 
     fn parse(&self, text: &str, format: &str) -> Result<Value, Error> {
-        let chrono_format = format.replace("%f", "%6f");
-        if let Some(zoned) = DateTime::parse_from_str(text, &chrono_format).ok().filter(|_| format.contains("%z")) {
-            let zone = Zone::Fixed(zoned.offset().local_minus_utc());
-            return Ok(self.made(Moment { zone: Some(zone), ..Moment::naive(zoned.naive_local()) }));
-        }
-        let at = parsed(text, &chrono_format);
-        let at = at.ok_or_else(|| problem(Code::JinjaRuntime, format!("`{text}` is not a date of the format `{format}`")))?;
-        Ok(self.made(Moment::naive(at)))
+        let at = parsed(text, format);
+        let (at, offset) = at.ok_or_else(|| problem(Code::JinjaRuntime, format!("`{text}` is not a date of the format `{format}`")))?;
+        let zone = offset.map(|seconds| if seconds == 0 { Zone::UTC } else { Zone::Fixed(seconds) });
+        Ok(self.made(Moment { zone, ..Moment::naive(at) }))
     }
 
     fn now(&self, state: &State<'_, '_>, args: &[Value]) -> Result<Value, Error> {

@@ -1,10 +1,11 @@
-//! `modules.itertools`: the functions that end. What is made is a list, so it can be looped over more than once.
+//! `modules.itertools`. What is made is a list, so it can be looped over more than once; `count` and `cycle` have no end.
 
 use std::sync::Arc;
 
 use minijinja::value::{Object, ObjectRepr, Tuple};
 use minijinja::{Error, State, Value};
 
+use super::endless::Endless;
 use crate::base::Code;
 use crate::jinja::containers::{collect, new_list};
 use crate::jinja::error::{problem, unsupported};
@@ -13,7 +14,7 @@ use crate::jinja::values::{bind_args, required};
 use crate::jinja::work;
 
 /// The most items that one call makes.
-const LIMIT: usize = 1_000_000;
+pub(super) const LIMIT: usize = 1_000_000;
 
 /// `modules.itertools`.
 #[derive(Debug)]
@@ -42,7 +43,27 @@ impl ItertoolsModule {
             "chain" => Ok(new_list(args.iter().map(collect).collect::<Result<Vec<_>, _>>()?.concat())),
             "combinations" | "permutations" | "combinations_with_replacement" => choose(method, args),
             "zip_longest" => zip_longest(args),
-            "islice" => islice(args),
+            "islice" => islice(state, args),
+            "count" => Endless::count(args),
+            "cycle" => {
+                let [items] = bind_args("cycle", ["iterable"], args)?;
+                Ok(Value::from_object(Endless::Cycle(collect(&required("cycle", "iterable", items)?)?)))
+            }
+            "tee" => {
+                let [items, times] = bind_args("tee", ["iterable", "n"], args)?;
+                let items = collect(&required("tee", "iterable", items)?)?;
+                let times = times.and_then(|times| times.as_usize()).unwrap_or(2);
+                if items.len().saturating_mul(times) > LIMIT {
+                    return Err(too_many());
+                }
+                Ok(tuple(std::iter::repeat_n(items, times).map(new_list).collect()))
+            }
+            "starmap" => {
+                let [function, items] = bind_args("starmap", ["function", "iterable"], args)?;
+                let function = required("starmap", "function", function)?;
+                let items = collect(&required("starmap", "iterable", items)?)?;
+                Ok(new_list(items.iter().map(|item| function.call(state, &collect(item)?)).collect::<Result<_, _>>()?))
+            }
             "accumulate" => accumulate(state, args),
             "repeat" => {
                 let [value, times] = bind_args("repeat", ["object", "times"], args)?;
@@ -69,7 +90,7 @@ fn tuple(items: Vec<Value>) -> Value {
     Value::from(Tuple::from(items))
 }
 
-fn too_many() -> Error {
+pub(super) fn too_many() -> Error {
     problem(Code::JinjaRuntime, "this makes more than a million items")
 }
 
@@ -122,12 +143,16 @@ fn zip_longest(args: &[Value]) -> Result<Value, Error> {
     Ok(new_list((0..length).map(row).collect()))
 }
 
-fn islice(args: &[Value]) -> Result<Value, Error> {
+fn islice(state: &State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [items, first, second, step] = bind_args("islice", ["iterable", "start", "stop", "step"], args)?;
-    let items = collect(&required("islice", "iterable", items)?)?;
+    let items = required("islice", "iterable", items)?;
     let number = |value: Option<Value>| value.and_then(|value| value.as_usize());
     // With one number it is the end, as with `range`.
     let (start, stop) = if second.is_none() { (0, number(first)) } else { (number(first).unwrap_or(0), number(second)) };
+    let items = match stop.map(|stop| Endless::first(state, &items, stop)).transpose()?.flatten() {
+        Some(items) => items,
+        None => collect(&items)?,
+    };
     let stop = stop.unwrap_or(items.len()).min(items.len());
     let step = number(step).unwrap_or(1).max(1);
     Ok(new_list(items.into_iter().take(stop).skip(start).step_by(step).collect()))

@@ -70,7 +70,7 @@ impl Object for ReModule {
             "sub" | "subn" => {
                 let [pattern, with, text, count, flags] = bind_args(method, ["pattern", "repl", "string", "count", "flags"], args)?;
                 let regex = compile(method, pattern, flags)?;
-                replaced(&regex, method == "subn", [with, text, count])
+                replaced(state, &regex, method == "subn", [with, text, count])
             }
             "split" => {
                 let [pattern, text, limit, flags] = bind_args("split", ["pattern", "string", "maxsplit", "flags"], args)?;
@@ -109,7 +109,7 @@ impl Object for Pattern {
                 let [text] = bind_args(method, ["string"], args)?;
                 find(method, &self.regex, &required(method, "string", text)?.to_string())
             }
-            "sub" | "subn" => replaced(&self.regex, method == "subn", bind_args(method, ["repl", "string", "count"], args)?),
+            "sub" | "subn" => replaced(state, &self.regex, method == "subn", bind_args(method, ["repl", "string", "count"], args)?),
             "split" => {
                 let [text, limit] = bind_args("split", ["string", "maxsplit"], args)?;
                 split(&self.regex, text, limit)
@@ -123,18 +123,27 @@ impl Object for Pattern {
     }
 }
 
-/// `sub`, and `subn`, which also says how often.
-fn replaced(regex: &Regex, counted: bool, [with, text, count]: [Option<Value>; 3]) -> Result<Value, Error> {
-    let with = python_replacement(&required_text("sub", "repl", with)?);
+/// `sub`, and `subn`, which also says how often. What goes into the place of a match is a text, or what a function makes of it.
+fn replaced(state: &mut State<'_, '_>, regex: &Regex, counted: bool, [with, text, count]: [Option<Value>; 3]) -> Result<Value, Error> {
+    let with = required("sub", "repl", with)?;
+    let template = with.as_str().map(python_replacement);
     let text = required("sub", "string", text)?.to_string();
-    let count = count.and_then(|count| count.as_usize()).unwrap_or(0);
-    let replaced = regex.try_replacen(&text, count, with.as_str()).map_err(|error| too_hard(&error))?;
-    let made = Value::from(replaced.into_owned());
-    if !counted {
-        return Ok(made);
+    let count = count.and_then(|count| count.as_usize()).filter(|count| *count > 0).unwrap_or(usize::MAX);
+    let (mut made, mut from, mut times) = (String::new(), 0, 0);
+    for captures in all(regex, &text)?.into_iter().take(count) {
+        let Some(whole) = captures.get(0) else { continue };
+        made.push_str(text.get(from..whole.start()).unwrap_or_default());
+        match &template {
+            Some(template) => captures.expand(template, &mut made),
+            None => made.push_str(&with.call(state, &[found(regex, &text, &captures)])?.to_string()),
+        }
+        work::limit(made.len())?;
+        (from, times) = (whole.end(), times + 1);
     }
-    let times = all(regex, &text)?.len();
-    Ok(Value::from(Tuple::from([made, Value::from(if count > 0 { times.min(count) } else { times })])))
+    made.push_str(text.get(from..).unwrap_or_default());
+    work::text(state, made.len())?;
+    let made = Value::from(made);
+    Ok(if counted { Value::from(Tuple::from([made, Value::from(times)])) } else { made })
 }
 
 /// Python's `re.escape`.
@@ -149,8 +158,7 @@ fn split(regex: &Regex, text: Option<Value>, limit: Option<Value>) -> Result<Val
     let limit = limit.and_then(|limit| limit.as_usize()).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let mut parts = Vec::new();
     let mut from = 0;
-    for captures in regex.captures_iter(text.as_str()).take(limit) {
-        let captures = captures.map_err(|error| too_hard(&error))?;
+    for captures in all(regex, &text)?.into_iter().take(limit) {
         let Some(whole) = captures.get(0) else { continue };
         parts.push(Value::from(text.get(from..whole.start()).unwrap_or_default()));
         parts.extend(groups(&captures));
@@ -284,8 +292,31 @@ fn too_hard(_: &fancy_regex::Error) -> Error {
     problem(Code::JinjaRuntime, format!("the pattern goes back more than {BACKTRACKS} times on this text"))
 }
 
+/// All matches. As in Python, one that is empty may stand right behind another.
 fn all<'t>(regex: &Regex, text: &'t str) -> Result<Vec<Captures<'t, str>>, Error> {
-    regex.captures_iter(text).map(|captures| captures.map_err(|error| too_hard(&error))).collect()
+    let mut found = Vec::new();
+    let mut from = 0;
+    while from <= text.len() {
+        let Some(captures) = regex.captures_from_pos(text, from).map_err(|error| too_hard(&error))? else { break };
+        let Some(whole) = captures.get(0) else { break };
+        from = whole.end();
+        if whole.start() == whole.end() {
+            from += text.get(from..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
+        }
+        found.push(captures);
+    }
+    Ok(found)
+}
+
+/// A match as templates see it.
+fn found(regex: &Regex, text: &str, captures: &Captures<'_, str>) -> Value {
+    let chars = |bytes: usize| text.get(..bytes).map_or(0, |head| head.chars().count());
+    let whole = captures.get(0);
+    let span = whole.map_or((0, 0), |part| (chars(part.start()), chars(part.end())));
+    let whole = whole.map_or("", |part| part.as_str()).to_owned();
+    let names: Vec<_> = regex.capture_names().skip(1).map(|name| name.map(str::to_owned)).collect();
+    let spans = captures.iter().skip(1).map(|part| part.map(|part| (chars(part.start()), chars(part.end())))).collect();
+    Value::from_object(Match { whole, groups: groups(captures), names, span, spans, text: text.to_owned() })
 }
 
 fn find(method: &str, regex: &Regex, text: &str) -> Result<Value, Error> {
@@ -298,22 +329,13 @@ fn find(method: &str, regex: &Regex, text: &str) -> Result<Value, Error> {
         });
         return Ok(new_list(found.collect()));
     }
-    let chars = |bytes: usize| text.get(..bytes).map_or(0, |head| head.chars().count());
-    let found = |captures: &Captures<'_, str>| {
-        let whole = captures.get(0);
-        let span = whole.map_or((0, 0), |part| (chars(part.start()), chars(part.end())));
-        let whole = whole.map_or("", |part| part.as_str()).to_owned();
-        let names: Vec<_> = regex.capture_names().skip(1).map(|name| name.map(str::to_owned)).collect();
-        let spans = captures.iter().skip(1).map(|part| part.map(|part| (chars(part.start()), chars(part.end())))).collect();
-        Value::from_object(Match { whole, groups: groups(captures), names, span, spans, text: text.to_owned() })
-    };
     if method == "finditer" {
-        return Ok(new_list(all(regex, text)?.iter().map(found).collect()));
+        return Ok(new_list(all(regex, text)?.iter().map(|captures| found(regex, text, captures)).collect()));
     }
     let captures = regex.captures(text).map_err(|error| too_hard(&error))?.filter(|captures| {
         captures.get(0).is_some_and(|whole| (method == "search" || whole.start() == 0) && (method != "fullmatch" || whole.end() == text.len()))
     });
-    Ok(captures.map_or_else(|| Value::from(()), |captures| found(&captures)))
+    Ok(captures.map_or_else(|| Value::from(()), |captures| found(regex, text, &captures)))
 }
 
 fn groups(captures: &Captures<'_, str>) -> Vec<Value> {

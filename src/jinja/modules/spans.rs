@@ -141,6 +141,11 @@ pub(in crate::jinja) fn span_size(value: &Value) -> Option<Value> {
     span(value).map(|span| Span { micros: span.micros.saturating_abs() }.value())
 }
 
+/// `-a` of a timedelta.
+pub(in crate::jinja) fn span_negated(value: &Value) -> Option<Value> {
+    span(value).map(|span| Span { micros: span.micros.saturating_neg() }.value())
+}
+
 /// `a * b`, where one is a timedelta.
 pub(in crate::jinja) fn span_product(left: &Value, right: &Value) -> Option<Result<Value, Error>> {
     match (span(left), span(right)) {
@@ -182,6 +187,15 @@ fn floor(a: i64, b: i64) -> i64 {
 /// Whether `+` and `-` of a value are these.
 pub(in crate::jinja) fn is_date(value: &Value) -> bool {
     value.downcast_object_ref::<Moment>().is_some() || value.downcast_object_ref::<Span>().is_some()
+}
+
+/// The order of two dates, times or timedeltas; `None` where they are not of one kind, or only one has a zone.
+pub(in crate::jinja) fn compared(left: &Value, right: &Value) -> Option<Ordering> {
+    if let (Some(left), Some(right)) = (span(left), span(right)) {
+        return Some(left.micros.cmp(&right.micros));
+    }
+    let (left, right) = (left.downcast_object_ref::<Moment>()?, right.downcast_object_ref::<Moment>()?);
+    (left.kind == right.kind && left.zone.is_some() == right.zone.is_some()).then(|| left.utc().cmp(&right.utc()))
 }
 
 /// `left + right`, or `left - right`, where at least one is a date or a timedelta.
