@@ -44,7 +44,7 @@ pub use kept::{KeptNode, kept_schema, restored_schema};
 pub use node::{CompiledNode, compile_batch, compile_node};
 pub use planner::Planner;
 pub use proved::proved_test;
-pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script};
+pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script, wrong_hooks};
 pub use seeds::unknown_column_types;
 pub use unit_test::UnitQuery;
 

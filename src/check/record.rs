@@ -85,7 +85,7 @@ impl Report {
             }
             let Some(now) = severity(finding.diagnostic.code) else { return false };
             finding.diagnostic.severity = now;
-            record.severity = severity_name(now).to_owned();
+            severity_name(now).clone_into(&mut record.severity);
             true
         });
         let count = |wanted: Severity| self.findings.iter().filter(|(finding, _)| finding.diagnostic.severity == wanted).count();

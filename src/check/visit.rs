@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use super::kept::{Notes, Outcome, Standing, Witness, is_ephemeral, seen_by_readers};
@@ -12,7 +12,7 @@ use super::lock::declared_schema;
 use super::offline::{Grown, Offline};
 use super::state::node_text;
 use crate::base::{Code, Diagnostic};
-use crate::compile::{Compilation, Planner, Surroundings, compile_node, proved_test};
+use crate::compile::{Compilation, Planner, Surroundings, compile_node, proved_test, wrong_hooks};
 use crate::manifest::{Materialization, Node, NodeId, NodeKind, ResourceType};
 use crate::resolve::Project;
 use crate::sql::Semantics;
@@ -82,6 +82,11 @@ impl Ground<'_> {
         }
         let mut compilation = self.compile(node, before, self.offline, notes).await;
         let mut found = diagnostics(&compilation);
+        if let Compilation::Ready(ready) = &compilation {
+            let schema = ready.schema.clone().unwrap_or_else(|| Arc::new(Schema::empty()));
+            let quiet: Arc<dyn Surroundings> = Arc::new(Grown { offline: Arc::clone(self.offline), id: node.id.clone(), schema });
+            found.extend(wrong_hooks(self.project, node, &quiet));
+        }
         if let Some(base) = self.grows(node, &compilation) {
             let grown = Arc::new(Grown { offline: Arc::clone(self.offline), id: node.id.clone(), schema: base });
             let second = self.compile(node, before, &grown, notes).await;

@@ -66,7 +66,8 @@ async fn carry_out(options: &CheckOptions, global: &Global, session: &Session, s
     let wrong = Selectors::wrong(&ready.project.parsed.selectors);
     let is_default = |selector: &Yaml| selector.get("default").and_then(Yaml::as_bool) == Some(true);
     let selects = global.selector.is_some() || ready.project.parsed.selectors.items().unwrap_or_default().iter().any(is_default);
-    if selects && !wrong.is_empty() {
+    let unreadable = Selectors::read(&ready.project.parsed.selectors).is_err();
+    if (selects || unreadable) && !wrong.is_empty() {
         let report = report(wrong.into_iter().map(of_project).collect(), BTreeMap::new(), None, &session.sources, &[]);
         streams.print(&render_findings(&report, &session.sources, &format));
         return Ok(Exit::Failed);
@@ -228,17 +229,14 @@ async fn offline_in(
     let mut unreadable: BTreeMap<NodeId, Diagnostic> = BTreeMap::new();
     for node in project.nodes.values() {
         let schema = match &node.kind {
-            NodeKind::Source { .. } => match locked.get(&node.id).cloned() {
-                Some(schema) => Some(schema),
-                None => {
-                    let of_files = if in_project(node) { files_schema(engine.as_ref(), node).await } else { Ok(None) };
-                    let found = of_files.unwrap_or_else(|why| {
-                        unreadable.insert(node.id.clone(), why);
-                        None
-                    });
-                    found.or_else(|| declared_schema(node, project.target.semantics()))
-                }
-            },
+            NodeKind::Source { .. } => {
+                let of_files = if in_project(node) && !locked.contains_key(&node.id) { files_schema(engine.as_ref(), node).await } else { Ok(None) };
+                let of_files = of_files.unwrap_or_else(|why| {
+                    unreadable.insert(node.id.clone(), why);
+                    None
+                });
+                locked.get(&node.id).cloned().or(of_files).or_else(|| declared_schema(node, project.target.semantics()))
+            }
             NodeKind::Seed { .. } => match seed_schema(engine.as_ref(), node).await {
                 Ok(schema) => {
                     if selected.contains(&node.id) {

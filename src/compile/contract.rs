@@ -18,8 +18,8 @@ const MOST_PLACES: usize = 8;
 ///
 /// Names are compared without regard to case; types as Delta stores them, so that `varchar(20)` is `string`, and `decimal`
 /// without digits is any. Numbers that are written out in the query fit into narrower types than the planner gives them. In
-/// a project that was written for dbt any integer does, because warehouses differ in what they make of a literal, a count or
-/// a sum; a value that does not fit is refused when it is written.
+/// a project that was written for dbt a number may be of another type where warehouses differ; a value that does not fit is
+/// refused when it is written.
 /// `place` tells where the query names a column.
 pub(super) fn contract_difference(
     project: &Project,
@@ -44,8 +44,8 @@ pub(super) fn contract_difference(
             (Some(_), Err(why)) => rows.push([name.clone(), expected, String::new(), why]),
             (Some(field), Ok(wanted)) => {
                 let any_decimal = is_bare_decimal(&expected) && matches!(field.data_type(), DataType::Decimal128(..));
-                let any_integer = of_dbt && wanted.is_integer() && field.data_type().is_integer();
-                let same = any_decimal || any_integer || same_type(&wanted, field.data_type()) || fits(need, field.data_type(), &wanted);
+                let as_there = of_dbt && reckoned_so_elsewhere(&wanted, field.data_type(), need, project.target.semantics().adapter);
+                let same = any_decimal || as_there || same_type(&wanted, field.data_type()) || fits(need, field.data_type(), &wanted);
                 let always_null = !never.is_empty() && *field.data_type() == DataType::Null;
                 if !same || always_null {
                     let what = if same { "always NULL" } else { "data type mismatch" };
@@ -140,6 +140,21 @@ pub(super) fn wrong_foreign_key(
             .also(read.span, "what it refers to")
             .help_nearest(nearest(unknown, names()), format!("it has {list}")),
     )
+}
+
+/// Whether a warehouse may have one type where it is the other here. Any integer and whole decimal stand for an integer; of
+/// what is reckoned, decimals that hold more, as of a sum, and doubles, as of a mean or a quotient; in `BigQuery` every timestamp
+/// is a moment.
+fn reckoned_so_elsewhere(wanted: &DataType, found: &DataType, need: Need, adapter: &str) -> bool {
+    match (wanted, found) {
+        (DataType::Decimal128(digits, scale), DataType::Decimal128(had, behind)) => {
+            need == Need::Reckoned && scale >= behind && i16::from(*digits) - i16::from(*scale) >= i16::from(*had) - i16::from(*behind)
+        }
+        (DataType::Decimal128(_, scale), found) => found.is_integer() && *scale == 0,
+        (DataType::Float64, DataType::Decimal128(..)) => need == Need::Reckoned,
+        (DataType::Timestamp(..), DataType::Timestamp(..)) => adapter == "bigquery",
+        (wanted, found) => wanted.is_integer() && found.is_integer(),
+    }
 }
 
 fn takes_null(node: &Node, column: &str) -> bool {

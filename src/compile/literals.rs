@@ -14,6 +14,9 @@ pub(super) enum Need {
     Fraction(usize),
     /// What its type says.
     Type,
+    /// What its type says, which another engine might have reckoned in another one: it is a sum, a quotient and the like, and
+    /// neither a column of a table nor cast to that type.
+    Reckoned,
 }
 
 /// What each column of a plan needs.
@@ -33,7 +36,9 @@ pub(super) fn fits(need: Need, found: &DataType, wanted: &DataType) -> bool {
                 DataType::Decimal128(_, scale) => usize::try_from(*scale).is_ok_and(|scale| digits <= scale),
                 _ => false,
             },
-            Need::Type => found.is_integer() && found.primitive_width().is_some_and(|bytes| wanted.is_integer() && integer_fits(bytes, wanted)),
+            Need::Type | Need::Reckoned => {
+                found.is_integer() && found.primitive_width().is_some_and(|bytes| wanted.is_integer() && integer_fits(bytes, wanted))
+            }
         },
     }
 }
@@ -66,8 +71,28 @@ fn column(plan: &LogicalPlan, at: usize) -> Need {
         LogicalPlan::Values(values) => {
             values.values.iter().filter_map(|row| row.get(at)).map(|expr| value(expr, plan)).reduce(most).unwrap_or(Need::Type)
         }
-        other => other.schema().fields().get(at).map_or(Need::Type, |field| of_type(field.data_type())),
+        LogicalPlan::Aggregate(aggregate) => match aggregate.group_expr.get(at) {
+            Some(expr) if !matches!(expr, Expr::GroupingSet(_)) => value(expr, &aggregate.input),
+            Some(_) => by_type(plan, at),
+            None => reckoned(by_type(plan, at)),
+        },
+        LogicalPlan::Window(window) => {
+            if at < window.input.schema().fields().len() {
+                column(&window.input, at)
+            } else {
+                reckoned(by_type(plan, at))
+            }
+        }
+        other => by_type(other, at),
     }
+}
+
+fn by_type(plan: &LogicalPlan, at: usize) -> Need {
+    plan.schema().fields().get(at).map_or(Need::Type, |field| of_type(field.data_type()))
+}
+
+fn reckoned(need: Need) -> Need {
+    if need == Need::Type { Need::Reckoned } else { need }
 }
 
 fn value(expr: &Expr, input: &LogicalPlan) -> Need {
@@ -85,13 +110,13 @@ fn value(expr: &Expr, input: &LogicalPlan) -> Need {
             match most(value(&binary.left, input), value(&binary.right, input)) {
                 // Sums of small numbers are not small; an overflow at writing is an error.
                 Need::Integer(bytes) => Need::Integer(bytes.max(4)),
-                Need::Fraction(_) | Need::Type => Need::Type,
+                Need::Fraction(_) | Need::Type | Need::Reckoned => Need::Reckoned,
             }
         }
         Expr::ScalarFunction(call) if ["make_array", "coalesce"].contains(&call.name()) => {
             call.args.iter().map(|arg| value(arg, input)).reduce(most).unwrap_or(Need::Type)
         }
-        _ => Need::Type,
+        _ => Need::Reckoned,
     }
 }
 
@@ -130,6 +155,7 @@ fn most(left: Need, right: Need) -> Need {
         (Need::Integer(left), Need::Integer(right)) => Need::Integer(left.max(right)),
         (Need::Fraction(left), Need::Fraction(right)) => Need::Fraction(left.max(right)),
         (Need::Fraction(digits), Need::Integer(bytes)) | (Need::Integer(bytes), Need::Fraction(digits)) if bytes <= 4 => Need::Fraction(digits),
+        (Need::Reckoned, _) | (_, Need::Reckoned) => Need::Reckoned,
         _ => Need::Type,
     }
 }

@@ -10,8 +10,8 @@ use super::host::NodeHost;
 use super::{CompiledNode, Surroundings};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroCall, RenderFailure, Rendered, Scope, Template, TemplateHost};
-use crate::manifest::{NodeId, RelationName};
-use crate::resolve::Project;
+use crate::manifest::{Node, NodeId, RelationName};
+use crate::resolve::{Project, hook_texts};
 
 /// A hook's text and what it belongs to.
 #[derive(Debug, Clone)]
@@ -44,6 +44,28 @@ pub async fn render_script(project: &Arc<Project>, script: ScriptText, surroundi
         crate::jinja::render_script(&template, &Scope { package: script.package }, &script.values, &library, &host)
     });
     outcome(rendered.await, span).map(|rendered| rendered.text)
+}
+
+/// What is wrong with a node's hooks whenever they are rendered: macros that are not there, arguments that a macro does not
+/// take. What a hook asks of the warehouse is known in a run alone.
+#[must_use]
+pub fn wrong_hooks(project: &Arc<Project>, node: &Node, surroundings: &Arc<dyn Surroundings>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for key in ["pre_hook", "post_hook"] {
+        let span = node.config.place(key).unwrap_or(node.span);
+        for text in node.config.raw.get(key).map(hook_texts).unwrap_or_default() {
+            if !text.contains("{{") && !text.contains("{%") {
+                continue;
+            }
+            let host = host(project, (&node.id, &node.package), surroundings, false);
+            let scope = Scope { package: node.package.clone() };
+            let rendered = crate::jinja::render_script(&Template::string(text, span), &scope, &Map::new(), &project.library, &host);
+            if let Err(RenderFailure::Diagnostics(diagnostics)) = rendered.map_err(|failure| *failure) {
+                found.extend(diagnostics.into_iter().filter(|diagnostic| matches!(diagnostic.code, Code::UndefinedMacro | Code::MacroArguments)));
+            }
+        }
+    }
+    found
 }
 
 /// Calls a macro by itself, for `run-operation`. `node` is what its log lines are about.

@@ -32,7 +32,7 @@ pub(super) struct AskedByHooks {
 /// The refs, sources and macros of a node's hooks. A hook that can't be rendered yet is left for when its time has come.
 pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &ConfigValues) -> AskedByHooks {
     let AskedByHooks { mut refs, mut sources, mut macros } = AskedByHooks::default();
-    for text in ["pre_hook", "post_hook"].iter().filter_map(|key| values.get(key)).flat_map(texts) {
+    for text in ["pre_hook", "post_hook"].iter().filter_map(|key| values.get(key)).flat_map(hook_texts) {
         if !text.contains("{{") && !text.contains("{%") {
             continue;
         }
@@ -84,10 +84,11 @@ fn certain(failure: RenderFailure) -> Vec<Diagnostic> {
 }
 
 /// A hook is a text, a map with `sql`, or a list of them.
-fn texts(value: &Json) -> Vec<String> {
+#[must_use]
+pub fn hook_texts(value: &Json) -> Vec<String> {
     match value {
         Json::String(text) => vec![text.clone()],
-        Json::Array(items) => items.iter().flat_map(texts).collect(),
+        Json::Array(items) => items.iter().flat_map(hook_texts).collect(),
         Json::Object(map) => map.get("sql").and_then(Json::as_str).map(str::to_owned).into_iter().collect(),
         Json::Null | Json::Bool(_) | Json::Number(_) => Vec::new(),
     }

@@ -67,6 +67,7 @@ fn of_one_node(code: Code) -> bool {
             | Code::MacroArguments
             | Code::UnitTestInput
             | Code::DuplicateName
+            | Code::UnknownKey
             | Code::UndefinedMacro
             | Code::UndefinedVar
             | Code::UndefinedEnvVar

@@ -34,7 +34,7 @@ pub async fn failures(first: DataFusionError, state: &SessionState, statement: &
         let Err(error) = provable(state, statement.clone()).await else { break };
         let error = Box::pin(blame(sql_error(&error, sql), state, &statement, sql)).await;
         next.clone_from(&error.range);
-        if taken.allows(&error) {
+        if taken.allows(&error) && !follows(&error, &found) {
             note(&mut found, error);
         }
     }
@@ -46,6 +46,15 @@ pub async fn failures(first: DataFusionError, state: &SessionState, statement: &
 async fn provable(state: &SessionState, statement: Statement) -> Result<(), DataFusionError> {
     let planned = plan(state, statement).await?;
     state.analyzer().execute_and_check(planned, state.config_options(), |_, _| {}).map(|_| ())
+}
+
+/// Whether a column is missing because one before is misspelt: `with a as (select ordr_id ..) select order_id from a`.
+fn follows(error: &SqlError, found: &[SqlError]) -> bool {
+    let meant = |error: &SqlError| Some(error.help.as_ref()?.strip_prefix("did you mean ")?.strip_suffix('?')?.to_owned());
+    let missing = |error: &SqlError, name: &str| error.code == Code::UnknownColumn && error.message == format!("column {name} not found");
+    error.code == Code::UnknownColumn
+        && meant(error)
+            .is_some_and(|near| found.iter().any(|before| missing(before, &near) && meant(before).is_some_and(|right| missing(error, &right))))
 }
 
 /// The same at another place is said once, at the place that comes first.

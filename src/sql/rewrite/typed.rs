@@ -58,14 +58,13 @@ fn called(item: &mut Expr, first: &Expr) {
     }
     for (value, known) in values.iter_mut().zip(known) {
         let inner = if let Expr::Named { expr, .. } = known { expr.as_ref() } else { known };
-        match value {
-            Expr::Named { expr, .. } => called(expr, inner),
-            _ => {
-                called(value, inner);
-                if let Some(name) = name(known) {
-                    *value = Expr::Named { expr: Box::new(value.clone()), name };
-                }
-            }
+        if let Expr::Named { expr, .. } = value {
+            called(expr, inner);
+            continue;
+        }
+        called(value, inner);
+        if let Some(name) = name(known) {
+            *value = Expr::Named { expr: Box::new(value.clone()), name };
         }
     }
 }
