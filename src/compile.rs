@@ -45,7 +45,7 @@ pub use node::{CompiledNode, compile_batch, compile_node};
 pub use planner::Planner;
 pub use proved::proved_test;
 pub use script::{QueryComment, ScriptText, query_comment, render_materialization, render_operation, render_script, wrong_hooks};
-pub use seeds::unknown_column_types;
+pub use seeds::{seed_contract_difference, unknown_column_types};
 pub use unit_test::UnitQuery;
 
 use crate::base::{Diagnostic, Heard};

@@ -21,6 +21,7 @@ mod functions;
 mod grammar;
 mod identifiers;
 mod lateral;
+mod limits;
 mod literals;
 mod nested;
 mod numbers;

@@ -19,7 +19,7 @@ use crate::check::{
     Change, CheckFormat, Checked, Finding, LINEAGE_FILE, LOCK_FILE, Offline, ProjectState, Report, SourcesLock, changes, check as prove,
     declared_schema, findings_of_changes, locked_schemas, render_findings, report, write_state,
 };
-use crate::compile::unknown_column_types;
+use crate::compile::{seed_contract_difference, unknown_column_types};
 use crate::engine::{Engine, EngineError};
 use crate::graph::Selectors;
 use crate::load::{Yaml, log_folder, target_folder};
@@ -240,8 +240,8 @@ async fn offline_in(
             NodeKind::Seed { .. } => match seed_schema(engine.as_ref(), node).await {
                 Ok(schema) => {
                     if selected.contains(&node.id) {
-                        let found = unknown_column_types(node, schema.as_ref());
-                        findings.extend(found.into_iter().map(|diagnostic| Finding { node: Some(node.id.clone()), diagnostic }));
+                        let found = unknown_column_types(node, schema.as_ref()).into_iter().chain(seed_contract_difference(node, schema.as_ref()));
+                        findings.extend(found.map(|diagnostic| Finding { node: Some(node.id.clone()), diagnostic }));
                     }
                     schema
                 }

@@ -233,6 +233,14 @@ impl Facts {
         }
     }
 
+    /// Notes that a side of an outer join has a row, as far as can be told.
+    fn may_have_row(&mut self, join: usize, is_right: bool) {
+        let of_side = |column: &&mut Column| column.missing.as_ref().is_some_and(|missing| missing.join == join && missing.is_right == is_right);
+        for column in self.columns.iter_mut().filter(of_side) {
+            column.nulls = Nulls::Unknown;
+        }
+    }
+
     /// Notes that a side of an outer join has a row.
     fn has_row(&mut self, join: usize, is_right: bool) {
         for column in &mut self.columns {

@@ -133,18 +133,29 @@ pub(super) fn ordering(left: &Value, right: &Value) -> Result<Ordering, Error> {
     }
 }
 
-/// Sorts items by their keys, and keeps the order of those that are alike, also where it is the other way round.
-pub(super) fn sorted(mut keyed: Vec<(Value, Value)>, reverse: bool) -> Result<Vec<Value>, Error> {
-    let mut wrong = None;
-    keyed.sort_by(|(a, _), (b, _)| {
-        let order = ordering(a, b).unwrap_or_else(|error| {
-            wrong.get_or_insert(error);
-            Ordering::Equal
-        });
-        if reverse { order.reverse() } else { order }
-    });
-    match wrong {
-        Some(error) => Err(error),
-        None => Ok(keyed.into_iter().map(|(_, item)| item).collect()),
+/// Sorts items by their keys, and keeps the order of those that are alike, also where it is the other way round. Sorting of the
+/// standard library wants an order that is total, and mixed values have none.
+///
+/// # Errors
+/// At the first two keys that have no order.
+pub(super) fn sorted(keyed: Vec<(Value, Value)>, reverse: bool) -> Result<Vec<Value>, Error> {
+    let order = |a: &Value, b: &Value| ordering(a, b).map(|order| if reverse { order.reverse() } else { order });
+    Ok(merge_sorted(keyed, &order)?.into_iter().map(|(_, item)| item).collect())
+}
+
+/// Merge sort, which asks of each pair once and may stop.
+fn merge_sorted(mut left: Vec<(Value, Value)>, order: &impl Fn(&Value, &Value) -> Result<Ordering, Error>) -> Result<Vec<(Value, Value)>, Error> {
+    if left.len() < 2 {
+        return Ok(left);
     }
+    let right = left.split_off(left.len() / 2);
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let mut left = merge_sorted(left, order)?.into_iter().peekable();
+    let mut right = merge_sorted(right, order)?.into_iter().peekable();
+    while let (Some((a, _)), Some((b, _))) = (left.peek(), right.peek()) {
+        let from_right = order(a, b)?.is_gt();
+        merged.extend(if from_right { right.next() } else { left.next() });
+    }
+    merged.extend(left.chain(right));
+    Ok(merged)
 }

@@ -14,7 +14,7 @@ use super::error::unsupported;
 use super::functions::write_json;
 use super::host::QueryTable;
 use super::modules::Moment;
-use super::python::{float_text, repr, text};
+use super::python::{repr, text};
 use super::session::session_of;
 use super::values::{bind_args, from_json, required};
 use crate::base::Heard;
@@ -276,15 +276,15 @@ impl Object for Table {
     }
 }
 
-/// A value of a result: dates can be reckoned with, and numbers that are not whole are decimals; lists and structures are JSON, as in dbt.
+/// A value of a result: dates can be reckoned with, and decimals with a fraction too, digit by digit; lists and structures are JSON, as in dbt.
 fn cell(value: &Json, data_type: &str) -> Value {
     match value {
         Json::String(text) if is_date(data_type) => Moment::read(text).map_or_else(|| from_json(value), Moment::value),
-        Json::String(text) if is_decimal(data_type) => Decimal::read(text).unwrap_or_else(|| from_json(value)),
-        // As agate has it, floats are the decimals that their texts say.
-        Json::Number(number) if number.is_f64() => {
-            number.as_f64().and_then(|float| Decimal::read(&float_text(float))).unwrap_or_else(|| from_json(value))
-        }
+        // Whole numbers and floats print alike as decimals and as numbers, and numbers are found in lists and dicts of numbers.
+        Json::String(text) if is_decimal(data_type) => match text.parse::<i64>() {
+            Ok(whole) => Value::from(whole),
+            Err(_) => Decimal::read(text).unwrap_or_else(|| from_json(value)),
+        },
         Json::Array(_) | Json::Object(_) => {
             let mut text = String::new();
             write_json(value, &mut text);

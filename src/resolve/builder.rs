@@ -528,7 +528,6 @@ struct Connected {
     is_left_out: bool,
 }
 
-/// Two nodes of one id.
 /// Conditions that no template renders, with texts as SQL has them.
 fn respell_conditions(node: &mut Node, semantics: Semantics) {
     let predicates = node.config.incremental.iter_mut().flat_map(|config| &mut config.predicates);
@@ -541,6 +540,7 @@ fn respell_conditions(node: &mut Node, semantics: Semantics) {
     }
 }
 
+/// Two nodes of one id.
 fn twice(first: &Node, second: &Node) -> Diagnostic {
     let message = format!("two {}s are called `{}`", second.resource_type().name(), second.name);
     let files = if first.original_path == second.original_path {

@@ -462,7 +462,7 @@ fn shown(value: &Json) -> String {
     }
 }
 
-/// `columns` of `contract`: `all`, or `subset` where the query may yield more than the contract lists.
+/// `enforced` of `contract`, whose other keys are looked at too; a bare true or false stands for it.
 fn contract_enforced(reader: &mut Reader<'_>) -> bool {
     const KEYS: [&str; 4] = ["enforced", "alias_types", "columns", "checksum"];
     let map = match reader.values.get("contract") {
@@ -492,6 +492,7 @@ fn contract_enforced(reader: &mut Reader<'_>) -> bool {
     }
 }
 
+/// `columns` of `contract`: `all`, or `subset` where the query may yield more than the contract lists.
 fn contract_subset(reader: &mut Reader<'_>) -> bool {
     match reader.values.get("contract").and_then(|contract| contract.get("columns")) {
         None | Some(Json::Null) => false,

@@ -105,6 +105,8 @@ pub fn sql_error(error: &DataFusionError, sql: &str) -> SqlError {
     }
     if found.code == Code::UnknownFunction {
         known_function(&mut found, &raw);
+    } else {
+        found.notes.retain(|note| !note.starts_with("possible function "));
     }
     found.message = lower_first(&with_type_names(message.trim_end_matches('.').trim())).replace("found: EOF", "found the end of the text");
     found

@@ -15,6 +15,7 @@ use super::digits::Digits;
 use super::estimates;
 use super::functions;
 use super::lateral::LateralUnnest;
+use super::limits;
 use super::nested::NestedRows;
 use super::operators::{FromZero, JsonFields, Operators, TypeNames};
 use super::overflow::CheckedIntegers;
@@ -72,7 +73,8 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_type_planner(Arc::new(TypeNames { semantics: options.semantics }))
         .with_statistics_registry(estimates::registry())
         .with_relation_planners(vec![Arc::new(Relations { semantics: options.semantics })])
-        .with_analyzer_rules(analyzer_rules());
+        .with_analyzer_rules(analyzer_rules())
+        .with_physical_optimizer_rules(limits::physical_rules());
     functions::register(&mut builder, options.semantics);
     let planners = builder.expr_planners().get_or_insert_default();
     planners.push(Arc::new(Operators { division: options.semantics.division }));

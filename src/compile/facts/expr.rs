@@ -40,10 +40,14 @@ impl Scope<'_> {
         facts
     }
 
-    /// The side of a full join, by its join, that has a row where the column is NULL: there it is the other one that is missing.
-    fn other_side(&self, column: &Expr) -> Option<(usize, bool)> {
-        let missing = self.column(column)?.missing.as_ref().filter(|missing| missing.full && missing.before == Nulls::Never)?;
-        Some((missing.join, !missing.is_right))
+    /// What is known where a column of a full join is NULL: likely it is its side that is missing, and then the other is not.
+    fn where_null(&self, facts: &mut Facts, column: &Expr) {
+        let Some(missing) = self.column(column).and_then(|column| column.missing.as_ref()).filter(|missing| missing.full) else { return };
+        if missing.before == Nulls::Never {
+            facts.has_row(missing.join, !missing.is_right);
+        } else {
+            facts.may_have_row(missing.join, !missing.is_right);
+        }
     }
 }
 
@@ -199,8 +203,8 @@ impl Walk<'_> {
                     let known = narrowed.as_ref().unwrap_or(scope.facts);
                     found.push(self.nulls(arg, &Scope { facts: known, schema: scope.schema, outer: scope.outer }));
                     // `coalesce(a.id, b.id)` over a full join: what comes next counts where this one is NULL.
-                    if let Some((join, is_right)) = scope.other_side(uncast(arg)) {
-                        narrowed.get_or_insert_with(|| scope.facts.clone()).has_row(join, is_right);
+                    if scope.column(uncast(arg)).is_some_and(|column| column.missing.is_some()) {
+                        scope.where_null(narrowed.get_or_insert_with(|| scope.facts.clone()), uncast(arg));
                     }
                 }
                 match found.last() {
@@ -234,10 +238,8 @@ impl Walk<'_> {
                     _ => None,
                 };
                 let mut narrowed = scope.with(&only.map(|when| scope.never_null_if_not(when)).unwrap_or_default(), Vec::new());
-                if let Some(Expr::IsNotNull(column)) = only
-                    && let Some((join, is_right)) = scope.other_side(column)
-                {
-                    narrowed.has_row(join, is_right);
+                if let Some(Expr::IsNotNull(column)) = only {
+                    scope.where_null(&mut narrowed, column);
                 }
                 let inner = Scope { facts: &narrowed, schema: scope.schema, outer: scope.outer };
                 found.push(self.nulls(otherwise, &inner));

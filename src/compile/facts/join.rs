@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use deltalake::arrow::datatypes::DataType;
+use deltalake::datafusion::common::tree_node::TreeNode as _;
 use deltalake::datafusion::common::{JoinType, NullEquality};
 use deltalake::datafusion::logical_expr::utils::split_conjunction;
-use deltalake::datafusion::logical_expr::{Expr, Join, Operator};
+use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, Join, LogicalPlan, Operator};
 
 use super::expr::Scope;
 use super::plan::{Walk, missing_sides};
@@ -19,6 +21,12 @@ impl Walk<'_> {
     pub(super) fn join_by(&mut self, join: &Join, filter: Option<&Expr>, outer: Option<&Scope<'_>>) -> Facts {
         let mut left = self.plan(&join.left, outer);
         let mut right = self.plan(&join.right, outer);
+        for (facts, plan) in [(&mut left, &join.left), (&mut right, &join.right)] {
+            if is_lateral(plan) {
+                facts.keys.clear();
+                facts.keys_if.clear();
+            }
+        }
         let width = left.columns.len();
         let both = side_by_side(&left, &right);
         let schema = join.left.schema().join(join.right.schema()).unwrap_or_else(|_| join.schema.as_ref().clone());
@@ -49,6 +57,13 @@ impl Walk<'_> {
                 }
             }
             never.extend(scope.never_null(filter));
+        }
+        // A number of a row stands for one row only while the row is met once.
+        let (once_left, once_right) = (right.key_within(&by.rights).is_some(), left.key_within(&by.lefts).is_some());
+        for (at, column) in facts.columns.iter_mut().enumerate() {
+            if !(if at < width { once_left } else { once_right }) && !matches!(missing_kind(join.join_type), Kind::Half) {
+                column.numbered = None;
+            }
         }
         self.joins += 1;
         narrow(&mut facts, (join.join_type, self.joins), width, &never);
@@ -90,7 +105,7 @@ impl Walk<'_> {
         if !many(left, lefts) || !many(right, rights) {
             return;
         }
-        let names = |plan: &deltalake::datafusion::logical_expr::LogicalPlan, columns: &BTreeSet<usize>| {
+        let names = |plan: &LogicalPlan, columns: &BTreeSet<usize>| {
             columns.iter().map(|at| format!("`{}`", plan.schema().field(*at).name())).collect::<Vec<_>>().join(", ")
         };
         let kind = DoubtKind::FanOut { left: names(&join.left, lefts), right: names(&join.right, rights) };
@@ -139,6 +154,12 @@ impl By {
     fn equal(&mut self, one: &Expr, other: &Expr, scope: &Scope<'_>, width: usize) {
         for (column, value) in [(one, other), (other, one)] {
             let Some(at) = scope.position(column) else { continue };
+            // Types that are brought together may make one value of several, and a subquery may look anywhere.
+            let alike =
+                column.get_type(scope.schema).ok().zip(value.get_type(scope.schema).ok()).is_some_and(|(one, other)| keeps_apart(&one, &other));
+            if !alike || has_subquery(value) {
+                continue;
+            }
             let of_value: Option<Vec<usize>> = value.column_refs().into_iter().map(|column| scope.schema.maybe_index_of_column(column)).collect();
             let Some(of_value) = of_value.filter(|places| !places.is_empty() && !value.is_volatile()) else { continue };
             if at < width && of_value.iter().all(|place| *place >= width) {
@@ -150,6 +171,21 @@ impl By {
     }
 }
 
+/// Whether different values of the first type stay different where they are compared with the second.
+fn keeps_apart(column: &DataType, value: &DataType) -> bool {
+    let is_text = |found: &DataType| matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    column == value || column.is_integer() && value.is_integer() || is_text(column) && is_text(value)
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    expr.exists(|part| Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))).unwrap_or(true)
+}
+
+/// Whether a plan looks at the rows around it: what is known of it holds for each of those, and not for all together.
+fn is_lateral(plan: &LogicalPlan) -> bool {
+    !plan.all_out_ref_exprs().is_empty()
+}
+
 /// The condition of an outer join says nothing of the side that stays.
 fn narrow(facts: &mut Facts, (kind, join): (JoinType, usize), width: usize, never: &BTreeSet<usize>) {
     let (left_missing, right_missing) = missing_sides(kind);
@@ -159,9 +195,10 @@ fn narrow(facts: &mut Facts, (kind, join): (JoinType, usize), width: usize, neve
         let (own, other) = if is_right { (right_missing, left_missing) } else { (left_missing, right_missing) };
         if own {
             let before = std::mem::replace(&mut column.nulls, Nulls::Made(NullMaker::OuterJoin));
-            // Where a match was asked for, the columns it was asked of have values.
-            let before = if never.contains(&at) { Nulls::Never } else { before };
-            column.missing = Some(Missing { join, is_right, full: left_missing && right_missing, before });
+            // A row that is there matched, unless rows of this side stay without a match too.
+            let full = left_missing && right_missing;
+            let before = if never.contains(&at) && !full { Nulls::Never } else { before };
+            column.missing = Some(Missing { join, is_right, full, before });
             column.numbered = None;
         } else if !other && never.contains(&at) && !matches!(kind, JoinType::LeftAnti | JoinType::RightAnti) {
             here.insert(at);

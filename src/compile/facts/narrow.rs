@@ -30,6 +30,8 @@ impl Scope<'_> {
                 _ => BTreeSet::new(),
             },
             Expr::Like(like) | Expr::SimilarTo(like) => self.operands([like.expr.as_ref(), like.pattern.as_ref()]),
+            // Outside of one bound is enough.
+            Expr::Between(between) if between.negated => self.operands([between.expr.as_ref()]),
             Expr::Between(between) => self.operands([between.expr.as_ref(), between.low.as_ref(), between.high.as_ref()]),
             Expr::InList(list) => self.operands([list.expr.as_ref()]),
             Expr::InSubquery(inside) if !inside.negated => self.operands([inside.expr.as_ref()]),

@@ -242,6 +242,7 @@ fn joins_a_table(factor: &ast::TableFactor) -> bool {
     match factor {
         ast::TableFactor::Table { args, .. } => args.is_none(),
         ast::TableFactor::Derived { lateral, .. } => !lateral,
+        ast::TableFactor::NestedJoin { .. } => true,
         _ => false,
     }
 }
