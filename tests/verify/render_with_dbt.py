@@ -6,8 +6,10 @@
 Every heading of the given files is a project of its own. It is written twice, as the same dbt project with a DuckDB profile;
 alluvium gets a folder as its warehouse. The commands of the case run in both, one after the other. After each, these are
 compared: whether it ended well, what `log(.., info=true)`, `print` and warnings said, every file below target/compiled (but
-for white space at the ends of lines and of the file), the rows of `alluvium sql` and `show`, and what `ls` lists. At the end every table and
-view of both is compared, value by value.
+for white space at the ends of lines and of the file), the rows of `alluvium sql` and `show`, what `ls` lists, the statuses in `run_results.json`
+and `sources.json`, what `catalog.json` holds, and which files lie in the project's folder. At the end every table and view of both is compared,
+value by value. In the files of `AS_IS` both run the commands exactly as they stand, and what they print and log is compared in its
+form (nothing, text or JSON, with colours or without) and in the lines that both have.
 
 What differs and is meant to stands in `render_meant.py` with its reason, text by text. Headings whose prose says `Differs from
 dbt` are left out, and counted. `--only TEXT` takes the headings that hold a text. Ends with 1 if anything else differs.
@@ -29,6 +31,7 @@ import sys
 import tempfile
 
 import duckdb
+import render_left
 import yaml
 from render_meant import LEFT_OUT, MEANT, OWN_TEXT
 
@@ -49,15 +52,34 @@ FILES = [
     "ls.md",
     "config-listed.md",
 ]
-COMMANDS = ("compile", "run", "seed", "build", "test", "snapshot", "run-operation", "parse")
+AS_IS = ("commands.md", "flags.md", "flags-more.md", "flags-environment.md", "logging.md")
+COMMANDS = ("compile", "run", "seed", "build", "test", "snapshot", "run-operation", "parse", "deps", "clean", "clone", "retry", "source", "docs", "debug")
 LISTS = ("ls", "list")
 OURS_ALONE = ("targets", "layers", "naming", "audits")
+AS_SETS = (" leaves", " logs", ": statuses", ": catalog", " prints", "relations")
+NOW = "during the run"
+DAYS = tuple((datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)).strftime("%Y-%m-%dT") for days in (0, 1))
 SAID = ("JinjaLogInfo", "JinjaLogWarning", "PrintEvent")
 
 
-def profile(target):
-    output = {"type": "duckdb", "path": "alluvium.duckdb", "schema": "main", "threads": 1}
-    return yaml.safe_dump({"example": {"target": target, "outputs": {target: output}}})
+def outputs(folder, targets):
+    """Targets as both programs read them: all in one file of DuckDB, or one warehouse."""
+    own = {"type": "duckdb", "path": str(folder / "alluvium.duckdb")}
+    settings = {name: target for name, target in targets.items() if isinstance(target, dict)}
+    return {
+        name: own | {"schema": target.get("schema", "main"), "threads": target.get("threads", 1)}
+        for name, target in (settings or {"default": {}}).items()
+    }
+
+
+def profiles(folder, text):
+    """A file of profiles, in which ours are DuckDB's."""
+    held = yaml.safe_load(text)
+    for profile in held.values():
+        for name, output in profile.get("outputs", {}).items():
+            if output.get("type") == "alluvium":
+                profile["outputs"] |= outputs(folder, {name: output})
+    return yaml.safe_dump(held)
 
 
 def cases(path):
@@ -80,7 +102,8 @@ def cases(path):
                 body.append(lines[at])
                 at += 1
             if info[0] == "sh":
-                target["steps"] += [("command", command) for command in body if command.startswith("alluvium ")]
+                commands = "\n".join(body).replace("\\\n", " ").split("\n")
+                target["steps"] += [("command", command) for command in commands if re.match(r"(\w+=\S*|\w+=\".*\"|) *(alluvium|rm|cp) ", command)]
             elif len(info) > 1:
                 target["steps"].append(("file", info[1], "\n".join(body) + "\n"))
         else:
@@ -89,36 +112,44 @@ def cases(path):
     return found
 
 
-def project_of(text):
-    """A project file as both programs read it."""
+def project_of(folder, text):
+    """A project file as both programs read it, and its targets as profiles."""
     project = yaml.safe_load(text) or {}
-    target = (project.get("targets") or {}).get("default", "default")
+    targets = dict(project.get("targets") or {})
+    made = outputs(folder, targets)
+    default = targets.get("default")
+    targets = {"example": {"target": default if isinstance(default, str) else next(iter(made)), "outputs": made}}
     for key in OURS_ALONE:
         project.pop(key, None)
-    return {"version": "1.0", "profile": "example"} | project, target
+    return {"version": "1.0", "profile": "example"} | project, targets
 
 
 def write(folder, name, text):
-    if name in ("project.yml", "dbt_project.yml"):
-        project, target = project_of(text)
-        write(folder, "profiles.yml", profile(target))
-        name, text = "dbt_project.yml", yaml.safe_dump(project, sort_keys=False)
+    file = pathlib.PurePath(name).name
+    if file in ("project.yml", "dbt_project.yml"):
+        project, targets = project_of(folder, text)
+        if name == file and project["profile"] == "example":
+            (folder / "profiles.yml").write_text(yaml.safe_dump(targets))
+        name, text = str(pathlib.PurePath(name).with_name("dbt_project.yml")), yaml.safe_dump(project, sort_keys=False)
+    elif file == "profiles.yml":
+        text = profiles(folder, text)
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
 
 def compiled(folder):
-    root = folder / "target" / "compiled"
     texts = {}
-    for path in sorted(root.rglob("*")):
+    roots = [root for root in folder.rglob("compiled") if root.is_dir()]
+    for root, path in sorted((root, path) for root in roots for path in root.rglob("*")):
         # dbt keeps the texts of a run's hooks too, alluvium only those of nodes.
         if path.is_file() and path.parent.name != "hooks":
             text = path.read_text().strip()
             # The words of tests that come with the program are dbt's, its lines are not.
             text = re.sub(r'"[^"]*__dbt_tmp\d{20}"', "TEMP", text)
             lines = [" ".join(text.split())] if path.parent.suffix in (".yml", ".yaml") else [line.rstrip() for line in text.split("\n")]
-            texts[str(path.relative_to(root))] = "\n".join(lines)
+            place = str(path.relative_to(root))
+            texts[place if root.parent.name == "target" else f"{root.parent.relative_to(folder)}: {place}"] = "\n".join(lines)
     return texts
 
 
@@ -130,18 +161,22 @@ def plain(value):
         number = f"{float(value):.9g}"
         return "0" if number == "-0" else number
     if isinstance(value, datetime.datetime):
-        return value.isoformat().replace("+00:00", "Z")
+        return plain(value.isoformat().replace("+00:00", "Z"))
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if re.fullmatch(r"-?\d+\.\d+", str(value)):  # a decimal in JSON
         return f"{float(value):.9g}"
-    return str(value)
+    return NOW if str(value).startswith(DAYS) and "T" in str(value) else str(value)
 
 
 def rows_of(columns, rows, ordered):
-    lines = [json.dumps([plain(value) for value in row]) for row in rows]
+    """Rows as lines; the id of a row of a snapshot that is made of the time of the run is not compared."""
+    rows = [[plain(value) for value in row] for row in rows]
+    if "dbt_scd_id" in columns:
+        rows = [[NOW if name == "dbt_scd_id" and NOW in row else value for name, value in zip(columns, row)] for row in rows]
+    lines = [json.dumps(row) for row in rows]
     return "\n".join([json.dumps(list(columns)), *(lines if ordered else sorted(lines))])
 
 
@@ -151,20 +186,29 @@ class Dbt:
     def __init__(self, folder):
         self.folder = folder
 
-    def invoke(self, *arguments):
-        """Whether the command ended well, what it said, and why it did not."""
+    def invoke(self, *arguments, environment={}):
+        """Whether the command ended well, what it said or listed, and why it did not; the rows that it showed stand in `rows`."""
         ours, theirs = multiprocessing.Pipe()
-        child = multiprocessing.get_context("fork").Process(target=self.child, args=(theirs, arguments))
+        child = multiprocessing.get_context("fork").Process(target=self.child, args=(theirs, arguments, environment))
         child.start()
         theirs.close()
         try:
-            answer = ours.recv()
+            *answer, self.rows = ours.recv()
         except EOFError:
-            answer = (2, "", "no answer")
+            answer, self.rows = (2, "", "no answer"), ([], [])
         child.join()
+        self.printed = self.output().read_text()
+        self.output().unlink()
         return answer
 
-    def child(self, pipe, arguments):
+    def output(self):
+        return self.folder.with_name(self.folder.name + ".printed")
+
+    def child(self, pipe, arguments, environment):
+        os.chdir(self.folder)
+        os.environ |= {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "TZ": "UTC"} | environment
+        with open(self.output(), "w") as output:
+            os.dup2(output.fileno(), 1)
         from dbt.cli.main import dbtRunner
 
         said, wrong = [], []
@@ -175,15 +219,14 @@ class Dbt:
             if event.info.level == "error":
                 wrong.append(event.info.msg)
 
-        os.chdir(self.folder)
-        os.environ |= {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "TZ": "UTC"}
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), 1)
-            result = dbtRunner(callbacks=[heard]).invoke(list(arguments))
+        result = dbtRunner(callbacks=[heard]).invoke(list(arguments))
+        sys.stdout.flush()
         code = 0 if result.success else 2 if result.exception else 1
-        if arguments[0] in LISTS and isinstance(result.result, list):
+        if verb_of(arguments) in LISTS and isinstance(result.result, list):
             said = [str(line) for line in result.result]
-        pipe.send((code, "\n".join(said), str(result.exception or "\n".join(wrong))))
+        tables = [found.agate_table for found in getattr(result.result, "results", []) if getattr(found, "agate_table", None)]
+        rows = [(list(table.column_names), [list(row) for row in table.rows]) for table in tables if verb_of(arguments) == "show"]
+        pipe.send((code, "\n".join(said), str(result.exception or "\n".join(wrong)), rows[0] if rows else ([], [])))
         pipe.close()
 
     def query(self, text):
@@ -198,28 +241,24 @@ class Dbt:
             except duckdb.Error as error:
                 return [], [], str(error)
 
-    def show(self, arguments):
-        if "--limit" in arguments:
-            del arguments[arguments.index("--limit") : arguments.index("--limit") + 2]
-        done = self.invoke("compile", *arguments)
-        name = arguments[arguments.index("--select") + 1]
-        found = [text for path, text in compiled(self.folder).items() if path.endswith(f"/{name}.sql")]
-        return self.query(found[0]) if found else ([], [], done[2])
+    def show(self, arguments, environment):
+        code, _, wrong = self.invoke("show", *arguments, environment=environment)
+        return *self.rows, wrong or "it failed" if code else ""
 
 
 class Alluvium:
     def __init__(self, folder, cli):
         self.folder, self.cli = folder, cli
 
-    def run(self, *arguments):
-        surroundings = os.environ | {"ALLUVIUM_WAREHOUSE": "warehouse", "TZ": "UTC"}
+    def run(self, *arguments, environment={}):
+        surroundings = os.environ | {"ALLUVIUM_WAREHOUSE": str(self.folder / "warehouse"), "TZ": "UTC"} | environment
         return subprocess.run([self.cli, *arguments], cwd=self.folder, env=surroundings, capture_output=True, text=True)
 
-    def invoke(self, *arguments):
-        done = self.run(*arguments, "--log-format", "json", "--log-level", "info")
+    def invoke(self, *arguments, environment={}):
+        done = self.run(*arguments, "--log-format", "json", "--log-level", "info", environment=environment)
         said, wrong = [], []
         for line in done.stdout.split("\n"):
-            if arguments[0] in LISTS and line and not line.startswith('{"info"'):
+            if verb_of(arguments) in LISTS and line and not line.startswith('{"info"'):
                 said.append(line)
             if line.startswith('{"info"'):
                 event = json.loads(line)
@@ -229,8 +268,8 @@ class Alluvium:
                     wrong.append(event["info"]["msg"])
         return done.returncode, "\n".join(said), "\n".join(wrong) or done.stderr
 
-    def table(self, *arguments):
-        done = self.run(*arguments, "--output", "json")
+    def table(self, *arguments, environment={}):
+        done = self.run(*arguments, "--output", "json", environment=environment)
         if done.returncode:
             return [], [], done.stdout + done.stderr
         if not done.stdout.strip():
@@ -241,11 +280,11 @@ class Alluvium:
         return [column["name"] for column in found["columns"]], found["rows"], ""
 
     def query(self, text):
+        """Columns and rows, or an error."""
         return self.table("sql", text)
 
-    def show(self, arguments):
-        limit = [] if "--limit" in arguments else ["--limit", "-1"]
-        return self.table("show", "--quiet", *arguments, *limit)
+    def show(self, arguments, environment):
+        return self.table("show", "--quiet", *arguments, environment=environment)
 
 
 class Comparison:
@@ -254,10 +293,13 @@ class Comparison:
     def __init__(self, case):
         self.own_text = OWN_TEXT.get((case["file"], case["name"]), {})
         self.meant = MEANT.get((case["file"], case["name"]), [])
+        self.as_is = case["file"] in AS_IS
         self.used, self.found = set(), []
 
     def texts(self, where, theirs, ours):
         left, right = theirs.split("\n"), ours.split("\n")
+        if where.endswith(AS_SETS):
+            left, right = sorted(set(left) - set(right)), sorted(set(right) - set(left))
         for number in range(max(len(left), len(right))):
             a, b = (side[number] if number < len(side) else "" for side in (left, right))
             if a != b and self.translated(a, b) != b:
@@ -288,31 +330,89 @@ def quoted(name):
     return ".".join(f'"{part}"' for part in name.split(".", 1))
 
 
+def verb_of(arguments):
+    return next((word for word in arguments if word in COMMANDS or word in LISTS or word in ("sql", "show", "init")), "")
+
+
+def without(arguments, *options):
+    """Arguments without these options and their values."""
+    kept = list(arguments)
+    for option in options:
+        if option in kept:
+            del kept[kept.index(option) : kept.index(option) + 2]
+    return kept
+
+
+def parts(command):
+    """The environment, the program, and its arguments."""
+    words = shlex.split(command.split(" < ")[0])
+    environment = {}
+    while "=" in words[0]:
+        name, value = words.pop(0).split("=", 1)
+        environment[name] = value
+    return environment, words[0], words[1:]
+
+
 def step(command, theirs, ours, comparison):
-    arguments = shlex.split(command.split(" < ")[0])[1:]
-    verb, rest = arguments[0], [word for word in arguments[1:] if word != "--quiet"]
-    if verb in COMMANDS:
-        a, b = theirs.invoke(verb, *rest), ours.invoke(verb, *rest)
-        if bool(a[0]) != bool(b[0]):
-            comparison.found += [f"`{command}` ends", f"  dbt:      {a[0]} {a[2]}", f"  alluvium: {b[0]} {b[2]}"]
-        comparison.texts(f"`{command}` says", a[1], b[1])
+    environment, program, arguments = parts(command)
+    verb = verb_of(arguments)
+    if program in ("rm", "cp"):
+        for side in (theirs, ours):
+            words = [re.sub(r"(^|/)project\.yml$", r"\1dbt_project.yml", word) for word in arguments]
+            subprocess.run([program, *(["-r"] if program == "cp" else ["-rf"]), *words], cwd=side.folder)
+    elif verb in COMMANDS and comparison.as_is:
+        a, done = theirs.invoke(*arguments, environment=environment), ours.run(*arguments, environment=environment)
+        b = (done.returncode, "", done.stdout + done.stderr)
+        ended(command, a, b, comparison)
         if not a[0] and not b[0]:
-            left, right = compiled(theirs.folder), compiled(ours.folder)
-            for name in sorted((left.keys() | right.keys()) - comparison.own_text.keys()):
-                comparison.texts(f"`{command}`: {name}", left.get(name, ""), right.get(name, ""))
+            comparison.texts(f"`{command}` prints", *(render_left.shown(text, "USE_COLORS" in command.upper().replace("-", "_")) for text in (theirs.printed, done.stdout)))
+            for text in filter(None, a[1].split("\n")):
+                comparison.texts(f"`{command}` prints `{text}`", str(text in theirs.printed), str(text in done.stdout))
+        left_behind(command, a, b, theirs, ours, comparison)
+    elif verb in COMMANDS:
+        words = [word for word in arguments if word not in ("--quiet", "-q")]
+        a, b = (side.invoke(*words, environment=environment) for side in (theirs, ours))
+        ended(command, a, b, comparison)
+        comparison.texts(f"`{command}` says", a[1], b[1])
+        left_behind(command, a, b, theirs, ours, comparison)
     elif verb in LISTS:
-        a, b = theirs.invoke(verb, *rest), ours.invoke(verb, *rest)
-        if bool(a[0]) != bool(b[0]):
-            comparison.found += [f"`{command}` ends", f"  dbt:      {a[0]} {a[2]}", f"  alluvium: {b[0]} {b[2]}"]
-        comparison.texts(f"`{command}` lists", listed(a[1]), listed(b[1]))
-    elif verb in ("sql", "show"):
-        for option in ("--output", "-o"):
-            if option in rest:
-                del rest[rest.index(option) : rest.index(option) + 2]
-        if verb == "sql":
-            comparison.rows(f"`{command}`", "order by" in rest[0], theirs.query(rest[0]), ours.query(rest[0]))
-        else:
-            comparison.rows(f"`{command}`", False, theirs.show(list(rest)), ours.show(list(rest)))
+        words = [word for word in arguments if word not in ("--quiet", "-q")]
+        a, b = (side.invoke(*words, environment=environment) for side in (theirs, ours))
+        ended(command, a, b, comparison)
+        if not a[0] and not b[0]:
+            comparison.texts(f"`{command}` lists", listed(a[1]), listed(b[1]))
+    elif verb == "sql":
+        text = without(arguments, "--target", "--warehouse", "--output")[1]
+        comparison.rows(f"`{command}`", "order by" in text, theirs.query(text), ours.query(text))
+    elif verb == "show":
+        words = [word for word in without(arguments, "--output", "-o") if word not in ("--quiet", "-q", "show")]
+        comparison.rows(f"`{command}`", False, *(side.show(words, environment) for side in (theirs, ours)))
+    elif {"--version", "-V", "-v"} & set(arguments):
+        pass  # each names its own
+    elif verb == "init":
+        a, b = (side.invoke(*arguments, environment=environment) for side in (theirs, ours))
+        ended(command, a, b, comparison)
+    else:
+        comparison.found.append(f"`{command}` is not compared")
+
+
+def ended(command, theirs, ours, comparison):
+    if bool(theirs[0]) != bool(ours[0]):
+        comparison.found += [f"`{command}` ends", f"  dbt:      {theirs[0]} {theirs[2]}", f"  alluvium: {ours[0]} {ours[2]}"]
+
+
+def left_behind(command, a, b, theirs, ours, comparison):
+    """Compares what lies below the two folders after a command."""
+    if not a[0] and not b[0]:
+        left, right = compiled(theirs.folder), compiled(ours.folder)
+        for name in sorted((left.keys() | right.keys()) - comparison.own_text.keys()):
+            comparison.texts(f"`{command}`: {name}", left.get(name, ""), right.get(name, ""))
+        comparison.texts(f"`{command}` leaves", render_left.files(theirs.folder), render_left.files(ours.folder))
+        comparison.texts(f"`{command}`: catalog", render_left.catalog(theirs.folder), render_left.catalog(ours.folder))
+    if a[0] != 2 and b[0] != 2:
+        comparison.texts(f"`{command}`: statuses", render_left.statuses(theirs.folder), render_left.statuses(ours.folder))
+    if comparison.as_is and a[0] != 2 and b[0] != 2:
+        comparison.texts(f"`{command}` logs", render_left.logged(theirs.folder), render_left.logged(ours.folder))
 
 
 def listed(text):
@@ -333,7 +433,7 @@ def compare(case, cli):
             if kind == "file":
                 for side in (theirs, ours):
                     write(side.folder, *rest)
-                changed = changed or rest[0] == "packages.yml"
+                changed = changed or rest[0] == "packages.yml" and case["file"] != "packages.md"
             else:
                 if changed:
                     theirs.invoke("deps")

@@ -1,0 +1,79 @@
+"""What a command leaves behind and shows, in a form that Python dbt and alluvium have in common (for `render_with_dbt.py`)."""
+
+import json
+import os
+import re
+
+# Files of a warehouse, of what each keeps for itself, and of dbt's that nobody reads here.
+OWN_FILES = re.compile(
+    r"(^|/)(warehouse|\.git)/|\.duckdb(\.wal)?$|\.memo$|(^|/)(partial_parse\.msgpack|perf_info\.json|semantic_manifest\.json|graph\.gpickle|graph_summary\.json|\.user\.yml|index\.html|lineage\.json)$"
+    r"|(^|/)(compiled|run)/([^/]+/)*hooks/|(^|/)run/([^/]+/)*[^/]+\.csv$"
+)
+STEPS = re.compile(r"^\d+ of \d+ (START|OK|ERROR|PASS|FAIL|WARN|SKIP|NO-OP|CANCEL)\b")
+ENDS = ("Done. PASS", "Concurrency: ", "Completed ", "Nothing to do")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+CLOCK = re.compile(r"^(\d\d:\d\d:\d\d(\.\d+)? (\[\w+ ?\] \[[^]]*\]:)? ?)")
+
+
+def files(folder):
+    """The paths of all files below a folder, but for those of `OWN_FILES`."""
+    found = []
+    for root, _, names in os.walk(folder, followlinks=True):
+        found += [os.path.relpath(os.path.join(root, name), folder) for name in names]
+    return "\n".join(sorted(name for name in found if not OWN_FILES.search(name)))
+
+
+def statuses(folder):
+    """Of every `run_results.json` and `sources.json` the status of each node, and what was found of tests."""
+    lines = []
+    for path in sorted([*folder.rglob("run_results.json"), *folder.rglob("sources.json")]):
+        for result in json.loads(path.read_text()).get("results", []):
+            told = [result["unique_id"], result["status"], result.get("failures"), result.get("max_loaded_at"), result.get("criteria")]
+            lines.append(f"{path.relative_to(folder)}: {json.dumps(told)}")
+    return "\n".join(sorted(lines))
+
+
+def catalog(folder):
+    """Of every `catalog.json` the nodes and the names of their columns in order."""
+    lines = []
+    for path in sorted(folder.rglob("catalog.json")):
+        held = json.loads(path.read_text())
+        for kind in ("nodes", "sources"):
+            for name, node in held[kind].items():
+                columns = sorted(node["columns"].values(), key=lambda column: column["index"])
+                told = [name, node["metadata"]["schema"], node["metadata"]["name"], [column["name"] for column in columns]]
+                lines.append(f"{path.relative_to(folder)}: {json.dumps(told)}")
+    return "\n".join(sorted(lines))
+
+
+def shown(text, colours):
+    """The form of what a command printed or logged, and those of its lines that both programs have.
+
+    Whether it is coloured is part of it only where that was asked for: left alone dbt colours what goes to a file too."""
+    plain = COLOURS.sub("", text)
+    lines = [line for line in plain.split("\n") if line.strip()]
+    structured = bool(lines) and all(line.startswith("{") for line in lines)
+    if structured:
+        lines = [json.loads(line)["info"]["msg"] for line in lines]
+    found = []
+    for line in lines:
+        line = CLOCK.sub("", line).strip().replace(" 1 threads", " 1 thread").replace("data test", "test")
+        if STEPS.match(line):
+            found.append(line if line.endswith("[RUN]") else re.sub(r"\.* *\[.*|\.{2,}.*", "", line).strip())
+        elif line.startswith("Finished running "):
+            found.append("Finished " + ", ".join(sorted(re.sub(r" in \d.*", "", line)[len("Finished running ") :].split(", "))))
+        elif line.startswith(ENDS):
+            found.append(line)
+        elif line.startswith("On model.") and not line.endswith((" BEGIN", " COMMIT", " ROLLBACK", " Close")):
+            found.append(line)
+    form = [f"empty: {not text.strip()}", f"json: {structured}"] + [f"colours: {plain != text}"] * colours
+    return "\n".join(form + sorted(found))
+
+
+def logged(folder):
+    """The form of each log file."""
+    lines = []
+    for path in sorted(folder.rglob("dbt.log")):
+        form = shown(path.read_text(), False).split("\n")[:2]
+        lines.append(f"{path.relative_to(folder)}: {', '.join(form)}")
+    return "\n".join(lines)
