@@ -26,6 +26,8 @@ pub struct ManifestInput<'a> {
     /// The target's database and schema, for nodes without a relation of their own.
     pub database: &'a str,
     pub schema: &'a str,
+    /// Whether database, schema and identifier of a relation are printed in quotes.
+    pub quoting: [bool; 3],
     /// The target folder as compiled paths name it, e.g. `target`.
     pub target_path: &'a str,
     /// `on-run-start` and `on-run-end` of the project and its packages.
@@ -207,7 +209,7 @@ fn metadata(input: &ManifestInput<'_>) -> Json {
         user_id: None,
         send_anonymous_usage_stats: false,
         adapter_type: input.adapter_type,
-        quoting: json!({"database": true, "schema": true, "identifier": true, "column": null}),
+        quoting: json!({"database": input.quoting[0], "schema": input.quoting[1], "identifier": input.quoting[2], "column": null}),
         run_started_at: super::timestamp(input.header.invocation_started_at),
     })
 }

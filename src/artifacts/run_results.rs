@@ -13,6 +13,8 @@ pub struct RunResultsInput<'a> {
     pub header: &'a ArtifactHeader,
     pub results: &'a [NodeResult],
     pub elapsed_seconds: f64,
+    /// Whether database, schema and identifier of a relation are printed in quotes.
+    pub quoting: [bool; 3],
     /// The command's arguments: `which`, `select`, `invocation_command`, ...
     pub args: &'a Map<String, Json>,
 }
@@ -20,7 +22,7 @@ pub struct RunResultsInput<'a> {
 /// The artifact as JSON; results keep their order.
 #[must_use]
 pub fn run_results_json(input: &RunResultsInput<'_>) -> Json {
-    let results: Vec<_> = input.results.iter().map(result).collect();
+    let results: Vec<_> = input.results.iter().map(|one| result(one, input.quoting)).collect();
     to_json(&RunResults {
         metadata: Metadata::new("https://schemas.getdbt.com/dbt/run-results/v6.json", input.header),
         results,
@@ -72,7 +74,7 @@ fn batches(results: &BatchResults) -> Batches {
     Batches { successful: windows(&results.successful), failed: windows(&results.failed) }
 }
 
-fn result(result: &NodeResult) -> RunResult<'_> {
+fn result(result: &NodeResult, quoting: [bool; 3]) -> RunResult<'_> {
     let timing =
         |name, span: Option<TimeSpan>| span.map(|span| Timing { name, started_at: timestamp(span.start), completed_at: timestamp(span.end) });
     // Seeds and functions have nothing to compile, and dbt has the relation of what is compiled.
@@ -93,7 +95,7 @@ fn result(result: &NodeResult) -> RunResult<'_> {
         unique_id: result.id.as_str(),
         compiled: (!kind("seed.") && result.outcome != NodeOutcome::NoOp).then_some(result.compiled_sql.is_some()),
         compiled_code: result.compiled_sql.as_deref(),
-        relation_name: result.relation.as_ref().filter(|_| !kind("seed.") && !kind("function.")).map(ToString::to_string),
+        relation_name: result.relation.as_ref().filter(|_| !kind("seed.") && !kind("function.")).map(|name| name.written(quoting)),
         batch_results: result.batches.as_ref().map(batches),
     }
 }

@@ -217,6 +217,7 @@ fn manifest(nodes: &[Node]) -> Json {
     let docs = [("bank", "key", &block)];
     let hooks = [HookEntry { package: "bank".into(), when: "on-run-start", index: 0, text: "select 1".into(), path: "dbt_project.yml".into() }];
     let input = ManifestInput {
+        quoting: [true; 3],
         header: &header(),
         hooks: &hooks,
         project_name: "bank",
@@ -267,7 +268,13 @@ fn run_results() -> Json {
         result("test.bank.t", NodeOutcome::Fail),
     ];
     let args = json!({"which": "build"});
-    run_results_json(&RunResultsInput { header: &header(), results: &results, elapsed_seconds: 4.5, args: args.as_object().unwrap() })
+    run_results_json(&RunResultsInput {
+        header: &header(),
+        results: &results,
+        elapsed_seconds: 4.5,
+        quoting: [true; 3],
+        args: args.as_object().unwrap(),
+    })
 }
 
 #[test]

@@ -90,7 +90,13 @@ fn run_results(session: &Session, project: &Project, target: &Path, report: &Run
     let arguments = session.arguments();
     write_run_results(
         target,
-        &RunResultsInput { header: &header, results: &report.results, elapsed_seconds: report.elapsed_seconds, args: &arguments },
+        &RunResultsInput {
+            header: &header,
+            results: &report.results,
+            elapsed_seconds: report.elapsed_seconds,
+            quoting: project.quoting(),
+            args: &arguments,
+        },
     )?;
     session.events.send(&Event::ArtifactWritten { kind: "run_results", path: target.join("run_results.json").to_string_lossy().into_owned() });
     Ok(())
@@ -131,6 +137,7 @@ fn with_input<R>(session: &Session, project: &Project, made: &Made, make: impl F
         adapter_type: "alluvium",
         database: &project.target.database,
         schema: &project.target.schema,
+        quoting: project.quoting(),
         target_path: &target_path,
         hooks: &hooks(project),
         nodes: &nodes,

@@ -111,6 +111,16 @@ impl TemplateHost for NodeHost {
         self.found(&id)
     }
 
+    fn quoting(&self) -> [bool; 3] {
+        self.project.quoting()
+    }
+
+    fn quoting_of(&self, source: &SourceCall) -> [bool; 3] {
+        let found = self.project.find_source(self.package(), source).ok();
+        let about = found.and_then(|id| self.project.nodes.get(&id)).and_then(|node| node.quoting());
+        about.unwrap_or_default().map(|quoted| quoted.unwrap_or(true))
+    }
+
     fn restriction(&self, read: Read<'_>) -> Option<Restriction> {
         // Fixtures are small and meant.
         if self.unit.is_some() {

@@ -17,7 +17,6 @@ use super::session::{Session, session_of};
 use super::values::{bind_args, describe, required, required_text};
 use crate::base::Code;
 use crate::manifest::RelationName;
-use crate::sql::Semantics;
 
 /// `adapter.dispatch(..)`, `adapter.get_relation(..)` and the like.
 #[derive(Debug)]
@@ -110,8 +109,12 @@ impl Object for Adapter {
                 found.ok_or_else(|| problem(Code::UndefinedMacro, format!("no macro `{name}` for the incremental strategy `{strategy}`")))
             }
             "quote" | "quote_as_configured" => {
-                let [part, _] = bind_args("adapter.quote", ["identifier", "quote_key"], args)?;
-                Ok(Value::from(self.0.semantics().quote_ident(&required("adapter.quote", "identifier", part)?.to_string())))
+                let [part, key] = bind_args("adapter.quote", ["identifier", "quote_key"], args)?;
+                let part = required("adapter.quote", "identifier", part)?.to_string();
+                let key = key.filter(|_| method == "quote_as_configured");
+                let place = key.and_then(|key| ["database", "schema", "identifier"].iter().position(|part| key.as_str() == Some(part)));
+                let plain = place.is_some_and(|place| !self.0.host.quoting()[place]);
+                Ok(Value::from(if plain { part } else { self.0.semantics().quote_ident(&part) }))
             }
             "quote_seed_column" => {
                 let [column, quote] = bind_args("adapter.quote_seed_column", ["column", "quote_config"], args)?;
@@ -242,11 +245,13 @@ impl Object for RelationApi {
             "create" => {}
             "create_from" => {
                 let [_, node] = bind_args("api.Relation.create_from", ["config", "node"], args)?;
-                return Ok(Value::from_object(of_node(&required("api.Relation.create_from", "node", node)?, session_of(state)?.semantics())));
+                let session = session_of(state)?;
+                return Ok(Value::from_object(of_node(&required("api.Relation.create_from", "node", node)?, &session)));
             }
             "create_from_node" => {
                 let [_, node, ..] = bind_args("api.Relation.create_from_node", ["config", "node", "quote_policy"], args)?;
-                return Ok(Value::from_object(of_node(&required("api.Relation.create_from_node", "node", node)?, session_of(state)?.semantics())));
+                let session = session_of(state)?;
+                return Ok(Value::from_object(of_node(&required("api.Relation.create_from_node", "node", node)?, &session)));
             }
             other => return Err(unsupported(&format!("api.Relation.{other}()"))),
         }
@@ -258,7 +263,9 @@ impl Object for RelationApi {
         let limit = limit.filter(|limit| !limit.is_none()).map(|limit| {
             limit.as_usize().ok_or_else(|| problem(Code::MacroArguments, format!("`limit` is a number of rows, found {}", describe(&limit))))
         });
-        let made = Relation::new(name, None, session_of(state)?.semantics()).of_type(&text(kind)).with_policies(quote.as_ref(), include.as_ref());
+        let session = session_of(state)?;
+        let made = Relation::new(name, None, session.semantics()).quoted(session.host.quoting());
+        let made = made.of_type(&text(kind)).with_policies(quote.as_ref(), include.as_ref());
         Ok(Value::from_object(match limit.transpose()? {
             Some(limit) => made.limited(limit),
             None => made,
@@ -271,11 +278,13 @@ fn translated(data_type: &str) -> String {
     if data_type.eq_ignore_ascii_case("string") { "TEXT".to_owned() } else { data_type.to_owned() }
 }
 
-/// The relation of a node of `graph`.
-fn of_node(node: &Value, semantics: Semantics) -> Relation {
+/// The relation of a node of `graph`; a source says itself which parts are quoted.
+fn of_node(node: &Value, session: &Session) -> Relation {
     let text = |key: &str| node.get_attr(key).ok().filter(|value| !value.is_none() && !value.is_undefined()).map(|value| value.to_string());
     let identifier = text("alias").or_else(|| text("identifier")).or_else(|| text("name")).unwrap_or_default();
-    Relation::new(RelationName::new(text("database").unwrap_or_default(), text("schema").unwrap_or_default(), identifier), None, semantics)
+    let name = RelationName::new(text("database").unwrap_or_default(), text("schema").unwrap_or_default(), identifier);
+    let own = node.get_attr("quoting").ok();
+    Relation::new(name, None, session.semantics()).quoted(session.host.quoting()).with_policies(own.as_ref(), None)
 }
 
 #[derive(Debug)]

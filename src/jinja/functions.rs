@@ -48,7 +48,10 @@ pub(super) fn reference(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[V
     }
     let call = RefCall { package, name, version, span: call_place(session) };
     let name = session.host.reference(&call)?;
-    Ok(Relation::restricted(name, session.host.restriction(Read::Ref(&call)), session.semantics()))
+    // What stands for an ephemeral model is no relation of the warehouse.
+    let quoting = if name.schema.is_empty() { [true; 3] } else { session.host.quoting() };
+    let relation = Relation::new(name, None, session.semantics()).quoted(quoting);
+    Ok(relation.restricted(session.host.restriction(Read::Ref(&call))))
 }
 
 /// `function('name')`, `function('package', 'name')`: the name by which a function is called.
@@ -63,7 +66,8 @@ pub(super) fn function(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Va
         _ => return Err(problem(Code::MacroArguments, format!("`function` takes one or two names but was given {}", args.len()))),
     };
     let call = RefCall { package, name: format!("{name}()"), version: None, span: call_place(session) };
-    Ok(Relation::value(session.host.reference(&call)?, session.semantics()))
+    let relation = Relation::new(session.host.reference(&call)?, None, session.semantics());
+    Ok(relation.quoted(session.host.quoting()).restricted(None))
 }
 
 pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
@@ -74,7 +78,8 @@ pub(super) fn source(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Valu
         span: call_place(session),
     };
     let name = session.host.source(&call)?;
-    Ok(Relation::restricted(name, session.host.restriction(Read::Source(&call)), session.semantics()))
+    let relation = Relation::new(name, None, session.semantics()).quoted(session.host.quoting_of(&call));
+    Ok(relation.restricted(session.host.restriction(Read::Source(&call))))
 }
 
 /// `config(..)` and `config.get(..)`.

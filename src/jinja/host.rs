@@ -126,6 +126,16 @@ pub trait TemplateHost: Send + Sync {
     /// Nothing of that name.
     fn source(&self, call: &SourceCall) -> Result<RelationName, HostError>;
 
+    /// Whether `ref` and `this` print database, schema and identifier in quotes.
+    fn quoting(&self) -> [bool; 3] {
+        [true; 3]
+    }
+
+    /// The same of a source, which says it itself.
+    fn quoting_of(&self, _source: &SourceCall) -> [bool; 3] {
+        [true; 3]
+    }
+
     /// Whether `ref` and `source` give only a part of the rows of what they name.
     fn restriction(&self, _read: Read<'_>) -> Option<Restriction> {
         None

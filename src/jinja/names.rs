@@ -302,7 +302,10 @@ fn of_node(session: &Arc<Session>, name: &str) -> Option<Value> {
         "source" => function("source", f::source),
         "function" => function("function", f::function),
         "config" => Value::from_object(f::Config(Arc::clone(session))),
-        "this" => session.host.this().map_or_else(|| Value::from(()), |name| Relation::value(name, session.semantics())),
+        "this" => {
+            let relation = |name| Relation::new(name, None, session.semantics()).quoted(session.host.quoting());
+            session.host.this().map_or_else(|| Value::from(()), |name| relation(name).restricted(None))
+        }
         "execute" => Value::from(session.execute),
         "thread_id" => Value::from(f::thread_id()),
         "is_incremental" => function("is_incremental", |session, _, _| Ok(Value::from(session.host.is_incremental()))),

@@ -41,13 +41,14 @@ impl Relation {
         Self { name, kind, foreign: None, include: [true; 3], quote: [true; 3], restriction: None, semantics }
     }
 
-    pub(super) fn value(name: RelationName, semantics: Semantics) -> Value {
-        Value::from_object(Self::new(name, None, semantics))
+    /// What `ref`, `source` and `this` give, of which no more than some rows may be read.
+    pub(super) fn restricted(self, restriction: Option<Restriction>) -> Value {
+        Value::from_object(Self { restriction, ..self })
     }
 
-    /// What `ref` and `source` give.
-    pub(super) fn restricted(name: RelationName, restriction: Option<Restriction>, semantics: Semantics) -> Value {
-        Value::from_object(Self { restriction, ..Self::new(name, None, semantics) })
+    /// With these parts in quotes.
+    pub(super) fn quoted(self, quote: [bool; 3]) -> Self {
+        Self { quote, ..self }
     }
 
     /// Of which no more than some rows are read.

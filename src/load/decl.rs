@@ -135,6 +135,16 @@ pub struct Quoting {
     pub identifier: Option<YesNo>,
 }
 
+impl Quoting {
+    /// What is said of database, schema and identifier without a template.
+    pub fn known(&self) -> [Option<bool>; 3] {
+        [&self.database, &self.schema, &self.identifier].map(|said| match said {
+            Some(YesNo::Known(quoted)) => Some(*quoted),
+            Some(YesNo::Template(_)) | None => None,
+        })
+    }
+}
+
 /// A yes or no, or the template that says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum YesNo {

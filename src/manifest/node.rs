@@ -403,6 +403,29 @@ pub struct Node {
 }
 
 impl Node {
+    /// What a source says of quotes around database, schema and identifier; `None` for other nodes.
+    #[must_use]
+    pub fn quoting(&self) -> Option<[Option<bool>; 3]> {
+        match &self.kind {
+            NodeKind::Source { about, .. } => Some(about.quoting),
+            NodeKind::Model
+            | NodeKind::Seed { .. }
+            | NodeKind::Snapshot
+            | NodeKind::Analysis
+            | NodeKind::Test(_)
+            | NodeKind::UnitTest(_)
+            | NodeKind::Function(_)
+            | NodeKind::Described(_) => None,
+        }
+    }
+
+    /// The name of its relation as artifacts write it: what a source says of quotes goes before what the project says.
+    #[must_use]
+    pub fn relation_name(&self, relation: &RelationName, project: [bool; 3]) -> String {
+        let own = self.quoting().unwrap_or_default();
+        relation.written([0, 1, 2].map(|part| own[part].unwrap_or(project[part])))
+    }
+
     #[must_use]
     pub fn resource_type(&self) -> ResourceType {
         self.kind.resource_type()

@@ -32,6 +32,14 @@ impl RelationName {
         self.identifier.ends_with("()")
     }
 
+    /// The name as templates and artifacts write it: database, schema and identifier in quotes or not, as `quoting` says.
+    #[must_use]
+    pub fn written(&self, quoting: [bool; 3]) -> String {
+        let quoted = |(part, quote): (&str, bool)| if quote { format!("\"{}\"", part.replace('"', "\"\"")) } else { part.to_owned() };
+        let parts = self.parts().into_iter().zip(quoting).filter(|(part, _)| !part.is_empty());
+        parts.map(quoted).collect::<Vec<_>>().join(".")
+    }
+
     /// `schema.identifier`, as log lines show it.
     #[must_use]
     pub fn short(&self) -> String {
@@ -93,8 +101,6 @@ fn folded(part: &str) -> impl Iterator<Item = u8> {
 /// the CTE that stands for an ephemeral model.
 impl fmt::Display for RelationName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quote = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
-        let parts = [&self.database, &self.schema, &self.identifier].into_iter().filter(|part| !part.is_empty());
-        f.write_str(&parts.map(|part| quote(part)).collect::<Vec<_>>().join("."))
+        f.write_str(&self.written([true; 3]))
     }
 }

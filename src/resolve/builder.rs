@@ -89,6 +89,7 @@ impl Builder {
                 .map(|decl| (decl.namespace.value.clone(), decl.search_order.iter().map(|name| name.value.clone()).collect()))
                 .collect(),
             docs,
+            quoting: parsed.root.project.quoting.known().map(|quoted| quoted.unwrap_or(true)),
         };
         let ground = kept::ground(&parsed, &facts);
         let kept = Kept::new(&parsed, ground);

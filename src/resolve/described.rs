@@ -362,7 +362,7 @@ pub(super) fn relations_of_semantic_models(builder: &mut Builder) {
         let model = node.depends_on.iter().find_map(|id| builder.nodes.get(id))?;
         let relation = model.relation.as_ref()?;
         Some(json!({
-            "alias": relation.identifier, "schema_name": relation.schema, "database": relation.database, "relation_name": relation.to_string(),
+            "alias": relation.identifier, "schema_name": relation.schema, "database": relation.database, "relation_name": relation.written(builder.facts.quoting),
         }))
     };
     let found: Vec<(NodeId, Json)> = builder

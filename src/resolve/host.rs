@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub schema: String,
     pub invocation: Invocation,
     pub dispatch: BTreeMap<String, Vec<String>>,
+    /// Whether database, schema and identifier are printed in quotes, as the project file says.
+    pub quoting: [bool; 3],
     /// Docs blocks by package and name.
     pub docs: BTreeMap<(String, String), DocsBlock>,
 }

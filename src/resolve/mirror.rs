@@ -20,7 +20,7 @@ impl Project {
     }
 
     fn mirror(&self, node: &Node, tested: &Tested<'_>) -> Json {
-        let mut map = common(node);
+        let mut map = common(node, self.relation_name(node));
         match &node.kind {
             NodeKind::Model => {
                 map.extend(coded(node));
@@ -128,7 +128,7 @@ fn entries(json: Json) -> Map<String, Json> {
     if let Json::Object(map) = json { map } else { Map::new() }
 }
 
-fn common(node: &Node) -> Map<String, Json> {
+fn common(node: &Node, relation_name: Option<String>) -> Map<String, Json> {
     let relation = node.relation.as_ref();
     let columns: Map<String, Json> = node.columns.iter().map(|(name, column)| (name.clone(), column_json(column))).collect();
     entries(json!({
@@ -143,7 +143,7 @@ fn common(node: &Node) -> Map<String, Json> {
         "alias": relation.map_or(&node.name, |relation| &relation.identifier),
         "database": relation.map(|relation| &relation.database),
         "schema": relation.map(|relation| &relation.schema),
-        "relation_name": relation.map(ToString::to_string),
+        "relation_name": relation_name,
         "description": node.description,
         "columns": columns,
         "config": serde_json::to_value(ConfigMirror(node)).unwrap_or_default(),

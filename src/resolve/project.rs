@@ -129,6 +129,18 @@ pub fn resolve_sound(parsed: Arc<ParsedProject>, options: &ResolveOptions, midwa
 }
 
 impl Project {
+    /// Whether database, schema and identifier of a relation are printed in quotes.
+    #[must_use]
+    pub fn quoting(&self) -> [bool; 3] {
+        self.facts.quoting
+    }
+
+    /// The name of a node's relation as templates and artifacts write it. What a source says of itself goes first.
+    #[must_use]
+    pub fn relation_name(&self, node: &Node) -> Option<String> {
+        Some(node.relation_name(node.relation.as_ref()?, self.quoting()))
+    }
+
     /// What `ref` means in a package.
     ///
     /// # Errors

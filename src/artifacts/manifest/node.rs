@@ -300,7 +300,7 @@ fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
         unrendered_config: unrendered(node),
         created_at: created_at(context.input),
         unrendered_config_call_dict: node.config_expressions(),
-        relation_name: relation.map(ToString::to_string),
+        relation_name: relation.map(|name| node.relation_name(name, context.input.quoting)),
         raw_code: &node.raw_code,
         doc_blocks: &node.doc_blocks,
     }
@@ -547,7 +547,7 @@ fn source_json(node: &Node, source_name: &str, about: &AboutSource, context: &Co
         "external": about.external.as_ref().map(external_json),
         "description": node.description, "columns": columns(node), "meta": node.config.meta, "source_meta": about.meta,
         "tags": node.config.tags, "config": Config(node), "patch_path": null, "unrendered_config": unrendered(node),
-        "relation_name": relation.map(ToString::to_string), "created_at": created_at(context.input),
+        "relation_name": relation.map(|name| node.relation_name(name, context.input.quoting)), "created_at": created_at(context.input),
         "unrendered_database": about.written[0], "unrendered_schema": about.written[1], "doc_blocks": node.doc_blocks,
     })
 }
