@@ -152,7 +152,11 @@ pub fn link_dir(folder: &Path, link: &Path) -> Result<(), FileError> {
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) -> Result<(), FileError> {
+/// Copies a folder with everything below it, but for links.
+///
+/// # Errors
+/// If something can't be read or written.
+pub fn copy_dir(from: &Path, to: &Path) -> Result<(), FileError> {
     create_dir(to)?;
     for entry in list(from)?.into_iter().filter(|entry| !entry.is_symlink()) {
         let copy = to.join(entry.file_name().unwrap_or_default());

@@ -1,7 +1,7 @@
 //! `docs generate`: the manifest, a catalog of the relations that are there, and on demand a page that shows both.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -13,7 +13,7 @@ use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::{CatalogColumn, CatalogTable, catalog_json, write_json};
-use crate::base::files::{read_text, write_text};
+use crate::base::files::{self, read_text, write_text};
 use crate::base::{Event, FileError, Heard};
 use crate::engine::{Engine, RelationKind, RelationState};
 use crate::manifest::{Node, NodeId, ResourceType};
@@ -51,11 +51,30 @@ async fn carry_out(options: &GenerateOptions, global: &Global, session: &Session
     write_json(&path, &catalog).map_err(|error| session.fail(&error.to_string()))?;
     session.events.send(&Event::ArtifactWritten { kind: "catalog", path: path.to_string_lossy().into_owned() });
     session.events.send(&Event::Message { text: format!("Catalog written to {}", path.display()), heard: Heard::Terminal, node: None });
+    copy_assets(session, &ready.project.parsed.root.project.paths.assets, target)?;
     if options.static_page {
         let page = write_page(target, &catalog).map_err(|error| session.fail(&error.to_string()))?;
         session.events.send(&Event::Message { text: format!("Page written to {}", page.display()), heard: Heard::Terminal, node: None });
     }
     Ok(Exit::Fine)
+}
+
+/// Puts the folders of `asset-paths` below the target folder, where the texts of the docs look for pictures.
+fn copy_assets(session: &Session, folders: &[String], target: &Path) -> Result<(), Stop> {
+    for folder in folders {
+        let from = session.project_dir.join(folder);
+        let climbs = Path::new(folder).components().any(|part| !matches!(part, Component::Normal(_)));
+        if climbs {
+            return Err(
+                session.fail(&format!("`{folder}` of asset-paths is no folder inside of the project, so it can't be copied into the target folder"))
+            );
+        }
+        let to = target.join(folder);
+        files::remove_dir(&to)
+            .and_then(|()| if files::is_dir(&from) { files::copy_dir(&from, &to) } else { Ok(()) })
+            .map_err(|error| session.fail(&error.to_string()))?;
+    }
+    Ok(())
 }
 
 const PAGE: &str = include_str!("docs/page.html");
