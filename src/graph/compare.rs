@@ -60,7 +60,20 @@ impl Comparison {
 
 /// Whether a node is what a comparison asks for.
 pub(super) fn changed(node: &Node, comparison: Comparison, manifest: &PreviousManifest, changes: &Changes) -> bool {
-    let Some(old) = manifest.node(&node.id) else { return !matches!(comparison, Comparison::Old | Comparison::Unmodified) };
+    let Some(old) = manifest.node(&node.id) else {
+        return match comparison {
+            Comparison::Old | Comparison::Unmodified => false,
+            // A new node has changed in all ways but this one.
+            Comparison::Macros => reaches(node, &changes.macros),
+            Comparison::New
+            | Comparison::Modified
+            | Comparison::Body
+            | Comparison::Configs
+            | Comparison::Relation
+            | Comparison::PersistedDescriptions
+            | Comparison::Contract => true,
+        };
+    };
     match comparison {
         Comparison::New => false,
         Comparison::Old => true,
