@@ -47,11 +47,12 @@ impl LogFile {
 impl EventSink for LogFile {
     fn event(&mut self, event: &Event, at: DateTime<Utc>) {
         let mut lines = String::new();
-        if !self.titled && self.format != LogFormat::Json {
-            lines = self.title(at);
-        }
-        self.titled = true;
         for record in self.narrator.tell(event, at) {
+            // What is below the level leaves no title either.
+            if !self.titled && self.format != LogFormat::Json {
+                lines.push_str(&self.title(at));
+            }
+            self.titled = true;
             match self.format {
                 LogFormat::Text => lines.push_str(&record.text_line(at, false)),
                 LogFormat::Debug => lines.push_str(&record.debug_line(at, false)),
@@ -78,7 +79,7 @@ mod tests {
         let text = std::fs::read_to_string(logs.join("dbt.log")).unwrap();
         let rule = "=".repeat(30);
         let title = format!("\n\n{rule} 2023-11-14 22:13:20.123456 | abc {rule}\n");
-        assert_eq!(text, format!("{title}22:13:20.123456 [debug] [MainThread]: On model.p.a: select 1\nfrom x\n{title}"));
+        assert_eq!(text, format!("{title}22:13:20.123456 [debug] [MainThread]: On model.p.a: select 1\nfrom x\n"));
 
         let structured = folder.path().join("structured");
         LogFile::open(&structured, LogFormat::Json, Level::Debug, 0, identity).unwrap().event(&sent, at);
