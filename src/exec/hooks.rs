@@ -257,7 +257,8 @@ impl Ended {
             id: NodeId::new(start.id.clone()),
             outcome: self.outcome,
             message: self.message,
-            failures: Some(u64::from(self.outcome.is_failure())),
+            // As in dbt, what did not succeed counts, hooks that are skipped too.
+            failures: Some(u64::from(self.outcome != NodeOutcome::Success)),
             rows_affected: None,
             compile: None,
             execute: ran.then_some(TimeSpan { start: start.at, end }),
