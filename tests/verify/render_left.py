@@ -10,17 +10,26 @@ OWN_FILES = re.compile(
     r"|(^|/)(compiled|run)/([^/]+/)*hooks/|(^|/)run/([^/]+/)*[^/]+\.csv$"
 )
 STEPS = re.compile(r"^\d+ of \d+ (START|OK|ERROR|PASS|FAIL|WARN|SKIP|NO-OP|CANCEL)\b")
-ENDS = ("Done. PASS", "Concurrency: ", "Completed ", "Nothing to do")
+ENDS = ("Done. PASS", "Completed ", "Nothing to do")
+THREADS = "Concurrency: "
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CLOCK = re.compile(r"^(\d\d:\d\d:\d\d(\.\d+)? (\[\w+ ?\] \[[^]]*\]:)? ?)")
 
 
 def files(folder):
     """The paths of all files below a folder, but for those of `OWN_FILES`."""
-    found = []
+    found, kept = [], snapshots(folder)
     for root, _, names in os.walk(folder, followlinks=True):
         found += [os.path.relpath(os.path.join(root, name), folder) for name in names]
-    return "\n".join(sorted(name for name in found if not OWN_FILES.search(name)))
+    unread = {name for name in found if "compiled/" in name and name.rsplit("/", 1)[-1] in kept}
+    return "\n".join(sorted(name for name in found if not OWN_FILES.search(name) and name not in unread))
+
+
+def snapshots(folder):
+    """The files of compiled snapshots: alluvium writes their SQL too, dbt doesn't."""
+    nodes = [json.loads(path.read_text())["nodes"].values() for path in folder.rglob("manifest.json")]
+    found = [node for some in nodes for node in some if node["resource_type"] == "snapshot"]
+    return {name for node in found for name in (node["name"] + ".sql", node["path"].rsplit("/", 1)[-1])}
 
 
 def statuses(folder):
@@ -55,19 +64,23 @@ def shown(text, colours):
     structured = bool(lines) and all(line.startswith("{") for line in lines)
     if structured:
         lines = [json.loads(line)["info"]["msg"] for line in lines]
-    found = []
+    found, threads = [], []
     for line in lines:
-        line = CLOCK.sub("", line).strip().replace(" 1 threads", " 1 thread").replace("data test", "test")
+        line = CLOCK.sub("", COLOURS.sub("", line)).strip().replace(" 1 threads", " 1 thread").replace("data test", "test")
         if STEPS.match(line):
             found.append(line if line.endswith("[RUN]") else re.sub(r"\.* *\[.*|\.{2,}.*", "", line).strip())
         elif line.startswith("Finished running "):
             found.append("Finished " + ", ".join(sorted(re.sub(r" in \d.*", "", line)[len("Finished running ") :].split(", "))))
         elif line.startswith(ENDS):
             found.append(line)
+        elif line.startswith(THREADS):
+            threads = [line]
         elif line.startswith("On model.") and not line.endswith((" BEGIN", " COMMIT", " ROLLBACK", " Close")):
-            found.append(line)
+            # The comment that dbt puts before each statement where the project says nothing of one.
+            found.append(re.sub(r' */\* \{"app": .*', "", line.split("\n")[0]).strip())
     form = [f"empty: {not text.strip()}", f"json: {structured}"] + [f"colours: {plain != text}"] * colours
-    return "\n".join(form + sorted(found))
+    # dbt tells of threads where it only compiles, too.
+    return "\n".join(form + threads * bool(found) + sorted(found))
 
 
 def logged(folder):

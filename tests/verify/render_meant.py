@@ -11,7 +11,58 @@ OWN_TYPES = "names of types are those of the one dialect"
 SELECTOR = "`selector:` on the command line is of dbt 2.0"
 DAYS = "a date to which days are added stays a date; DuckDB makes a timestamp"
 
+OWN_COMMAND = "a command or an option that dbt does not have"
+STRICTER = "an error here, which dbt passes over"
+INLINE = "what is compiled inline leaves no artifacts here"
+OWN_NAMES = "`--warn-error-options` takes the program's own codes too"
+BEGUN = "dbt had begun the next node before the first failed"
+THROUGH = "what a node reads through a variable or a contract modifies it; dbt does not follow these here"
+SOURCE_BY_SOURCE = "dbt says how freshness went source by source only"
+YAML_SNAPSHOTS = "dbt keeps schema and tags of the project file for a snapshot in YAML in its config, and does not go by them"
+
 LEFT_OUT = {
+    ("commands.md", "init makes a project that runs at once"): "`init` is compared in beside-dbt.md; the project that it makes is each program's own",
+    ("commands.md", "init into another folder"): "dbt has no `--project-dir` that is not there",
+    ("commands.md", "init --skip-profile-setup makes the same project"): "`init` is compared in beside-dbt.md; the project that it makes is each program's own",
+    ("commands.md", "init does not touch what is there"): "dbt asks for a profile where there is a project",
+    ("commands.md", "init beside a folder of that name"): "dbt asks for a profile where there is a project",
+    ("commands.md", "init wants a name"): "dbt asks for it",
+    ("commands.md", "init wants a name that a project may have"): "dbt asks for another",
+    ("commands.md", "compile of one inline text"): INLINE,
+    ("commands.md", "compile finds an unknown column without running anything"): "dbt does not look at columns",
+    ("commands.md", "compile prints what is named, not its tests"): "unit tests are compiled with their model",
+    ("commands.md", "explain prints a page"): OWN_COMMAND,
+    ("commands.md", "explain lists the codes"): OWN_COMMAND,
+    ("commands.md", "explain of a code that does not exist"): OWN_COMMAND,
+    ("commands.md", "explain of a code that is almost one"): OWN_COMMAND,
+    ("commands.md", "explain of a code that is like none"): OWN_COMMAND,
+    ("commands.md", "debug says if the warehouse can't be written"): OWN_COMMAND,
+    ("commands.md", "parse needs no warehouse"): OWN_COMMAND,
+    ("commands.md", "Two files in one: nothing is left of a project that is elsewhere"): "a project within a project is left out of it; dbt reads its models",
+    ("commands.md", "debug in a project that does not parse"): "dbt's debug does not parse the project",
+    ("commands.md", "clean removes folders of the project only, whatever is said"): "nothing outside the project is ever removed",
+    ("config.md", "--warehouse wins over the target"): OWN_COMMAND,
+    ("config.md", "A memory warehouse leaves nothing behind"): OWN_COMMAND,
+    ("flags-more.md", "The command line wins over the environment, and that over the project"): "dbt does not read `quiet` in the project file",
+    ("flags-more.md", "What tunes dbt's own machinery is accepted"): "dbt wants the file of `--partial-parse-file-path` to be there",
+    ("flags-more.md", "What would be ignored where it matters is refused"): STRICTER,
+    ("flags-more.md", "--warn-error-options: what is excepted, and what is silent"): OWN_NAMES,
+    ("flags-more.md", "The project file says how wide lines are and which warnings count"): OWN_NAMES,
+    ("flags-more.md", "--sample reads a stretch of time"): "dbt wants times in quotes, as in beside-dbt.md",
+    ("flags-more.md", "--sample takes the time from what is named, and filters ephemeral models too"): "dbt wants times in quotes, as in beside-dbt.md",
+    ("flags-more.md", "--no-inject-ephemeral-ctes"): "dbt writes no compiled files then",
+    ("flags-more.md", "show --inline-direct reads no project"): "dbt's result has no table; it prints it",
+    ("logging.md", "What is shown is an event among structured lines"): "an event of its own form in each; the rows of `show` are compared elsewhere",
+    ("logging.md", "--log-format json for a node that fails"): "dbt runs what does not compile here",
+    ("state.md", "Nothing is modified by layout, comments or another target"): "dbt compares the text as it is written",
+    ("state.md", "What templates give for a target is no modification; the templates are"): "dbt does so with `state_modified_compare_more_unrendered_values`, as in beside-dbt.md",
+    ("state.md", "A variable with another value modifies what reads it"): THROUGH,
+    ("state.md", "Other columns in a contract modify what reads them"): THROUGH,
+    ("state.md", "retry runs what failed and what was skipped"): "a retry with nothing to do leaves the results of the run before",
+    ("state.md", "retry keeps the flags of the run before"): "flags given to `retry` count; dbt takes them and goes by those of the run before",
+    ("state.md", "retry of a sampled run reads the same stretch of time"): "dbt has no `flags.SAMPLE` in templates",
+    ("state.md", "clone copies tables and refers to views"): "what a clone does is not written as SQL",
+    ("state.md", "clone of what is not there"): "what a clone does is not written as SQL",
     ("cross-database.md", "Weeks begin where the adapter's macros have them begin"): "two targets with adapters of their own; the macro of dbt-duckdb gives what the first shows",
     ("custom-materializations.md", "The one for this adapter goes before the one for all"): ADAPTER,
     ("custom-materializations.md", "`alter_column_type` gives a column a type that holds all its values"): "narrower types are refused, and the column keeps its place",
@@ -25,11 +76,33 @@ LEFT_OUT = {
 }
 
 OWN_TEXT = {
+    ("beside-dbt.md", "What a run is asked to read: nothing, or a stretch of time"): {"example/models/days.sql": "the stretch of time is written in the dialect; the rows are compared"},
     ("config-listed.md", "Materializations"): {"example/models/a_table.sql": "ephemeral models are put in with quoted names; the rows are compared"},
     ("macro-packages-more.md", "A spine from the first to the last day of a table"): {"example/models/days.sql": "`dbt.date_spine` has a text of its own; its rows are compared"},
 }
 
 MEANT = {
+    ("beside-dbt.md", "Sources are fresh, stale, or fresher than before"): [
+        ("", "Completed with 2 warnings:", SOURCE_BY_SOURCE),
+        ("", "Done. PASS=1 WARN=2 ERROR=0 SKIP=0 NO-OP=0 TOTAL=3", SOURCE_BY_SOURCE),
+        ("", "Completed with 1 warning:", SOURCE_BY_SOURCE),
+        ("", "Done. PASS=0 WARN=1 ERROR=0 SKIP=0 NO-OP=0 TOTAL=1", SOURCE_BY_SOURCE),
+    ],
+    ("beside-dbt.md", "Configs of snapshots, tests, unit tests and exposures in the project file"): [
+        ("main.kept", "main_kept.kept", YAML_SNAPSHOTS),
+        ("example.two", "example.kept", YAML_SNAPSHOTS),
+        ("exposure:example.board", "example.two", "the line after it"),
+        ("unit_test:example.one", "exposure:example.board", "the line after it"),
+        ("", "unit_test:example.one", "the line after it"),
+    ],
+    ("beside-dbt.md", "Modified nodes, as dbt finds them with its flags for what templates and variables give"): [
+        ("", "example.c", THROUGH),
+        ("example.d", "example.c", THROUGH),
+        ("", "example.d", "the line after it"),
+        ("example.c", "", THROUGH),
+    ],
+    ("commands.md", "--fail-fast stops at the first failure"): [("main.c1", "", BEGUN)],
+    ("flags.md", "--fail-fast skips what has not begun, and says why"): [("main.b", "", BEGUN)],
     ("config-listed.md", "The config of models"): [('"2024-01-01T00:00:00"', '"2024-01-01"', "a day is told as it is written")],
     ("config-listed.md", "Properties of models"): [
         ("ref('other')", '\\"alluvium\\".\\"main\\".\\"other\\"', "the other table is named from the start; dbt names it when it compiles"),

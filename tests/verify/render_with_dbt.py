@@ -51,9 +51,18 @@ FILES = [
     "selectors.md",
     "ls.md",
     "config-listed.md",
+    "beside-dbt.md",
+    "commands.md",
+    "config.md",
+    "flags.md",
+    "flags-more.md",
+    "logging.md",
+    "packages.md",
+    "state.md",
 ]
-AS_IS = ("commands.md", "flags.md", "flags-more.md", "flags-environment.md", "logging.md")
+AS_IS = ("commands.md", "flags.md", "flags-more.md", "flags-environment.md", "logging.md", "beside-dbt.md")
 COMMANDS = ("compile", "run", "seed", "build", "test", "snapshot", "run-operation", "parse", "deps", "clean", "clone", "retry", "source", "docs", "debug")
+SPEAKING = ("deps", "clean", "debug", "docs")  # what these say of themselves is each program's own
 LISTS = ("ls", "list")
 OURS_ALONE = ("targets", "layers", "naming", "audits")
 AS_SETS = (" leaves", " logs", ": statuses", ": catalog", " prints", "relations")
@@ -143,7 +152,7 @@ def compiled(folder):
     roots = [root for root in folder.rglob("compiled") if root.is_dir()]
     for root, path in sorted((root, path) for root in roots for path in root.rglob("*")):
         # dbt keeps the texts of a run's hooks too, alluvium only those of nodes.
-        if path.is_file() and path.parent.name != "hooks":
+        if path.is_file() and path.parent.name not in ("hooks", "sql"):
             text = path.read_text().strip()
             # The words of tests that come with the program are dbt's, its lines are not.
             text = re.sub(r'"[^"]*__dbt_tmp\d{20}"', "TEMP", text)
@@ -243,7 +252,7 @@ class Dbt:
 
     def show(self, arguments, environment):
         code, _, wrong = self.invoke("show", *arguments, environment=environment)
-        return *self.rows, wrong or "it failed" if code else ""
+        return *self.rows, (wrong or "it failed") if code else ""
 
 
 class Alluvium:
@@ -281,10 +290,13 @@ class Alluvium:
 
     def query(self, text):
         """Columns and rows, or an error."""
-        return self.table("sql", text)
+        profiles = sorted(self.folder.rglob("profiles.yml"))
+        return self.table("sql", text, *(["--profiles-dir", str(profiles[0].parent)] if profiles else []))
 
     def show(self, arguments, environment):
-        return self.table("show", "--quiet", *arguments, environment=environment)
+        """Lists are texts, as dbt has them when it shows them."""
+        columns, rows, wrong = self.table("show", "--quiet", *arguments, environment=environment)
+        return columns, [[str(value) if isinstance(value, list) else value for value in row] for row in rows], wrong
 
 
 class Comparison:
@@ -308,7 +320,7 @@ class Comparison:
     def translated(self, text, ours):
         for entry in self.meant:
             theirs, mine, _ = entry
-            if theirs in text and mine in ours:
+            if (theirs in text if theirs else not text) and (mine in ours if mine else not ours):
                 self.used.add(entry)
                 text = text.replace(theirs, mine)
         return text
@@ -373,7 +385,8 @@ def step(command, theirs, ours, comparison):
         words = [word for word in arguments if word not in ("--quiet", "-q")]
         a, b = (side.invoke(*words, environment=environment) for side in (theirs, ours))
         ended(command, a, b, comparison)
-        comparison.texts(f"`{command}` says", a[1], b[1])
+        if verb not in SPEAKING:
+            comparison.texts(f"`{command}` says", a[1], b[1])
         left_behind(command, a, b, theirs, ours, comparison)
     elif verb in LISTS:
         words = [word for word in arguments if word not in ("--quiet", "-q")]
@@ -390,8 +403,11 @@ def step(command, theirs, ours, comparison):
     elif {"--version", "-V", "-v"} & set(arguments):
         pass  # each names its own
     elif verb == "init":
-        a, b = (side.invoke(*arguments, environment=environment) for side in (theirs, ours))
-        ended(command, a, b, comparison)
+        a, b = theirs.invoke(*arguments, environment=environment), ours.run(*arguments, environment=environment)
+        ended(command, a, (b.returncode, "", b.stdout + b.stderr), comparison)
+        made = [yaml.safe_load(path.read_text())["name"] for side in (theirs, ours) for path in side.folder.glob("*/*project.yml")]
+        if len(made) != 2 or made[0] != made[1]:
+            comparison.found.append(f"`{command}` makes the projects {made}")
     else:
         comparison.found.append(f"`{command}` is not compared")
 
@@ -405,9 +421,11 @@ def left_behind(command, a, b, theirs, ours, comparison):
     """Compares what lies below the two folders after a command."""
     if not a[0] and not b[0]:
         left, right = compiled(theirs.folder), compiled(ours.folder)
-        for name in sorted((left.keys() | right.keys()) - comparison.own_text.keys()):
+        unread = {name for name in right if name.rsplit("/", 1)[-1] in render_left.snapshots(ours.folder)}
+        for name in sorted((left.keys() | right.keys()) - comparison.own_text.keys() - unread):
             comparison.texts(f"`{command}`: {name}", left.get(name, ""), right.get(name, ""))
-        comparison.texts(f"`{command}` leaves", render_left.files(theirs.folder), render_left.files(ours.folder))
+        if "--inline" not in command:  # which writes no artifacts here
+            comparison.texts(f"`{command}` leaves", render_left.files(theirs.folder), render_left.files(ours.folder))
         comparison.texts(f"`{command}`: catalog", render_left.catalog(theirs.folder), render_left.catalog(ours.folder))
     if a[0] != 2 and b[0] != 2:
         comparison.texts(f"`{command}`: statuses", render_left.statuses(theirs.folder), render_left.statuses(ours.folder))
@@ -436,7 +454,8 @@ def compare(case, cli):
                 changed = changed or rest[0] == "packages.yml" and case["file"] != "packages.md"
             else:
                 if changed:
-                    theirs.invoke("deps")
+                    for side in (theirs, ours):
+                        side.invoke("deps")
                     changed = False
                 step(rest[0], theirs, ours, comparison)
         if (theirs.folder / "alluvium.duckdb").exists():
