@@ -16,6 +16,10 @@ STRICTER = "an error here, which dbt passes over"
 INLINE = "what is compiled inline leaves no artifacts here"
 OWN_NAMES = "`--warn-error-options` takes the program's own codes too"
 BEGUN = "dbt had begun the next node before the first failed"
+LAYOUT = "layout and comments are no modification; dbt compares the text as it is written"
+CLONED = "what a clone does is not written as SQL"
+KEPT = "a retry with nothing to do leaves the results of the run before"
+EXPRESSION = "an expression that is as it was is no modification; dbt says so with `state_modified_compare_more_unrendered_values`"
 THROUGH = "what a node reads through a variable or a contract modifies it; dbt does not follow these here"
 SOURCE_BY_SOURCE = "dbt says how freshness went source by source only"
 YAML_SNAPSHOTS = "dbt keeps schema and tags of the project file for a snapshot in YAML in its config, and does not go by them"
@@ -54,15 +58,8 @@ LEFT_OUT = {
     ("flags-more.md", "show --inline-direct reads no project"): "dbt's result has no table; it prints it",
     ("logging.md", "What is shown is an event among structured lines"): "an event of its own form in each; the rows of `show` are compared elsewhere",
     ("logging.md", "--log-format json for a node that fails"): "dbt runs what does not compile here",
-    ("state.md", "Nothing is modified by layout, comments or another target"): "dbt compares the text as it is written",
-    ("state.md", "What templates give for a target is no modification; the templates are"): "dbt does so with `state_modified_compare_more_unrendered_values`, as in beside-dbt.md",
-    ("state.md", "A variable with another value modifies what reads it"): THROUGH,
-    ("state.md", "Other columns in a contract modify what reads them"): THROUGH,
-    ("state.md", "retry runs what failed and what was skipped"): "a retry with nothing to do leaves the results of the run before",
     ("state.md", "retry keeps the flags of the run before"): "flags given to `retry` count; dbt takes them and goes by those of the run before",
     ("state.md", "retry of a sampled run reads the same stretch of time"): "dbt has no `flags.SAMPLE` in templates",
-    ("state.md", "clone copies tables and refers to views"): "what a clone does is not written as SQL",
-    ("state.md", "clone of what is not there"): "what a clone does is not written as SQL",
     ("cross-database.md", "Weeks begin where the adapter's macros have them begin"): "two targets with adapters of their own; the macro of dbt-duckdb gives what the first shows",
     ("custom-materializations.md", "The one for this adapter goes before the one for all"): ADAPTER,
     ("custom-materializations.md", "`alter_column_type` gives a column a type that holds all its values"): "narrower types are refused, and the column keeps its place",
@@ -101,6 +98,26 @@ MEANT = {
         ("", "example.d", "the line after it"),
         ("example.c", "", THROUGH),
     ],
+    ("state.md", "Nothing is modified by layout, comments or another target"): [
+        ("example.a", "", LAYOUT),
+        ("example.b", "example.a", LAYOUT),
+        ("example.c", "example.b", "the line after it"),
+        ("", "example.c", "the line after it"),
+    ],
+    ("state.md", "What templates give for a target is no modification; the templates are"): [("example.c", "", EXPRESSION)],
+    ("state.md", "A variable with another value modifies what reads it"): [("", "b", THROUGH), ("", "c", THROUGH)],
+    ("state.md", "Other columns in a contract modify what reads them"): [("", "b", THROUGH)],
+    ("state.md", "retry runs what failed and what was skipped"): [
+        ("", 'target/run_results.json: ["model.example.b", "success", null, null, null]', KEPT),
+        ("", 'target/run_results.json: ["model.example.c", "success", null, null, null]', KEPT),
+    ],
+    ("state.md", "clone copies tables and refers to views"): [
+        ("target/run/example/models/a.sql", "", CLONED),
+        ("target/run/example/models/b.sql", "", CLONED),
+        ("target/run/example/models/c.sql", "", CLONED),
+        ('["b", "VIEW"]', '["b", "BASE TABLE"]', "tables are copied, which DuckDB's adapter can't do: dbt makes a view of the other"),
+    ],
+    ("state.md", "clone of what is not there"): [("target/run/example/models/b.sql", "", CLONED)],
     ("commands.md", "--fail-fast stops at the first failure"): [("main.c1", "", BEGUN)],
     ("flags.md", "--fail-fast skips what has not begun, and says why"): [("main.b", "", BEGUN)],
     ("config-listed.md", "The config of models"): [('"2024-01-01T00:00:00"', '"2024-01-01"', "a day is told as it is written")],
