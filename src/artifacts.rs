@@ -6,7 +6,6 @@
 
 mod catalog;
 mod manifest;
-mod paths;
 mod run_results;
 mod sources;
 
@@ -18,12 +17,11 @@ use serde::Serialize;
 
 pub use catalog::{CatalogColumn, CatalogTable, catalog_json};
 pub use manifest::{HookEntry, MacroEntry, ManifestInput, node_entries};
-pub use paths::{batch_path, compiled_path, run_path};
 pub use run_results::{RunResultsInput, run_results_json};
 pub use sources::sources_json;
 
 use crate::base::files::{self, FileError};
-use crate::manifest::{DBT_VERSION, Node};
+use crate::manifest::{DBT_VERSION, Node, batch_path, compiled_path, run_path};
 
 /// Whose artifacts these are; stands in the metadata of each.
 #[derive(Debug, Clone)]

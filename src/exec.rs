@@ -6,6 +6,7 @@
 mod audit;
 mod batches;
 mod comment;
+mod ended;
 mod freshness;
 mod hooks;
 mod keys;

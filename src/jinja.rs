@@ -32,6 +32,7 @@ mod python;
 mod query;
 mod relation;
 mod render;
+mod results;
 mod rewrite;
 mod scan;
 mod session;
@@ -41,6 +42,7 @@ mod strings;
 mod tests;
 mod validation;
 mod values;
+mod views;
 mod work;
 
 pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};

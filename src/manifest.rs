@@ -5,9 +5,11 @@
 mod config;
 mod expressions;
 mod fingerprint;
+mod generic;
 mod microbatch;
 mod mirror;
 mod node;
+mod paths;
 mod previous;
 mod relation;
 mod resources;
@@ -18,12 +20,14 @@ pub use config::{
     PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StreamKind, Streams, TestConfig,
 };
 pub use expressions::{config_keys, variable_names};
+pub(crate) use generic::{file_key_name, test_metadata};
 pub use microbatch::{BatchResults, BatchSize, Microbatch, TimeWindow};
 pub(crate) use mirror::{Config as ConfigMirror, Docs as DocsMirror, Raw, Value as Written, alias_types, docs, primary_key};
 pub use node::{
     AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind,
     NodeMap, NodeRef, ResourceType, SourceRef, TestDetails,
 };
+pub use paths::{batch_path, compiled_path, run_path};
 pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState, VARIABLES};
 pub use relation::RelationName;
 pub use resources::{

@@ -31,7 +31,7 @@ mod variables;
 mod variables_read;
 mod versions;
 
-pub use hooks::hook_texts;
+pub use hooks::{Hook, node_hooks};
 pub use layers::Layers;
 pub use project::{Body, Project, ResolveOptions, resolve, resolve_sound};
 pub use variables::Variables;

@@ -44,6 +44,7 @@ mod statements;
 mod suspects;
 mod timestamps;
 mod tokens;
+mod truth;
 mod types;
 
 #[cfg(test)]

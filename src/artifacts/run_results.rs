@@ -1,7 +1,7 @@
 //! `run_results.json`, version 6.
 
 use serde::Serialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::{ArtifactHeader, Metadata, timestamp, to_json};
 use crate::base::NodeOutcome;
@@ -76,42 +76,21 @@ fn batches(results: &BatchResults) -> Batches {
 
 fn result(result: &NodeResult, quoting: [bool; 3]) -> RunResult<'_> {
     let timing =
-        |name, span: Option<TimeSpan>| span.map(|span| Timing { name, started_at: timestamp(span.start), completed_at: timestamp(span.end) });
+        |(name, span): (&'static str, TimeSpan)| Timing { name, started_at: timestamp(span.start), completed_at: timestamp(span.end) };
     // Seeds and functions have nothing to compile, and dbt has the relation of what is compiled.
     let kind = |prefix: &str| result.id.as_str().starts_with(prefix);
     RunResult {
         status: result.outcome.status(),
-        timing: if result.outcome == NodeOutcome::Skipped {
-            Vec::new()
-        } else {
-            timing("compile", result.compile).into_iter().chain(timing("execute", result.execute)).collect()
-        },
+        timing: result.timing().into_iter().map(timing).collect(),
         thread_id: &result.thread,
         execution_time: result.seconds(),
-        adapter_response: adapter_response(result),
-        message: (!result.message.is_empty()).then_some(result.message.as_str()),
-        // Of what has none to count, dbt counts none.
-        failures: result.failures.or((result.outcome == NodeOutcome::NoOp || result.batches.is_some()).then_some(0)),
+        adapter_response: result.adapter_response(),
+        message: result.shown_message(),
+        failures: result.counted_failures(),
         unique_id: result.id.as_str(),
         compiled: (!kind("seed.") && result.outcome != NodeOutcome::NoOp).then_some(result.compiled_sql.is_some()),
         compiled_code: result.compiled_sql.as_deref(),
         relation_name: result.relation.as_ref().filter(|_| !kind("seed.") && !kind("function.")).map(|name| name.written(quoting)),
         batch_results: result.batches.as_ref().map(batches),
-    }
-}
-
-/// What the engine said of a node that reached it and went through.
-fn adapter_response(result: &NodeResult) -> Json {
-    if result.id.as_str().starts_with("operation.") {
-        return json!({});
-    }
-    let message = match result.outcome {
-        NodeOutcome::Success => result.message.as_str(),
-        NodeOutcome::Pass | NodeOutcome::Warn | NodeOutcome::Fail => "OK",
-        NodeOutcome::Error | NodeOutcome::PartialSuccess | NodeOutcome::Skipped | NodeOutcome::NoOp => return json!({}),
-    };
-    match result.rows_affected {
-        Some(rows) => json!({"_message": message, "rows_affected": rows}),
-        None => json!({"_message": message}),
     }
 }

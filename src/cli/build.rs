@@ -13,12 +13,11 @@ use super::selecting::selected;
 use super::session::{Ready, Session, Stop, cancel_on_interrupt, command};
 use super::warnings::Verdict;
 use super::{Exit, Invocation, Streams, artifacts, state};
-use crate::artifacts::compiled_path;
 use crate::base::{Code, Diagnostic, Event, Heard, NodeOutcome, Spanned};
 use crate::compile::{CompiledProject, Surroundings, compile, query_comment};
 use crate::engine::Engine;
 use crate::exec::{BatchOptions, EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
-use crate::manifest::{BatchResults, Node, NodeId, ResourceType};
+use crate::manifest::{BatchResults, Node, NodeId, ResourceType, compiled_path};
 
 /// How many rows of a seed `--show` shows.
 const SHOWN_ROWS: usize = 10;

@@ -24,7 +24,7 @@ use crate::base::Code;
 use crate::manifest::{Node, NodeId, NodeMap, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    Definition, SessionOptions, SqlError, canonical, changes_rows, failures, is_table_function, parse_query, plan, plan_expression, register,
+    Definition, SessionOptions, SqlError, canonical, changes_rows, cte_names, failures, is_table_function, parse_query, plan, plan_expression, register,
     repeated, rewritten_expression, scalar_function, session_state, sql_error, type_name, wrong_subquery,
 };
 
@@ -126,7 +126,17 @@ impl Planner {
 
     /// The tables that a query names, its own CTEs left out.
     pub(super) fn tables(&self, statement: &Statement, sql: &str) -> Result<Vec<NamedTable>, Box<SqlError>> {
-        let references = self.base.resolve_table_references(statement).map_err(|error| Box::new(sql_error(&error, sql)))?;
+        let resolved = |statement: &Statement| self.base.resolve_table_references(statement).map_err(|error| Box::new(sql_error(&error, sql)));
+        let mut references = resolved(statement)?;
+        // CTEs are told from tables to the letter.
+        let spelt_otherwise = |reference: &TableReference, cte: &str| {
+            matches!(reference, TableReference::Bare { table } if table.eq_ignore_ascii_case(cte) && **table != *cte)
+        };
+        let any_bare = references.iter().any(|reference| matches!(reference, TableReference::Bare { .. }));
+        let ctes = if any_bare { cte_names(statement) } else { Vec::new() };
+        if references.iter().any(|reference| ctes.iter().any(|cte| spelt_otherwise(reference, cte))) {
+            references = resolved(&self.parse(&canonical(sql, []))?)?;
+        }
         Ok(references
             .into_iter()
             .filter(|reference| !is_table_function(&self.base, reference))

@@ -11,7 +11,7 @@ use super::{CompiledNode, Surroundings};
 use crate::base::{Code, Diagnostic, Span};
 use crate::jinja::{MacroCall, RenderFailure, Rendered, Scope, Template, TemplateHost};
 use crate::manifest::{Node, NodeId, RelationName};
-use crate::resolve::{Project, hook_texts};
+use crate::resolve::{Hook, Project, node_hooks};
 
 /// A hook's text and what it belongs to.
 #[derive(Debug, Clone)]
@@ -39,11 +39,13 @@ pub async fn render_script(project: &Arc<Project>, script: ScriptText, surroundi
     let host = host(project, (&script.node, &script.package), surroundings, incremental);
     let library = Arc::clone(&project.library);
     let span = script.span;
-    let rendered = tokio::task::spawn_blocking(move || {
+    let work = move || {
         let template = Template::string(script.text, span);
         crate::jinja::render_script(&template, &Scope { package: script.package }, &script.values, &library, &host)
-    });
-    outcome(rendered.await, span).map(|rendered| rendered.text)
+    };
+    // What only checks has no threads for what blocks, and nothing does.
+    let rendered = if surroundings.may_block() { tokio::task::spawn_blocking(work).await } else { Ok(work()) };
+    outcome(rendered, span).map(|rendered| rendered.text)
 }
 
 /// What is wrong with a node's hooks whenever they are rendered: macros that are not there, arguments that a macro does not
@@ -53,7 +55,7 @@ pub fn wrong_hooks(project: &Arc<Project>, node: &Node, surroundings: &Arc<dyn S
     let mut found = Vec::new();
     for key in ["pre_hook", "post_hook"] {
         let span = node.config.place(key).unwrap_or(node.span);
-        for text in node.config.raw.get(key).map(hook_texts).unwrap_or_default() {
+        for Hook { sql: text, .. } in node.config.raw.get(key).and_then(|value| node_hooks(value).ok()).unwrap_or_default() {
             if !text.contains("{{") && !text.contains("{%") {
                 continue;
             }

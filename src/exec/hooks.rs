@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json, json};
 
 use super::comment;
+use super::ended::end_values;
 use super::port::run_text;
 use crate::base::{Code, Diagnostic, Event, Events, NodeDone, NodeOutcome, NodeStart, Span, Spanned, Totals, failure_message};
 use crate::compile::{ScriptText, Surroundings, render_script};
 use crate::engine::{Engine, EngineError};
 use crate::load::Behaviour;
 use crate::manifest::{Node, NodeId, NodeResult, TimeSpan};
-use crate::resolve::Project;
+use crate::resolve::{Hook, Project, node_hooks};
 
 /// The hooks around a whole run, those of packages before those of the project.
 #[derive(Debug, Clone, Default)]
@@ -48,16 +49,9 @@ impl When {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Hook {
-    sql: String,
-    /// dbt runs these within the node's transaction, so nearest to its own statements.
-    inside: bool,
-}
-
 /// Runs the hooks of one side of a node, in dbt's order.
 pub(super) async fn run_node_hooks(ground: Ground<'_>, node: &Node, when: When) -> Result<(), Vec<Diagnostic>> {
-    let mut hooks = node_hooks(node, when)?;
+    let mut hooks = hooks_of(node, when)?;
     // Outside of the transaction is before everything, and after everything.
     hooks.sort_by_key(|hook| hook.inside == (when == When::Before));
     for hook in hooks {
@@ -67,45 +61,20 @@ pub(super) async fn run_node_hooks(ground: Ground<'_>, node: &Node, when: When) 
     Ok(())
 }
 
-fn node_hooks(node: &Node, when: When) -> Result<Vec<Hook>, Vec<Diagnostic>> {
-    let mut hooks = Vec::new();
-    if let Some(value) = node.config.raw.get(when.key()) {
-        read(value, &mut hooks).map_err(|message| vec![Diagnostic::error(Code::ConfigType, message).at(node.span, "this node has the hook")])?;
-    }
-    Ok(hooks)
+fn hooks_of(node: &Node, when: When) -> Result<Vec<Hook>, Vec<Diagnostic>> {
+    let read = node.config.raw.get(when.key()).map_or_else(|| Ok(Vec::new()), node_hooks);
+    read.map_err(|message| vec![Diagnostic::error(Code::ConfigType, message).at(node.span, "this node has the hook")])
 }
 
 /// A node's hooks as `pre_hooks` and `post_hooks`, for a macro that runs them itself.
 pub(super) fn hook_values(node: &Node) -> Result<Map<String, Json>, Vec<Diagnostic>> {
     let mut values = Map::new();
     for (name, when) in [("pre_hooks", When::Before), ("post_hooks", When::After)] {
-        let hooks = node_hooks(node, when)?;
+        let hooks = hooks_of(node, when)?;
         let list = hooks.iter().enumerate().map(|(index, hook)| json!({"sql": hook.sql, "transaction": hook.inside, "index": index}));
         values.insert(name.to_owned(), list.collect());
     }
     Ok(values)
-}
-
-/// A text, a map with `sql` and perhaps `transaction`, or a list of them. A text may be such a map as JSON.
-fn read(value: &Json, hooks: &mut Vec<Hook>) -> Result<(), String> {
-    match value {
-        Json::Null => Ok(()),
-        Json::String(text) => {
-            match serde_json::from_str::<Json>(text).ok().filter(Json::is_object) {
-                Some(map) => return read(&map, hooks),
-                None => hooks.push(Hook { sql: text.clone(), inside: true }),
-            }
-            Ok(())
-        }
-        Json::Array(values) => values.iter().try_for_each(|value| read(value, hooks)),
-        Json::Object(map) => {
-            let sql = map.get("sql").and_then(Json::as_str).ok_or("a hook is a text, or a map with `sql`")?;
-            let inside = map.get("transaction").and_then(Json::as_bool).unwrap_or(true);
-            hooks.push(Hook { sql: sql.to_owned(), inside });
-            Ok(())
-        }
-        Json::Bool(_) | Json::Number(_) => Err(format!("a hook is a text or a map with `sql`, found `{value}`")),
-    }
 }
 
 /// Renders one hook and runs its statements; gives its text.
@@ -153,45 +122,6 @@ pub(super) async fn run_end(ground: Ground<'_>, hooks: &RunHooks, results: &[Nod
     }
     let values = end_values(ground.project, results);
     run_hooks(ground, "on-run-end", &hooks.end, &values, totals).await
-}
-
-/// `results`, `schemas` and `database_schemas`.
-fn end_values(project: &Project, results: &[NodeResult]) -> Map<String, Json> {
-    let (mut schemas, mut pairs) = (Vec::new(), Vec::new());
-    let mut rows = Vec::new();
-    for result in results {
-        let node = project.nodes.get(&result.id);
-        if let Some(relation) = node.and_then(|node| node.relation.as_ref()).filter(|_| result.outcome == NodeOutcome::Success) {
-            let (schema, pair) = (json!(relation.schema), json!([relation.database, relation.schema]));
-            if !pairs.contains(&pair) {
-                pairs.push(pair);
-            }
-            if !schemas.contains(&schema) {
-                schemas.push(schema);
-            }
-        }
-        let seconds = result.execute.as_ref().map_or(0.0, |span| (span.end - span.start).to_std().map_or(0.0, |elapsed| elapsed.as_secs_f64()));
-        rows.push(json!({
-            "node": node.map_or(Json::Null, |node| project.node_json(node)),
-            "unique_id": result.id.as_str(),
-            "status": result.outcome.status(),
-            "message": result.message,
-            "failures": result.failures,
-            "thread_id": result.thread,
-            "execution_time": seconds,
-            "adapter_response": {"rows_affected": result.rows_affected},
-            "timing": [],
-        }));
-    }
-    // In the order of their names: that in which nodes end is no order.
-    let text = |json: &Json| json.to_string();
-    schemas.sort_by_key(text);
-    pairs.sort_by_key(text);
-    Map::from_iter([
-        ("results".to_owned(), Json::Array(rows)),
-        ("schemas".to_owned(), Json::Array(schemas)),
-        ("database_schemas".to_owned(), Json::Array(pairs)),
-    ])
 }
 
 /// Hooks are results of the run like its nodes.
@@ -288,20 +218,5 @@ async fn run_one(ground: Ground<'_>, start: &NodeStart, package: &str, hook: &Sp
             }
             Ended { outcome: NodeOutcome::Error, message, sql: None }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hooks_are_texts_maps_and_lists_of_them() {
-        let mut hooks = Vec::new();
-        let value = json!(["a", {"sql": "b", "transaction": false}, "{\"sql\": \"c\", \"transaction\": false}", null]);
-        read(&value, &mut hooks).unwrap();
-        let found: Vec<_> = hooks.iter().map(|hook| (hook.sql.as_str(), hook.inside)).collect();
-        assert_eq!(found, [("a", true), ("b", false), ("c", false)]);
-        assert!(read(&json!({"text": "a"}), &mut hooks).is_err() && read(&json!(1), &mut hooks).is_err());
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("__div", |state: &State<'_, '_>, a: Value, b: Value| quotient(state, &a, &b, false));
     environment.add_filter("__floor", |state: &State<'_, '_>, a: Value, b: Value| quotient(state, &a, &b, true));
     environment.add_filter("__mod", |state: &State<'_, '_>, a: Value, b: Value| modulo(state, &a, &b));
+    environment.add_filter("__pow", |state: &State<'_, '_>, a: Value, b: Value| power(state, &a, &b));
     environment.add_filter("__cat", |state: &State<'_, '_>, first: Value, rest: Rest<Value>| concatenated(state, &first, &rest));
     environment.add_filter("__neg", |state: &State<'_, '_>, a: Value| negated(state, &a));
 }
@@ -59,7 +60,7 @@ pub(super) fn sum(state: &State<'_, '_>, left: &Value, right: &Value, minus: boo
         return Ok(Value::from(sum));
     }
     if let (Some(a), Some(b), false) = (left.as_str(), right.as_str(), minus) {
-        work::text(state, a.len().saturating_add(b.len()))?;
+        work::joined(state, a.len().saturating_add(b.len()))?;
         return Ok(Value::from([a, b].concat()));
     }
     if let Some(sum) = Decimal::reckoned(left, if minus { Operator::Subtract } else { Operator::Add }, right) {
@@ -115,6 +116,14 @@ fn quotient(state: &State<'_, '_>, left: &Value, right: &Value, whole: bool) -> 
     }
 }
 
+/// `a ** b`.
+fn power(state: &State<'_, '_>, left: &Value, right: &Value) -> Result<Value, Error> {
+    match Decimal::power(left, right) {
+        Some(power) => power,
+        None => of_engine(state, "a ** b", left, right),
+    }
+}
+
 /// `a ~ b`, of any number of operands.
 fn concatenated(state: &State<'_, '_>, first: &Value, rest: &[Value]) -> Result<Value, Error> {
     let mut made = String::new();
@@ -129,7 +138,7 @@ fn concatenated(state: &State<'_, '_>, first: &Value, rest: &[Value]) -> Result<
         }
         work::limit(made.len())?;
     }
-    work::text(state, made.len())?;
+    work::joined(state, made.len())?;
     Ok(Value::from(made))
 }
 

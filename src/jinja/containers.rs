@@ -10,10 +10,11 @@ use minijinja::{Error, State, Value};
 
 use super::error::problem;
 use super::macros::split_kwargs;
-use super::order::sorted;
+use super::order::{equal, sorted};
 use super::python::repr;
 use super::session::lock;
 use super::sets::Set;
+use super::views::{View, is_view};
 use super::work::{ITEM, charge, count, fits};
 use crate::base::Code;
 
@@ -35,7 +36,7 @@ pub(super) fn new_dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value
 
 /// A list or dict of the engine as one that can be changed; anything else as it is.
 pub(super) fn mutable(value: Value) -> Result<Value, Error> {
-    if value.is_tuple() || value.is_kwargs() || is_own(&value) {
+    if value.is_tuple() || value.is_kwargs() || is_own(&value) || is_view(&value) {
         return Ok(value);
     }
     // Objects that only look like a list or dict (a query's result, the graph) stay what they are.
@@ -148,7 +149,7 @@ impl Object for List {
             }
             ("pop", [] | [_]) => return self.pop(positional.first()),
             ("remove", [item]) => {
-                let at = lock(&self.0).iter().position(|known| known == item);
+                let at = lock(&self.0).iter().position(|known| equal(known, item));
                 let at = at.ok_or_else(|| problem(Code::JinjaRuntime, format!("`{item}` is not in the list")))?;
                 lock(&self.0).remove(at);
             }
@@ -158,7 +159,7 @@ impl Object for List {
             ("index", [item] | [item, _] | [item, _, _]) => {
                 let list = lock(&self.0).clone();
                 let place = |at: usize, default| positional.get(at).and_then(|at| index(at, list.len())).unwrap_or(default);
-                let at = (place(1, 0)..place(2, list.len()).min(list.len())).find(|at| list.get(*at) == Some(item));
+                let at = (place(1, 0)..place(2, list.len()).min(list.len())).find(|at| list.get(*at).is_some_and(|known| equal(known, item)));
                 return at.map(Value::from).ok_or_else(|| problem(Code::JinjaRuntime, format!("`{item}` is not in the list")));
             }
             ("sort", []) => {
@@ -255,12 +256,11 @@ impl Object for Dict {
                 let value = positional.get(1).cloned().unwrap_or_else(|| Value::from(()));
                 Ok(new_dict(collect(keys)?.into_iter().map(|key| (key, value.clone()))))
             }
-            // Python's are views; macros index and append to what they take from them.
-            ("keys", []) => Ok(new_list(lock(&self.0).keys().cloned().collect())),
-            ("values", []) => Ok(new_list(lock(&self.0).values().cloned().collect())),
+            ("keys", []) => Ok(View::keys(lock(&self.0).keys().cloned().collect())),
+            ("values", []) => Ok(View::values(lock(&self.0).values().cloned().collect())),
             ("items", []) => {
                 let items = lock(&self.0).clone();
-                Ok(new_list(items.into_iter().map(|(key, value)| Value::from(Tuple::from([key, value]))).collect()))
+                Ok(View::pairs(items.into_iter().map(|(key, value)| Value::from(Tuple::from([key, value]))).collect()))
             }
             _ => Err(minijinja::ErrorKind::UnknownMethod.into()),
         }

@@ -7,10 +7,13 @@ use minijinja::value::{Enumerator, Object};
 use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
+use super::containers::pairs;
+use super::macros::split_kwargs;
 use super::names::{self, KNOWN};
 use super::python::float_text;
-use super::session::Session;
+use super::session::{Session, lock};
 use super::values::{bind_args, from_json, required_text, to_json};
+use super::work::fits;
 
 /// All names of a template as a mapping.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub(super) struct Context(pub Arc<Session>);
 
 impl Object for Context {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        names::lookup(&self.0, key.as_str()?)
+        self.find(key.as_str()?)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -26,19 +29,51 @@ impl Object for Context {
     }
 
     fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
-        if method == "get" {
-            let [name, default] = bind_args("context.get", ["name", "default"], args)?;
-            let found = names::lookup(&self.0, &required_text("context.get", "name", name)?);
-            return Ok(found.or(default).unwrap_or_else(|| Value::from(())));
-        }
-        match names::lookup(&self.0, method) {
-            Some(value) => value.call(state, args),
-            None => Err(ErrorKind::UnknownMethod.into()),
+        match method {
+            "get" | "setdefault" => {
+                let [name, default] = bind_args(&format!("context.{method}"), ["name", "default"], args)?;
+                let name = required_text(&format!("context.{method}"), "name", name)?;
+                let default = default.unwrap_or_else(|| Value::from(()));
+                if let Some(found) = self.find(&name) {
+                    return Ok(found);
+                }
+                if method == "setdefault" {
+                    self.put(state, name, &default)?;
+                }
+                Ok(default)
+            }
+            "update" => {
+                let (positional, named) = split_kwargs(args)?;
+                for (name, value) in positional.iter().map(pairs).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+                    self.put(state, required_text("context.update", "name", Some(name))?, &value)?;
+                }
+                named.into_iter().try_for_each(|(name, value)| self.put(state, name, &value))?;
+                Ok(Value::from(()))
+            }
+            _ => match self.find(method) {
+                Some(value) => value.call(state, args),
+                None => Err(ErrorKind::UnknownMethod.into()),
+            },
         }
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<context>")
+    }
+}
+
+impl Context {
+    /// What was put in goes before what is there.
+    fn find(&self, name: &str) -> Option<Value> {
+        let added = lock(&self.0.added).get(name).cloned();
+        added.or_else(|| names::lookup(&self.0, name))
+    }
+
+    /// It stays as long as the rendering of a node, and may grow with each call.
+    fn put(&self, state: &State<'_, '_>, name: String, value: &Value) -> Result<(), Error> {
+        fits(state, None, value)?;
+        lock(&self.0.added).insert(name, value.clone());
+        Ok(())
     }
 }
 

@@ -91,6 +91,23 @@ impl Decimal {
         Some(Self::checked(rounded(made)).ok_or_else(|| problem(Code::JinjaRuntime, "the decimal is out of range")))
     }
 
+    /// `a ** b`, where one is a decimal and the other a number; `None` for other values.
+    pub(super) fn power(left: &Value, right: &Value) -> Option<Result<Value, Error>> {
+        /// Beyond these a number has more digits than one may have, but for 0, 1 and their like.
+        const LARGEST: u64 = 100_000;
+        let (base, exponent) = Self::both(left, right)?;
+        let whole = exponent.to_i64().filter(|whole| BigDecimal::from(*whole) == exponent && whole.unsigned_abs() <= LARGEST);
+        let Some(whole) = whole else {
+            return Some(Err(problem(Code::JinjaRuntime, "`**` takes a whole exponent beside a decimal")));
+        };
+        if base.is_zero() && whole <= 0 {
+            return Some(Err(problem(Code::JinjaRuntime, "0 has no such power")));
+        }
+        let power = rounded(base.powi(whole));
+        // A quotient has no more digits than it needs.
+        Some(Self::checked(if whole < 0 { power.normalized() } else { power }).ok_or_else(|| problem(Code::JinjaRuntime, "the decimal is out of range")))
+    }
+
     pub(super) fn negated(value: &Value) -> Option<Value> {
         Self::of(value).map(|decimal| Value::from_object(Self(-&decimal.0)))
     }
@@ -244,6 +261,8 @@ mod tests {
         assert_eq!(made("1", Operator::Divide, "3"), "0.3333333333333333333333333333");
         assert_eq!((made("-7.5", Operator::Whole, "2"), made("-7.5", Operator::Rest, "2")), ("-3".to_owned(), "-1.5".to_owned()));
         assert_eq!(made("12345678901234567890.12", Operator::Multiply, "1.000000001"), "12345678913580246791.35456789");
+        let power = |a: &str, b: i64| Decimal::power(&Decimal::read(a).unwrap(), &Value::from(b)).unwrap().unwrap().to_string();
+        assert_eq!((power("1.50", 2), power("2", -2), power("1.1", 300)), ("2.2500".to_owned(), "0.25".to_owned(), "2617010996188.399907017032529".to_owned()));
         assert!(Decimal::reckoned(&Value::from(1), Operator::Add, &Value::from(2)).is_none());
     }
 }

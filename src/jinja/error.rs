@@ -180,7 +180,6 @@ fn cause(session: &Session, error: &Error, text: &str) -> Diagnostic {
         ErrorKind::UnknownFilter | ErrorKind::UnknownTest => Diagnostic::error(Code::JinjaRuntime, message),
         ErrorKind::OutOfFuel => Diagnostic::error(Code::JinjaRuntime, "the template takes more than 100 million steps"),
         ErrorKind::WriteFailure => Diagnostic::error(Code::JinjaRuntime, "the rendered text is longer than 64 MiB"),
-        _ if message == "range has too many elements" => Diagnostic::error(Code::JinjaRuntime, "a range has more than 100,000 numbers"),
         _ if message == "recursion limit exceeded" => Diagnostic::error(Code::JinjaRuntime, "macros are nested too deeply"),
         _ => Diagnostic::error(Code::JinjaRuntime, message),
     }

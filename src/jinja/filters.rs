@@ -21,7 +21,7 @@ use super::python::{percent, repr, text};
 use super::session::session_of;
 use super::sets::Set;
 use super::values::{bind_args, describe, required, to_json};
-use super::work::{add_filter, add_growing_filter, add_test, holds, weight};
+use super::work::{add_filter, add_growing_filter, holds, weight};
 use crate::base::Code;
 
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -105,7 +105,7 @@ fn value_tests(environment: &mut Environment<'static>) {
 
 /// The engine's own filters and tests, with what they go through and make counted.
 fn of_engine(environment: &mut Environment<'static>) {
-    use minijinja::{filters, tests};
+    use minijinja::filters;
     add_filter(environment, "lower", filters::lower);
     add_filter(environment, "upper", filters::upper);
     add_filter(environment, "title", filters::title);
@@ -150,7 +150,6 @@ fn of_engine(environment: &mut Environment<'static>) {
     add_filter(environment, "unique", unique);
     add_filter(environment, "chain", filters::chain);
     add_filter(environment, "zip", filters::zip);
-    add_test(environment, "in", tests::is_in);
 }
 
 fn for_lists<F, Rv, Args>(environment: &mut Environment<'static>, name: &'static str, filter: F)

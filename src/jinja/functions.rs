@@ -14,7 +14,7 @@ use super::host::{QueryTable, Read, RefCall, SourceCall, Warned};
 use super::macros::{split_kwargs, statement_result};
 use super::modules::Endless;
 use super::python::float_text;
-use super::query::{Table, statement_value};
+use super::query::{Response, Table, statement_value};
 use super::relation::Relation;
 use super::render::render_within;
 use super::session::{Scope, Session, lock};
@@ -536,9 +536,11 @@ pub(super) fn store_result(session: &Arc<Session>, _: &mut State<'_, '_>, args: 
 /// `store_raw_result(name, message, code, rows_affected, agate_table)`.
 pub(super) fn store_raw_result(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let names = ["name", "message", "code", "rows_affected", "agate_table"];
-    let [name, message, _, _, table] = bind_args("store_raw_result", names, args)?;
+    let [name, message, code, rows, table] = bind_args("store_raw_result", names, args)?;
     let name = required_text("store_raw_result", "name", name)?;
-    store(session, name, message.unwrap_or_default(), table);
+    let none = || Value::from(());
+    let response = Response { message: message.unwrap_or_else(none), code: code.unwrap_or_else(none), rows: rows.unwrap_or_else(none) };
+    store(session, name, response.value(), table);
     Ok(Value::from(""))
 }
 

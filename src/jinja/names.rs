@@ -135,6 +135,9 @@ pub(super) fn lookup(session: &Arc<Session>, name: &str) -> Option<Value> {
     if let Some(value) = of_node(session, name).or_else(|| of_both(session, name)) {
         return Some(value);
     }
+    if let Some(value) = lock(&session.added).get(name) {
+        return Some(value.clone());
+    }
     if UNSUPPORTED.contains(&name) {
         return Some(Value::from_object(Unavailable(format!("`{name}` is not available in alluvium yet"))));
     }

@@ -1,4 +1,4 @@
-//! Operators that the engine has for numbers only and Python for more (`%` with text, `+` and `-` with dates and sets), those
+//! Operators that the engine has for numbers only and Python for more (`%` with text, `+` and `-` with dates and sets, `**`), those
 //! that it has for all and Python for fewer (`<`), and those whose results may be large (`*`, `~`, `+`, slices, comparison with
 //! long values): they become calls, so that what they make is counted. This module finds them; [`super::arithmetic`] has their meaning, [`super::rewrite`] puts the calls in.
 
@@ -85,7 +85,7 @@ impl Level {
 
 /// The operations in an expression's tokens, outer ones first; ranges are of token indices.
 pub(super) fn operations(text: &str, tokens: &[Token]) -> Vec<Operation> {
-    const SIGNS: [&str; 14] = ["%", "*", "/", "//", "~", "+", "-", "[", "==", "!=", "<", ">", "<=", ">="];
+    const SIGNS: [&str; 15] = ["%", "*", "**", "/", "//", "~", "+", "-", "[", "==", "!=", "<", ">", "<=", ">="];
     let interesting = |token: &Token| match token.kind {
         TokenKind::Open | TokenKind::Operator => SIGNS.contains(&token.text(text)),
         TokenKind::Ident => token.is(text, "in"),
@@ -188,16 +188,13 @@ impl Finder<'_> {
         let rights: Vec<Range<usize>> = operators.iter().zip(ends).map(|(at, end)| at + if self.is(*at, "not") { 2 } else { 1 }..end).collect();
         let left = operands.start..operators.first().copied().unwrap_or(operands.end);
         let is_plain = |range: &Range<usize>| self.is_literal(range.clone()) && !self.is_number(range.clone()) && !self.is(range.start, "(");
-        let within = operators.iter().any(|at| self.is(*at, "in") || self.is(*at, "not"));
+        let within = operators.iter().all(|at| self.is(*at, "in") || self.is(*at, "not"));
         let equality = operators.iter().all(|at| self.is(*at, "==") || self.is(*at, "!="));
-        if within {
-            // What is looked for in a literal costs no more than that.
-            let long: Vec<Range<usize>> =
-                rights.into_iter().filter(|right| !self.is_literal(left.clone()) && !self.is_literal(right.clone())).collect();
-            self.found.extend(long.into_iter().map(|operands| Operation { function: COUNTED, operands, operators: Vec::new() }));
-            return;
-        }
-        let plain = equality && (is_plain(&left) || rights.iter().any(is_plain));
+        let plain = match rights.as_slice() {
+            // Among texts there is nothing that Python finds and the engine does not, and what is looked for costs no more than they.
+            [right] if within => self.is_text(left.clone()) || self.is_texts(right.clone()),
+            _ => equality && (is_plain(&left) || rights.iter().any(is_plain)),
+        };
         let numbers = self.is_number(left) && rights.into_iter().all(|right| self.is_number(right));
         if !plain && !numbers {
             self.found.push(Operation { function: ORDER, operands, operators });
@@ -209,8 +206,9 @@ impl Finder<'_> {
         let (at, right) = (operator.0, operator.1..end);
         let numbers = (self.is_number(from..at), self.is_number(right.clone()));
         let function = match level {
-            Level::Compare | Level::Concat | Level::Power => return,
-            Level::Sum | Level::Product if numbers == (true, true) => return,
+            Level::Compare | Level::Concat => return,
+            Level::Sum | Level::Product | Level::Power if numbers == (true, true) => return,
+            Level::Power => "__pow",
             Level::Sum if self.is(at, "-") => "__sub",
             Level::Sum => "__add",
             Level::Product if self.is(at, "%") => "__mod",
@@ -223,6 +221,17 @@ impl Finder<'_> {
 
     fn is_number(&self, range: Range<usize>) -> bool {
         range.len() == 1 && self.token(range.start).is_some_and(|token| token.kind == TokenKind::Number)
+    }
+
+    fn is_text(&self, range: Range<usize>) -> bool {
+        range.len() == 1 && self.token(range.start).is_some_and(|token| token.kind == TokenKind::Text)
+    }
+
+    /// A list of texts.
+    fn is_texts(&self, range: Range<usize>) -> bool {
+        self.is_literal(range.clone())
+            && self.is(range.start, "[")
+            && (range.start + 1..range.end - 1).all(|at| self.is(at, ",") || self.token(at).is_some_and(|token| token.kind == TokenKind::Text))
     }
 
     fn is_literal(&self, range: Range<usize>) -> bool {
@@ -340,11 +349,13 @@ mod tests {
 
     #[test]
     fn what_can_only_be_cheap_stays() {
-        let plain = ["2 * 3", "1 < 2", "-1", "a == 'x'", "a in ['x', 'y']", "f(*args, **kwargs)", "x[0]", "not a and b", "a if b else c", "1 in a"];
+        let plain = ["2 * 3", "1 < 2", "-1", "a == 'x'", "a in ['x', 'y']", "f(*args, **kwargs)", "x[0]", "not a and b", "a if b else c", "'1' in a", "2 ** 3"];
         for plain in plain {
             assert!(calls(plain).is_empty(), "{plain}");
         }
-        assert_eq!(calls("a not in b"), ["__n b"]);
+        assert_eq!(calls("a not in b"), ["__ord a not in b"]);
+        assert_eq!(calls("1 in a and 'x' < b in ['x']"), ["__ord 1 in a", "__ord 'x' < b in ['x']"]);
+        assert_eq!(calls("-a ** b * 2"), ["__mul -a ** b * 2", "__pow -a ** b", "__neg -a"]);
         assert_eq!(calls("a if b == c else d"), ["__ord b == c"]);
         assert_eq!(calls("0 < a <= b and not c > -d | abs"), ["__ord 0 < a <= b", "__ord c > -d | abs", "__neg -d"]);
         assert_eq!(calls("a is divisibleby 3 and b * c"), ["__mul b * c"]);

@@ -3,10 +3,10 @@
 
 use std::cmp::Ordering;
 
-use minijinja::value::{Rest, ValueKind};
+use minijinja::value::{DynObject, Rest, ValueKind};
 use minijinja::{Environment, Error, State, Value};
 
-use super::containers::{collect, is_own, is_plain_seq};
+use super::containers::{collect, is_own, is_plain_map, is_plain_seq};
 use super::decimals::Decimal;
 use super::error::problem;
 use super::modules::is_date;
@@ -44,6 +44,7 @@ pub(super) fn add(environment: &mut Environment<'static>, executing: bool) {
     for (name, sign) in tests {
         environment.add_test(name, move |state: &State<'_, '_>, left: Value, right: Value| holds(state, &left, sign, &right, executing));
     }
+    environment.add_test("in", move |state: &State<'_, '_>, item: Value, holder: Value| within(state, &item, &holder, executing));
     for (name, wanted) in [("eq", true), ("equalto", true), ("==", true), ("ne", false), ("!=", false)] {
         environment.add_test(name, move |state: &State<'_, '_>, left: Value, right: Value| -> Result<bool, Error> {
             work::count(state, &right)?;
@@ -59,10 +60,11 @@ fn holds(state: &State<'_, '_>, left: &Value, sign: &str, right: &Value, executi
     match sign {
         "==" => return Ok(equal(left, right)),
         "!=" => return Ok(!equal(left, right)),
+        "in" => return within(state, left, right, executing),
+        "not" => return within(state, left, right, executing).map(|found| !found),
         _ => {}
     }
-    let unknown = |value: &Value| matches!(value.kind(), ValueKind::Undefined | ValueKind::None);
-    if !executing && (unknown(left) || unknown(right)) {
+    if !executing && (is_unknown(left) || is_unknown(right)) {
         return Ok(false);
     }
     if let (Some(left), Some(right)) = (left.downcast_object_ref::<Set>(), right.downcast_object_ref::<Set>()) {
@@ -86,9 +88,57 @@ fn unordered(left: &Value, sign: &str, right: &Value) -> Error {
     problem(Code::JinjaRuntime, format!("`{sign}` can't compare {} with {}", describe(left), describe(right)))
 }
 
-/// `a == b`.
+fn is_unknown(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Undefined | ValueKind::None)
+}
+
+/// `a in b`: whether a text holds another, a list or set an item, a dict a key.
+fn within(state: &State<'_, '_>, item: &Value, holder: &Value, executing: bool) -> Result<bool, Error> {
+    work::count(state, holder)?;
+    if let Some(text) = holder.as_str() {
+        return match item.as_str() {
+            Some(part) => Ok(text.contains(part)),
+            None if !executing && is_unknown(item) => Ok(false),
+            None => Err(problem(Code::JinjaRuntime, format!("`in` looks for text in text, not for {}", describe(item)))),
+        };
+    }
+    match holder.kind() {
+        ValueKind::Seq | ValueKind::Iterable => {
+            for known in holder.try_iter()?.checked() {
+                if equal(item, &known?) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        ValueKind::None | ValueKind::Number | ValueKind::Bool if executing => {
+            Err(problem(Code::JinjaRuntime, format!("`in` can't look into {}", describe(holder))))
+        }
+        _ => minijinja::tests::is_in(state, item, holder),
+    }
+}
+
+/// `a == b`. Decimals are equal to other numbers, within lists and dicts too.
 pub(super) fn equal(left: &Value, right: &Value) -> bool {
-    Decimal::compared(left, right).map_or_else(|| left == right, Ordering::is_eq)
+    if let Some(order) = Decimal::compared(left, right) {
+        return order.is_eq();
+    }
+    match (left.kind(), right.kind()) {
+        (ValueKind::Seq, ValueKind::Seq) if is_sequence(left) && is_sequence(right) => {
+            let (Ok(a), Ok(b)) = (collect(left), collect(right)) else { return false };
+            left.is_tuple() == right.is_tuple() && a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| equal(a, b))
+        }
+        (ValueKind::Map, ValueKind::Map) if is_dict(left) && is_dict(right) => {
+            let pairs = left.as_object().and_then(DynObject::try_iter_pairs).into_iter().flatten();
+            let value = |key: &Value| right.as_object().and_then(|right| right.get_value(key));
+            left.len() == right.len() && pairs.into_iter().all(|(key, a)| value(&key).is_some_and(|b| equal(&a, &b)))
+        }
+        _ => left == right,
+    }
+}
+
+fn is_dict(value: &Value) -> bool {
+    is_own(value) || is_plain_map(value)
 }
 
 /// How two values stand to each other; `None` for what is not a number. The two that have no order, if they have none.

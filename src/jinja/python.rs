@@ -67,7 +67,7 @@ fn is_container(value: &Value) -> bool {
     value.is_tuple() || is_own(value) || is_plain_seq(value) || is_plain_map(value)
 }
 
-fn write_repr(value: &Value, out: &mut String) {
+pub(super) fn write_repr(value: &Value, out: &mut String) {
     // What is longer is refused by whoever asks for it, and need not be written to its end.
     if out.len() > TEXT_LIMIT {
         return;

@@ -519,12 +519,46 @@ impl Object for Columns {
     }
 }
 
+/// What a warehouse says of a statement: dbt's `AdapterResponse`, which prints its message.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub message: Value,
+    pub code: Value,
+    /// How many rows were changed, if that is told.
+    pub rows: Value,
+}
+
+impl Response {
+    pub(super) fn value(self) -> Value {
+        Value::from_object(self)
+    }
+}
+
+impl Object for Response {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "_message" => Some(self.message.clone()),
+            "code" => Some(self.code.clone()),
+            "rows_affected" => Some(self.rows.clone()),
+            _ => None,
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::python::text(&self.message))
+    }
+}
+
 /// What `load_result` gives: `table`, `data` and `response`.
 pub(super) fn statement_value(table: &QueryTable) -> Value {
     let cells = |row: &Vec<Json>| row.iter().zip(&table.columns).map(|(value, (_, data_type))| cell(value, data_type)).collect::<Vec<_>>();
     let rows = table.rows.iter().map(|row| Value::from(Tuple::from(cells(row))));
     new_dict([
-        (Value::from("response"), Value::from("OK")),
+        (Value::from("response"), Response { message: Value::from("OK"), code: Value::from(""), rows: Value::from(()) }.value()),
         (Value::from("data"), new_list(rows.collect())),
         (Value::from("table"), Table::value(table)),
     ])

@@ -312,6 +312,39 @@ impl Column {
         }
     }
 
+    /// Whether it is a list, as `BigQuery`'s mode says, and the fields of the structure that it has or is a list of.
+    fn nested(&self) -> (bool, Vec<Self>) {
+        let kind = |text: &'_ str, name: &str| {
+            let inner = text.get(..name.len()).filter(|word| word.eq_ignore_ascii_case(name)).and(text.get(name.len()..))?;
+            inner.trim().strip_prefix('<')?.strip_suffix('>').map(|inner| inner.trim().to_owned())
+        };
+        let item = kind(self.data_type.trim(), "array");
+        let record = kind(item.as_deref().unwrap_or(self.data_type.trim()), "struct");
+        let fields = record.as_deref().map(parts).unwrap_or_default().into_iter().filter_map(|field| {
+            let (name, data_type) = match field.strip_prefix(['"', '`']) {
+                Some(quoted) => quoted.split_once(['"', '`'])?,
+                None => field.split_once([' ', ':'])?,
+            };
+            let data_type = data_type.trim_start_matches(':').trim().to_owned();
+            Some(Self { name: name.trim_end_matches(':').to_owned(), data_type, semantics: self.semantics })
+        });
+        (item.is_some(), fields.collect())
+    }
+
+    fn mode(&self) -> &'static str {
+        if self.nested().0 { "REPEATED" } else { "NULLABLE" }
+    }
+
+    /// The columns within, by their paths; a column that is no structure is its own.
+    fn flattened(&self) -> Vec<Self> {
+        let (_, fields) = self.nested();
+        if fields.is_empty() {
+            return vec![self.clone()];
+        }
+        let inner = fields.iter().flat_map(Self::flattened);
+        inner.map(|field| Self { name: format!("{}.{}", self.name, field.name), ..field }).collect()
+    }
+
     /// dbt's figure for text without a length is 256.
     fn string_size(&self) -> u64 {
         self.size().unwrap_or(256)
@@ -322,6 +355,24 @@ impl Column {
         let base = data_type.split('(').next().unwrap_or_default().trim();
         kinds.contains(&base)
     }
+}
+
+/// What stands between the commas of a structure's type, those within other types apart.
+fn parts(fields: &str) -> Vec<&str> {
+    let (mut found, mut depth, mut from) = (Vec::new(), 0_usize, 0);
+    for (at, c) in fields.char_indices() {
+        match c {
+            '<' | '(' => depth += 1,
+            '>' | ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                found.push(fields.get(from..at).unwrap_or_default().trim());
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.push(fields.get(from..).unwrap_or_default().trim());
+    found
 }
 
 /// Text of a length.
@@ -367,12 +418,17 @@ impl Object for Column {
             "name" | "column" => Value::from(&*self.name),
             "quoted" => Value::from(self.semantics.quote_ident(&self.name)),
             "data_type" | "expanded_data_type" => Value::from(self.written()),
+            "mode" if self.semantics.adapter == "bigquery" => Value::from(self.mode()),
+            "fields" if self.semantics.adapter == "bigquery" => {
+                new_list(self.nested().1.into_iter().map(Value::from_object).collect())
+            }
+            "dtype" if self.semantics.adapter == "bigquery" && !self.nested().1.is_empty() => Value::from("RECORD"),
             "dtype" => Value::from(self.data_type.split('(').next().unwrap_or_default().trim()),
             "char_size" if self.is_one_of(STRINGS) => self.size().map_or_else(|| Value::from(()), Value::from),
             "numeric_precision" if self.is_one_of(NUMERICS) => self.size().map_or_else(|| Value::from(()), Value::from),
             "numeric_scale" if self.is_one_of(NUMERICS) => self.scale().map_or_else(|| Value::from(()), Value::from),
             "char_size" | "numeric_precision" | "numeric_scale" => Value::from(()),
-            // Columns of other adapters have more, such as `fields` and `mode`; macros ask whether they are there.
+            // Columns of other adapters have more; macros ask whether they are there.
             _ => return None,
         })
     }
@@ -400,6 +456,7 @@ impl Object for Column {
             "is_float" => Ok(Value::from(self.is_one_of(FLOATS))),
             "is_numeric" => Ok(Value::from(self.is_one_of(NUMERICS))),
             "is_number" => Ok(Value::from([INTEGERS, FLOATS, NUMERICS].iter().any(|kinds| self.is_one_of(kinds)))),
+            "flatten" if self.semantics.adapter == "bigquery" => Ok(new_list(self.flattened().into_iter().map(Value::from_object).collect())),
             // A structure with fields is one column.
             "flatten" => Ok(new_list(vec![Value::from_dyn_object(Arc::clone(self))])),
             "string_size" => Ok(Value::from(self.string_size())),

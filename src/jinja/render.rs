@@ -20,6 +20,7 @@ use super::relation::Relation;
 use super::rewrite::{Rewritten, rewrite_template};
 use super::scan::ScanError;
 use super::session::{MAIN, MAIN_NAME, Origin, Root, Scope as Names, Session, Start, lock};
+use super::results::results;
 use super::values::{bind_args, describe, from_json, required};
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
 use crate::manifest::RelationName;
@@ -155,7 +156,14 @@ pub fn render_script(
         });
         Value::from(tuples.collect::<Vec<_>>())
     };
-    let given = values.iter().map(|(name, json)| (name.clone(), if name == "database_schemas" { pairs(json) } else { from_json(json) }));
+    let given = values.iter().map(|(name, json)| {
+        let value = match name.as_str() {
+            "database_schemas" => pairs(json),
+            "results" => results(json),
+            _ => from_json(json),
+        };
+        (name.clone(), value)
+    });
     let (session, text, map) = run(template, Names::Node, &scope.package, given.collect(), library, host)?;
     Ok(Rendered { text, map, macros: session.macros_used(), warnings: Vec::new() })
 }

@@ -79,8 +79,6 @@ struct Edit {
 #[derive(Default)]
 struct Edits {
     list: Vec<Edit>,
-    /// Whether loops may ask for their length, which the engine does not know of a text.
-    loops: bool,
 }
 
 impl Edits {
@@ -130,7 +128,7 @@ fn copy(text: &mut String, table: &mut OffsetTable, original: &str, range: Range
 
 /// Rewrites what a user's node or string holds. `origin` goes into the markers of `ref`, `source` and `config`.
 pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> Result<Rewritten, ScanError> {
-    let mut edits = Edits { loops: text.get(range.clone()).is_some_and(|part| part.contains("loop")), ..Edits::default() };
+    let mut edits = Edits::default();
     let mut result = Rewritten::default();
     let mut literal_from = range.start;
     let mut has_text = false;
@@ -187,7 +185,7 @@ pub(super) struct Signature {
 /// Rewrites one macro, test or materialization block to a macro named [`MACRO_NAME`]. `range` covers the block,
 /// its tags included.
 pub(super) fn rewrite_macro(text: &str, range: Range<usize>, origin: u32) -> Result<(Rewritten, Signature), ScanError> {
-    let mut edits = Edits { loops: text.get(range.clone()).is_some_and(|part| part.contains("loop")), ..Edits::default() };
+    let mut edits = Edits::default();
     let mut result = Rewritten::default();
     let tags = tags_within(text, &range).collect::<Result<Vec<_>, _>>()?;
     let (Some(open), Some(close)) = (tags.first(), tags.last().filter(|_| tags.len() > 1)) else {
@@ -381,7 +379,7 @@ fn rewrite_block(text: &str, tag: &Tag, origin: u32, edits: &mut Edits, called: 
         "for" => {
             from = tag.tokens.iter().position(|token| token.is(text, "in")).unwrap_or(1);
             let through = iterable(text, &tag.tokens, from + 1);
-            looped = through.filter(|(first, _)| edits.loops && !tag.tokens.get(*first).is_some_and(|token| token.is(text, "[")));
+            looped = through.filter(|(first, _)| !tag.tokens.get(*first).is_some_and(|token| token.is(text, "[")));
             if let Some(first) = looped.and_then(|(first, _)| tag.tokens.get(first)) {
                 edits.before(first.start, " ((");
             }
@@ -437,7 +435,9 @@ fn rewrite_tokens(text: &str, tokens: &[Token], origin: u32, edits: &mut Edits, 
         let Some(first) = tokens.get(operation.operands.start) else { continue };
         edits.before(first.start, operation.frame().0);
         for (at, operator) in operation.operators.iter().filter_map(|at| Some((*at, tokens.get(*at)?))) {
-            edits.replace(operator.start..operator.end, operation.operator(at, operator.text(text)));
+            // `not in` is one operator of two words.
+            let end = if operator.is(text, "not") { tokens.get(at + 1) } else { None }.unwrap_or(operator).end;
+            edits.replace(operator.start..end, operation.operator(at, operator.text(text)));
         }
     }
     for (index, token) in tokens.iter().enumerate() {

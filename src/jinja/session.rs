@@ -63,6 +63,8 @@ pub(super) struct Session {
     pub adapter: OnceLock<String>,
     /// Values given to the template by name, of a generic test's call.
     pub given: BTreeMap<String, Value>,
+    /// What templates put into `context`.
+    pub added: Mutex<BTreeMap<String, Value>>,
     /// Values that are dear to make, made once.
     pub made: Mutex<HashMap<&'static str, Value>>,
     /// Results of `statement` by name.
@@ -131,6 +133,7 @@ impl Session {
             dispatch: OnceLock::new(),
             adapter: OnceLock::new(),
             given: start.given,
+            added: Mutex::default(),
             made: Mutex::default(),
             results: Mutex::default(),
             emitted: Mutex::default(),

@@ -12,6 +12,7 @@ use super::containers::collect;
 use super::error::problem;
 use super::python::repr;
 use super::session::lock;
+use super::views::View;
 use crate::base::Code;
 
 /// A set.
@@ -22,11 +23,15 @@ pub(super) fn new_set(values: Vec<Value>) -> Value {
     Value::from_object(Set(Mutex::new(values.into_iter().collect())))
 }
 
-/// `a - b` of two sets.
+/// `a - b` of two sets, or of a dict's keys or pairs and anything that can be looped over.
 pub(super) fn difference(left: &Value, right: &Value) -> Option<Value> {
-    let (left, right) = (left.downcast_object_ref::<Set>()?, right.downcast_object_ref::<Set>()?);
-    let gone = right.items();
-    Some(new_set(left.items().into_iter().filter(|item| !gone.contains(item)).collect()))
+    let items = |value: &Value| -> Option<IndexSet<Value>> {
+        let set = value.downcast_object_ref::<Set>().map(Set::items);
+        set.or_else(|| View::set(value).map(|items| items.iter().cloned().collect()))
+    };
+    let own = items(left)?;
+    let gone = items(right).or_else(|| View::set(left).and_then(|_| collect(right).ok()).map(|items| items.into_iter().collect()))?;
+    Some(new_set(own.into_iter().filter(|item| !gone.contains(item)).collect()))
 }
 
 impl Set {

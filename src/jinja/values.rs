@@ -16,8 +16,10 @@ use super::native;
 use super::order;
 use super::python::text as printed_text;
 use super::relation::Relation;
+use super::results::to_dict;
 use super::session::session_of;
 use super::strings::string_method;
+use super::views::{self, View};
 use super::work::{self, fits, weight};
 use crate::base::{Code, Diagnostic, nearest};
 
@@ -51,18 +53,20 @@ pub(super) fn environment(executing: bool) -> Environment<'static> {
     };
     let characters = |args: &[Value]| Ok(args.first().and_then(Value::as_str).map_or(0, |text| text.len().saturating_mul(CHARACTER)));
     work::add_growing_filter(&mut environment, "list", list, characters);
-    // What `for` goes through: a text as a list, of which the length is known.
+    // What `for` goes through: a text as a list, of which the length is known. None is nothing to go through.
     environment.add_filter("__it", move |state: &State<'_, '_>, value: Value| match value.kind() {
         ValueKind::String => {
             work::charge(state, value.as_str().map_or(0, str::len).saturating_mul(CHARACTER))?;
             list(value)
         }
+        ValueKind::None => Err(problem(Code::JinjaRuntime, "none can't be looped over")),
         _ => Ok(value),
     });
     native::add(&mut environment);
     filters::add(&mut environment);
     arithmetic::add(&mut environment);
     order::add(&mut environment, executing);
+    views::add(&mut environment);
     environment
 }
 
@@ -98,6 +102,9 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
 fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     const CHANGES: [&str; 9] = ["append", "extend", "insert", "pop", "remove", "sort", "update", "setdefault", "clear"];
     count_method(state, value, method, args)?;
+    if let ("join", Some(_), [items]) = (method, value.as_str(), args) {
+        texts_only(items)?;
+    }
     if let Some(given) = value.as_str().and_then(|text| string_method(text, method, args)) {
         return given;
     }
@@ -111,7 +118,9 @@ fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &
     let result = minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args);
     match result {
         Ok(found) => match method {
-            "keys" | "values" | "items" => collect(&found).map(new_list),
+            "keys" => collect(&found).map(View::keys),
+            "values" => collect(&found).map(View::values),
+            "items" => collect(&found).map(View::pairs),
             _ => Ok(found),
         },
         Err(error) if error.kind() == ErrorKind::UnknownMethod => {
@@ -123,12 +132,26 @@ fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &
             }
             // What dbt gives as objects, such as results and nodes, are mappings already.
             if method == "to_dict" && value.kind() == ValueKind::Map {
-                return Ok(value.clone());
+                return Ok(to_dict(value));
             }
             Err(error)
         }
         Err(error) => Err(error),
     }
+}
+
+/// What `join` of a text puts together; the filter of that name takes anything.
+fn texts_only(items: &Value) -> Result<(), Error> {
+    for (index, item) in items.try_iter()?.checked().enumerate() {
+        let item = item?;
+        if item.as_str().is_none() && !item.is_undefined() {
+            let message = format!("`join` takes texts, and item {index} is {}", describe(&item));
+            return Err(super::error::diagnosed(
+                Diagnostic::error(Code::JinjaRuntime, message).help("make texts of the items, `items | map('string')`, or use the filter `join`"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Counts what a method goes through and makes.

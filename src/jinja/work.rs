@@ -19,6 +19,8 @@ pub(super) const TEXT_LIMIT: usize = 64 << 20;
 const LIMIT: usize = 2 << 30;
 /// What an item of a list counts, in bytes.
 pub(super) const ITEM: usize = 8;
+/// How many bytes are copied in the time that one is made.
+const COPIES: usize = 16;
 /// The most values that one list or dict may have, those within its items included.
 const VALUES: usize = 1_000_000;
 /// How deep lists and dicts may be nested; deeper ones could not be printed or dropped safely.
@@ -77,6 +79,13 @@ pub(super) fn charge(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
 pub(super) fn text(state: &State<'_, '_>, length: usize) -> Result<(), Error> {
     limit(length)?;
     charge(state, length)
+}
+
+/// As [`text`], for one that is put together of others: they are copied and not looked into, which is soon done. Macros make long
+/// statements row by row, and copy what they have with each.
+pub(super) fn joined(state: &State<'_, '_>, length: usize) -> Result<(), Error> {
+    limit(length)?;
+    charge(state, length / COPIES)
 }
 
 /// Refuses a text that is too long for any use.
@@ -188,22 +197,5 @@ pub(super) fn add_growing_filter<F, Rv, Args>(
             None => count(state, &made)?,
         }
         Ok(made)
-    });
-}
-
-/// Registers a test that counts what it is given.
-pub(super) fn add_test<F, Rv, Args>(environment: &mut Environment<'static>, name: &'static str, test: F)
-where
-    F: Function<Rv, Args>,
-    Rv: FunctionResult,
-    Args: for<'a> FunctionArgs<'a>,
-{
-    let test = Value::from_function(test);
-    environment.add_test(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| -> Result<bool, Error> {
-        let args: Vec<Value> = args.0.into_iter().map(ValueOrKwargs::into_value).collect();
-        // What is compared with something short costs no more than that.
-        let given = args.get(1).map_or(0, size);
-        charge(state, given)?;
-        Ok(test.call(state, &args)?.is_true())
     });
 }

@@ -1,7 +1,7 @@
 //! How a node ended, as `exec` reports it and `run_results.json` and the ledger keep it.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::{BatchResults, NodeId, RelationName};
 use crate::base::NodeOutcome;
@@ -50,6 +50,47 @@ impl NodeResult {
     #[must_use]
     pub fn seconds(&self) -> f64 {
         [self.compile, self.execute].iter().flatten().map(TimeSpan::seconds).sum()
+    }
+
+    /// What a node that ran spent its time on, by dbt's names.
+    #[must_use]
+    pub fn timing(&self) -> Vec<(&'static str, TimeSpan)> {
+        if self.outcome == NodeOutcome::Skipped {
+            return Vec::new();
+        }
+        [("compile", self.compile), ("execute", self.execute)].into_iter().filter_map(|(name, span)| Some((name, span?))).collect()
+    }
+
+    /// What is said of the node, if anything; dbt says of what has nothing to do that it is one.
+    #[must_use]
+    pub fn shown_message(&self) -> Option<&str> {
+        match self.outcome {
+            NodeOutcome::NoOp if self.message.is_empty() => Some("NO-OP"),
+            _ => Some(self.message.as_str()).filter(|message| !message.is_empty()),
+        }
+    }
+
+    /// Failures as dbt counts them: none of what has none to count.
+    #[must_use]
+    pub fn counted_failures(&self) -> Option<u64> {
+        self.failures.or((self.outcome == NodeOutcome::NoOp || self.batches.is_some()).then_some(0))
+    }
+
+    /// What the engine said of a node that reached it and went through.
+    #[must_use]
+    pub fn adapter_response(&self) -> Json {
+        if self.id.as_str().starts_with("operation.") {
+            return json!({});
+        }
+        let message = match self.outcome {
+            NodeOutcome::Success => self.message.as_str(),
+            NodeOutcome::Pass | NodeOutcome::Warn | NodeOutcome::Fail => "OK",
+            NodeOutcome::Error | NodeOutcome::PartialSuccess | NodeOutcome::Skipped | NodeOutcome::NoOp => return json!({}),
+        };
+        match self.rows_affected {
+            Some(rows) => json!({"_message": message, "rows_affected": rows}),
+            None => json!({"_message": message}),
+        }
     }
 }
 

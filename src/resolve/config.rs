@@ -246,7 +246,8 @@ fn partition_by(reader: &mut Reader<'_>) -> Vec<String> {
     for item in reader.present("partition_by").map(list).unwrap_or_default() {
         let text = |key: &str| item.get(key).and_then(Json::as_str).map(str::to_lowercase);
         let column = match &item {
-            Json::String(column) => Some(column.clone()),
+            // Macros give an empty one where they mean none.
+            Json::String(column) => Some(column.clone()).filter(|column| !column.is_empty()),
             Json::Object(map) => {
                 let days = text("data_type").is_none_or(|kind| kind == "date") && text("granularity").is_none_or(|part| part == "day");
                 let column = map.get("field").and_then(Json::as_str).filter(|_| days && !map.contains_key("range"));

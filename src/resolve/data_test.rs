@@ -339,8 +339,8 @@ fn note(builder: &mut Builder, wanted: &Wanted, (name, config): (&str, ConfigVal
 
 /// The name as files and tables have it, and in full.
 fn names(wanted: &Wanted, test: &TestDecl, arguments: &Map<String, Json>) -> (String, String) {
-    let kind = test.package.as_ref().map_or_else(|| test.test.value.clone(), |package| format!("{package}_{}", test.test.value));
-    let kind = if wanted.is_source { format!("source_{kind}") } else { kind };
+    let kind = if wanted.is_source { format!("source_{}", test.test.value) } else { test.test.value.clone() };
+    let kind = test.package.as_ref().map_or_else(|| kind.clone(), |package| format!("{package}_{kind}"));
     let mut sorted: Vec<(&String, &Json)> = arguments.iter().collect();
     sorted.sort_by_key(|(name, _)| *name);
     let parts: Vec<String> = sorted.into_iter().flat_map(|(_, value)| flat(value)).map(|part| clean(&part)).collect();

@@ -32,7 +32,7 @@ pub(super) struct AskedByHooks {
 /// The refs, sources and macros of a node's hooks. A hook that can't be rendered yet is left for when its time has come.
 pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &ConfigValues) -> AskedByHooks {
     let AskedByHooks { mut refs, mut sources, mut macros } = AskedByHooks::default();
-    for text in ["pre_hook", "post_hook"].iter().filter_map(|key| values.get(key)).flat_map(hook_texts) {
+    for Hook { sql: text, .. } in ["pre_hook", "post_hook"].iter().filter_map(|key| values.get(key)).flat_map(|value| node_hooks(value).unwrap_or_default()) {
         if !text.contains("{{") && !text.contains("{%") {
             continue;
         }
@@ -83,13 +83,46 @@ fn certain(failure: RenderFailure) -> Vec<Diagnostic> {
     found
 }
 
-/// A hook is a text, a map with `sql`, or a list of them.
-#[must_use]
-pub fn hook_texts(value: &Json) -> Vec<String> {
+/// A hook of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    pub sql: String,
+    /// dbt runs these within the node's transaction, so nearest to its own statements.
+    pub inside: bool,
+}
+
+/// Hooks as config has them: a text, a map with `sql` and perhaps `transaction`, or a list of them. A text may be such a map as
+/// JSON.
+///
+/// # Errors
+/// What one of them is instead, as a message.
+pub fn node_hooks(value: &Json) -> Result<Vec<Hook>, String> {
     match value {
-        Json::String(text) => vec![text.clone()],
-        Json::Array(items) => items.iter().flat_map(hook_texts).collect(),
-        Json::Object(map) => map.get("sql").and_then(Json::as_str).map(str::to_owned).into_iter().collect(),
-        Json::Null | Json::Bool(_) | Json::Number(_) => Vec::new(),
+        Json::Null => Ok(Vec::new()),
+        Json::String(text) => match serde_json::from_str::<Json>(text).ok().filter(Json::is_object) {
+            Some(map) => node_hooks(&map),
+            None => Ok(vec![Hook { sql: text.clone(), inside: true }]),
+        },
+        Json::Array(values) => Ok(values.iter().map(node_hooks).collect::<Result<Vec<_>, _>>()?.concat()),
+        Json::Object(map) => {
+            let sql = map.get("sql").and_then(Json::as_str).ok_or("a hook is a text, or a map with `sql`")?;
+            let inside = map.get("transaction").and_then(Json::as_bool).unwrap_or(true);
+            Ok(vec![Hook { sql: sql.to_owned(), inside }])
+        }
+        Json::Bool(_) | Json::Number(_) => Err(format!("a hook is a text or a map with `sql`, found `{value}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_are_texts_maps_and_lists_of_them() {
+        let value = serde_json::json!(["a", {"sql": "b", "transaction": false}, "{\"sql\": \"c\", \"transaction\": false}", null]);
+        let hooks = node_hooks(&value).unwrap();
+        let found: Vec<_> = hooks.iter().map(|hook| (hook.sql.as_str(), hook.inside)).collect();
+        assert_eq!(found, [("a", true), ("b", false), ("c", false)]);
+        assert!(node_hooks(&serde_json::json!({"text": "a"})).is_err() && node_hooks(&serde_json::json!(1)).is_err());
     }
 }

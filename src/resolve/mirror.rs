@@ -1,6 +1,6 @@
 //! Nodes as templates see them in `model` and `graph`: the keys that dbt has there, of which packages read many.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -8,7 +8,7 @@ use super::project::Project;
 use crate::load::ParsedPackage;
 use crate::manifest::{
     AboutSource, ColumnDecl, ConfigMirror, ConstraintDecl, DescribedKind, Group, Node, NodeId, NodeKind, TestDetails, Version, alias_types,
-    primary_key,
+    primary_key, Raw, file_key_name, test_metadata,
 };
 
 impl Project {
@@ -17,6 +17,13 @@ impl Project {
     pub fn node_json(&self, node: &Node) -> Json {
         let tests = self.nodes.values().filter_map(|node| node.test()).filter(|test| test.attached.as_ref() == Some(&node.id));
         self.mirror(node, &tested(tests))
+    }
+
+    /// As [`Self::node_json`], of many nodes by their ids.
+    #[must_use]
+    pub fn node_jsons<'a>(&'a self, nodes: impl Iterator<Item = &'a Node>) -> BTreeMap<&'a NodeId, Json> {
+        let tested = tested(self.nodes.values().filter_map(|node| node.test()));
+        nodes.map(|node| (&node.id, self.mirror(node, &tested))).collect()
     }
 
     fn mirror(&self, node: &Node, tested: &Tested<'_>) -> Json {
@@ -28,7 +35,8 @@ impl Project {
             }
             NodeKind::Test(details) => {
                 map.extend(coded(node));
-                map.extend(test(details));
+                let attached = details.attached.as_ref().and_then(|id| self.nodes.get(id));
+                map.extend(test(details, attached.map(AsRef::as_ref)));
                 // It has no relation unless it stores its failures; dbt says where they would be.
                 let suffix = node.config.schema.as_deref().unwrap_or("dbt_test__audit");
                 let schema = node.relation.as_ref().map_or_else(|| format!("{}_{suffix}", self.target.schema), |relation| relation.schema.clone());
@@ -207,16 +215,12 @@ fn model(node: &Node, tested: &Tested<'_>) -> Map<String, Json> {
     }))
 }
 
-fn test(details: &TestDetails) -> Map<String, Json> {
-    let metadata = details.generic.as_ref().map(|generic| {
-        let mut kwargs = generic.arguments.clone();
-        if let Some(column) = &details.column {
-            kwargs.entry("column_name").or_insert_with(|| json!(column));
-        }
-        json!({"name": generic.name, "namespace": generic.package, "kwargs": kwargs})
-    });
-    let mut map = entries(json!({"column_name": details.column, "attached_node": details.attached.as_ref().map(NodeId::as_str)}));
+fn test(details: &TestDetails, attached: Option<&Node>) -> Map<String, Json> {
+    let mut map = entries(json!({
+        "column_name": details.column, "attached_node": details.attached.as_ref().map(NodeId::as_str), "file_key_name": attached.map(file_key_name),
+    }));
     // A test that is a query has no such key at all.
+    let metadata = details.generic.as_ref().map(|generic| test_metadata(details, generic, attached));
     map.extend(metadata.map(|metadata| ("test_metadata".to_owned(), metadata)));
     map
 }
@@ -233,7 +237,7 @@ fn source(node: &Node, source_name: &str, about: &AboutSource) -> Map<String, Js
         "loaded_at_query": raw(node, "loaded_at_query", Json::Null),
         "unrendered_database": about.written[0],
         "unrendered_schema": about.written[1],
-        "freshness": raw(node, "freshness", Json::Null),
+        "freshness": serde_json::to_value(Raw(&node.config.raw).freshness()).unwrap_or_default(),
         "external": about.external,
         "quoting": {"database": about.quoting[0], "schema": about.quoting[1], "identifier": about.quoting[2], "column": null},
     }))

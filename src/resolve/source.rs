@@ -1,5 +1,6 @@
 //! Sources become nodes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -19,10 +20,25 @@ use crate::manifest::{AboutSource, ExternalConfig, ExternalSource, FileFormat, M
 
 pub(super) fn add_sources(builder: &mut Builder, package: &ParsedPackage) {
     for decl in &package.properties.sources {
-        for table in &decl.tables {
-            add_table(builder, package, decl, table);
+        let named = with_names(builder, &package.name, decl);
+        for table in &named.tables {
+            add_table(builder, package, &named, table);
         }
     }
+}
+
+/// A source whose name and whose tables' names are rendered.
+fn with_names<'d>(builder: &mut Builder, package: &str, decl: &'d SourceDecl) -> Cow<'d, SourceDecl> {
+    let is_text = |name: &Spanned<String>| !name.value.contains("{{");
+    if is_text(&decl.name) && decl.tables.iter().all(|table| is_text(&table.name)) {
+        return Cow::Borrowed(decl);
+    }
+    let mut named = decl.clone();
+    named.name.value = rendered(builder, package, &decl.name);
+    for table in &mut named.tables {
+        table.name.value = rendered(builder, package, &table.name);
+    }
+    Cow::Owned(named)
 }
 
 fn described(builder: &mut Builder, package: &str, text: Option<&Spanned<String>>, span: Span) -> String {

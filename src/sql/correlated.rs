@@ -266,22 +266,29 @@ fn windowed(window: Window, take: bool) -> Result<Carried> {
     let mut result: Vec<Expr> = below.plan.schema().columns().into_iter().map(Expr::Column).collect();
     let mut exprs = Vec::new();
     for expr in window.window_expr {
-        let name = expr.schema_name().to_string();
-        let partitioned = expr.transform(|part| match part {
-            Expr::WindowFunction(mut function) => {
-                function.params.partition_by.extend(below.keys.iter().cloned());
-                Ok(Transformed::new(Expr::WindowFunction(function), true, TreeNodeRecursion::Jump))
-            }
-            other => Ok(Transformed::no(other)),
-        })?;
-        let partitioned = partitioned.data.unalias_nested().data;
-        result.push(Expr::Column(Column::from_name(partitioned.schema_name().to_string())).alias(name));
-        exprs.push(partitioned);
+        let (window, column) = partitioned(expr, &below.keys)?;
+        result.push(column);
+        exprs.push(window);
     }
     let plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(below.plan))?);
     below.plan = LogicalPlan::Projection(Projection::try_new(result, Arc::new(plan))?);
     below.needed = true;
     Ok(below)
+}
+
+/// A window's function within the rows of keys too, and its column under the name that it had.
+pub(super) fn partitioned(window: Expr, keys: &[Expr]) -> Result<(Expr, Expr)> {
+    let name = window.schema_name().to_string();
+    let partitioned = window.transform(|part| match part {
+        Expr::WindowFunction(mut function) => {
+            function.params.partition_by.extend(keys.iter().cloned());
+            Ok(Transformed::new(Expr::WindowFunction(function), true, TreeNodeRecursion::Jump))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    let partitioned = partitioned.data.unalias_nested().data;
+    let column = Expr::Column(Column::from_name(partitioned.schema_name().to_string())).alias(name);
+    Ok((partitioned, column))
 }
 
 fn limited(limit: Limit, take: bool) -> Result<Carried> {

@@ -13,6 +13,7 @@ use deltalake::arrow::datatypes::FieldRef;
 use deltalake::datafusion::common::config::ConfigOptions;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::functions_aggregate::expr_fn::count;
 use deltalake::datafusion::logical_expr::expr::{Exists, InSubquery, ScalarFunction};
 use deltalake::datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -24,7 +25,10 @@ use row_query::RowQuery;
 
 /// See the module. Runs behind all that gives expressions their types and their checks, as it hides what is in the function.
 #[derive(Debug)]
-pub(super) struct NestedRows;
+pub(super) struct NestedRows {
+    /// What the plans of the functions are run with.
+    pub runtime: Arc<RuntimeEnv>,
+}
 
 impl AnalyzerRule for NestedRows {
     fn name(&self) -> &'static str {
@@ -32,32 +36,56 @@ impl AnalyzerRule for NestedRows {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(replaced).map(|done| done.data)
+        plan.transform_up_with_subqueries(|node| self.replaced(node)).map(|done| done.data)
     }
 }
 
-/// A node whose subqueries over lists are functions; those within them have been before.
-fn replaced(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut found = false;
-    node.apply_expressions(|expr| {
-        found |= expr.exists(|part| Ok(subquery_of(part).is_some()))?;
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    if !found {
-        return Ok(Transformed::no(node));
-    }
-    let schema = merge_schema(&node.inputs());
-    let names = NamePreserver::new(&node);
-    node.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let done = expr.transform_up(|part| {
-            Ok(match function(&part, &schema)? {
-                Some(call) => Transformed::yes(call),
-                None => Transformed::no(part),
-            })
+impl NestedRows {
+    /// A node whose subqueries over lists are functions; those within them have been before.
+    fn replaced(&self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        let mut found = false;
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|part| Ok(subquery_of(part).is_some()))?;
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
-        Ok(if done.transformed { done.update_data(|expr| name.restore(expr)) } else { done })
-    })
+        if !found {
+            return Ok(Transformed::no(node));
+        }
+        let schema = merge_schema(&node.inputs());
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let done = expr.transform_up(|part| {
+                Ok(match self.function(&part, &schema)? {
+                    Some(call) => Transformed::yes(call),
+                    None => Transformed::no(part),
+                })
+            })?;
+            Ok(if done.transformed { done.update_data(|expr| name.restore(expr)) } else { done })
+        })
+    }
+
+    /// The call that a subquery over lists stands for; `None` for other expressions and other subqueries.
+    fn function(&self, expr: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+        let Some(plan) = subquery_of(expr) else { return Ok(None) };
+        if !carried::is_of_one_row(plan)? {
+            return Ok(None);
+        }
+        let plan = match expr {
+            Expr::Exists(exists) => found(plan, exists.negated)?,
+            Expr::InSubquery(among) => among_rows(plan, &among.expr, among.negated, schema)?,
+            _ => plan.clone(),
+        };
+        let (plan, arguments, volatility) = with_arguments(plan, schema)?;
+        if arguments.is_empty() {
+            return Ok(None);
+        }
+        let fields: Vec<FieldRef> = arguments.iter().map(|(field, _)| Arc::clone(field)).collect();
+        let Some(plan) = carried::carried(&plan, &fields)? else { return Ok(None) };
+        let call = ScalarUDF::from(RowQuery::new(plan, volatility, &self.runtime));
+        let arguments = arguments.into_iter().map(|(_, argument)| argument).collect();
+        Ok(Some(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(call), arguments))))
+    }
 }
 
 fn subquery_of(expr: &Expr) -> Option<&LogicalPlan> {
@@ -67,28 +95,6 @@ fn subquery_of(expr: &Expr) -> Option<&LogicalPlan> {
         }
         _ => None,
     }
-}
-
-/// The call that a subquery over lists stands for; `None` for other expressions and other subqueries.
-fn function(expr: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
-    let Some(plan) = subquery_of(expr) else { return Ok(None) };
-    if !carried::is_of_one_row(plan)? {
-        return Ok(None);
-    }
-    let plan = match expr {
-        Expr::Exists(exists) => found(plan, exists.negated)?,
-        Expr::InSubquery(among) => among_rows(plan, &among.expr, among.negated, schema)?,
-        _ => plan.clone(),
-    };
-    let (plan, arguments, volatility) = with_arguments(plan, schema)?;
-    if arguments.is_empty() {
-        return Ok(None);
-    }
-    let fields: Vec<FieldRef> = arguments.iter().map(|(field, _)| Arc::clone(field)).collect();
-    let Some(plan) = carried::carried(&plan, &fields)? else { return Ok(None) };
-    let call = ScalarUDF::from(RowQuery::new(plan, volatility));
-    let arguments = arguments.into_iter().map(|(_, argument)| argument).collect();
-    Ok(Some(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(call), arguments))))
 }
 
 /// Whether there are rows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion_functions_json::udfs::json_as_text_udf;
 use datafusion_spark::function::datetime as spark;
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef};
-use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
+use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, SchemaError};
 use deltalake::datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr, TypePlanner};
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit, when};
 use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator};
@@ -52,16 +52,43 @@ impl ExprPlanner for Operators {
             (BinaryOperator::Minus, left, right) if left.is_unsigned_integer() && right.is_unsigned_integer() => {
                 PlannerResult::Original(with(expr, |side| cast(side, DataType::Int64), |side| cast(side, DataType::Int64)))
             }
-            (op, DataType::Boolean, number) if is_comparison(op) && number.is_integer() => {
+            (op, DataType::Boolean, number) if is_comparison(op) && number.is_numeric() => {
                 PlannerResult::Original(with(expr, |side| cast(side, DataType::Int64), same))
             }
-            (op, number, DataType::Boolean) if is_comparison(op) && number.is_integer() => {
+            (op, number, DataType::Boolean) if is_comparison(op) && number.is_numeric() => {
                 PlannerResult::Original(with(expr, same, |side| cast(side, DataType::Int64)))
+            }
+            (op, DataType::Boolean, text) if is_comparison(op) && text.is_string() => {
+                PlannerResult::Original(with(expr, same, |side| cast(side, DataType::Boolean)))
+            }
+            (op, text, DataType::Boolean) if is_comparison(op) && text.is_string() => {
+                PlannerResult::Original(with(expr, |side| cast(side, DataType::Boolean), same))
             }
             (_, text, number) if text.is_string() && number.is_numeric() => PlannerResult::Original(with(expr, |side| as_number(side, &right), same)),
             (_, number, text) if text.is_string() && number.is_numeric() => PlannerResult::Original(with(expr, same, |side| as_number(side, &left))),
             _ => PlannerResult::Original(expr),
         })
+    }
+}
+
+/// `a || b`: a column that is not there is told with its place, by which it is looked for among the aliases.
+#[derive(Debug)]
+pub(super) struct Joined;
+
+impl ExprPlanner for Joined {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if expr.op == BinaryOperator::StringConcat {
+            for side in [&expr.left, &expr.right] {
+                if let Expr::Column(column) = side
+                    && !schema.has_column(column)
+                {
+                    let valid_fields = schema.columns();
+                    let missing = SchemaError::FieldNotFound { field: Box::new(column.clone()), valid_fields };
+                    return Err(DataFusionError::SchemaError(Box::new(missing), Box::new(None)));
+                }
+            }
+        }
+        Ok(PlannerResult::Original(expr))
     }
 }
 

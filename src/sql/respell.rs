@@ -17,14 +17,18 @@ pub(super) const JSON_ARRAY: &str = "json_array";
 /// types `map<k, v>` are written `map(k, v)`.
 pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut words: Vec<TokenWithSpan> = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    // Of each open bracket, whether it is that of a cast.
+    let mut casts: Vec<bool> = Vec::new();
     let mut at = 0;
     while at < words.len() {
+        let in_cast = casts.last() == Some(&true);
         match keyword(&words, at) {
             Some(Keyword::MATERIALIZED) if opens(&words, at + 1) => {
                 if keyword(&words, at.wrapping_sub(1)) == Some(Keyword::AS) {
                     words.remove(at);
                 } else if keyword(&words, at.wrapping_sub(1)) == Some(Keyword::NOT) && keyword(&words, at.wrapping_sub(2)) == Some(Keyword::AS) {
                     words.drain(at - 1..=at);
+                    at -= 1;
                 }
             }
             Some(Keyword::EXISTS)
@@ -43,8 +47,8 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 words[at + 1].token = Token::Comma;
             }
             Some(Keyword::ARRAY) if words.get(at + 1).is_some_and(|next| next.token == Token::Lt) => typed_list(&mut words, at),
-            Some(Keyword::ARRAY) if is_bare_type(&words, at) => words[at].token = Token::make_word(JSON_ARRAY, None),
-            Some(Keyword::ARRAY | Keyword::ROW) if opens(&words, at + 1) && is_type(&words, at) => round_types(&mut words, at),
+            Some(Keyword::ARRAY) if is_bare_type(&words, at, in_cast) => words[at].token = Token::make_word(JSON_ARRAY, None),
+            Some(Keyword::ARRAY | Keyword::ROW) if opens(&words, at + 1) && is_type(&words, at, in_cast) => round_types(&mut words, at),
             // Some functions have a syntax of their own, and can't be called by two names.
             _ if is_safe_call(&words, at) => {
                 let span = words[at].span;
@@ -70,6 +74,16 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Some(Keyword::MAP) if words.get(at + 1).is_some_and(|next| next.token == Token::Lt) => map_type(&mut words, at + 1),
             _ => {}
         }
+        match words.get(at).map(|word| &word.token) {
+            Some(Token::LParen) => {
+                let called = at.checked_sub(1).and_then(|at| keyword(&words, at));
+                casts.push(matches!(called, Some(Keyword::CAST | Keyword::TRY_CAST | Keyword::SAFE_CAST)));
+            }
+            Some(Token::RParen) => {
+                casts.pop();
+            }
+            _ => {}
+        }
         at += 1;
     }
     words
@@ -87,32 +101,15 @@ fn opens(words: &[TokenWithSpan], at: usize) -> bool {
 }
 
 /// Whether a type stands at a place, behind `::` or in a cast.
-fn is_type(words: &[TokenWithSpan], at: usize) -> bool {
+fn is_type(words: &[TokenWithSpan], at: usize, in_cast: bool) -> bool {
     let before = at.checked_sub(1).map(|before| &words[before].token);
-    before == Some(&Token::DoubleColon) || keyword(words, at.wrapping_sub(1)) == Some(Keyword::AS) && in_cast(words, at - 1)
-}
-
-/// Whether the bracket around a place is that of a cast.
-fn in_cast(words: &[TokenWithSpan], at: usize) -> bool {
-    let mut depth = 0_usize;
-    for place in (0..at).rev() {
-        match words[place].token {
-            Token::RParen => depth += 1,
-            Token::LParen if depth > 0 => depth -= 1,
-            Token::LParen => {
-                let called = place.checked_sub(1).and_then(|place| keyword(words, place));
-                return matches!(called, Some(Keyword::CAST | Keyword::TRY_CAST | Keyword::SAFE_CAST));
-            }
-            _ => {}
-        }
-    }
-    false
+    before == Some(&Token::DoubleColon) || in_cast && keyword(words, at.wrapping_sub(1)) == Some(Keyword::AS)
 }
 
 /// `x::array` and `cast(x as array)`.
-fn is_bare_type(words: &[TokenWithSpan], at: usize) -> bool {
+fn is_bare_type(words: &[TokenWithSpan], at: usize, in_cast: bool) -> bool {
     let next = words.get(at + 1).map(|next| &next.token);
-    !matches!(next, Some(Token::Lt | Token::LParen | Token::LBracket)) && is_type(words, at)
+    !matches!(next, Some(Token::Lt | Token::LParen | Token::LBracket)) && is_type(words, at, in_cast)
 }
 
 /// The place of the bracket that closes the one at a place.
@@ -253,6 +250,18 @@ mod tests {
             "select any_of ( l , x -> x ) , exists ( select 1 ) , exists ( ( select 1 ) )"
         );
         assert_eq!(read("select 'as materialized (' as materialized"), "select 'as materialized (' as materialized");
+    }
+
+    #[test]
+    fn types_are_told_from_names_by_the_cast_around_them() {
+        assert_eq!(
+            read("with c as not materialized (select cast(f(x) as array), (g(x) as array)) select y::array"),
+            "with c as ( select cast ( f ( x ) as json_array ) , ( g ( x ) as array ) ) select y :: json_array"
+        );
+        assert_eq!(
+            read("select cast(x as array(row(a int, b array(int)))), array(select 1)"),
+            "select cast ( x as array < struct < a int , b array < int > > > ) , array ( select 1 )"
+        );
     }
 
     #[test]

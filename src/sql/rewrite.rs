@@ -11,6 +11,7 @@ mod formats;
 mod generators;
 mod lambdas;
 mod meant;
+mod named;
 mod outer_fields;
 mod patterns;
 mod pivot;
@@ -71,7 +72,7 @@ pub fn rewrite(statement: &mut Statement, sql: &str, semantics: Semantics) -> Re
 struct Rewriter {
     text: SourceFile,
     /// For each open select list: what its items without an alias are called.
-    names: Vec<Vec<Option<String>>>,
+    names: Vec<Vec<Option<Given>>>,
     /// For each open select: what its tables are called.
     tables: Vec<Vec<Ident>>,
     semantics: Semantics,
@@ -123,7 +124,7 @@ impl VisitorMut for Rewriter {
         if self.semantics.groups_by_alias {
             meant::group_by_aliases(select);
         }
-        self.names.push(select.projection.iter().map(name_as_written).collect());
+        self.names.push(select.projection.iter().map(|item| given_name(item, self.semantics)).collect());
         select.projection.iter_mut().for_each(select::exists_in_list);
         ControlFlow::Continue(())
     }
@@ -267,39 +268,54 @@ fn in_list(expr: &mut Expr) {
     }
 }
 
-/// A column without an alias is called as it was written, whatever it is rewritten to.
-fn name_as_written(item: &SelectItem) -> Option<String> {
+/// What an item without an alias is called.
+struct Given {
+    /// As it was written, whatever it is rewritten to.
+    written: String,
+    /// As its engine calls it.
+    by_engine: Option<String>,
+}
+
+fn given_name(item: &SelectItem, semantics: Semantics) -> Option<Given> {
     match item {
         SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => None,
         // A struct becomes several columns.
         SelectItem::UnnamedExpr(Expr::Function(function)) if expand::name_of(function) == "unnest" => None,
-        SelectItem::UnnamedExpr(expr) => Some(expr.to_string().replace(&format!("{EXISTS}("), "exists(")),
+        SelectItem::UnnamedExpr(expr) => {
+            Some(Given { written: expr.to_string().replace(&format!("{EXISTS}("), "exists("), by_engine: named::name(expr, semantics) })
+        }
         _ => None,
     }
 }
 
 /// Names the items that have none; of those that are written alike, columns too, the second is called `.._2`.
-fn keep_names(items: &mut [SelectItem], names: Vec<Option<String>>) {
+fn keep_names(items: &mut [SelectItem], names: Vec<Option<Given>>) {
     let mut given: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
-    let taken: std::collections::BTreeSet<String> = items.iter().filter_map(called).collect();
+    let mut taken: std::collections::BTreeSet<String> = items.iter().filter_map(called).collect();
+    // What a wildcard stands for may have the engine's name too.
+    let open = items.iter().any(|item| !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
     for (item, name) in items.iter_mut().zip(names) {
-        if let SelectItem::UnnamedExpr(expr) = item
-            && let Some((written, name)) = name.map(|name| (name.clone(), name)).or_else(|| column(expr))
-        {
-            let count = given.entry(written).or_default();
-            *count += 1;
-            if *count == 1 && matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
-                continue;
-            }
-            let mut alias = if *count > 1 { format!("{name}_{count}") } else { name.clone() };
-            while *count > 1 && taken.contains(&alias.to_lowercase()) {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let alias = match name {
+            Some(Given { by_engine: Some(name), .. }) if !open && taken.insert(name.to_lowercase()) => name,
+            name => {
+                let Some((written, name)) = name.map(|name| (name.written.clone(), name.written)).or_else(|| column(expr)) else { continue };
+                let count = given.entry(written).or_default();
                 *count += 1;
-                alias = format!("{name}_{count}");
+                if *count == 1 && matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+                    continue;
+                }
+                let mut alias = if *count > 1 { format!("{name}_{count}") } else { name.clone() };
+                while *count > 1 && taken.contains(&alias.to_lowercase()) {
+                    *count += 1;
+                    alias = format!("{name}_{count}");
+                }
+                alias
             }
-            let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
-            let span = Spanned::span(&expr);
-            *item = SelectItem::ExprWithAlias { expr, alias: Ident { value: alias, quote_style: Some('"'), span } };
-        }
+        };
+        let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
+        let span = Spanned::span(&expr);
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident { value: alias, quote_style: Some('"'), span } };
     }
 }
 

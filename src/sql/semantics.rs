@@ -56,8 +56,19 @@ pub struct Semantics {
     pub groups_by_alias: bool,
     /// Whether `a join b` may have no condition, and is a cross join then.
     pub joins_without_condition: bool,
+    pub unnamed: Unnamed,
     pub backslash: Backslash,
     pub double_quotes: DoubleQuotes,
+}
+
+/// What a column is called that has no alias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unnamed {
+    AsWritten,
+    /// A cast of a column as the column: Spark.
+    CastAsColumn,
+    /// As the column, function or keyword that makes the value: Postgres.
+    Figured,
 }
 
 /// What stands in double quotes.
@@ -248,6 +259,7 @@ const OWN: Semantics = Semantics {
     varchar_cuts: false,
     groups_by_alias: false,
     joins_without_condition: false,
+    unnamed: Unnamed::AsWritten,
     backslash: Backslash::Letter,
     double_quotes: DoubleQuotes::Name,
 };
@@ -259,11 +271,13 @@ const POSTGRES: Semantics = Semantics {
     number_texts: NumberTexts::Short,
     regexp_matches_groups: true,
     varchar_cuts: true,
+    unnamed: Unnamed::Figured,
     ..OWN
 };
 
 const SPARK: Semantics = Semantics {
     adapter: "spark",
+    unnamed: Unnamed::CastAsColumn,
     joins_without_condition: true,
     division: Division::Fraction,
     nulls: NullOrder::Smallest,

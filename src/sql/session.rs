@@ -17,12 +17,13 @@ use super::functions;
 use super::lateral::LateralUnnest;
 use super::limits;
 use super::nested::NestedRows;
-use super::operators::{FromZero, JsonFields, Operators, TypeNames};
+use super::operators::{FromZero, Joined, JsonFields, Operators, TypeNames};
 use super::overflow::CheckedIntegers;
 use super::refused::{Impossible, Misplaced};
 use super::relations::Relations;
 use super::semantics::{ListBase, NullOrder, Semantics};
 use super::timestamps::Microseconds;
+use super::truth::Truth;
 
 /// What a session may differ in; of the dialect only [`Semantics`].
 #[derive(Debug, Clone)]
@@ -73,10 +74,12 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_type_planner(Arc::new(TypeNames { semantics: options.semantics }))
         .with_statistics_registry(estimates::registry())
         .with_relation_planners(vec![Arc::new(Relations { semantics: options.semantics })])
-        .with_analyzer_rules(analyzer_rules())
+        .with_analyzer_rules(analyzer_rules(&options.runtime))
         .with_physical_optimizer_rules(limits::physical_rules());
     functions::register(&mut builder, options.semantics);
     let planners = builder.expr_planners().get_or_insert_default();
+    // Before DataFusion's own, which asks for the types of columns without looking whether they are there.
+    planners.insert(0, Arc::new(Joined));
     planners.push(Arc::new(Operators { division: options.semantics.division }));
     match options.semantics.lists {
         ListBase::One => {}
@@ -94,13 +97,13 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
 
 /// DataFusion's rules with the dialect's around them: times have one unit before types are coerced, arithmetic is checked
 /// when both sides of an operator have one type, and what can't be run is refused.
-fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Misplaced), Arc::new(Digits), Arc::new(Microseconds)];
+fn analyzer_rules(runtime: &Arc<RuntimeEnv>) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Misplaced), Arc::new(Digits), Arc::new(Truth), Arc::new(Microseconds)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(Impossible));
     rules.push(Arc::new(LateralUnnest));
     rules.push(Arc::new(CheckedIntegers));
-    rules.push(Arc::new(NestedRows));
+    rules.push(Arc::new(NestedRows { runtime: Arc::clone(runtime) }));
     rules.push(Arc::new(CorrelatedRows));
     rules
 }

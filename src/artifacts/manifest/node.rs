@@ -9,13 +9,12 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::super::hex;
-use super::super::paths::{compiled_path, run_path};
 use super::ManifestInput;
 use super::hooks::{HookEntry, hook_json};
 use crate::manifest::{
     AboutSource, ColumnDecl, ConfigMirror as Config, ConstraintDecl, Described, DescribedKind, DocsMirror as Docs, Fixture, FixtureRows, GenericTest,
     Materialization, Node, NodeId, NodeKind, NodeRef, Raw, ResourceType, TestDetails, UnitTest, Version, Written as Value, alias_types, docs,
-    primary_key,
+    primary_key, compiled_path, run_path, file_key_name, test_metadata,
 };
 
 /// What a node's entry needs of the other nodes.
@@ -476,51 +475,13 @@ fn model_fields<'a>(node: &'a Node, context: &Context<'_>) -> ModelFields<'a> {
 
 fn generic_fields<'a>(details: &'a TestDetails, generic: &'a GenericTest, context: &Context<'_>) -> GenericFields<'a> {
     let attached = details.attached.as_ref().and_then(|id| context.nodes.get(id.as_str()).copied());
-    let mut kwargs = generic.arguments.clone();
-    if let Some(column) = &details.column {
-        kwargs.entry("column_name").or_insert_with(|| json!(column));
-    }
-    if let Some(model) = attached {
-        kwargs.entry("model").or_insert_with(|| json!(format!("{{{{ get_where_subquery({}) }}}}", call_of(model))));
-    }
-    kwargs.sort_keys();
     GenericFields {
         column_name: details.column.as_ref().and_then(|_| generic.arguments.get("column_name")?.as_str()),
-        file_key_name: attached.map(|model| format!("{}.{}", properties_key(model), file_name(model))),
+        file_key_name: attached.map(file_key_name),
         // dbt names models here, and nothing else.
         attached_node: details.attached.as_ref().filter(|id| !id.as_str().starts_with("source.")).map(NodeId::as_str),
-        test_metadata: json!({"name": generic.name, "kwargs": kwargs, "namespace": generic.package}),
+        test_metadata: test_metadata(details, generic, attached),
     }
-}
-
-fn call_of(node: &Node) -> String {
-    match (&node.kind, &node.model.version) {
-        (NodeKind::Source { source_name, .. }, _) => format!("source('{source_name}', '{}')", node.name),
-        (_, Some(version)) => format!("ref('{}', version='{version}')", node.name),
-        (_, None) => format!("ref('{}')", node.name),
-    }
-}
-
-/// The list of a properties file in which a node is described.
-fn properties_key(node: &Node) -> &'static str {
-    match node.resource_type() {
-        ResourceType::Analysis => "analyses",
-        ResourceType::Exposure => "exposures",
-        ResourceType::Function => "functions",
-        ResourceType::Metric => "metrics",
-        ResourceType::Model => "models",
-        ResourceType::SavedQuery => "saved_queries",
-        ResourceType::Seed => "seeds",
-        ResourceType::SemanticModel => "semantic_models",
-        ResourceType::Snapshot => "snapshots",
-        ResourceType::Source => "sources",
-        ResourceType::Test => "data_tests",
-        ResourceType::UnitTest => "unit_tests",
-    }
-}
-
-fn file_name(node: &Node) -> &str {
-    if let NodeKind::Source { source_name, .. } = &node.kind { source_name } else { &node.name }
 }
 
 /// As written, with dbt's keys.

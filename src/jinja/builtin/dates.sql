@@ -43,12 +43,14 @@
     {%- set seconds = {'week': 604800, 'day': 86400, 'hour': 3600, 'minute': 60, 'second': 1} -%}
     {%- set per_year = {'year': 1, 'quarter': 4, 'month': 12} -%}
     {%- set fractions = {'millisecond': 1000, 'microsecond': 1000000} -%}
+    {#- Postgres' macro adds parts of times, which are doubles there; so what is divided of it has a fraction. -#}
+    {%- set kind = 'double precision' if target.type in ['materialize', 'postgres', 'risingwave'] and part not in ['day', 'week'] else 'bigint' -%}
     {%- if part in seconds -%}
-        cast((date_part('epoch', date_trunc('{{ part }}', {{ second }})) - date_part('epoch', date_trunc('{{ part }}', {{ first }}))) / {{ seconds[part] }} as bigint)
+        cast((date_part('epoch', date_trunc('{{ part }}', {{ second }})) - date_part('epoch', date_trunc('{{ part }}', {{ first }}))) / {{ seconds[part] }} as {{ kind }})
     {%- elif part in per_year -%}
-        cast((date_part('year', {{ second }}) - date_part('year', {{ first }})) * {{ per_year[part] }}{% if part != 'year' %} + date_part('{{ part }}', {{ second }}) - date_part('{{ part }}', {{ first }}){% endif %} as bigint)
+        cast((date_part('year', {{ second }}) - date_part('year', {{ first }})) * {{ per_year[part] }}{% if part != 'year' %} + date_part('{{ part }}', {{ second }}) - date_part('{{ part }}', {{ first }}){% endif %} as {{ kind }})
     {%- elif part in fractions -%}
-        cast(round((date_part('epoch', date_trunc('{{ part }}', {{ second }})) - date_part('epoch', date_trunc('{{ part }}', {{ first }}))) * {{ fractions[part] }}) as bigint)
+        cast(round((date_part('epoch', date_trunc('{{ part }}', {{ second }})) - date_part('epoch', date_trunc('{{ part }}', {{ first }}))) * {{ fractions[part] }}) as {{ kind }})
     {%- else -%}
         {{- exceptions.raise_compiler_error('datediff knows no part `' ~ datepart ~ '`') -}}
     {%- endif -%}

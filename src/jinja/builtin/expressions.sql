@@ -12,6 +12,10 @@
 {% macro cast_array_to_string(array) %}{{ return(adapter.dispatch('cast_array_to_string', 'dbt')(array)) }}{% endmacro %}
 {% macro default__cast_array_to_string(array) %}'[' || array_to_string({{ array }}, ',') || ']'{% endmacro %}
 
+{#- Of the adapter for Spark, whose functions may give NULL for what they can not read: here that is an error. -#}
+{% macro assert_not_null(function, arg) %}{{ return(adapter.dispatch('assert_not_null', 'dbt')(function, arg)) }}{% endmacro %}
+{% macro default__assert_not_null(function, arg) %}{{ function }}({{ arg }}){% endmacro %}
+
 {% macro concat(fields) %}{{ return(adapter.dispatch('concat', 'dbt')(fields)) }}{% endmacro %}
 {% macro default__concat(fields) %}{{ fields | join(' || ') }}{% endmacro %}
 

@@ -122,6 +122,8 @@ create or replace view {{ relation }} as
 {% endmacro %}
 
 {% macro noop_statement(name=none, message=none, code=none, rows_affected=none, res=none) %}
+    {#- A block that it is called with says what was sent, and is not sent again. -#}
+    {%- if caller is defined -%}{%- do caller() -%}{%- endif -%}
     {%- if name is not none -%}{%- do store_raw_result(name, message=message, code=code, rows_affected=rows_affected, agate_table=res) -%}{%- endif -%}
 {% endmacro %}
 

@@ -92,7 +92,7 @@ impl Moment {
     }
 
     /// ISO 8601, with the time to what `timespec` says.
-    fn iso(&self, separator: &str, timespec: &str) -> Result<String, Error> {
+    pub(in crate::jinja) fn iso(&self, separator: &str, timespec: &str) -> Result<String, Error> {
         let time = match timespec {
             "auto" if self.at.nanosecond() == 0 => "%H:%M:%S",
             "auto" | "microseconds" => "%H:%M:%S%.6f",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use deltalake::datafusion::catalog::streaming::StreamingTable;
-use deltalake::datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use deltalake::datafusion::common::tree_node::TreeNodeRecursion;
 use deltalake::datafusion::common::{Column, Result};
 use deltalake::datafusion::datasource::provider_as_source;
 use deltalake::datafusion::functions_window::expr_fn::row_number;
@@ -15,6 +15,7 @@ use deltalake::datafusion::logical_expr::{
 };
 
 use super::row_query::Given;
+use crate::sql::correlated::partitioned;
 
 const ROW: &str = "__nested_row";
 const ARGUMENT: &str = "__nested_argument_";
@@ -182,17 +183,9 @@ impl Rows {
         let mut result = columns(&window.input);
         let mut exprs = Vec::new();
         for expr in &window.window_expr {
-            let name = expr.schema_name().to_string();
-            let partitioned = expr.clone().transform(|part| match part {
-                Expr::WindowFunction(mut function) => {
-                    function.params.partition_by.push(row());
-                    Ok(Transformed::new(Expr::WindowFunction(function), true, TreeNodeRecursion::Jump))
-                }
-                other => Ok(Transformed::no(other)),
-            })?;
-            let partitioned = partitioned.data.unalias_nested().data;
-            result.push(Expr::Column(Column::from_name(partitioned.schema_name().to_string())).alias(name));
-            exprs.push(partitioned);
+            let (window, column) = partitioned(expr.clone(), &[row()])?;
+            result.push(column);
+            exprs.push(window);
         }
         below.plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(below.plan))?);
         below.projected(result).map(Some)

@@ -21,7 +21,8 @@ use crate::base::STACK;
 use crate::sql::semantics::Semantics;
 use crate::sql::session::{SessionOptions, session_state};
 
-/// Plans are optimized for one thread, and so that none of their operators starts another.
+/// Plans are optimized for one thread, and so that none of their operators starts another; they are run with the memory of the
+/// session that they belong to.
 static STATE: LazyLock<SessionState> = LazyLock::new(|| {
     let options = SessionOptions { threads: 1, runtime: Arc::new(RuntimeEnv::default()), spilling_joins: false, semantics: Semantics::default() };
     let mut state = session_state(&options);
@@ -60,12 +61,13 @@ pub(super) struct RowQuery {
     plan: LogicalPlan,
     given: SchemaRef,
     signature: Signature,
+    runtime: Arc<RuntimeEnv>,
     physical: OnceLock<Arc<dyn ExecutionPlan>>,
 }
 
 impl RowQuery {
-    pub(super) fn new((plan, given): (LogicalPlan, SchemaRef), volatility: Volatility) -> Self {
-        Self { plan, given, signature: Signature::variadic_any(volatility), physical: OnceLock::new() }
+    pub(super) fn new((plan, given): (LogicalPlan, SchemaRef), volatility: Volatility, runtime: &Arc<RuntimeEnv>) -> Self {
+        Self { plan, given, signature: Signature::variadic_any(volatility), runtime: Arc::clone(runtime), physical: OnceLock::new() }
     }
 
     fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
@@ -121,7 +123,7 @@ impl ScalarUDFImpl for RowQuery {
             HashMap::default(),
             HashMap::default(),
             HashMap::default(),
-            Arc::clone(STATE.runtime_env()),
+            Arc::clone(&self.runtime),
         );
         let batches = wait(collect(plan, Arc::new(context)))?;
         values(&batches, args.number_rows, args.return_type()).map(ColumnarValue::Array)

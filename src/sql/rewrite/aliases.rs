@@ -146,7 +146,7 @@ fn unknown_column(error: &DataFusionError) -> Option<Unknown> {
             _ => return None,
         };
         let SchemaError::FieldNotFound { field, valid_fields } = missing else { return None };
-        let span = error.diagnostic().and_then(|diagnostic| diagnostic.span).or_else(|| field.spans().first())?;
+        let span = field.spans().first().or_else(|| error.diagnostic().and_then(|diagnostic| diagnostic.span))?;
         let same = |known: &&Column| {
             known.name != field.name
                 && known.name.to_lowercase() == field.name.to_lowercase()

@@ -215,6 +215,7 @@ fn header(reading: &Reading, file: &FileEntry, input: &mut Input, declared: &[(S
     for at in 0..record.len() {
         let name = match text(reading, file, &record, at)?.trim() {
             "" => format!("column_{}", at + 1),
+            name if reading.options.as_seed => unquoted(name).to_owned(),
             name => name.to_owned(),
         };
         if !known.insert(name.to_lowercase()) {
@@ -230,6 +231,12 @@ fn header(reading: &Reading, file: &FileEntry, input: &mut Input, declared: &[(S
         names.push(name);
     }
     Ok(Some(Header { names, first_row: None }))
+}
+
+/// A name in the quotes of SQL, which dbt writes into the statement that makes the seed as it stands.
+fn unquoted(name: &str) -> &str {
+    let within = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.is_empty() && !inner.contains(quote));
+    within('"').or_else(|| within('`')).unwrap_or(name)
 }
 
 fn next(reading: &Reading, file: &FileEntry, input: &mut Input, record: &mut ByteRecord) -> Result<bool, EngineError> {

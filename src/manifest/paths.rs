@@ -1,6 +1,6 @@
 //! Where a node's SQL is written below the target folder. Paths use `/`.
 
-use crate::manifest::Node;
+use super::Node;
 
 /// `compiled/<package>/<file of the node>`; generic tests stand in a folder named as their properties file.
 #[must_use]
