@@ -335,7 +335,9 @@ async fn run_test(shared: &Shared, node: &Node, compiled: &CompiledNode, overlay
     match ask(shared, node, compiled, overlays).await {
         Ok(verdict) => {
             let (outcome, message) = judge(verdict, &node.config.test, shared.options.warnings_fail);
-            Ended { failures: Some(verdict.failures), ..Ended::new(outcome, message, at) }
+            // As dbt counts: what a test that passes found are no failures.
+            let failures = if outcome == NodeOutcome::Pass { 0 } else { verdict.failures };
+            Ended { failures: Some(failures), ..Ended::new(outcome, message, at) }
         }
         Err(error) => engine_failure(shared, node, compiled, &error, at),
     }
