@@ -16,13 +16,13 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CLOCK = re.compile(r"^(\d\d:\d\d:\d\d(\.\d+)? (\[\w+ ?\] \[[^]]*\]:)? ?)")
 
 
-def files(folder):
-    """The paths of all files below a folder, but for those of `OWN_FILES`."""
+def files(folder, besides=()):
+    """The paths of all files below a folder, but for those of `OWN_FILES` and some besides."""
     found, kept = [], snapshots(folder)
     for root, _, names in os.walk(folder, followlinks=True):
         found += [os.path.relpath(os.path.join(root, name), folder) for name in names]
     unread = {name for name in found if "compiled/" in name and name.rsplit("/", 1)[-1] in kept}
-    return "\n".join(sorted(name for name in found if not OWN_FILES.search(name) and name not in unread))
+    return "\n".join(sorted(name for name in found if name not in besides and not OWN_FILES.search(name) and name not in unread))
 
 
 def snapshots(folder):
@@ -90,3 +90,18 @@ def logged(folder):
         form = shown(path.read_text(), False).split("\n")[:2]
         lines.append(f"{path.relative_to(folder)}: {', '.join(form)}")
     return "\n".join(lines)
+
+
+def statements(folder, texts):
+    """The queries that the log files tell of models, in order, but for those of the models themselves (`texts`): what is left are hooks."""
+    own = {" ".join(text.split()) for text in texts}
+    found = []
+    for path in sorted(folder.rglob("dbt.log")):
+        lines = COLOURS.sub("", path.read_text())
+        if lines.startswith("{"):
+            lines = "\n".join(f"00:00:00 {json.loads(line)['info']['msg']}" for line in lines.splitlines())
+        for text in re.findall(r"On model\.\S+: (.*?)(?=\n\d\d:\d\d:\d\d|\Z)", lines, re.DOTALL):
+            text = " ".join(re.sub(r"/\*.*?\*/", "", text).split())
+            if text.startswith("select ") and text not in own:
+                found.append(text)
+    return "\n".join(found)

@@ -1,6 +1,6 @@
 """What differs between Python dbt on DuckDB and alluvium in the literate cases, and is meant to, each with its reason.
 
-`LEFT_OUT` are cases of which nothing can be compared, `OWN_TEXT` compiled files of which only the rows can. `MEANT` has, for a case, texts of dbt's that stand for texts of alluvium's;
+`LEFT_OUT` are cases of which nothing can be compared, `OWN_TEXT` compiled files of which only the rows can, `FOR_DBT` files that dbt needs besides. `MEANT` has, for a case, texts of dbt's that stand for texts of alluvium's;
 one that is not met any more is an error.
 """
 
@@ -8,7 +8,13 @@ ADAPTER = "the case speaks of the adapter `alluvium`, whose macros dbt does not 
 SEEDS = "refused here, because seeds and snapshots are built by the program, which runs no text of macros for them"
 NO_ROLLBACK = "a statement is a transaction of its own: what ran before an error, or without a commit, stays"
 OWN_TYPES = "names of types are those of the one dialect"
+FILES_OF_SOURCES = "`external` reads a file here; dbt-duckdb has another key for it"
 SELECTOR = "`selector:` on the command line is of dbt 2.0"
+OWN_TESTS = "the tests of the program have a text of their own; how many rows they found is compared"
+QUOTED_NAMES = "ephemeral models are put in with quoted names; the rows are compared"
+SNAPSHOT_TEXT = "the query of a snapshot is written below target/compiled too"
+DEFAULTS = "a default of dbt's parser"
+TAGS = "tags count wherever they are written; in dbt those of semantic models in the project file are lost"
 DAYS = "a date to which days are added stays a date; DuckDB makes a timestamp"
 
 OWN_COMMAND = "a command or an option that dbt does not have"
@@ -23,6 +29,61 @@ EXPRESSION = "an expression that is as it was is no modification; dbt says so wi
 THROUGH = "what a node reads through a variable or a contract modifies it; dbt does not follow these here"
 SOURCE_BY_SOURCE = "dbt says how freshness went source by source only"
 YAML_SNAPSHOTS = "dbt keeps schema and tags of the project file for a snapshot in YAML in its config, and does not go by them"
+
+# What dbt-duckdb leaves to the project, and the program has: files for dbt alone, for all cases of a file.
+FOR_DBT = {
+    "incremental.md": {
+        "macros/for_dbt.sql": """\
+{% macro get_incremental_replace_where_sql(arg_dict) %}
+{%- set columns = arg_dict.dest_columns | map(attribute='quoted') | join(', ') -%}
+delete from {{ arg_dict.target_relation }} where {{ arg_dict.incremental_predicates | join(' and ') }};
+insert into {{ arg_dict.target_relation }} ({{ columns }}) select {{ columns }} from {{ arg_dict.temp_relation }}
+{% endmacro %}
+"""
+    },
+    "functions.md": {
+        "macros/for_dbt.sql": """\
+{% macro duckdb__scalar_function_sql(target_relation) %}
+create or replace macro {{ target_relation.schema }}.{{ target_relation.identifier }}(
+{%- for argument in model.arguments %}{{ ', ' if not loop.first }}{{ argument.name }}{% if argument.default_value %} := {{ argument.default_value }}{% endif %}{% endfor -%}
+) as ({{ model.compiled_code }})
+{% endmacro %}
+"""
+    },
+}
+
+# What a macro of dbt calls and DuckDB has not: statements for dbt's database.
+ASKED_BEFORE = {
+    ("cross-database.md", "A date is made of its parts"): "create macro to_date(text, form) as cast(strptime(text, '%Y-%m-%d') as date)",
+}
+
+# Files that are mostly about what the program has beyond dbt on DuckDB (its strategies, refusals and files): the cases that both can run.
+SOME = {
+    "incremental.md": (
+        "`is_incremental()` is false in the first run and true in the next",
+        "The strategy append takes no notice of a key",
+        "delete+insert replaces the rows of the delivered keys, and may bring several of a key",
+        "replace_where replaces what the condition names",
+    ),
+    "materializations.md": (
+        "A view is the default, a table holds rows, both can be read",
+        "An ephemeral model is a CTE of those that read it",
+        "A materialized view is not available, and says so",
+    ),
+    "snapshots.md": ("A snapshot in YAML and one in a block keep the same history",),
+    "unit-tests.md": (
+        "Rows as CSV, in the properties file and in a file of their own",
+        "A table that is there is an input as `this`",
+        "Macros, variables and the environment are overridden",
+    ),
+    "functions.md": (
+        "A build makes the functions before the models that call them",
+        "They are listed, selected and in the manifest",
+    ),
+    "freshness.md": ("Sources that are tables, by a column, by a query, and of some rows",),
+    "test-options.md": ("severity from the project file",),
+    "versions.md": ("Each version is a node with a relation of its own, and ref means the latest",),
+}
 
 LEFT_OUT = {
     ("commands.md", "init makes a project that runs at once"): "`init` is compared in beside-dbt.md; the project that it makes is each program's own",
@@ -68,13 +129,33 @@ LEFT_OUT = {
     ("custom-materializations.md", "Text that would make a seed or a snapshot is refused, as none is run"): SEEDS,
     ("custom-materializations.md", "A strategy that nobody wrote"): "dbt looks for the strategy when the table is there, in the second run",
     ("custom-materializations.md", "The project overrides the text of a strategy of the program"): "dbt-duckdb's default is delete+insert",
+    ("data-tests.md", "A generic test that nobody wrote"): "said when the project is read; dbt looks for it when it compiles",
+    ("data-tests.md", "Tests of sources and seeds"): FILES_OF_SOURCES,
+    ("semantics.md", "A whole number beside a decimal does not widen it"): "types of the one dialect",
     ("selectors.md", "A selector that names another, and selector: on the command line"): SELECTOR,
     ("selectors.md", "`exclude` of a criterion, and of a union within an intersection"): SELECTOR,
 }
 
 OWN_TEXT = {
     ("beside-dbt.md", "What a run is asked to read: nothing, or a stretch of time"): {"example/models/days.sql": "the stretch of time is written in the dialect; the rows are compared"},
-    ("config-listed.md", "Materializations"): {"example/models/a_table.sql": "ephemeral models are put in with quoted names; the rows are compared"},
+    ("data-tests.md", "unique, accepted_values and relationships"): {
+        "example/models/models.yml/accepted_values_customer_grade__gold__silver.sql": OWN_TESTS,
+        "example/models/models.yml/relationships_account_customer_id__id__ref_customer_.sql": OWN_TESTS,
+    },
+    ("data-tests.md", "Arguments may stand inline, as in older projects"): {
+        "example/models/models.yml/accepted_values_customer_grade__gold__silver__lead.sql": OWN_TESTS,
+    },
+    ("data-tests.md", "where and limit"): {"example/models/models.yml/not_null_customer_amount.sql": OWN_TESTS},
+    ("snapshots.md", "A snapshot in YAML and one in a block keep the same history"): {
+        "example/snapshots/blocks.sql": SNAPSHOT_TEXT,
+        "example/snapshots/in_yaml.yml/in_yaml.yml/in_yaml.sql": SNAPSHOT_TEXT,
+    },
+    ("versions.md", "Each version is a node with a relation of its own, and ref means the latest"): {
+        "example/models/models.yml/accepted_values_dim_v1_id__1.sql": OWN_TESTS,
+    },
+    ("materializations.md", "An ephemeral model is a CTE of those that read it"): {"example/models/t.sql": QUOTED_NAMES},
+    ("artifacts.md", "What was compiled and run says where, and brings the ephemeral models along"): {"example/models/b.sql": QUOTED_NAMES},
+    ("config-listed.md", "Materializations"): {"example/models/a_table.sql": QUOTED_NAMES},
     ("macro-packages-more.md", "A spine from the first to the last day of a table"): {"example/models/days.sql": "`dbt.date_spine` has a text of its own; its rows are compared"},
 }
 
@@ -162,6 +243,21 @@ MEANT = {
         ("", '["properties True"]', "the line after it"),
     ],
     ("hooks.md", "A hook that fails makes the node an error"): [("", "main.b", NO_ROLLBACK)],
+    ("incremental.md", "delete+insert replaces the rows of the delivered keys, and may bring several of a key"): [
+        ('[null, "none"]', "", "NULL is a key like any other; DuckDB finds no row by it"),
+    ],
+    ("snapshots.md", "A snapshot in YAML and one in a block keep the same history"): [
+        ("", "target/compiled/example/snapshots/blocks.sql", SNAPSHOT_TEXT),
+        ("", "target/compiled/example/snapshots/in_yaml.yml/in_yaml.yml/in_yaml.sql", SNAPSHOT_TEXT),
+    ],
+    ("semantics.md", "Every key is in the manifest as it was written"): [
+        ("", "semantic_model:example.sm", TAGS),
+        ("", "semantic_model:example.states", TAGS),
+        ('"name": "visits"}, "calculation"', '"name": "visits"}, "base_metric": null, "calculation"', DEFAULTS),
+        ('"name": "purchases"}, "entity"', '"name": "purchases"}, "conversion_metric": null, "entity"', DEFAULTS),
+        ('"use_approximate_percentile": false, ', "", DEFAULTS),
+        ('"database": "alluvium", "export_as"', '"database": null, "export_as"', "an export goes where the target is"),
+    ],
     ("hooks.md", "Around a run, with its results"): [("starting on default", "", "dbt says it once more while it parses")],
     ("run-operation.md", "Its statements reach the warehouse"): [("", '["2"]', NO_ROLLBACK), ("", '["3"]', NO_ROLLBACK)],
 }

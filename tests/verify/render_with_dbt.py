@@ -12,7 +12,7 @@ value by value. In the files of `AS_IS` both run the commands exactly as they st
 form (nothing, text or JSON, with colours or without) and in the lines that both have.
 
 What differs and is meant to stands in `render_meant.py` with its reason, text by text. Headings whose prose says `Differs from
-dbt` are left out, and counted. `--only TEXT` takes the headings that hold a text. Ends with 1 if anything else differs.
+dbt` are left out, and counted; of the files in `SOME` the cases that stand there are taken. `--only TEXT` takes the headings that hold a text. Ends with 1 if anything else differs.
 """
 
 import argparse
@@ -33,7 +33,7 @@ import tempfile
 import duckdb
 import render_left
 import yaml
-from render_meant import LEFT_OUT, MEANT, OWN_TEXT
+from render_meant import ASKED_BEFORE, FOR_DBT, LEFT_OUT, MEANT, OWN_TEXT, SOME
 
 FILES = [
     "jinja-language.md",
@@ -59,6 +59,10 @@ FILES = [
     "logging.md",
     "packages.md",
     "state.md",
+    "data-tests.md",
+    "artifacts.md",
+    "semantics.md",
+    *SOME,
 ]
 AS_IS = ("commands.md", "flags.md", "flags-more.md", "flags-environment.md", "logging.md", "beside-dbt.md")
 COMMANDS = ("compile", "run", "seed", "build", "test", "snapshot", "run-operation", "parse", "deps", "clean", "clone", "retry", "source", "docs", "debug")
@@ -68,6 +72,7 @@ OURS_ALONE = ("targets", "layers", "naming", "audits")
 AS_SETS = (" leaves", " logs", ": statuses", ": catalog", " prints", "relations")
 NOW = "during the run"
 DAYS = tuple((datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)).strftime("%Y-%m-%dT") for days in (0, 1))
+QUERY = re.compile(r"\s*(select|with|from|values|show|describe)\b", re.IGNORECASE)
 SAID = ("JinjaLogInfo", "JinjaLogWarning", "PrintEvent")
 
 
@@ -111,7 +116,7 @@ def cases(path):
                 body.append(lines[at])
                 at += 1
             if info[0] == "sh":
-                commands = "\n".join(body).replace("\\\n", " ").split("\n")
+                commands = commands_of("\n".join(body).replace("\\\n", " "))
                 target["steps"] += [("command", command) for command in commands if re.match(r"(\w+=\S*|\w+=\".*\"|) *(alluvium|rm|cp) ", command)]
             elif len(info) > 1:
                 target["steps"].append(("file", info[1], "\n".join(body) + "\n"))
@@ -119,6 +124,17 @@ def cases(path):
             target["prose"] += line + "\n"
         at += 1
     return found
+
+
+def commands_of(text):
+    """Commands, each with all its lines: what stands in quotes may go over several."""
+    commands, command = [], ""
+    for line in text.split("\n"):
+        command = f"{command}\n{line}" if command else line
+        if command.count('"') % 2 == 0:
+            commands.append(command)
+            command = ""
+    return commands
 
 
 def project_of(folder, text):
@@ -169,6 +185,11 @@ def plain(value):
     if isinstance(value, (int, float, decimal.Decimal)):
         number = f"{float(value):.9g}"
         return "0" if number == "-0" else number
+    if str(value).startswith("[") and isinstance(value, str):  # a list as `show` of dbt prints it
+        try:
+            return plain(json.loads(value))
+        except json.JSONDecodeError:
+            return value
     if isinstance(value, datetime.datetime):
         return plain(value.isoformat().replace("+00:00", "Z"))
     if isinstance(value, (list, tuple)):
@@ -306,7 +327,8 @@ class Comparison:
         self.own_text = OWN_TEXT.get((case["file"], case["name"]), {})
         self.meant = MEANT.get((case["file"], case["name"]), [])
         self.as_is = case["file"] in AS_IS
-        self.used, self.found = set(), []
+        self.logged = case["name"].startswith("Hooks of both spellings")
+        self.used, self.found, self.their_files = set(), [], set()
 
     def texts(self, where, theirs, ours):
         left, right = theirs.split("\n"), ours.split("\n")
@@ -367,6 +389,7 @@ def parts(command):
 
 def step(command, theirs, ours, comparison):
     environment, program, arguments = parts(command)
+    arguments = without(arguments, "--warehouse")
     verb = verb_of(arguments)
     if program in ("rm", "cp"):
         for side in (theirs, ours):
@@ -395,8 +418,11 @@ def step(command, theirs, ours, comparison):
         if not a[0] and not b[0]:
             comparison.texts(f"`{command}` lists", listed(a[1]), listed(b[1]))
     elif verb == "sql":
-        text = without(arguments, "--target", "--warehouse", "--output")[1]
-        comparison.rows(f"`{command}`", "order by" in text, theirs.query(text), ours.query(text))
+        text = next(word for word in without(arguments, "--target", "--output") if word not in ("sql", "--quiet", "-q"))
+        a, b = theirs.query(text), ours.query(text)
+        if not QUERY.match(text):  # what a statement tells of its work is each program's own
+            a, b = (([], [], side[2]) for side in (a, b))
+        comparison.rows(f"`{command}`", "order by" in text, a, b)
     elif verb == "show":
         words = [word for word in without(arguments, "--output", "-o") if word not in ("--quiet", "-q", "show")]
         comparison.rows(f"`{command}`", False, *(side.show(words, environment) for side in (theirs, ours)))
@@ -425,10 +451,12 @@ def left_behind(command, a, b, theirs, ours, comparison):
         for name in sorted((left.keys() | right.keys()) - comparison.own_text.keys() - unread):
             comparison.texts(f"`{command}`: {name}", left.get(name, ""), right.get(name, ""))
         if "--inline" not in command:  # which writes no artifacts here
-            comparison.texts(f"`{command}` leaves", render_left.files(theirs.folder), render_left.files(ours.folder))
+            comparison.texts(f"`{command}` leaves", render_left.files(theirs.folder, comparison.their_files), render_left.files(ours.folder))
         comparison.texts(f"`{command}`: catalog", render_left.catalog(theirs.folder), render_left.catalog(ours.folder))
     if a[0] != 2 and b[0] != 2:
         comparison.texts(f"`{command}`: statuses", render_left.statuses(theirs.folder), render_left.statuses(ours.folder))
+    if comparison.logged:
+        comparison.texts(f"`{command}` logs", *(render_left.statements(side.folder, compiled(side.folder).values()) for side in (theirs, ours)))
     if comparison.as_is and a[0] != 2 and b[0] != 2:
         comparison.texts(f"`{command}` logs", render_left.logged(theirs.folder), render_left.logged(ours.folder))
 
@@ -446,6 +474,11 @@ def compare(case, cli):
         theirs, ours = Dbt(pathlib.Path(one)), Alluvium(pathlib.Path(two), cli)
         for side in (theirs, ours):
             write(side.folder, "project.yml", "name: example\n")
+        for name, text in FOR_DBT.get(case["file"], {}).items():
+            write(theirs.folder, name, text)
+            comparison.their_files.add(name)
+        if text := ASKED_BEFORE.get((case["file"], case["name"])):
+            theirs.query(text)
         changed = False
         for kind, *rest in case["steps"]:
             if kind == "file":
@@ -484,6 +517,8 @@ def main():
     for path in files:
         for case in cases(path):
             if options.only not in case["name"]:
+                continue
+            if case["name"] not in SOME.get(path.name, (case["name"],)):
                 continue
             if "differs from dbt" in case["prose"].lower() or (case["file"], case["name"]) in LEFT_OUT:
                 left_out += 1
