@@ -81,7 +81,9 @@ fn selector(node: &Node) -> String {
     match &node.kind {
         NodeKind::Source { source_name, .. } => format!("source:{}.{source_name}.{}", node.package, node.name),
         NodeKind::Described(_) | NodeKind::UnitTest(_) => format!("{}:{}", node.resource_type().name(), selector_name(node)),
-        NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Function(_) | NodeKind::Test(_) => node.fqn.join("."),
+        NodeKind::Model | NodeKind::Analysis | NodeKind::Seed { .. } | NodeKind::Snapshot | NodeKind::Function(_) | NodeKind::Test(_) => {
+            node.fqn.join(".")
+        }
     }
 }
 
