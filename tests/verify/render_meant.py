@@ -131,6 +131,7 @@ LEFT_OUT = {
     ("custom-materializations.md", "The project overrides the text of a strategy of the program"): "dbt-duckdb's default is delete+insert",
     ("data-tests.md", "A generic test that nobody wrote"): "said when the project is read; dbt looks for it when it compiles",
     ("data-tests.md", "Tests of sources and seeds"): FILES_OF_SOURCES,
+    ("artifacts.md", "Sources are told as they are written: schema, external files, and a query that asks for `this`"): "the time of its rows is now, and DuckDB has `at` for a keyword; a case of freshness.md compares such sources",
     ("semantics.md", "A whole number beside a decimal does not widen it"): "types of the one dialect",
     ("selectors.md", "A selector that names another, and selector: on the command line"): SELECTOR,
     ("selectors.md", "`exclude` of a criterion, and of a union within an intersection"): SELECTOR,
