@@ -31,7 +31,9 @@ impl Adapter {
         let Some(relation) = relation.downcast_object_ref::<Relation>() else {
             return Err(problem(Code::MacroArguments, format!("expected a relation, found {}", describe(relation))));
         };
-        Ok(self.facts(&relation.name)?.map(|facts| facts.columns).unwrap_or_default())
+        let columns = self.facts(&relation.name)?.map(|facts| facts.columns).unwrap_or_default();
+        let semantics = self.0.semantics();
+        Ok(columns.into_iter().map(|(name, data_type)| (semantics.told(&name), data_type)).collect())
     }
 
     fn get_relation(&self, args: &[Value]) -> Result<Value, Error> {

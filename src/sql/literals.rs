@@ -20,7 +20,8 @@ const BEFORE_NAMES: [&str; 15] =
 pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
     let has_doubled = semantics.double_quotes == DoubleQuotes::Text && sql.contains('"');
     let has_comments = matches!(semantics.adapter, "bigquery" | "mysql") && sql.contains('#');
-    if semantics.backslash == Backslash::Letter || !(has_doubled || has_comments || sql.contains("\\'")) {
+    let has_capitals = semantics.capitals && sql.contains('"');
+    if semantics.backslash == Backslash::Letter || !(has_doubled || has_comments || has_capitals || sql.contains("\\'")) {
         return Cow::Borrowed(sql);
     }
     let bytes = sql.as_bytes();
@@ -39,7 +40,13 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
                 behind(b"\n", at)
             }
             (b'"', _) if has_doubled => doubled(sql, at, words.before_name(sql), (semantics, &mut respelt)),
-            (quote @ (b'"' | b'`'), _) => behind(&[quote], at + 1),
+            (quote @ (b'"' | b'`'), _) => {
+                let end = behind(&[quote], at + 1);
+                if has_capitals && is_unquoted(bytes, at..end) {
+                    respelt[at..end].make_ascii_lowercase();
+                }
+                end
+            }
             (b'\'', _) if is_raw(bytes, at) => raw_end(bytes, at + 1, b"'", semantics),
             (b'\'', _) => text(bytes, at + 1, &mut respelt),
             (letter, _) if is_letter(letter) => at + bytes[at..].iter().take_while(|byte| is_letter(**byte)).count(),
@@ -48,6 +55,15 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
         words.pass(bytes[start], start..at);
     }
     String::from_utf8(respelt).map_or(Cow::Borrowed(sql), Cow::Owned)
+}
+
+/// Whether a quoted name means the same without quotes to an engine that takes names in capitals: all of it is in capitals, and
+/// it is no part of the quoted path to a table.
+fn is_unquoted(bytes: &[u8], quoted: Range<usize>) -> bool {
+    let name = bytes.get(quoted.start + 1..quoted.end.saturating_sub(1)).unwrap_or_default();
+    let plain = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'$');
+    let in_path = bytes.get(quoted.end) == Some(&b'.') || bytes[..quoted.start].ends_with(b"\".");
+    !in_path && name.iter().all(plain) && name.first().is_some_and(|first| !first.is_ascii_digit())
 }
 
 /// `# comment` as `-- comment`, in the place of the letter behind the sign.

@@ -57,6 +57,8 @@ pub struct Semantics {
     /// Whether `a join b` may have no condition, and is a cross join then.
     pub joins_without_condition: bool,
     pub unnamed: Unnamed,
+    /// Whether names without quotes are kept in capitals: templates see columns so, and such a name in quotes is the same.
+    pub capitals: bool,
     pub backslash: Backslash,
     pub double_quotes: DoubleQuotes,
 }
@@ -260,6 +262,7 @@ const OWN: Semantics = Semantics {
     groups_by_alias: false,
     joins_without_condition: false,
     unnamed: Unnamed::AsWritten,
+    capitals: false,
     backslash: Backslash::Letter,
     double_quotes: DoubleQuotes::Name,
 };
@@ -459,6 +462,7 @@ const ADAPTERS: [Semantics; 28] = [
     POSTGRES.called("risingwave"),
     Semantics {
         adapter: "snowflake",
+        capitals: true,
         joins_without_condition: true,
         division: Division::Fraction,
         floats: Floats::AlwaysDouble,
@@ -525,6 +529,14 @@ impl Semantics {
             DoubleQuotes::Name => super::quote_ident(name),
             DoubleQuotes::Text => format!("`{}`", name.replace('`', "``")),
         }
+    }
+
+    /// A column's name as the engine tells it of a table that was made without quotes.
+    #[must_use]
+    pub fn told(self, name: &str) -> String {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'$');
+        let is_plain = name.bytes().all(plain) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+        if self.capitals && is_plain { name.to_uppercase() } else { name.to_owned() }
     }
 
     const fn called(self, adapter: &'static str) -> Self {
