@@ -41,7 +41,8 @@ fn row(result: &NodeResult, node: Json) -> Json {
         "thread_id": result.thread,
         "execution_time": result.seconds(),
         "adapter_response": result.adapter_response(),
-        "message": result.shown_message(),
+        // Of what did not run, dbt says nothing here.
+        "message": result.shown_message().filter(|_| result.outcome != NodeOutcome::Skipped),
         "failures": result.counted_failures(),
         "node": node,
         "agate_table": null,

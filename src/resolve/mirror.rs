@@ -44,7 +44,12 @@ impl Project {
                 map.insert("patch_path".into(), Json::Null);
             }
             NodeKind::Source { source_name, about, .. } => map.extend(source(node, source_name, about)),
-            NodeKind::Described(described) => map.extend(described.fields.clone()),
+            NodeKind::Described(described) => {
+                if described.kind == DescribedKind::Exposure {
+                    map.retain(|key, _| !NOT_OF_EXPOSURES.contains(&key.as_str()));
+                }
+                map.extend(described.fields.clone());
+            }
             NodeKind::Function(details) => map.extend(details.fields()),
             NodeKind::Seed { .. } => {
                 map.insert("root_path".into(), Json::Null);
@@ -173,6 +178,25 @@ fn common(node: &Node, relation_name: Option<String>) -> Map<String, Json> {
         "doc_blocks": node.doc_blocks,
     }))
 }
+
+/// What other nodes have: nothing is built of an exposure, and it has no columns.
+const NOT_OF_EXPOSURES: [&str; 15] = [
+    "alias",
+    "build_path",
+    "checksum",
+    "columns",
+    "config_call_dict",
+    "database",
+    "doc_blocks",
+    "docs",
+    "group",
+    "language",
+    "patch_path",
+    "raw_code",
+    "relation_name",
+    "schema",
+    "unrendered_config_call_dict",
+];
 
 fn contract(node: &Node) -> Json {
     json!({"enforced": node.config.contract_enforced, "alias_types": alias_types(node), "checksum": null})

@@ -68,7 +68,7 @@ def shown(text, colours):
     for line in lines:
         line = CLOCK.sub("", COLOURS.sub("", line)).strip().replace(" 1 threads", " 1 thread").replace("data test", "test")
         if STEPS.match(line):
-            found.append(line if line.endswith("[RUN]") else re.sub(r"\.* *\[.*|\.{2,}.*", "", line).strip())
+            found.append(re.sub(r" \.{2,} ", " ", line) if line.endswith("[RUN]") else re.sub(r"\.* *\[.*|\.{2,}.*", "", line).strip())
         elif line.startswith("Finished running "):
             found.append("Finished " + ", ".join(sorted(re.sub(r" in \d.*", "", line)[len("Finished running ") :].split(", "))))
         elif line.startswith(ENDS):

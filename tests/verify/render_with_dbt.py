@@ -236,7 +236,9 @@ class Dbt:
 
     def child(self, pipe, arguments, environment):
         os.chdir(self.folder)
-        os.environ |= {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "TZ": "UTC"} | environment
+        # What is kept of the parse before may hold tests of entries that are gone.
+        own = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DBT_PARTIAL_PARSE": "false", "TZ": "UTC"}
+        os.environ |= own | environment
         with open(self.output(), "w") as output:
             os.dup2(output.fileno(), 1)
         from dbt.cli.main import dbtRunner
