@@ -21,7 +21,9 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
     let has_doubled = semantics.double_quotes == DoubleQuotes::Text && sql.contains('"');
     let has_comments = matches!(semantics.adapter, "bigquery" | "mysql") && sql.contains('#');
     let has_capitals = semantics.capitals && sql.contains('"');
-    if semantics.backslash == Backslash::Letter || !(has_doubled || has_comments || has_capitals || sql.contains("\\'")) {
+    let has_slashes = semantics.adapter == "snowflake" && sql.contains("//");
+    let is_same = !(has_doubled || has_comments || has_capitals || has_slashes || sql.contains("\\'"));
+    if semantics.backslash == Backslash::Letter || is_same {
         return Cow::Borrowed(sql);
     }
     let bytes = sql.as_bytes();
@@ -39,6 +41,11 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
                 dashes(sql, at, &mut respelt);
                 behind(b"\n", at)
             }
+            (b'/', Some(b'/')) if has_slashes => {
+                respelt[at..at + 2].fill(b'-');
+                behind(b"\n", at)
+            }
+            (b'$', Some(b'$')) if has_slashes => behind(b"$$", at + 2),
             (b'"', _) if has_doubled => doubled(sql, at, words.before_name(sql), (semantics, &mut respelt)),
             (quote @ (b'"' | b'`'), _) => {
                 let end = behind(&[quote], at + 1);

@@ -24,6 +24,7 @@ mod tables;
 mod tuples;
 mod typed;
 mod using;
+mod values;
 mod wildcards;
 
 use std::ops::{ControlFlow, Range};
@@ -40,7 +41,7 @@ pub use aliases::plan;
 use super::SqlError;
 use super::literals::unescaped;
 use super::respell::EXISTS;
-use super::semantics::{Backslash, Semantics};
+use super::semantics::{Backslash, DoubleQuotes, Semantics};
 use crate::base::{Code, SourceFile};
 
 #[cfg(test)]
@@ -162,6 +163,9 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        if self.semantics.double_quotes == DoubleQuotes::Text {
+            quoted_text(expr);
+        }
         generators::numbered(expr);
         flow(lambdas::rewrite(expr, self))
     }
@@ -254,6 +258,16 @@ fn flow(result: Result<(), Box<SqlError>>) -> ControlFlow<Box<SqlError>> {
     match result {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(error),
+    }
+}
+
+/// A text in double quotes that has single quotes in it, for which there was no room before: no column is called so.
+fn quoted_text(expr: &mut Expr) {
+    if let Expr::Identifier(name) = &*expr
+        && name.quote_style == Some('"')
+        && name.value.contains('\'')
+    {
+        *expr = calls::literal(&name.value, name.span);
     }
 }
 

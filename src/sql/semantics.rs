@@ -61,6 +61,44 @@ pub struct Semantics {
     pub capitals: bool,
     pub backslash: Backslash,
     pub double_quotes: DoubleQuotes,
+    pub value_columns: ValueColumns,
+    /// How long the names are that `dayname` and `monthname` give.
+    pub day_names: DayNames,
+    /// Whether a text that is cast to a timestamp without a zone keeps its time of day whatever zone stands behind it; else it is
+    /// brought to UTC.
+    pub drops_offsets: bool,
+}
+
+/// What the columns of `values (..)` are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueColumns {
+    /// `column1`, ..: Postgres, Snowflake, this dialect.
+    Column,
+    /// `col1`, ..: Spark.
+    Col,
+    /// `col0`, ..: DuckDB.
+    ColFromZero,
+}
+
+impl ValueColumns {
+    /// The name of the column at a place, which counts from 0.
+    #[must_use]
+    pub fn name(self, at: usize) -> String {
+        match self {
+            Self::Column => format!("column{}", at + 1),
+            Self::Col => format!("col{}", at + 1),
+            Self::ColFromZero => format!("col{at}"),
+        }
+    }
+}
+
+/// How the names of days and months are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DayNames {
+    /// `Mon`: Snowflake, Databricks, this dialect.
+    Short,
+    /// `Monday`: DuckDB, `MySQL`.
+    Whole,
 }
 
 /// What a column is called that has no alias.
@@ -265,6 +303,9 @@ const OWN: Semantics = Semantics {
     capitals: false,
     backslash: Backslash::Letter,
     double_quotes: DoubleQuotes::Name,
+    value_columns: ValueColumns::Column,
+    day_names: DayNames::Short,
+    drops_offsets: false,
 };
 
 const POSTGRES: Semantics = Semantics {
@@ -275,12 +316,14 @@ const POSTGRES: Semantics = Semantics {
     regexp_matches_groups: true,
     varchar_cuts: true,
     unnamed: Unnamed::Figured,
+    drops_offsets: true,
     ..OWN
 };
 
 const SPARK: Semantics = Semantics {
     adapter: "spark",
     unnamed: Unnamed::CastAsColumn,
+    value_columns: ValueColumns::Col,
     joins_without_condition: true,
     division: Division::Fraction,
     nulls: NullOrder::Smallest,
@@ -301,6 +344,7 @@ const SPARK: Semantics = Semantics {
 
 const MYSQL: Semantics = Semantics {
     adapter: "mysql",
+    day_names: DayNames::Whole,
     joins_without_condition: true,
     division: Division::Fraction,
     nulls: NullOrder::Smallest,
@@ -398,6 +442,9 @@ const ADAPTERS: [Semantics; 28] = [
     Semantics { casts: IntegerCasts::Cut, ..MYSQL.called("doris") },
     Semantics {
         adapter: "duckdb",
+        value_columns: ValueColumns::ColFromZero,
+        day_names: DayNames::Whole,
+        drops_offsets: true,
         division: Division::Fraction,
         nulls: NullOrder::Last,
         casts: IntegerCasts::HalfEven,
@@ -463,6 +510,7 @@ const ADAPTERS: [Semantics; 28] = [
     Semantics {
         adapter: "snowflake",
         capitals: true,
+        drops_offsets: true,
         joins_without_condition: true,
         division: Division::Fraction,
         floats: Floats::AlwaysDouble,

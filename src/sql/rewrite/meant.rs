@@ -9,7 +9,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 use super::calls::text;
 use super::expand::{expand, name_of};
 use super::select::has_rows;
-use crate::sql::semantics::{Extracted, ListBase, Semantics};
+use crate::sql::semantics::{DayNames, Extracted, ListBase, Semantics};
 
 /// A call that means something else there.
 pub(super) fn call(name: &str, arguments: &[Expr], span: Span, semantics: Semantics) -> Option<Expr> {
@@ -33,6 +33,16 @@ pub(super) fn call(name: &str, arguments: &[Expr], span: Span, semantics: Semant
         _ => return None,
     };
     expand(template, arguments, span)
+}
+
+/// Snowflake's `array_contains(value, list)`, whose value is a variant: one is made of what has its own type here.
+fn contained(value: &Expr, list: &Expr, span: Span) -> Option<Expr> {
+    let is_variant = |found: &DataType| matches!(found, DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("variant"));
+    let value = match value {
+        Expr::Cast { expr, data_type, .. } if is_variant(data_type) => expr,
+        other => other,
+    };
+    expand("array_has(to_array($2), $1)", &[value.clone(), list.clone()], span)
 }
 
 /// A pattern that has to match the whole text.

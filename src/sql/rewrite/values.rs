@@ -1,0 +1,110 @@
+//! What the columns of `values (..)` are called where nobody names them, and Snowflake's `$1`, a column by its place.
+
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
+};
+
+use super::column;
+use crate::sql::semantics::{Semantics, ValueColumns};
+
+/// Names the columns of the rows that a select writes out, and those that it takes by their places.
+pub(super) fn name(select: &mut Select, semantics: Semantics) {
+    if semantics.value_columns != ValueColumns::Column {
+        let factors = select
+            .from
+            .iter_mut()
+            .flat_map(|table| std::iter::once(&mut table.relation).chain(table.joins.iter_mut().map(|join| &mut join.relation)));
+        for (at, factor) in factors.enumerate() {
+            columns(factor, at, semantics.value_columns);
+        }
+    }
+    if semantics.adapter == "snowflake"
+        && let [table] = select.from.as_slice()
+        && table.joins.is_empty()
+        && let TableFactor::Derived { subquery, alias, .. } = &table.relation
+    {
+        let mut places = Places { names: called(subquery, alias.as_ref()), depth: 0 };
+        let _ = select.projection.visit(&mut places);
+        let _ = select.selection.visit(&mut places);
+        let _ = select.group_by.visit(&mut places);
+        let _ = select.having.visit(&mut places);
+        let _ = select.qualify.visit(&mut places);
+    }
+}
+
+fn width(query: &Query) -> Option<usize> {
+    match query.body.as_ref() {
+        SetExpr::Values(values) => values.rows.first().map(|row| row.len()),
+        SetExpr::Query(inner) => width(inner),
+        _ => None,
+    }
+}
+
+fn columns(factor: &mut TableFactor, at: usize, names: ValueColumns) {
+    let TableFactor::Derived { subquery, alias, .. } = factor else { return };
+    let Some(width) = width(subquery) else { return };
+    let called = TableAlias { explicit: true, name: Ident::with_quote('"', format!("values {at}")), columns: Vec::new(), at: None };
+    let alias = alias.get_or_insert(called);
+    if alias.columns.is_empty() {
+        alias.columns = (0..width).map(|at| TableAliasColumnDef { name: Ident::new(names.name(at)), data_type: None }).collect();
+    }
+}
+
+/// What the columns of a query are called; `None` for one whose name is not written.
+fn called(query: &Query, alias: Option<&TableAlias>) -> Vec<Option<Ident>> {
+    if let Some(alias) = alias.filter(|alias| !alias.columns.is_empty()) {
+        return alias.columns.iter().map(|column| Some(column.name.clone())).collect();
+    }
+    if let Some(width) = width(query) {
+        return (0..width).map(|at| Some(Ident::new(ValueColumns::Column.name(at)))).collect();
+    }
+    let mut body = query.body.as_ref();
+    while let SetExpr::SetOperation { left, .. } = body {
+        body = left;
+    }
+    let SetExpr::Select(select) = body else { return Vec::new() };
+    // Behind a star no place is known.
+    let item = |item: &SelectItem| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(Some(alias.clone())),
+        SelectItem::UnnamedExpr(expr) => Some(column(expr).map(|(_, name)| Ident::new(name))),
+        _ => None,
+    };
+    select.projection.iter().map_while(item).collect()
+}
+
+struct Places {
+    names: Vec<Option<Ident>>,
+    depth: usize,
+}
+
+impl VisitorMut for Places {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let place = match &*expr {
+            Expr::Value(value) if self.depth == 0 => match &value.value {
+                Value::Placeholder(name) => name.strip_prefix('$').and_then(|place| place.parse::<usize>().ok()).map(|place| (place, value.span)),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some((place, span)) = place
+            && let Some(Some(name)) = place.checked_sub(1).and_then(|at| self.names.get(at))
+        {
+            *expr = Expr::Identifier(Ident { span, ..name.clone() });
+        }
+        ControlFlow::Continue(())
+    }
+}
