@@ -95,8 +95,22 @@ impl Dialect for Grammar {
         }
     }
 
-    /// A sign belongs to its number: `-2 ** 2` is 4.
+    /// A sign belongs to its number: `-2 ** 2` is 4. And `list[0]:key` is no text `:key` of a type `list[0]`.
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        if let Some(names) = names_before_place(parser) {
+            let mut column = Vec::with_capacity(names);
+            for at in 0..names {
+                if at > 0 {
+                    parser.advance_token();
+                }
+                match parser.parse_identifier() {
+                    Ok(name) => column.push(name),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            let root = if names == 1 { column.pop().map(Expr::Identifier) } else { Some(Expr::CompoundIdentifier(column)) };
+            return root.map(|root| parser.parse_compound_expr(root, Vec::new()));
+        }
         if parser.peek_token_ref().token != Token::Minus {
             return None;
         }
@@ -140,6 +154,36 @@ fn enclosing(parser: &Parser) -> Option<Token> {
         }
         _ => None,
     })
+}
+
+/// How many names stand here, with points between them, before places in brackets and a colon: `t.list[0]:key` has two.
+fn names_before_place(parser: &Parser) -> Option<usize> {
+    let peek = |at: usize| &parser.peek_nth_token_ref(at).token;
+    let mut at = 0;
+    let mut names = 0;
+    loop {
+        if !matches!(peek(at), Token::Word(_)) {
+            return None;
+        }
+        names += 1;
+        match peek(at + 1) {
+            Token::Period => at += 2,
+            Token::LBracket => break,
+            _ => return None,
+        }
+    }
+    let mut open = 0_usize;
+    loop {
+        at += 1;
+        match peek(at) {
+            Token::LBracket => open += 1,
+            Token::RBracket if open > 1 => open -= 1,
+            Token::RBracket if *peek(at + 1) == Token::LBracket => open = 0,
+            Token::RBracket => return (*peek(at + 1) == Token::Colon).then_some(names),
+            Token::EOF => return None,
+            _ => {}
+        }
+    }
 }
 
 /// What stands behind `div` where it is an operator, and not a name.

@@ -13,6 +13,7 @@ mod lambdas;
 mod meant;
 mod named;
 mod outer_fields;
+mod paths;
 mod patterns;
 mod pivot;
 mod rows;
@@ -234,7 +235,8 @@ impl VisitorMut for Rewriter {
                 let message = "`^` is a power in Postgres and DuckDB, and an exclusive or in Spark and BigQuery";
                 return ControlFlow::Break(self.refuse_unsafe(message, Spanned::span(left.as_ref()), help));
             }
-            Expr::CompoundFieldAccess { access_chain, .. } => {
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                paths::of_tables(root, access_chain, &self.tables);
                 for step in access_chain {
                     meant::place_in_list(step, self.semantics);
                     if let AccessExpr::Dot(Expr::Identifier(name)) = step {
