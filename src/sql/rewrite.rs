@@ -27,6 +27,7 @@ mod typed;
 mod using;
 mod values;
 mod wildcards;
+mod windows;
 
 use std::ops::{ControlFlow, Range};
 

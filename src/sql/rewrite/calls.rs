@@ -46,6 +46,10 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
     if name.is_empty() {
         return Ok(());
     }
+    if let Some(found) = windows::rewrite(function, rewriter)? {
+        *expr = found;
+        return Ok(());
+    }
     if let Some(aggregate) = engines::aggregate(&name, function) {
         *expr = aggregate;
         return Ok(());
