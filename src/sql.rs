@@ -17,6 +17,7 @@ mod digits;
 mod estimates;
 mod expressions;
 mod failure;
+mod frames;
 mod functions;
 mod grammar;
 mod identifiers;

@@ -13,6 +13,7 @@ use super::correlated::CorrelatedRows;
 use super::depth::PARSER_LIMIT;
 use super::digits::Digits;
 use super::estimates;
+use super::frames::Frames;
 use super::functions;
 use super::lateral::LateralUnnest;
 use super::limits;
@@ -98,7 +99,7 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
 /// DataFusion's rules with the dialect's around them: times have one unit before types are coerced, arithmetic is checked
 /// when both sides of an operator have one type, and what can't be run is refused.
 fn analyzer_rules(runtime: &Arc<RuntimeEnv>) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Misplaced), Arc::new(Digits), Arc::new(Truth), Arc::new(Microseconds)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Misplaced), Arc::new(Digits), Arc::new(Truth), Arc::new(Microseconds), Arc::new(Frames)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(Impossible));
     rules.push(Arc::new(LateralUnnest));

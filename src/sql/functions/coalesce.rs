@@ -1,5 +1,5 @@
 //! `coalesce` as DataFusion has it, but that a date or timestamp may stand beside a text, which is read as one: people write
-//! `coalesce(valid_to, '9999-12-31')`.
+//! `coalesce(valid_to, '9999-12-31')`; and that bytes are bytes, however Arrow holds them.
 
 use std::sync::{Arc, LazyLock};
 
@@ -33,6 +33,10 @@ pub(in crate::sql) fn time_beside_text(types: &[DataType]) -> Option<DataType> {
 
 fn is_time(found: &DataType) -> bool {
     matches!(found, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..))
+}
+
+fn is_bytes(found: &DataType) -> bool {
+    matches!(found, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
 
 impl ScalarUDFImpl for Coalesce {
@@ -71,6 +75,9 @@ impl ScalarUDFImpl for Coalesce {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         match time_beside_text(types) {
             Some(time) => Ok(vec![time; types.len()]),
+            None if types.iter().any(is_bytes) && types.iter().all(|found| is_bytes(found) || found.is_null()) => {
+                Ok(vec![DataType::Binary; types.len()])
+            }
             None => self.inner.coerce_types(types),
         }
     }
