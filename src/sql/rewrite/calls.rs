@@ -7,7 +7,8 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::expand::{expand, is_volatile, name_of, repeats};
-use super::{Rewriter, dates, engines, foreign, formats, meant, rules};
+use super::formats::Piece;
+use super::{Rewriter, dates, engines, foreign, formats, meant, rules, windows};
 use crate::sql::SqlError;
 use crate::sql::collected::is_ordered;
 use crate::sql::functions::is_scalar;
@@ -299,16 +300,40 @@ fn no_counterpart(letters: &str, pattern: &Expr, rewriter: &Rewriter, help: &str
 }
 
 /// A pattern of `to_char`.
-fn words_of(pattern: &Expr, written: &str, rewriter: &Rewriter) -> Result<String, Box<SqlError>> {
+fn words_of(pattern: &Expr, written: &str, rewriter: &Rewriter) -> Result<Vec<Piece>, Box<SqlError>> {
     let help = "use YYYY, YY, Q, MM, Mon, FMMonth, DD, DDD, Dy, FMDay, IYYY, IW, HH24, HH12, MI, SS, MS, US and AM, or a pattern of `strftime`";
-    formats::from_words(written).map_err(|letters| no_counterpart(&letters, pattern, rewriter, help))
+    formats::from_words(written, rewriter.semantics.adapter == "snowflake").map_err(|letters| no_counterpart(&letters, pattern, rewriter, help))
 }
 
 /// A time as text. A pattern that is not a literal is in the engine's own language.
 fn written(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
     let Some(words) = text(pattern) else { return Ok(None) };
-    let known = if words.contains('%') { formats::from_strftime(words) } else { words_of(pattern, words, rewriter)? };
-    Ok(expand("to_char(cast($1 as timestamp), $2)", &[value.clone(), literal(&known, pattern.span())], span))
+    let pieces = if words.contains('%') { vec![Piece::Pattern(formats::from_strftime(words))] } else { words_of(pattern, words, rewriter)? };
+    let mut parts = vec![value.clone()];
+    let mut templates = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let place = parts.len() + 1;
+        let written = format!("to_char(cast($1 as timestamp), ${place})");
+        let known = match piece {
+            Piece::Pattern(known) => {
+                templates.push(written);
+                known
+            }
+            Piece::Around(known, template) => {
+                templates.push(template.replace("$#", &written));
+                known
+            }
+            Piece::Reckoned(template) => {
+                templates.push(template.to_owned());
+                continue;
+            }
+        };
+        parts.push(literal(&known, pattern.span()));
+    }
+    if templates.len() > 1 && is_volatile(value) {
+        return Ok(None);
+    }
+    Ok(expand(&templates.join(" || "), &parts, span))
 }
 
 fn with_java(value: &Expr, pattern: &Expr, template: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
@@ -319,7 +344,12 @@ fn with_java(value: &Expr, pattern: &Expr, template: &str, rewriter: &Rewriter, 
 /// Text read by a pattern: `template` with the text, the pattern and the pattern as it was written.
 fn parsed(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span, template: &str) -> Result<Option<Expr>, Box<SqlError>> {
     let words = text(pattern).filter(|words| !words.contains('%') && formats::has_words(words));
-    let known = if let Some(words) = words { words_of(pattern, words, rewriter)? } else { pattern_of(pattern, rewriter)? };
+    let known = match words {
+        Some(words) => formats::to_read(words_of(pattern, words, rewriter)?).map_err(|letters| {
+            no_counterpart(letters, pattern, rewriter, "what is read is read by years, months, days, hours, minutes and seconds")
+        })?,
+        None => pattern_of(pattern, rewriter)?,
+    };
     Ok(expand(template, &[value.clone(), literal(&known, pattern.span()), pattern.clone()], span))
 }
 

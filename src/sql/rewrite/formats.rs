@@ -55,17 +55,27 @@ pub(super) fn from_java(pattern: &str) -> Result<String, String> {
     Ok(result)
 }
 
+/// A part of what `to_char` writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A pattern of chrono.
+    Pattern(String),
+    /// A pattern of chrono, and SQL around what it gives, which is `$#` there.
+    Around(String, &'static str),
+    /// SQL over the time, which is `$1` there.
+    Reckoned(&'static str),
+}
+
 /// What `to_char` has, in any case; what begins another stands behind it. `FM` before one takes the zeros or blanks away.
 const WORDS: &[(&str, &str)] = &[
-    ("fmmonth", "%B"),
-    ("fmday", "%A"),
     ("fmhh24", "%-H"),
     ("fmhh12", "%-I"),
+    ("fmddd", "%-j"),
     ("fmmm", "%-m"),
     ("fmdd", "%-d"),
-    ("fmddd", "%-j"),
     ("fmmi", "%-M"),
     ("fmss", "%-S"),
+    ("fmiw", "%-V"),
     ("tzh:tzm", "%:z"),
     ("iyyy", "%G"),
     ("yyyy", "%Y"),
@@ -91,41 +101,125 @@ const WORDS: &[(&str, &str)] = &[
     ("q", "%q"),
 ];
 
-/// Words that say by their case how the name is written: the one way that there is here.
-const NAMES: &[(&str, &str)] = &[("Mon", "%b"), ("Dy", "%a")];
+/// What Postgres has beside them.
+const RECKONED: &[(&str, Piece)] = &[
+    ("fmww", Piece::Reckoned("cast((date_part('doy', cast($1 as timestamp)) + 6) div 7 as varchar)")),
+    ("ww", Piece::Reckoned("lpad(cast((date_part('doy', cast($1 as timestamp)) + 6) div 7 as varchar), 2, '0')")),
+    ("id", Piece::Reckoned("cast((time_part('dow', cast($1 as timestamp)) + 6) % 7 + 1 as varchar)")),
+    ("w", Piece::Reckoned("cast((date_part('day', cast($1 as timestamp)) + 6) div 7 as varchar)")),
+    ("d", Piece::Reckoned("cast(time_part('dow', cast($1 as timestamp)) + 1 as varchar)")),
+    ("j", Piece::Reckoned("cast(unix_date(cast($1 as date)) + 2440588 as varchar)")),
+];
 
-/// A pattern of `to_char` in Postgres, Oracle and Snowflake.
+/// The names of days and months, whose case is that of the word; those of one word have blanks behind them up to nine letters.
+const NAMES: &[(&str, &str)] = &[("month", "%B"), ("day", "%A"), ("mon", "%b"), ("dy", "%a")];
+
+/// `st`, `nd`, `rd` or `th` behind a number.
+const ORDINAL: &str = "$# || case when left(right($#, 2), 1) = '1' and length($#) > 1 then 'th' else case right($#, 1) when '1' then 'st' when '2' then 'nd' when '3' then 'rd' else 'th' end end";
+const UPPER_ORDINAL: &str = "$# || case when left(right($#, 2), 1) = '1' and length($#) > 1 then 'TH' else case right($#, 1) when '1' then 'ST' when '2' then 'ND' when '3' then 'RD' else 'TH' end end";
+
+/// A pattern of `to_char` in Postgres and Oracle, or in Snowflake, to which case says nothing and names have no blanks.
 ///
 /// # Errors
 /// With the letters that have no counterpart.
-pub(super) fn from_words(pattern: &str) -> Result<String, String> {
-    let mut result = String::new();
+pub(super) fn from_words(pattern: &str, snowflake: bool) -> Result<Vec<Piece>, String> {
+    let mut pieces: Vec<Piece> = Vec::new();
     let mut rest = pattern;
     while let Some(first) = rest.chars().next() {
         let begins = |word: &str| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
-        if let Some((name, known)) = NAMES.iter().find(|(name, _)| rest.starts_with(name)) {
-            // `Month` is padded with blanks and `Mon` is not.
-            if begins("month") {
-                return Err("Month".to_owned());
-            }
-            result.push_str(known);
-            rest = &rest[name.len()..];
+        if let Some((piece, length)) = name(rest, snowflake) {
+            push(&mut pieces, piece);
+            rest = &rest[length..];
         } else if let Some((word, known)) = WORDS.iter().find(|(word, _)| begins(word)) {
-            result.push_str(known);
+            rest = &rest[word.len()..];
+            match ordinal(rest).filter(|_| !snowflake && !known.ends_with(['f', 'p', 'z'])) {
+                Some(template) => {
+                    pieces.push(Piece::Around((*known).to_owned(), template));
+                    rest = &rest[2..];
+                }
+                None => push(&mut pieces, Piece::Pattern((*known).to_owned())),
+            }
+        } else if let Some((word, known)) = RECKONED.iter().find(|(word, _)| !snowflake && begins(word)) {
+            pieces.push(known.clone());
             rest = &rest[word.len()..];
         } else if first == '"' {
             let (inside, behind) = rest[1..].split_once('"').unwrap_or((&rest[1..], ""));
-            result.push_str(&inside.replace('%', "%%"));
+            push(&mut pieces, Piece::Pattern(inside.replace('%', "%%")));
             rest = behind;
         } else if first.is_ascii_alphabetic() && !(first == 'T' && rest[1..].to_lowercase().starts_with("hh")) {
             return Err(rest.chars().take_while(char::is_ascii_alphabetic).collect());
         } else {
-            result.push_str(if first == '%' { "%%" } else { &rest[..first.len_utf8()] });
+            push(&mut pieces, Piece::Pattern(if first == '%' { "%%".to_owned() } else { rest[..first.len_utf8()].to_owned() }));
             rest = &rest[first.len_utf8()..];
         }
     }
     // A pattern of digits is one for numbers.
-    if result.contains('%') { Ok(result) } else { Err(pattern.to_owned()) }
+    let of_times = |piece: &Piece| match piece {
+        Piece::Pattern(known) => known.contains('%'),
+        Piece::Around(..) | Piece::Reckoned(_) => true,
+    };
+    if pieces.iter().any(of_times) { Ok(pieces) } else { Err(pattern.to_owned()) }
+}
+
+/// Patterns side by side are one.
+fn push(pieces: &mut Vec<Piece>, piece: Piece) {
+    match (pieces.last_mut(), piece) {
+        (Some(Piece::Pattern(before)), Piece::Pattern(behind)) => before.push_str(&behind),
+        (_, piece) => pieces.push(piece),
+    }
+}
+
+/// The name of a day or month that a pattern begins with, and the length of its word.
+fn name(pattern: &str, snowflake: bool) -> Option<(Piece, usize)> {
+    let bare = pattern.get(..2).is_some_and(|head| head.eq_ignore_ascii_case("fm"));
+    let rest = if bare { &pattern[2..] } else { pattern };
+    // Snowflake has the short ones alone.
+    let known = if snowflake { &NAMES[2..] } else { NAMES };
+    let (word, chrono) = known.iter().find(|(word, _)| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)))?;
+    let padded = !bare && word.len() > 3 || !bare && *word == "day";
+    let mut letters = rest.chars();
+    let template = match (letters.next().is_some_and(char::is_uppercase), letters.next().is_some_and(char::is_uppercase)) {
+        _ if snowflake => None,
+        (true, true) if padded => Some("upper(rpad($#, 9))"),
+        (true, true) => Some("upper($#)"),
+        (true, false) if padded => Some("rpad($#, 9)"),
+        (true, false) => None,
+        (false, _) if padded => Some("lower(rpad($#, 9))"),
+        (false, _) => Some("lower($#)"),
+    };
+    let piece = match template {
+        Some(template) => Piece::Around((*chrono).to_owned(), template),
+        None => Piece::Pattern((*chrono).to_owned()),
+    };
+    Some((piece, word.len() + if bare { 2 } else { 0 }))
+}
+
+/// `th` behind a number; the T before hours is a letter.
+fn ordinal(rest: &str) -> Option<&'static str> {
+    if rest.get(2..3).is_some_and(|next| next.eq_ignore_ascii_case("h")) {
+        return None;
+    }
+    match rest.get(..2)? {
+        "th" => Some(ORDINAL),
+        "TH" => Some(UPPER_ORDINAL),
+        _ => None,
+    }
+}
+
+/// The pattern to read times by: names are read in any case.
+///
+/// # Errors
+/// With what times can't be read by.
+pub(super) fn to_read(pieces: Vec<Piece>) -> Result<String, &'static str> {
+    let mut pattern = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Around(_, ORDINAL | UPPER_ORDINAL) => return Err("TH"),
+            Piece::Pattern(known) | Piece::Around(known, _) => pattern.push_str(&known),
+            Piece::Reckoned(_) => return Err("WW, W, D, ID or J"),
+        }
+    }
+    Ok(pattern)
 }
 
 /// Whether a pattern to read times by is of the kind that `to_char` has: Java knows years as `yyyy`, and minutes as `mm`
@@ -179,7 +273,7 @@ pub(super) fn from_mysql(pattern: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{from_java, from_words, has_words};
+    use super::{Piece, from_java, from_words, has_words, to_read};
 
     #[test]
     fn words_become_specifiers() {
@@ -193,10 +287,13 @@ mod tests {
             ("YYYY\"Q\"Q", "%YQ%q"),
             ("IYYY-IW", "%G-%V"),
         ] {
-            assert_eq!(from_words(words).as_deref(), Ok(chrono), "{words}");
+            assert_eq!(from_words(words, false), Ok(vec![Piece::Pattern(chrono.to_owned())]), "{words}");
         }
-        for (words, letters) in [("Month", "Month"), ("MON", "MON"), ("J", "J"), ("999.99", "999.99"), ("YYYY WW", "WW")] {
-            assert_eq!(from_words(words), Err(letters.to_owned()), "{words}");
+        assert_eq!(from_words("MON-dy", true), Ok(vec![Piece::Pattern("%b-%a".to_owned())]));
+        assert_eq!(from_words("DD-MON-YYYY", false).map(to_read), Ok(Ok("%d-%b-%Y".to_owned())));
+        assert_eq!(from_words("DDth", false).map(to_read), Ok(Err("TH")));
+        for (words, letters) in [("BC", "BC"), ("999.99", "999.99"), ("YYYY RM", "RM")] {
+            assert_eq!(from_words(words, false), Err(letters.to_owned()), "{words}");
         }
         for (pattern, wanted) in [
             ("YYYY-MM-DD", true),

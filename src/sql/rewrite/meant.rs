@@ -30,6 +30,9 @@ pub(super) fn call(name: &str, arguments: &[Expr], span: Span, semantics: Semant
             Extracted::Match => "regexp_extract($1, $2, 0)",
             Extracted::MatchOrNull => "case when regexp_like($1, $2) then regexp_extract($1, $2, 0) end",
         },
+        ("dayname", 1) if semantics.day_names == DayNames::Whole => "to_char(cast($1 as date), '%A')",
+        ("monthname", 1) if semantics.day_names == DayNames::Whole => "to_char(cast($1 as date), '%B')",
+        ("array_contains", 2) if semantics.adapter == "snowflake" => return contained(&arguments[0], &arguments[1], span),
         _ => return None,
     };
     expand(template, arguments, span)
