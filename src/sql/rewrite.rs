@@ -169,6 +169,7 @@ impl VisitorMut for Rewriter {
             quoted_text(expr);
         }
         generators::numbered(expr);
+        dates::week_of_its_own(expr, self.semantics);
         flow(lambdas::rewrite(expr, self))
     }
 

@@ -1,11 +1,11 @@
 //! Date functions whose first argument is a unit: a bare word as in Databricks, or a text as in DuckDB.
 
-use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Interval, Spanned};
+use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Interval, Spanned, Value};
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Rewriter;
-use super::calls::{literal, text};
-use super::expand::expand;
+use super::calls::{arguments, literal, text, word};
+use super::expand::{expand, name_of};
 use crate::sql::SqlError;
 use crate::sql::semantics::{Differences, Semantics, Sunday, WeekStart};
 
@@ -34,28 +34,40 @@ pub(super) fn with_unit(name: &str, unit: &Expr, values: [&Expr; 2], span: Span,
         _ => "timestampdiff",
     };
     let [first, second] = values.map(Clone::clone);
-    Ok(expand(&between(function, known, rewriter.semantics), &[literal(known, unit.span()), first, second], span))
+    let week = week_begin(word, rewriter.semantics);
+    // An amount is made whole as the engine makes it.
+    let first = if function == "timestampadd" && !is_whole(&first) {
+        expand("cast($1 as bigint)", std::slice::from_ref(&first), span).unwrap_or(first)
+    } else {
+        first
+    };
+    Ok(expand(&between(function, known, week, rewriter.semantics), &[literal(known, unit.span()), first, second], span))
+}
+
+/// A number without a fraction that is written out.
+fn is_whole(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if digits.bytes().all(|digit| digit.is_ascii_digit())),
+        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) => is_whole(expr),
+        _ => false,
+    }
 }
 
 /// `BigQuery`'s `date_diff(to, from, unit)`, which counts boundaries but for timestamps.
 pub(super) fn unit_behind(name: &str, values: [&Expr; 2], unit: &Expr, span: Span, rewriter: &Rewriter) -> Option<Expr> {
     let Expr::Identifier(word) = unit else { return None };
-    let weeks = word.value.eq_ignore_ascii_case("isoweek");
-    let known = if weeks { "week" } else { canonical_unit(&word.value)? };
+    let known = canonical_unit(&word.value)?;
     let function = if name == "timestamp_diff" { "timestampdiff" } else { "boundaries_between" };
-    let week = if weeks { WeekStart::Monday } else { rewriter.semantics.week };
-    let semantics = Semantics { differences: Differences::Boundaries, week, ..rewriter.semantics };
+    let semantics = Semantics { differences: Differences::Boundaries, ..rewriter.semantics };
+    let week = week_begin(&word.value, semantics);
     let [to, from] = values.map(Clone::clone);
-    expand(&between(function, known, semantics), &[literal(known, unit.span()), from, to], span)
+    expand(&between(function, known, week, semantics), &[literal(known, unit.span()), from, to], span)
 }
 
 /// A function over a unit, a time or an amount, and a time. DuckDB's weeks between two times are seven days each; elsewhere
-/// they have a day on which they begin.
-fn between(function: &str, unit: &str, semantics: Semantics) -> String {
-    let week = |number: u8| match semantics.week {
-        WeekStart::Monday => format!("time_cut('week', cast(${number} as timestamp))"),
-        WeekStart::Sunday => format!("time_cut('week', cast(${number} as timestamp) + interval '1 day')"),
-    };
+/// they have a day on which they begin, `begin` days behind a Monday.
+fn between(function: &str, unit: &str, begin: i8, semantics: Semantics) -> String {
+    let week = |number: u8| format!("time_cut('week', {})", days_before(&format!("cast(${number} as timestamp)"), begin));
     if function == "timestampadd" {
         "timestampadd($1, $2, cast($3 as timestamp))".to_owned()
     } else if unit == "week" && function == "boundaries_between" && semantics.differences == Differences::Boundaries {
@@ -63,6 +75,55 @@ fn between(function: &str, unit: &str, semantics: Semantics) -> String {
     } else {
         format!("{function}($1, cast($2 as timestamp), cast($3 as timestamp))")
     }
+}
+
+/// So many days before a time.
+fn days_before(time: &str, days: i8) -> String {
+    match days {
+        0 => time.to_owned(),
+        before if before > 0 => format!("{time} - interval '{before} day'"),
+        behind => format!("{time} + interval '{} day'", -behind),
+    }
+}
+
+/// The days of a week, in `BigQuery`'s words for weeks that begin with them.
+const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// How many days behind a Monday a week begins; for a Sunday it is one before.
+fn week_begin(word: &str, semantics: Semantics) -> i8 {
+    let word = word.to_lowercase();
+    let named = word.strip_prefix("week(").and_then(|day| day.strip_suffix(')'));
+    match named.and_then(|day| DAYS.iter().zip(0_i8..).find(|(known, _)| **known == day)) {
+        Some((_, 6)) => -1,
+        Some((_, days)) => days,
+        None if word == "isoweek" => 0,
+        None => match semantics.week {
+            WeekStart::Monday => 0,
+            WeekStart::Sunday => -1,
+        },
+    }
+}
+
+/// `week(monday)`, a unit of time in `BigQuery`, as a word.
+pub(super) fn week_of_its_own(expr: &mut Expr, semantics: Semantics) {
+    let Expr::Function(function) = &*expr else { return };
+    if semantics.adapter != "bigquery" || name_of(function) != "week" {
+        return;
+    }
+    let day = match arguments(function).as_deref() {
+        Some([day]) => word(day).map(str::to_lowercase),
+        _ => None,
+    };
+    if let Some(day) = day.filter(|day| DAYS.contains(&day.as_str())) {
+        *expr = Expr::Identifier(Ident::with_span(function.name.span(), format!("week({day})")));
+    }
+}
+
+/// `BigQuery`'s number of a week in its year: those that begin in the year count, and what is before them is week 0.
+fn week_number(word: &str, value: &Expr, semantics: Semantics) -> Option<Expr> {
+    let sunday = (week_begin(word, semantics) + 1).rem_euclid(7);
+    let template = format!("(date_part('doy', $1) + 6 - (time_part('dow', $1) + 7 - {sunday}) % 7) div 7");
+    expand(&template, std::slice::from_ref(value), value.span())
 }
 
 /// `date_trunc` with a unit in any of its names: as a text, as a bare word, and behind the time as in `BigQuery`.
@@ -81,13 +142,12 @@ pub(super) fn truncated(first: &Expr, second: &Expr, span: Span, rewriter: &Rewr
         (None, _, Some(known)) => (second, first, known),
         (None, None, None) => return Ok(None),
     };
-    let monday = matches!(unit, Expr::Identifier(word) if word.value.eq_ignore_ascii_case("isoweek"));
+    let begin = word(unit).or_else(|| text(unit)).map_or(0, |word| week_begin(word, rewriter.semantics));
     let template = match rewriter.semantics.week {
-        WeekStart::Sunday if known == "week" && !monday => "time_cut($1, $2 + interval '1 day') - interval '1 day'",
-        WeekStart::Sunday if known == "week" => "time_cut($1, $2)",
-        WeekStart::Sunday | WeekStart::Monday => "date_trunc($1, $2)",
+        WeekStart::Sunday if known == "week" => days_before(&format!("time_cut($1, {})", days_before("$2", begin)), -begin),
+        WeekStart::Sunday | WeekStart::Monday => "date_trunc($1, $2)".to_owned(),
     };
-    Ok(expand(template, &[literal(known, unit.span()), value.clone()], span))
+    Ok(expand(&template, &[literal(known, unit.span()), value.clone()], span))
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "every caller gives it on as an error, which is boxed")]
@@ -109,7 +169,7 @@ pub(super) fn is_part(word: &str, semantics: Semantics) -> bool {
 
 /// The last day of the month, quarter, year or week of a date; `None` for another unit.
 pub(super) fn last_day(date: &Expr, unit: &str, span: Span, semantics: Semantics) -> Option<Expr> {
-    let template = match (canonical_unit(unit)?, semantics.week) {
+    let template = match (canonical_unit(unit).filter(|_| !unit.contains('('))?, semantics.week) {
         ("month", _) => "last_day(cast($1 as date))",
         ("quarter", _) => "cast(date_trunc('quarter', cast($1 as timestamp)) + interval '3 months' - interval '1 day' as date)",
         ("year", _) => "make_date(date_part('year', cast($1 as date)), 12, 31)",
@@ -163,7 +223,7 @@ pub(super) fn part(word: &str, semantics: Semantics) -> Option<&'static str> {
         "weekday" => "(time_part('dow', $1) + 6) % 7",
         "dayofweek_iso" | "dayofweekiso" | "dow_iso" | "isodow" => "(time_part('dow', $1) + 6) % 7 + 1",
         "dayofmonth" | "days" => "date_part('day', $1)",
-        "weekofyear" | "week_iso" | "weeks" => "date_part('week', $1)",
+        "weekofyear" | "week_iso" | "weekiso" | "isoweek" | "weeks" => "time_part('week', $1)",
         "yearofweek" | "yearofweekiso" => "date_part('isoyear', $1)",
         "years" => "date_part('year', $1)",
         "months" | "mon" => "date_part('month', $1)",
@@ -214,6 +274,9 @@ pub(super) fn day_of_week(semantics: Semantics) -> &'static str {
 
 /// `extract(part from date)` with a part that DataFusion does not know.
 pub(super) fn extracted(word: &str, value: &Expr, semantics: Semantics) -> Option<Expr> {
+    if semantics.adapter == "bigquery" && (word.eq_ignore_ascii_case("week") || word.to_lowercase().starts_with("week(")) {
+        return week_number(word, value, semantics);
+    }
     expand(part(word, semantics)?, std::slice::from_ref(value), value.span())
 }
 
@@ -230,6 +293,7 @@ fn canonical_unit(word: &str) -> Option<&'static str> {
         "second" | "sec" => "second",
         "millisecond" => "millisecond",
         "microsecond" => "microsecond",
+        day if day.strip_prefix("week(").and_then(|day| day.strip_suffix(')')).is_some_and(|day| DAYS.contains(&day)) => "week",
         _ => return None,
     })
 }
