@@ -1,5 +1,5 @@
 //! Numbers as the adapter's engine has them: casts of fractions to whole numbers that round, where DataFusion's cut; division
-//! by zero that gives NULL; fractions as texts. It is done to the plan of each query by itself, because a view may have another
+//! by zero that gives NULL; fractions as texts; and texts that become times, whose zone some engines pass over. It is done to the plan of each query by itself, because a view may have another
 //! meaning than the query that reads it.
 
 use deltalake::arrow::datatypes::DataType;
@@ -10,7 +10,7 @@ use deltalake::datafusion::functions::math;
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
 
 use super::expressions::changed;
-use super::functions::{number_text, unless_zero};
+use super::functions::{iso_time, number_text, unless_zero};
 use super::semantics::{IntegerCasts, Quotients, Semantics};
 
 /// A plan as it comes from the planner, with numbers as the session's SQL means them.
@@ -42,21 +42,22 @@ pub fn plan_expression(state: &SessionState, text: &str, schema: &DFSchema) -> R
 /// Whether anything is to be done at all.
 fn differs(semantics: &Semantics) -> bool {
     let own = Semantics::default();
-    (semantics.casts, semantics.by_zero, semantics.number_texts) != (own.casts, own.by_zero, own.number_texts)
+    let of = |semantics: &Semantics| (semantics.casts, semantics.by_zero, semantics.number_texts, semantics.drops_offsets);
+    of(semantics) != of(&own)
 }
 
 fn may_concern(expr: &Expr) -> bool {
     match expr {
-        Expr::Cast(cast) => is_number_or_text(cast.field.data_type()),
-        Expr::TryCast(cast) => is_number_or_text(cast.field.data_type()),
+        Expr::Cast(cast) => is_concerned(cast.field.data_type()),
+        Expr::TryCast(cast) => is_concerned(cast.field.data_type()),
         Expr::BinaryExpr(binary) => matches!(binary.op, Operator::Divide | Operator::Modulo | Operator::StringConcat),
         Expr::ScalarFunction(call) => joins_texts(call.func.name()),
         _ => false,
     }
 }
 
-fn is_number_or_text(found: &DataType) -> bool {
-    found.is_integer() || found.is_string()
+fn is_concerned(found: &DataType) -> bool {
+    found.is_integer() || found.is_string() || matches!(found, DataType::Timestamp(_, None))
 }
 
 fn joins_texts(name: &str) -> bool {
@@ -86,6 +87,9 @@ fn cast_value(value: &mut Expr, meant: &DataType, schema: &DFSchema, semantics: 
     if meant.is_string() {
         return as_text(value, schema, semantics);
     }
+    if matches!(meant, DataType::Timestamp(_, None)) {
+        return semantics.drops_offsets && as_wall_time(value, schema);
+    }
     let even = match semantics.casts {
         IntegerCasts::HalfEven => true,
         IntegerCasts::HalfAway => false,
@@ -111,6 +115,23 @@ fn as_text(value: &mut Expr, schema: &DFSchema, semantics: &Semantics) -> bool {
         return false;
     }
     *value = function.call(vec![std::mem::take(value)]);
+    true
+}
+
+/// A text that becomes a timestamp without a zone.
+fn as_wall_time(value: &mut Expr, schema: &DFSchema) -> bool {
+    if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = value {
+        let found = iso_time::without_zone(text);
+        let changed = found.is_some();
+        if let Some(found) = found {
+            *text = found;
+        }
+        return changed;
+    }
+    if !value.get_type(schema).is_ok_and(|found| found.is_string()) {
+        return false;
+    }
+    *value = iso_time::wall_time().call(vec![std::mem::take(value)]);
     true
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use datafusion_functions_json::udfs::json_as_text_udf;
 use datafusion_spark::function::datetime as spark;
-use deltalake::arrow::datatypes::{DataType, Field, FieldRef};
-use deltalake::datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, SchemaError};
+use deltalake::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use deltalake::datafusion::common::tree_node::TreeNode as _;
+use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue, SchemaError, TableReference};
 use deltalake::datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr, TypePlanner};
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit, when};
 use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator};
@@ -13,9 +14,10 @@ use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator};
 use super::functions::multiplied_interval;
 use super::semantics::{Division, Semantics};
 
-/// Text beside a number is read as a number, as in Spark; a number times an interval; a date plus a number of days;
-/// the difference of two unsigned numbers, which may be negative; a truth value beside a whole number is 1 or 0, as in
-/// DuckDB; and what [`Division`] says of whole numbers.
+/// Text beside a number is read as a number, as in Spark; a number times an interval; a date plus a number of days, or plus hours,
+/// which is a timestamp;
+/// the difference of two unsigned numbers, which may be negative; a truth value beside a number is 1 or 0, as in DuckDB and
+/// Snowflake; and what [`Division`] says of whole numbers.
 #[derive(Debug)]
 pub(super) struct Operators {
     pub(super) division: Division,
@@ -51,6 +53,12 @@ impl ExprPlanner for Operators {
             }
             (BinaryOperator::Minus, left, right) if left.is_unsigned_integer() && right.is_unsigned_integer() => {
                 PlannerResult::Original(with(expr, |side| cast(side, DataType::Int64), |side| cast(side, DataType::Int64)))
+            }
+            (BinaryOperator::Plus | BinaryOperator::Minus, DataType::Date32, DataType::Interval(_)) if has_time(&expr.right) => {
+                PlannerResult::Original(with(expr, at_midnight, same))
+            }
+            (BinaryOperator::Plus, DataType::Interval(_), DataType::Date32) if has_time(&expr.left) => {
+                PlannerResult::Original(with(expr, same, at_midnight))
             }
             (op, DataType::Boolean, number) if is_comparison(op) && number.is_numeric() => {
                 PlannerResult::Original(with(expr, |side| cast(side, DataType::Int64), same))
@@ -98,6 +106,21 @@ fn with(expr: RawBinaryExpr, left: impl FnOnce(Expr) -> Expr, right: impl FnOnce
 
 fn same(expr: Expr) -> Expr {
     expr
+}
+
+/// A date that gets a time of day.
+fn at_midnight(date: Expr) -> Expr {
+    cast(date, DataType::Timestamp(TimeUnit::Microsecond, None))
+}
+
+/// Whether a stretch of time that is written out has hours, or less: a date has no room for them.
+fn has_time(stretch: &Expr) -> bool {
+    let in_hours = |part: &Expr| match part {
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(stretch)), _) => stretch.nanoseconds != 0,
+        Expr::Literal(ScalarValue::IntervalDayTime(Some(stretch)), _) => stretch.milliseconds != 0,
+        _ => false,
+    };
+    stretch.exists(|part| Ok(in_hours(part))).unwrap_or_default()
 }
 
 fn as_number(text: Expr, other: &DataType) -> Expr {

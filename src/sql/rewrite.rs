@@ -212,6 +212,7 @@ impl VisitorMut for Rewriter {
             }
             // The planner takes `interval 30 day` everywhere but in the frame of a window.
             Expr::Interval(interval) => {
+                dates::clock_in_words(&mut interval.value);
                 if let Expr::Value(ValueWithSpan { value: Value::Number(number, _), span }) = interval.value.as_ref() {
                     *interval.value = Expr::Value(Value::SingleQuotedString(number.clone()).with_span(*span));
                 } else if let Some(reckoned) = dates::reckoned_interval(interval) {
@@ -246,6 +247,7 @@ impl VisitorMut for Rewriter {
                     }
                 }
             }
+            Expr::Cast { expr: text, data_type: DataType::Interval { .. }, .. } => dates::clock_in_words(text),
             Expr::Cast { .. } if self.semantics.varchar_cuts => meant::cut_text(expr),
             Expr::JsonAccess { value, path } => {
                 if let Some(call) = json_path(value, path) {

@@ -1,4 +1,4 @@
-//! Texts that are times, as the cast to a time wants them: `iso_time` and `iso_date`; and times that are texts. Casts take months, days and hours of two
+//! Texts that are times, as the cast to a time wants them: `iso_time`, `iso_date` and `wall_time`; and times that are texts. Casts take months, days and hours of two
 //! digits and seconds; people also write `2024-1-5`, `2024-01-05 9:30` and, for a date, a text with a time of day.
 
 use std::sync::{Arc, LazyLock};
@@ -13,7 +13,7 @@ use deltalake::datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 use super::plain::Plain;
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![time(), date(), text(), of_seconds()]
+    vec![time(), date(), text(), of_seconds(), wall_time()]
 }
 
 /// A text for the cast to a timestamp.
@@ -24,6 +24,23 @@ pub(in crate::sql) fn time() -> Arc<ScalarUDF> {
 /// A text for the cast to a date.
 pub(in crate::sql) fn date() -> Arc<ScalarUDF> {
     function("iso_date", |columns| Ok(mended(&columns[0], day)))
+}
+
+/// A text without the zone that stands behind a time of day in it, for engines that take no notice of it.
+pub(in crate::sql) fn wall_time() -> Arc<ScalarUDF> {
+    function("wall_time", |columns| Ok(mended(&columns[0], without_zone)))
+}
+
+/// `None` where there is no zone.
+pub(in crate::sql) fn without_zone(text: &str) -> Option<String> {
+    let day = text.find(':')?;
+    let clock = text[day..].find(|letter: char| !letter.is_ascii_digit() && letter != ':' && letter != '.')? + day;
+    let zone = text[clock..].trim();
+    let offset = zone
+        .strip_prefix(['+', '-'])
+        .is_some_and(|digits| !digits.is_empty() && digits.len() <= 8 && digits.bytes().all(|digit| digit.is_ascii_digit() || digit == b':'));
+    let name = zone.contains('/') || ["z", "utc", "gmt"].contains(&zone.to_lowercase().as_str());
+    (offset || name).then(|| text[..clock].to_owned())
 }
 
 /// A timestamp as text: `2024-01-02 03:04:05.5`, with `+00` where it is in a zone, which is UTC.
@@ -151,7 +168,7 @@ fn number(digits: &str, most: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{day, full};
+    use super::{day, full, without_zone};
 
     #[test]
     fn texts_get_the_digits_that_are_missing() {
@@ -171,6 +188,17 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(full(text).as_deref(), wanted, "{text}");
+        }
+        for (text, wanted) in [
+            ("1997-09-29 06:14:00-07:00", Some("1997-09-29 06:14:00")),
+            ("1997-09-29T06:14:00.5Z", Some("1997-09-29T06:14:00.5")),
+            ("1997-09-29 06:14 +02", Some("1997-09-29 06:14")),
+            ("1997-09-29 06:14:00 Europe/Berlin", Some("1997-09-29 06:14:00")),
+            ("1997-09-29 06:14:00 PM", None),
+            ("1997-09-29 06:14:00", None),
+            ("1997-09-29", None),
+        ] {
+            assert_eq!(without_zone(text).as_deref(), wanted, "{text}");
         }
         assert_eq!(day("2021-01-05 09:30:15").as_deref(), Some("2021-01-05"));
         assert_eq!(day("2021-1-5").as_deref(), Some("2021-01-05"));

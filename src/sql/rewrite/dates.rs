@@ -253,6 +253,33 @@ pub(super) fn reckoned_interval(interval: &Interval) -> Option<Expr> {
     expand(&format!("$1 * interval '{once}'"), std::slice::from_ref(&*interval.value), Spanned::span(interval.value.as_ref()))
 }
 
+/// A clock in the text of an interval, `'1 day 02:03:04.5'`, in words: hours, minutes and seconds.
+pub(super) fn clock_in_words(value: &mut Expr) {
+    let Some(written) = text(value).filter(|written| written.contains(':')) else { return };
+    let words: Option<Vec<String>> =
+        written.split_whitespace().map(|part| if part.contains(':') { clock(part) } else { Some(part.to_owned()) }).collect();
+    if let Some(words) = words {
+        *value = literal(&words.join(" "), value.span());
+    }
+}
+
+/// `-02:03:04.5` as `-2 hours -3 minutes -4.5 seconds`.
+fn clock(part: &str) -> Option<String> {
+    let (sign, digits) = match part.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", part.strip_prefix('+').unwrap_or(part)),
+    };
+    let parts: Vec<&str> = digits.split(':').collect();
+    let whole = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let (hours, minutes, seconds) = match parts.as_slice() {
+        [hours, minutes] => (*hours, *minutes, "0"),
+        [hours, minutes, seconds] => (*hours, *minutes, *seconds),
+        _ => return None,
+    };
+    let known = whole(hours) && whole(minutes) && seconds.split('.').count() <= 2 && seconds.split('.').all(whole);
+    known.then(|| format!("{sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds"))
+}
+
 /// Whether an expression is a stretch of time as it is written, or as [`reckoned_interval`] wrote it.
 pub(super) fn is_interval(expr: &Expr) -> bool {
     match expr {
