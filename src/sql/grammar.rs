@@ -1,7 +1,7 @@
 //! How texts are parsed: the parser's generic dialect, with the operators and the precedences that analysts count on.
 //!
-//! From strong to weak: `::` and `:`, `**`, signs, `* / // % div`, `+ -`, `->` and `->>`, `||`, comparisons, as in Postgres; the
-//! generic dialect has `||` beside `*`, and the arrows of JSON below `=`. A chain of `and`, `or` or `||` becomes a broad tree
+//! From strong to weak: `::` and `:`, `**`, signs, `* / // % div`, `+ -`, `->`, `->>`, `#>`, `@>` and their kin, `||`, comparisons, as in Postgres; the
+//! generic dialect has `||` beside `*`, and the operators of JSON below `=`. A chain of `and`, `or` or `||` becomes a broad tree
 //! here, because a tree that is as deep as the chain is long is too deep for what walks it.
 
 use std::any::TypeId;
@@ -81,7 +81,9 @@ impl Dialect for Grammar {
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         match &parser.peek_token_ref().token {
             Token::StringConcat => Some(Ok(CONCAT)),
-            Token::Arrow | Token::LongArrow => Some(Ok(ARROW)),
+            Token::Arrow | Token::LongArrow | Token::HashArrow | Token::HashLongArrow | Token::AtArrow | Token::ArrowAt | Token::HashMinus => {
+                Some(Ok(ARROW))
+            }
             Token::Mul if parser.peek_nth_token_ref(1).token == Token::Mul => Some(Ok(POWER)),
             Token::Colon if matches!(&parser.peek_nth_token_ref(1).token, Token::Word(_)) => match enclosing(parser) {
                 Some(Token::LBracket) => None,

@@ -155,7 +155,10 @@ impl ExprPlanner for FromZero {
 
 /// `json['a']['b']` and `json[0]` of JSON, which is a text here: the value as text, as `json:a.b` gives it.
 #[derive(Debug)]
-pub(super) struct JsonFields;
+pub(super) struct JsonFields {
+    /// Whether a point behind a column leads into it; Snowflake has a colon there.
+    pub(super) points: bool,
+}
 
 impl ExprPlanner for JsonFields {
     fn plan_field_access(&self, access: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
@@ -169,6 +172,15 @@ impl ExprPlanner for JsonFields {
             return Ok(PlannerResult::Original(access));
         }
         Ok(PlannerResult::Planned(json_as_text_udf().call(vec![access.expr, key])))
+    }
+
+    fn plan_compound_identifier(&self, field: &Field, qualifier: Option<&TableReference>, names: &[String]) -> Result<PlannerResult<Vec<Expr>>> {
+        if !self.points || !field.data_type().is_string() {
+            return Ok(PlannerResult::Original(Vec::new()));
+        }
+        let column = Expr::Column(Column::new(qualifier.cloned(), field.name().clone()));
+        let arguments = std::iter::once(column).chain(names.iter().map(|name| lit(name.as_str()))).collect();
+        Ok(PlannerResult::Planned(json_as_text_udf().call(arguments)))
     }
 }
 

@@ -119,6 +119,8 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         flow(select::refused(select, self))?;
+        values::name(select, self.semantics);
+        tables::name_rows(select);
         flow(rows::select(select, self))?;
         if let Some(condition) = &mut select.selection {
             flow(tuples::condition(condition, self))?;

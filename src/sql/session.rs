@@ -87,8 +87,8 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         // Before DataFusion's own, which takes what it is given.
         ListBase::Zero => planners.insert(0, Arc::new(FromZero)),
     }
-    if matches!(options.semantics.adapter, "snowflake" | "redshift") {
-        planners.insert(0, Arc::new(JsonFields));
+    if matches!(options.semantics.adapter, "snowflake" | "redshift" | "bigquery") {
+        planners.insert(0, Arc::new(JsonFields { points: options.semantics.adapter != "snowflake" }));
     }
     let mut state = builder.build();
     // The time that `now()` and its kin give.

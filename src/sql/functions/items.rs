@@ -16,6 +16,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
         Plain { name: "json_items", signature: Signature::any(1, Volatility::Immutable), returns: items_type, run: items }.into_udf(),
         Plain { name: "json_texts", signature: Signature::any(1, Volatility::Immutable), returns: items_type, run: texts }.into_udf(),
+        Plain { name: "json_values", signature: Signature::any(1, Volatility::Immutable), returns: |_| Ok(texts_type()), run: values }.into_udf(),
         Plain { name: "to_array", signature: Signature::any(1, Volatility::Immutable), returns: |given| Ok(array_type(&given[0])), run: to_array }
             .into_udf(),
         Plain {
@@ -63,6 +64,16 @@ fn texts(columns: &[ArrayRef]) -> Result<ArrayRef> {
         Ok(inner(text)?.map(|(inner, _)| match inner.trim() {
             "" => Vec::new(),
             inner => parts(inner, ',').into_iter().map(|item| Some(item.trim().to_owned())).collect(),
+        }))
+    })
+}
+
+/// The values of an object in JSON, each as JSON; NULL for other JSON.
+fn values(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    lists_of(&columns[0], |text| {
+        Ok(inner(text)?.filter(|(_, is_object)| *is_object).map(|(inside, _)| match inside.trim() {
+            "" => Vec::new(),
+            inside => parts(inside, ',').into_iter().map(|item| parts(item, ':').get(1).map(|value| value.trim().to_owned())).collect(),
         }))
     })
 }

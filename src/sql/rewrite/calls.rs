@@ -228,6 +228,10 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("try_to_timestamp" | "try_strptime", [value, pattern]) | ("safe_parse_timestamp" | "safe_parse_datetime", [pattern, value]) => {
             parsed(value, pattern, rewriter, span, "try_parse_time($1, $2, $3)")?
         }
+        ("get_path", [json, path]) => match text(path) {
+            Some(keys) => json_path(json, &literal(&format!("$.{keys}"), path.span()), "json_as_text", rewriter, span)?,
+            None => None,
+        },
         ("get_json_object" | "json_extract_string", [json, path]) => json_path(json, path, "json_as_text", rewriter, span)?,
         ("json_extract_scalar" | "json_value", [json, path]) => json_scalar(json, path, rewriter, span)?,
         ("json_extract_scalar" | "json_value", [json]) => json_scalar(json, &literal("$", span), rewriter, span)?,

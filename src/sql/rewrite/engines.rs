@@ -208,6 +208,12 @@ pub(super) fn safe(function: &mut ast::Function, rewriter: &Rewriter) -> Result<
         "reverse",
     ];
     let called = name_of(function);
+    // Numbers stay as they are written here.
+    if matches!(called.as_str(), "parse_json" | "safe.parse_json")
+        && let FunctionArguments::List(list) = &mut function.args
+    {
+        list.args.retain(|argument| !matches!(argument, FunctionArg::Named { name, .. } if name.value.eq_ignore_ascii_case("wide_number_mode")));
+    }
     let Some(name) = called.strip_prefix("safe.") else { return Ok(()) };
     let meant = match name {
         "parse_json" => "try_parse_json",

@@ -22,7 +22,9 @@ pub(super) fn call(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewrit
             number(name, value, digits, rewriter, span)?
         }
         ("object_construct", pairs) => object("to_json", pairs, span, rewriter)?,
-        ("object_construct_keep_null", pairs) => object("to_json_string", pairs, span, rewriter)?,
+        ("object_construct_keep_null" | "json_object" | "json_build_object" | "jsonb_build_object", pairs) if pairs.len() % 2 == 0 => {
+            object("to_json_string", pairs, span, rewriter)?
+        }
         ("format", [pattern, _, ..]) if text(pattern).is_some() && matches!(rewriter.semantics.adapter, "bigquery" | "trino" | "athena") => {
             expand(&format!("format_string({})", places(arguments.len())), arguments, span)
         }

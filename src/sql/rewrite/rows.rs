@@ -234,7 +234,7 @@ fn field_names(select: &mut Select, rewriter: &Rewriter) {
         let of_table = parts.first().is_some_and(|first| is_name(first, &tables));
         let of_item = parts.first().is_some_and(|first| is_name(first, &items));
         if let Some(last) = parts.last().cloned()
-            && if of_table && !of_item { parts.len() == 3 } else { parts.len() == 2 }
+            && if of_table && !of_item { parts.len() >= 3 } else { parts.len() == 2 || parts.len() > 2 && !is_name(&parts[1], &tables) }
         {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: last };
         }

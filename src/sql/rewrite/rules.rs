@@ -305,6 +305,11 @@ pub(crate) const RULES: &[Rule] = &[
     rule("hll", 1, "approx_distinct($1)", "hll(5)", "1"),
     rule("approx_count_distinct", 1, "approx_distinct($1)", "approx_count_distinct(5)", "1"),
     // Arrays.
+    rule("json_array_elements", 1, "unnest(json_texts($1))", "json_array_elements('[1]')", "1"),
+    rule("jsonb_array_elements", 1, "unnest(json_texts($1))", "jsonb_array_elements('[\"a\"]')", "\"a\""),
+    rule("json_array_elements_text", 1, "unnest(json_items($1))", "json_array_elements_text('[\"a\"]')", "a"),
+    rule("jsonb_array_elements_text", 1, "unnest(json_items($1))", "jsonb_array_elements_text('[\"a\"]')", "a"),
+    rule("jsonb_object_keys", 1, "unnest(json_object_keys($1))", "jsonb_object_keys('{\"a\": 1}')", "a"),
     rule("sort_array", 1, "array_sort($1)", "sort_array([2, 1, 3])", "[1, 2, 3]"),
     rule(
         "sort_array",

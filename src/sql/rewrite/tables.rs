@@ -1,9 +1,11 @@
 //! What makes rows in a `from` clause, as UNNEST: `unnest .. with ordinality`, the `with offset` of `BigQuery`, Snowflake's `flatten`
 //! and `generator`, and `explode` and `posexplode` behind LATERAL.
 
+use std::ops::ControlFlow;
+
 use deltalake::datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned, TableAlias, TableAliasColumnDef, TableFactor,
-    Value,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Select, Spanned, TableAlias, TableAliasColumnDef,
+    TableFactor, Value, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -43,6 +45,18 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
                 }
             }
         }
+        TableFactor::Table { name, args: Some(given), with_ordinality, alias, .. }
+            if ITEMS.iter().any(|(known, _)| *known == name.to_string().to_lowercase()) =>
+        {
+            let asked = *with_ordinality;
+            if let Some(found) = made(name, &given.args, alias, rewriter)? {
+                *factor = found;
+                if let TableFactor::UNNEST { with_ordinality, .. } = factor {
+                    *with_ordinality = asked;
+                }
+                return rewrite(factor, rewriter);
+            }
+        }
         TableFactor::Function { lateral: true, name, args, with_ordinality, alias } => {
             let asked = *with_ordinality;
             if let Some(found) = made(name, args, alias, rewriter)? {
@@ -68,6 +82,94 @@ pub(super) fn rewrite(factor: &mut TableFactor, rewriter: &Rewriter) -> Result<(
     Ok(())
 }
 
+/// What the names of rows stand for that functions over JSON make, in a select: such a function has a column `value`, and its
+/// name alone is the item too.
+pub(super) fn name_rows(select: &mut Select) {
+    let mut given: Vec<Ident> = Vec::new();
+    let factors = |select: &mut Select, each: &mut dyn FnMut(&ObjectName, &mut TableAlias)| {
+        for table in &mut select.from {
+            for factor in std::iter::once(&mut table.relation).chain(table.joins.iter_mut().map(|join| &mut join.relation)) {
+                if let TableFactor::Table { name, args: Some(_), alias: Some(alias), .. } | TableFactor::Function { name, alias: Some(alias), .. } =
+                    factor
+                    && alias.columns.is_empty()
+                    && (ITEMS.iter().any(|(known, _)| *known == name.to_string().to_lowercase()))
+                {
+                    each(name, alias);
+                }
+            }
+        }
+    };
+    factors(select, &mut |_, alias| given.push(alias.name.clone()));
+    if given.is_empty() {
+        return;
+    }
+    let mut used = Items { names: &given, alone: Vec::new(), beside: Vec::new() };
+    let _ = select.projection.visit(&mut used);
+    let _ = select.selection.visit(&mut used);
+    let _ = select.group_by.visit(&mut used);
+    let _ = select.having.visit(&mut used);
+    let _ = select.from.visit(&mut used);
+    let (alone, beside) = (used.alone, used.beside);
+    factors(select, &mut |_, alias| {
+        let called = alias.name.value.to_lowercase();
+        if alone.contains(&called) {
+            alias.columns = vec![column(alias.name.clone())];
+            if called != VALUE && beside.contains(&called) {
+                alias.columns.push(column(Ident::new(VALUE)));
+            }
+        }
+    });
+}
+
+/// Finds names of tables that stand alone where values stand.
+struct Items<'a> {
+    names: &'a [Ident],
+    alone: Vec<String>,
+    /// Those whose column is named too.
+    beside: Vec<String>,
+}
+
+impl VisitorMut for Items<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let is_known = |name: &Ident| self.names.iter().any(|known| known.value.eq_ignore_ascii_case(&name.value));
+        match &*expr {
+            Expr::Identifier(name) if is_known(name) => self.alone.push(name.value.to_lowercase()),
+            Expr::Identifier(name) if name.value.eq_ignore_ascii_case(VALUE) => {
+                self.beside.extend(self.names.iter().map(|name| name.value.to_lowercase()));
+            }
+            Expr::CompoundIdentifier(parts) => {
+                if let [table, field] = parts.as_slice()
+                    && is_known(table)
+                    && field.value.eq_ignore_ascii_case(VALUE)
+                {
+                    self.beside.push(table.value.to_lowercase());
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The column of the items of JSON.
+const VALUE: &str = "value";
+
+/// Postgres' functions that make rows of JSON, and the lists that they make them of, with the names of their columns.
+const ITEMS: [(&str, &[(&str, &str)]); 10] = [
+    ("json_array_elements", &[("json_texts($1)", "value")]),
+    ("jsonb_array_elements", &[("json_texts($1)", "value")]),
+    ("json_array_elements_text", &[("json_items($1)", "value")]),
+    ("jsonb_array_elements_text", &[("json_items($1)", "value")]),
+    ("json_object_keys", &[("json_object_keys($1)", "json_object_keys")]),
+    ("jsonb_object_keys", &[("json_object_keys($1)", "jsonb_object_keys")]),
+    ("json_each", &[("json_object_keys($1)", "key"), ("json_values($1)", "value")]),
+    ("jsonb_each", &[("json_object_keys($1)", "key"), ("json_values($1)", "value")]),
+    ("json_each_text", &[("json_object_keys($1)", "key"), ("json_items($1)", "value")]),
+    ("jsonb_each_text", &[("json_object_keys($1)", "key"), ("json_items($1)", "value")]),
+];
+
 /// What the call of a function that makes rows stands for.
 fn made(
     name: &ObjectName,
@@ -88,6 +190,20 @@ fn made(
         ("unnest" | "explode", Some(_)) => {
             let lists: Option<Vec<Expr>> = arguments.iter().map(plain).collect();
             lists.map(|lists| unnest(lists, alias.take()))
+        }
+        (called, Some(list)) if let Some((known, items)) = ITEMS.iter().find(|(known, _)| *known == called) => {
+            // The items under two names.
+            let twice = items.len() == 1
+                && alias.as_ref().is_some_and(|alias| match alias.columns.as_slice() {
+                    [first, second] => first.name == alias.name && second.name.value == VALUE,
+                    _ => false,
+                });
+            let templates = items.iter().map(|(template, _)| (*template).to_owned());
+            // The planner takes no list twice.
+            let again = items.iter().filter(|_| twice).map(|(template, _)| format!("case when true then {template} end"));
+            let lists = templates.chain(again).filter_map(|template| expand(&template, std::slice::from_ref(&list), span)).collect();
+            let columns: Vec<&str> = items.iter().map(|(_, column)| *column).collect();
+            Some(unnest(lists, Some(named(alias.take(), &columns, known, span))))
         }
         ("posexplode", Some(list)) => Some(unnest(places_and(&list, "$1", span), Some(named(alias.take(), &["pos", "col"], "posexplode", span)))),
         ("flatten", Some(list)) => {
