@@ -7,6 +7,7 @@ pub(super) mod cast_of;
 pub(super) mod coalesce;
 mod date_math;
 mod date_trunc;
+mod fingerprint;
 mod hash;
 mod intervals;
 pub(super) mod iso_time;
@@ -20,9 +21,12 @@ mod mode;
 pub(super) mod number_text;
 mod parse_time;
 mod plain;
+mod quantiles;
 mod regexp;
 mod sequence;
+mod strtok;
 mod sum;
+mod tried;
 mod zones;
 
 pub(super) mod checked;
@@ -33,7 +37,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion_functions_json::udfs as json_get;
 use datafusion_spark::function as spark;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
-use deltalake::datafusion::functions::datetime;
+use deltalake::datafusion::functions::{core, datetime};
 use deltalake::datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 pub(super) use intervals::multiplied_interval;
@@ -146,6 +150,11 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
     all.extend(zones::functions());
     all.extend(parse_time::functions());
     all.extend(sequence::functions());
+    all.extend([fingerprint::function(), quantiles::function(), strtok::function()]);
+    all.extend(tried::functions());
+    // Those that go by the values that are there, whatever the engine's own make of NULL.
+    all.push(Arc::new(core::greatest().as_ref().clone().with_aliases(["greatest_ignore_nulls"])));
+    all.push(Arc::new(core::least().as_ref().clone().with_aliases(["least_ignore_nulls"])));
     all
 }
 

@@ -153,7 +153,7 @@ impl ExprPlanner for FromZero {
     }
 }
 
-/// `json['a']['b']` and `json[0]` of JSON, which is a text here: the value as text, as `json:a.b` gives it.
+/// `json['a']['b']`, `json[0]` and `json.a.b` of JSON, which is a text here: the value as text, as `json:a.b` gives it.
 #[derive(Debug)]
 pub(super) struct JsonFields {
     /// Whether a point behind a column leads into it; Snowflake has a colon there.

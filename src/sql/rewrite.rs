@@ -33,7 +33,7 @@ use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, DateTimeField, DollarQuotedString, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned,
+    AccessExpr, BinaryOperator, DataType, DateTimeField, DollarQuotedString, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned,
     TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;

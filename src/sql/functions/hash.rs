@@ -45,7 +45,8 @@ fn add(column: &ArrayRef, hashes: &mut [u32]) -> Result<()> {
             each(column, hashes, |row, hash| int(values.as_primitive::<Int32Type>().value(row), hash));
         }
         DataType::Date32 => each(column, hashes, |row, hash| int(column.as_primitive::<Date32Type>().value(row), hash)),
-        DataType::Int64 | DataType::UInt32 => {
+        // Numbers of rows, which are no larger.
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => {
             let values = cast(column, &DataType::Int64)?;
             each(column, hashes, |row, hash| long(values.as_primitive::<Int64Type>().value(row), hash));
         }

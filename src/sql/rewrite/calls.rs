@@ -187,14 +187,15 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("date_sub" | "datetime_sub" | "timestamp_sub", [date, amount]) if dates::is_interval(amount) => {
             expand("$1 - $2", &[date.clone(), amount.clone()], span)
         }
+        ("to_binary", [value, format]) => text(format).and_then(|format| bytes(value, format, span)),
         ("trunc", [date, unit]) => text(unit).map(|unit| dates::trunc(date, unit, span, rewriter)).transpose()?.flatten(),
         ("date_trunc" | "datetrunc" | "timestamp_trunc" | "datetime_trunc", [first, second]) => dates::truncated(first, second, span, rewriter)?,
         ("date_part" | "datepart" | "extract", [part, date]) => {
             let bare = word(part).filter(|word| name != "extract" && dates::is_part(word, rewriter.semantics));
             let named = text(part).or(bare);
             named.map(|word| dates::known_part(word, part.span(), rewriter)).transpose()?;
-            match named.and_then(|word| dates::part(word, rewriter.semantics)) {
-                Some(meant) => expand(meant, std::slice::from_ref(date), span),
+            match named.and_then(|word| dates::extracted(word, date, rewriter.semantics)) {
+                Some(meant) => Some(meant),
                 None => bare.and_then(|word| expand("date_part($1, $2)", &[literal(word, part.span()), date.clone()], span)),
             }
         }
@@ -238,6 +239,17 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("json_extract" | "json_query", [json, path]) => json_path(json, path, "json_get_json", rewriter, span)?,
         _ => None,
     })
+}
+
+/// Bytes of a text in a format of Snowflake's.
+fn bytes(value: &Expr, format: &str, span: Span) -> Option<Expr> {
+    let template = match format.to_lowercase().as_str() {
+        "hex" => "decode($1, 'hex')",
+        "base64" => "unbase64($1)",
+        "utf-8" | "utf8" => "cast(cast($1 as varchar) as bytea)",
+        _ => return None,
+    };
+    expand(template, std::slice::from_ref(value), span)
 }
 
 fn is_zero(expr: &Expr) -> bool {

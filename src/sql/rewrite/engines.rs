@@ -150,6 +150,17 @@ pub(super) fn aggregate(name: &str, function: &ast::Function) -> Option<Expr> {
             let limited = super::calls::first_values(&mut list).unwrap_or(Expr::Function(list));
             expand("flatten($1)", &[limited], span)
         }
+        "approx_quantiles" => {
+            let [value, parts] = arguments_of(function)?;
+            let mut list = renamed(function, "array_agg");
+            let options = ast::OrderByOptions { asc: Some(true), nulls_first: None };
+            if let FunctionArguments::List(given) = &mut list.args {
+                given.args.truncate(1);
+                given.clauses.push(FunctionArgumentClause::OrderBy(vec![ast::OrderByExpr { expr: value, options, with_fill: None }]));
+            }
+            super::meant::without_nulls(&mut list);
+            expand("list_quantiles($1, $2)", &[Expr::Function(list), parts], span)
+        }
         "object_agg" => {
             let [key, value] = arguments(function)?.try_into().ok()?;
             let known = expand("$1 is not null and $2 is not null", &[key.clone(), value.clone()], span)?;
@@ -163,6 +174,17 @@ pub(super) fn aggregate(name: &str, function: &ast::Function) -> Option<Expr> {
             };
             let key = expand("cast($1 as varchar)", &[key], span)?;
             expand("coalesce(to_json(map_from_arrays($1, $2)), '{}')", &[list(&key), list(&value)], span)
+        }
+        _ => None,
+    }
+}
+
+/// The two arguments of an aggregate, also of different values; `None` where something else stands beside them.
+fn arguments_of(function: &ast::Function) -> Option<[Expr; 2]> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(first)), FunctionArg::Unnamed(FunctionArgExpr::Expr(second))] if list.clauses.is_empty() => {
+            Some([first.clone(), second.clone()])
         }
         _ => None,
     }

@@ -77,6 +77,15 @@ fn listed(item: &SelectItem, rewriter: &Rewriter) -> Result<Option<Lists>, Box<S
     let (function, alias) = match item {
         SelectItem::UnnamedExpr(Expr::Function(function)) => (function, None),
         SelectItem::ExprWithAlias { expr: Expr::Function(function), alias } => (function, Some(alias)),
+        SelectItem::ExprWithAliases { expr: Expr::Function(function), aliases } => {
+            let mut lists = generator(function, aliases.len(), rewriter)?;
+            if lists.exprs.len() != aliases.len() {
+                let message = format!("`{}` makes {} columns, and {} are named", name_of(function), lists.exprs.len(), aliases.len());
+                return Err(rewriter.refuse(&message, function.name.span(), "give each column a name, or leave the names out"));
+            }
+            lists.names = aliases.iter().map(|alias| alias.value.clone()).collect();
+            return Ok(Some(lists));
+        }
         _ => return Ok(None),
     };
     let name = name_of(function);
