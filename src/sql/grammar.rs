@@ -158,34 +158,38 @@ fn enclosing(parser: &Parser) -> Option<Token> {
     })
 }
 
+/// More words than this stand in no place of a list.
+const LONGEST_PLACE: usize = 64;
+
 /// How many names stand here, with points between them, before places in brackets and a colon: `t.list[0]:key` has two.
 fn names_before_place(parser: &Parser) -> Option<usize> {
-    let peek = |at: usize| &parser.peek_nth_token_ref(at).token;
+    let word = |at: usize| &parser.token_at(parser.index() + at).token;
     let mut at = 0;
     let mut names = 0;
     loop {
-        if !matches!(peek(at), Token::Word(_)) {
+        if !matches!(word(at), Token::Word(_)) {
             return None;
         }
         names += 1;
-        match peek(at + 1) {
+        match word(at + 1) {
             Token::Period => at += 2,
             Token::LBracket => break,
             _ => return None,
         }
     }
     let mut open = 0_usize;
-    loop {
-        at += 1;
-        match peek(at) {
-            Token::LBracket => open += 1,
-            Token::RBracket if open > 1 => open -= 1,
-            Token::RBracket if *peek(at + 1) == Token::LBracket => open = 0,
-            Token::RBracket => return (*peek(at + 1) == Token::Colon).then_some(names),
-            Token::EOF => return None,
+    for at in at + 1..=at + LONGEST_PLACE {
+        match (word(at), word(at + 1)) {
+            (Token::LBracket, _) => open += 1,
+            (Token::RBracket, Token::Colon) if open == 1 => return Some(names),
+            (Token::RBracket, Token::LBracket) => open -= 1,
+            (Token::RBracket, _) if open == 1 => return None,
+            (Token::RBracket, _) => open -= 1,
+            (Token::EOF, _) => return None,
             _ => {}
         }
     }
+    None
 }
 
 /// What stands behind `div` where it is an operator, and not a name.

@@ -99,6 +99,17 @@ impl Rewriter {
         error
     }
 
+    /// Fields are told by their names, as texts, and places as lists count them here.
+    fn path(&self, root: &mut Expr, chain: &mut Vec<AccessExpr>) {
+        paths::of_tables(root, chain, &self.tables);
+        for step in chain {
+            meant::place_in_list(step, self.semantics);
+            if let AccessExpr::Dot(Expr::Identifier(name)) = step {
+                *step = AccessExpr::Dot(calls::literal(&name.value, name.span));
+            }
+        }
+    }
+
     fn range(&self, span: Span) -> Option<Range<usize>> {
         let offset = |line: u64, column: u64| {
             (line > 0).then(|| self.text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize)
@@ -111,6 +122,7 @@ impl VisitorMut for Rewriter {
     type Break = Box<SqlError>;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        values::of_ctes(query, self.semantics.value_columns);
         if self.semantics.adapter == "bigquery" {
             rows::order(query);
         }
@@ -240,15 +252,7 @@ impl VisitorMut for Rewriter {
                 let message = "`^` is a power in Postgres and DuckDB, and an exclusive or in Spark and BigQuery";
                 return ControlFlow::Break(self.refuse_unsafe(message, Spanned::span(left.as_ref()), help));
             }
-            Expr::CompoundFieldAccess { root, access_chain } => {
-                paths::of_tables(root, access_chain, &self.tables);
-                for step in access_chain {
-                    meant::place_in_list(step, self.semantics);
-                    if let AccessExpr::Dot(Expr::Identifier(name)) = step {
-                        *step = AccessExpr::Dot(calls::literal(&name.value, name.span));
-                    }
-                }
-            }
+            Expr::CompoundFieldAccess { root, access_chain } => self.path(root, access_chain),
             Expr::Cast { expr: text, data_type: DataType::Interval { .. }, .. } => dates::clock_in_words(text),
             Expr::Cast { .. } if self.semantics.varchar_cuts => meant::cut_text(expr),
             Expr::JsonAccess { value, path } => {

@@ -99,7 +99,8 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
 /// DataFusion's rules with the dialect's around them: times have one unit before types are coerced, arithmetic is checked
 /// when both sides of an operator have one type, and what can't be run is refused.
 fn analyzer_rules(runtime: &Arc<RuntimeEnv>) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Misplaced), Arc::new(Digits), Arc::new(Truth), Arc::new(Microseconds), Arc::new(Frames)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
+        vec![Arc::new(Misplaced), Arc::new(Digits), Arc::new(Truth), Arc::new(Microseconds), Arc::new(Frames)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(Impossible));
     rules.push(Arc::new(LateralUnnest));

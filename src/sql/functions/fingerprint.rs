@@ -1,5 +1,7 @@
 //! `farm_fingerprint`: the 64-bit fingerprint of `FarmHash`, as `BigQuery` gives it, so that keys made there are found again. The
-//! algorithm is that of Google's FarmHash (`farmhashna`), whose results are promised not to change.
+//! algorithm is that of Google's `FarmHash` (`farmhashna`), whose results are promised not to change.
+
+#![expect(clippy::many_single_char_names, reason = "the letters are those of the published algorithm")]
 
 use std::sync::Arc;
 
@@ -153,7 +155,7 @@ fn longer(bytes: &[u8]) -> u64 {
 mod tests {
     use super::fingerprint;
 
-    /// What Google's library gives; that of `1footrue` stands in BigQuery's documentation.
+    /// What Google's library gives; that of `1footrue` stands in `BigQuery`'s documentation.
     #[test]
     fn as_the_library_has_it() {
         let sixteen = "0123456789abcdef";

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::{ArrayRef, AsArray, ListBuilder, StringBuilder};
 use deltalake::arrow::datatypes::{DataType, Field};
-use deltalake::datafusion::common::Result;
 use deltalake::datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 
 use super::plain::Plain;
 
 pub(super) fn function() -> Arc<ScalarUDF> {
     let signature = Signature::exact(vec![DataType::Utf8, DataType::Utf8], Volatility::Immutable);
-    Plain { name: "strtok_to_array", signature, returns: |_| Ok(DataType::new_list(DataType::Utf8, true)), run }.into_udf()
+    Plain { name: "strtok_to_array", signature, returns: |_| Ok(DataType::new_list(DataType::Utf8, true)), run: |columns| Ok(parts(columns)) }.into_udf()
 }
 
 /// Parts without a letter are none; without a separator a text is one part.
-fn run(columns: &[ArrayRef]) -> Result<ArrayRef> {
+fn parts(columns: &[ArrayRef]) -> ArrayRef {
     let field = Arc::new(Field::new_list_field(DataType::Utf8, true));
     let mut lists = ListBuilder::new(StringBuilder::new()).with_field(field);
     for (text, between) in columns[0].as_string::<i32>().iter().zip(columns[1].as_string::<i32>()) {
@@ -28,5 +27,5 @@ fn run(columns: &[ArrayRef]) -> Result<ArrayRef> {
         }
         lists.append(true);
     }
-    Ok(Arc::new(lists.finish()))
+    Arc::new(lists.finish())
 }

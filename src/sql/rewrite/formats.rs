@@ -127,6 +127,10 @@ pub(super) fn from_words(pattern: &str, snowflake: bool) -> Result<Vec<Piece>, S
     let mut rest = pattern;
     while let Some(first) = rest.chars().next() {
         let begins = |word: &str| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+        // These begin as others do.
+        if let Some(word) = ["iddd", "ssss"].iter().find(|word| begins(word)) {
+            return Err(rest[..word.len()].to_owned());
+        }
         if let Some((piece, length)) = name(rest, snowflake) {
             push(&mut pieces, piece);
             rest = &rest[length..];
@@ -176,7 +180,7 @@ fn name(pattern: &str, snowflake: bool) -> Option<(Piece, usize)> {
     // Snowflake has the short ones alone.
     let known = if snowflake { &NAMES[2..] } else { NAMES };
     let (word, chrono) = known.iter().find(|(word, _)| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)))?;
-    let padded = !bare && word.len() > 3 || !bare && *word == "day";
+    let padded = !bare && (word.len() > 3 || *word == "day");
     let mut letters = rest.chars();
     let template = match (letters.next().is_some_and(char::is_uppercase), letters.next().is_some_and(char::is_uppercase)) {
         _ if snowflake => None,
@@ -292,7 +296,7 @@ mod tests {
         assert_eq!(from_words("MON-dy", true), Ok(vec![Piece::Pattern("%b-%a".to_owned())]));
         assert_eq!(from_words("DD-MON-YYYY", false).map(to_read), Ok(Ok("%d-%b-%Y".to_owned())));
         assert_eq!(from_words("DDth", false).map(to_read), Ok(Err("TH")));
-        for (words, letters) in [("BC", "BC"), ("999.99", "999.99"), ("YYYY RM", "RM")] {
+        for (words, letters) in [("BC", "BC"), ("999.99", "999.99"), ("YYYY RM", "RM"), ("IDDD", "IDDD")] {
             assert_eq!(from_words(words, false), Err(letters.to_owned()), "{words}");
         }
         for (pattern, wanted) in [

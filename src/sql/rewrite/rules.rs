@@ -139,7 +139,13 @@ pub(crate) const RULES: &[Rule] = &[
     rule("century", 1, "cast(ceil(date_part('year', $1) / 100.0) as bigint)", "century(date '2000-12-31')", "20"),
     rule("dayname", 1, "to_char(cast($1 as date), '%a')", "dayname(date '2024-02-29')", "Thu"),
     rule("monthname", 1, "to_char(cast($1 as date), '%b')", "monthname(date '2024-02-29')", "Feb"),
-    rule("at_timezone", 2, "from_utc_timestamp(cast($1 as timestamp), $2)", "at_timezone(timestamptz '2026-01-01 00:00:00 UTC', 'America/New_York')", "2025-12-31T19:00:00"),
+    rule(
+        "at_timezone",
+        2,
+        "from_utc_timestamp(cast($1 as timestamp), $2)",
+        "at_timezone(timestamptz '2026-01-01 00:00:00 UTC', 'America/New_York')",
+        "2025-12-31T19:00:00",
+    ),
     // Dates.
     rule("last_day", 1, "last_day(cast($1 as date))", "last_day(date '2024-02-01')", "2024-02-29"),
     rule("next_day", 2, "next_day(cast($1 as date), $2)", "next_day(date '2024-02-29', 'Thu')", "2024-03-07"),

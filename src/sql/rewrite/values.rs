@@ -34,6 +34,22 @@ pub(super) fn name(select: &mut Select, semantics: Semantics) {
     }
 }
 
+/// Names the columns of CTEs that are rows written out.
+pub(super) fn of_ctes(query: &mut Query, names: ValueColumns) {
+    if names == ValueColumns::Column {
+        return;
+    }
+    for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+        if let Some(width) = width(&cte.query).filter(|_| cte.alias.columns.is_empty()) {
+            cte.alias.columns = defined(width, names);
+        }
+    }
+}
+
+fn defined(width: usize, names: ValueColumns) -> Vec<TableAliasColumnDef> {
+    (0..width).map(|at| TableAliasColumnDef { name: Ident::new(names.name(at)), data_type: None }).collect()
+}
+
 fn width(query: &Query) -> Option<usize> {
     match query.body.as_ref() {
         SetExpr::Values(values) => values.rows.first().map(|row| row.len()),
@@ -48,7 +64,7 @@ fn columns(factor: &mut TableFactor, at: usize, names: ValueColumns) {
     let called = TableAlias { explicit: true, name: Ident::with_quote('"', format!("values {at}")), columns: Vec::new(), at: None };
     let alias = alias.get_or_insert(called);
     if alias.columns.is_empty() {
-        alias.columns = (0..width).map(|at| TableAliasColumnDef { name: Ident::new(names.name(at)), data_type: None }).collect();
+        alias.columns = defined(width, names);
     }
 }
 
