@@ -331,8 +331,9 @@ fn written(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span) -> Res
         let place = parts.len() + 1;
         let written = format!("to_char(cast($1 as timestamp), ${place})");
         let known = match piece {
+            // Letters between two names are no pattern when they are read again.
             Piece::Pattern(known) => {
-                templates.push(written);
+                templates.push(if known.contains('%') { written } else { format!("${place}") });
                 known
             }
             Piece::Around(known, template) => {
