@@ -15,7 +15,7 @@ use super::location::FileEntry;
 use super::options::FileOptions;
 use super::quotes::Quotes;
 use super::read::{BATCH_ROWS, Sent, each_file, line_at, open, quoted, text_of_line};
-use super::texts::{SurplusDigits, cast_texts, misfit};
+use super::texts::{cast_texts, misfit};
 use super::{Reading, declared_type};
 use crate::base::{Code, Diagnostic};
 use crate::sql::type_name;
@@ -157,8 +157,7 @@ impl<'a> Chunk<'a> {
                 Diagnostic::error(Code::InputFile, message).help("declare it as varchar and convert it in a model"),
             )));
         }
-        let surplus = if self.reading.options.as_seed { SurplusDigits::Rounded } else { SurplusDigits::Refused };
-        let (typed, wrong) = cast_texts(texts, field.data_type(), surplus).map_err(|error| super::read::unreadable(self.file, &error))?;
+        let (typed, wrong) = cast_texts(texts, field.data_type()).map_err(|error| super::read::unreadable(self.file, &error))?;
         match wrong.and_then(|row| Some((row, self.starts.get(row)?))) {
             None => Ok(typed),
             Some((row, start)) => {

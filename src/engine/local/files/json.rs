@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use super::super::super::EngineError;
 use super::location::FileEntry;
 use super::read::{BATCH_ROWS, Sent, each_file, line_at, open, quoted, text_of_line};
-use super::texts::{SurplusDigits, cast_texts, misfit, with_article};
+use super::texts::{cast_texts, misfit, with_article};
 use super::{Reading, declared_type};
 use crate::base::{Code, Diagnostic};
 use crate::sql::type_name;
@@ -131,7 +131,7 @@ fn with_decimals(reading: &Reading, file: &FileEntry, schema: &SchemaRef, batch:
     let mut columns = batch.columns().to_vec();
     for (field, column) in schema.fields().iter().zip(&mut columns).filter(|(field, _)| field.data_type().is_decimal()) {
         let Some(texts) = column.as_string_opt::<i32>() else { continue };
-        let (typed, wrong) = cast_texts(texts, field.data_type(), SurplusDigits::Refused).map_err(|error| malformed(file, &arrow_reason(&error)))?;
+        let (typed, wrong) = cast_texts(texts, field.data_type()).map_err(|error| malformed(file, &arrow_reason(&error)))?;
         if let Some(row) = wrong {
             let reason = format!("column `{}`: {}", field.name(), misfit(texts.value(row), field.data_type()));
             return Err(at_row(reading, file, start + row, &reason));

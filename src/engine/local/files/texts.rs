@@ -1,4 +1,4 @@
-//! Texts of files as values of a type, without losing any of their digits unseen.
+//! Texts of files as values of a type, without losing any of their digits.
 
 use std::sync::Arc;
 
@@ -10,26 +10,18 @@ use deltalake::arrow::error::ArrowError;
 
 use crate::sql::{iso_texts, type_name};
 
-/// What becomes of digits behind the point that a decimal has no room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SurplusDigits {
-    Refused,
-    /// In seeds, as warehouses do.
-    Rounded,
-}
-
 /// The texts as values, and the first row whose text is no value of the type.
 ///
 /// # Errors
 /// If the type is none that texts can become.
-pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType, surplus: SurplusDigits) -> Result<(ArrayRef, Option<usize>), ArrowError> {
+pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType) -> Result<(ArrayRef, Option<usize>), ArrowError> {
     let mended = matches!(data_type, DataType::Timestamp(..) | DataType::Date32).then(|| iso_texts(texts, data_type));
     let texts = mended.as_ref().unwrap_or(texts);
     let plain = cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })?;
     let typed = with_exponents(texts, plain, data_type);
     let unreadable = typed.null_count() > texts.null_count();
     let mut wrong = unreadable.then(|| (0..texts.len()).find(|row| texts.is_valid(*row) && typed.is_null(*row))).flatten();
-    if let Some(scale) = scale(data_type).filter(|_| surplus == SurplusDigits::Refused) {
+    if let Some(scale) = scale(data_type) {
         let rounded = (0..wrong.unwrap_or(texts.len())).find(|row| texts.is_valid(*row) && decimals(texts.value(*row)) > scale);
         wrong = rounded.or(wrong);
     }
@@ -96,12 +88,12 @@ mod tests {
     use deltalake::arrow::array::{Array as _, AsArray as _, StringArray};
     use deltalake::arrow::datatypes::{DataType, Decimal128Type};
 
-    use super::{SurplusDigits, cast_texts, decimals};
+    use super::{cast_texts, decimals};
 
     #[test]
     fn decimals_in_scientific_notation() {
         let texts = StringArray::from(vec![Some("1.5e2"), None, Some("2.50"), Some("-125E-2"), Some("1e40"), Some("1e")]);
-        let (typed, wrong) = cast_texts(&texts, &DataType::Decimal128(10, 2), SurplusDigits::Refused).unwrap();
+        let (typed, wrong) = cast_texts(&texts, &DataType::Decimal128(10, 2)).unwrap();
         let typed = typed.as_primitive::<Decimal128Type>();
         let values: Vec<_> = (0..typed.len()).map(|row| typed.is_valid(row).then(|| typed.value(row))).collect();
         assert_eq!(values, [Some(15000), None, Some(250), Some(-125), None, None]);
