@@ -75,8 +75,7 @@ fn batches(results: &BatchResults) -> Batches {
 }
 
 fn result(result: &NodeResult, quoting: [bool; 3]) -> RunResult<'_> {
-    let timing =
-        |(name, span): (&'static str, TimeSpan)| Timing { name, started_at: timestamp(span.start), completed_at: timestamp(span.end) };
+    let timing = |(name, span): (&'static str, TimeSpan)| Timing { name, started_at: timestamp(span.start), completed_at: timestamp(span.end) };
     // Seeds and functions have nothing to compile, and dbt has the relation of what is compiled.
     let kind = |prefix: &str| result.id.as_str().starts_with(prefix);
     RunResult {

@@ -24,8 +24,8 @@ use crate::base::Code;
 use crate::manifest::{Node, NodeId, NodeMap, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    Definition, SessionOptions, SqlError, canonical, changes_rows, cte_names, failures, is_table_function, parse_query, plan, plan_expression, register,
-    repeated, rewritten_expression, scalar_function, session_state, sql_error, type_name, wrong_subquery,
+    Definition, SessionOptions, SqlError, canonical, changes_rows, cte_names, failures, is_table_function, parse_query, plan, plan_expression,
+    register, repeated, rewritten_expression, scalar_function, session_state, sql_error, type_name, wrong_subquery,
 };
 
 /// Plans queries of one project. Cheap to use many times.
@@ -129,9 +129,7 @@ impl Planner {
         let resolved = |statement: &Statement| self.base.resolve_table_references(statement).map_err(|error| Box::new(sql_error(&error, sql)));
         let mut references = resolved(statement)?;
         // CTEs are told from tables to the letter.
-        let spelt_otherwise = |reference: &TableReference, cte: &str| {
-            matches!(reference, TableReference::Bare { table } if table.eq_ignore_ascii_case(cte) && **table != *cte)
-        };
+        let spelt_otherwise = |reference: &TableReference, cte: &str| matches!(reference, TableReference::Bare { table } if table.eq_ignore_ascii_case(cte) && **table != *cte);
         let any_bare = references.iter().any(|reference| matches!(reference, TableReference::Bare { .. }));
         let ctes = if any_bare { cte_names(statement) } else { Vec::new() };
         if references.iter().any(|reference| ctes.iter().any(|cte| spelt_otherwise(reference, cte))) {

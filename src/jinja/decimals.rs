@@ -96,7 +96,7 @@ impl Decimal {
         /// Beyond these a number has more digits than one may have, but for 0, 1 and their like.
         const LARGEST: u64 = 100_000;
         let (base, exponent) = Self::both(left, right)?;
-        let whole = exponent.to_i64().filter(|whole| BigDecimal::from(*whole) == exponent && whole.unsigned_abs() <= LARGEST);
+        let whole = exponent.to_i64().filter(|whole| exponent.is_integer() && whole.unsigned_abs() <= LARGEST);
         let Some(whole) = whole else {
             return Some(Err(problem(Code::JinjaRuntime, "`**` takes a whole exponent beside a decimal")));
         };
@@ -105,7 +105,10 @@ impl Decimal {
         }
         let power = rounded(base.powi(whole));
         // A quotient has no more digits than it needs.
-        Some(Self::checked(if whole < 0 { power.normalized() } else { power }).ok_or_else(|| problem(Code::JinjaRuntime, "the decimal is out of range")))
+        Some(
+            Self::checked(if whole < 0 { power.normalized() } else { power })
+                .ok_or_else(|| problem(Code::JinjaRuntime, "the decimal is out of range")),
+        )
     }
 
     pub(super) fn negated(value: &Value) -> Option<Value> {
@@ -262,7 +265,10 @@ mod tests {
         assert_eq!((made("-7.5", Operator::Whole, "2"), made("-7.5", Operator::Rest, "2")), ("-3".to_owned(), "-1.5".to_owned()));
         assert_eq!(made("12345678901234567890.12", Operator::Multiply, "1.000000001"), "12345678913580246791.35456789");
         let power = |a: &str, b: i64| Decimal::power(&Decimal::read(a).unwrap(), &Value::from(b)).unwrap().unwrap().to_string();
-        assert_eq!((power("1.50", 2), power("2", -2), power("1.1", 300)), ("2.2500".to_owned(), "0.25".to_owned(), "2617010996188.399907017032529".to_owned()));
+        assert_eq!(
+            (power("1.50", 2), power("2", -2), power("1.1", 300)),
+            ("2.2500".to_owned(), "0.25".to_owned(), "2617010996188.399907017032529".to_owned())
+        );
         assert!(Decimal::reckoned(&Value::from(1), Operator::Add, &Value::from(2)).is_none());
     }
 }

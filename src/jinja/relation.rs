@@ -419,9 +419,7 @@ impl Object for Column {
             "quoted" => Value::from(self.semantics.quote_ident(&self.name)),
             "data_type" | "expanded_data_type" => Value::from(self.written()),
             "mode" if self.semantics.adapter == "bigquery" => Value::from(self.mode()),
-            "fields" if self.semantics.adapter == "bigquery" => {
-                new_list(self.nested().1.into_iter().map(Value::from_object).collect())
-            }
+            "fields" if self.semantics.adapter == "bigquery" => new_list(self.nested().1.into_iter().map(Value::from_object).collect()),
             "dtype" if self.semantics.adapter == "bigquery" && !self.nested().1.is_empty() => Value::from("RECORD"),
             "dtype" => Value::from(self.data_type.split('(').next().unwrap_or_default().trim()),
             "char_size" if self.is_one_of(STRINGS) => self.size().map_or_else(|| Value::from(()), Value::from),

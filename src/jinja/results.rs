@@ -16,7 +16,9 @@ pub(super) fn results(json: &Json) -> Value {
 
 /// `to_dict()` of a result, or of another mapping.
 pub(super) fn to_dict(value: &Value) -> Value {
-    with_times(value, &|time| time.downcast_object_ref::<Moment>().and_then(|time| Some(Value::from(format!("{}Z", time.iso("T", "microseconds").ok()?)))))
+    with_times(value, &|time| {
+        time.downcast_object_ref::<Moment>().and_then(|time| Some(Value::from(format!("{}Z", time.iso("T", "microseconds").ok()?))))
+    })
 }
 
 fn moment(text: &Value) -> Option<Value> {

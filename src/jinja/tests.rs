@@ -455,9 +455,11 @@ fn generic_tests_are_called_with_evaluated_arguments() {
     let rendered = call("accepted_values", json!({"model": "t", "column_name": "c", "values": ["a", "o'b"]}));
     assert_eq!(words(&rendered.text), "select c as value_field, count(*) as n_records from t where c not in ( 'a', 'o''b' ) group by c");
     let rendered = call("relationships", json!({"model": "t", "column_name": "c", "to": "ref('p')", "field": "id"}));
-    assert!(words(&rendered.text).starts_with(
-        r#"with child as (select c as from_field from t where c is not null), parent as (select id as to_field from "db"."main"."p")"#
-    ));
+    assert!(
+        words(&rendered.text).starts_with(
+            r#"with child as (select c as from_field from t where c is not null), parent as (select id as to_field from "db"."main"."p")"#
+        )
+    );
 }
 
 #[test]

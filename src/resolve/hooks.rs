@@ -32,7 +32,9 @@ pub(super) struct AskedByHooks {
 /// The refs, sources and macros of a node's hooks. A hook that can't be rendered yet is left for when its time has come.
 pub(super) fn references(builder: &mut Builder, hooked: &Hooked<'_>, values: &ConfigValues) -> AskedByHooks {
     let AskedByHooks { mut refs, mut sources, mut macros } = AskedByHooks::default();
-    for Hook { sql: text, .. } in ["pre_hook", "post_hook"].iter().filter_map(|key| values.get(key)).flat_map(|value| node_hooks(value).unwrap_or_default()) {
+    for Hook { sql: text, .. } in
+        ["pre_hook", "post_hook"].iter().filter_map(|key| values.get(key)).flat_map(|value| node_hooks(value).unwrap_or_default())
+    {
         if !text.contains("{{") && !text.contains("{%") {
             continue;
         }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value as Json, json};
 use super::project::Project;
 use crate::load::ParsedPackage;
 use crate::manifest::{
-    AboutSource, ColumnDecl, ConfigMirror, ConstraintDecl, DescribedKind, Group, Node, NodeId, NodeKind, TestDetails, Version, alias_types,
-    primary_key, Raw, file_key_name, test_metadata,
+    AboutSource, ColumnDecl, ConfigMirror, ConstraintDecl, DescribedKind, Group, Node, NodeId, NodeKind, Raw, TestDetails, Version, alias_types,
+    file_key_name, primary_key, test_metadata,
 };
 
 impl Project {

@@ -13,8 +13,8 @@ use super::ManifestInput;
 use super::hooks::{HookEntry, hook_json};
 use crate::manifest::{
     AboutSource, ColumnDecl, ConfigMirror as Config, ConstraintDecl, Described, DescribedKind, DocsMirror as Docs, Fixture, FixtureRows, GenericTest,
-    Materialization, Node, NodeId, NodeKind, NodeRef, Raw, ResourceType, TestDetails, UnitTest, Version, Written as Value, alias_types, docs,
-    primary_key, compiled_path, run_path, file_key_name, test_metadata,
+    Materialization, Node, NodeId, NodeKind, NodeRef, Raw, ResourceType, TestDetails, UnitTest, Version, Written as Value, alias_types,
+    compiled_path, docs, file_key_name, primary_key, run_path, test_metadata,
 };
 
 /// What a node's entry needs of the other nodes.

@@ -10,7 +10,8 @@ use super::plain::Plain;
 
 pub(super) fn function() -> Arc<ScalarUDF> {
     let signature = Signature::exact(vec![DataType::Utf8, DataType::Utf8], Volatility::Immutable);
-    Plain { name: "strtok_to_array", signature, returns: |_| Ok(DataType::new_list(DataType::Utf8, true)), run: |columns| Ok(parts(columns)) }.into_udf()
+    Plain { name: "strtok_to_array", signature, returns: |_| Ok(DataType::new_list(DataType::Utf8, true)), run: |columns| Ok(parts(columns)) }
+        .into_udf()
 }
 
 /// Parts without a letter are none; without a separator a text is one part.

@@ -1,9 +1,7 @@
 //! What an engine calls a column that is given no alias, where others read such names: Postgres and its kin after the column,
 //! function or keyword that makes the value (`FigureColname` of Postgres' parser), Spark a cast of a column after the column.
 
-use deltalake::datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, FunctionArguments, SelectItem, SetExpr, TimezoneInfo, TrimWhereField,
-};
+use deltalake::datafusion::sql::sqlparser::ast::{AccessExpr, DataType, Expr, FunctionArguments, SelectItem, SetExpr, TimezoneInfo, TrimWhereField};
 
 use super::expand::name_of;
 use crate::sql::semantics::{Semantics, Unnamed};
