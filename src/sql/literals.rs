@@ -45,7 +45,7 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
                 respelt[at..at + 2].fill(b'-');
                 behind(b"\n", at)
             }
-            (b'$', Some(b'$')) if has_slashes => behind(b"$$", at + 2),
+            (b'$', Some(b'$')) if semantics.adapter == "snowflake" => behind(b"$$", at + 2),
             (b'"', _) if has_doubled => doubled(sql, at, words.before_name(sql), (semantics, &mut respelt)),
             (quote @ (b'"' | b'`'), _) => {
                 let end = behind(&[quote], at + 1);
@@ -65,12 +65,16 @@ pub fn respelt_texts(semantics: Semantics, sql: &str) -> Cow<'_, str> {
 }
 
 /// Whether a quoted name means the same without quotes to an engine that takes names in capitals: all of it is in capitals, and
-/// it is no part of the quoted path to a table.
+/// it is no part of the quoted path to a table, nor a key of JSON.
 fn is_unquoted(bytes: &[u8], quoted: Range<usize>) -> bool {
     let name = bytes.get(quoted.start + 1..quoted.end.saturating_sub(1)).unwrap_or_default();
     let plain = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'$');
     let in_path = bytes.get(quoted.end) == Some(&b'.') || bytes[..quoted.start].ends_with(b"\".");
-    !in_path && name.iter().all(plain) && name.first().is_some_and(|first| !first.is_ascii_digit())
+    let path = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.' | b'[' | b']' | b'"' | b'\'');
+    let before = &bytes[..quoted.start];
+    let start = before.len() - before.iter().rev().take_while(|byte| path(byte)).count();
+    let is_key = before[..start].ends_with(b":") && !before[..start].ends_with(b"::");
+    !in_path && !is_key && name.iter().all(plain) && name.first().is_some_and(|first| !first.is_ascii_digit())
 }
 
 /// `# comment` as `-- comment`, in the place of the letter behind the sign.

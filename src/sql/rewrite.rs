@@ -54,7 +54,8 @@ pub(crate) use rules::RULES;
 /// # Errors
 /// Where a construct can't be expressed, with its place in `sql`.
 pub fn rewrite(statement: &mut Statement, sql: &str, semantics: Semantics) -> Result<(), Box<SqlError>> {
-    let mut rewriter = Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new(), tables: Vec::new(), semantics };
+    let mut rewriter =
+        Rewriter { text: SourceFile::new("", sql.into()), names: Vec::new(), ordered_plainly: Vec::new(), tables: Vec::new(), semantics };
     let flow = match statement {
         Statement::Statement(inner) => {
             if let Err(twice) = shadow::rewrite(inner) {
@@ -76,6 +77,8 @@ struct Rewriter {
     text: SourceFile,
     /// For each open select list: what its items without an alias are called.
     names: Vec<Vec<Option<Given>>>,
+    /// For each open query: whether engines' names for columns can't be mistaken in its order.
+    ordered_plainly: Vec<bool>,
     /// For each open select: what its tables are called.
     tables: Vec<Vec<Ident>>,
     semantics: Semantics,
@@ -122,6 +125,7 @@ impl VisitorMut for Rewriter {
     type Break = Box<SqlError>;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        self.ordered_plainly.push(named::is_ordered_plainly(query));
         values::of_ctes(query, self.semantics.value_columns);
         if self.semantics.adapter == "bigquery" {
             rows::order(query);
@@ -141,7 +145,8 @@ impl VisitorMut for Rewriter {
         if self.semantics.groups_by_alias {
             meant::group_by_aliases(select);
         }
-        self.names.push(select.projection.iter().map(|item| given_name(item, self.semantics)).collect());
+        let by_engine = self.ordered_plainly.last() == Some(&true) && select.qualify.is_none();
+        self.names.push(select.projection.iter().map(|item| given_name(item, by_engine.then_some(self.semantics))).collect());
         select.projection.iter_mut().for_each(select::exists_in_list);
         ControlFlow::Continue(())
     }
@@ -153,6 +158,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        self.ordered_plainly.pop();
         flow(select::query(query, self))?;
         rows::query(query);
         ControlFlow::Continue(())
@@ -302,14 +308,15 @@ struct Given {
     by_engine: Option<String>,
 }
 
-fn given_name(item: &SelectItem, semantics: Semantics) -> Option<Given> {
+fn given_name(item: &SelectItem, engine: Option<Semantics>) -> Option<Given> {
     match item {
         SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => None,
         // A struct becomes several columns.
         SelectItem::UnnamedExpr(Expr::Function(function)) if expand::name_of(function) == "unnest" => None,
-        SelectItem::UnnamedExpr(expr) => {
-            Some(Given { written: expr.to_string().replace(&format!("{EXISTS}("), "exists("), by_engine: named::name(expr, semantics) })
-        }
+        SelectItem::UnnamedExpr(expr) => Some(Given {
+            written: expr.to_string().replace(&format!("{EXISTS}("), "exists("),
+            by_engine: engine.and_then(|semantics| named::name(expr, semantics)),
+        }),
         _ => None,
     }
 }

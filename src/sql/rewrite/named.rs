@@ -1,7 +1,9 @@
 //! What an engine calls a column that is given no alias, where others read such names: Postgres and its kin after the column,
 //! function or keyword that makes the value (`FigureColname` of Postgres' parser), Spark a cast of a column after the column.
 
-use deltalake::datafusion::sql::sqlparser::ast::{AccessExpr, DataType, Expr, FunctionArguments, SelectItem, SetExpr, TimezoneInfo, TrimWhereField};
+use deltalake::datafusion::sql::sqlparser::ast::{
+    AccessExpr, DataType, Expr, FunctionArguments, OrderByKind, Query, SelectItem, SetExpr, TimezoneInfo, TrimWhereField,
+};
 
 use super::expand::name_of;
 use crate::sql::semantics::{Semantics, Unnamed};
@@ -12,6 +14,15 @@ pub(super) fn name(expr: &Expr, semantics: Semantics) -> Option<String> {
         Unnamed::AsWritten => None,
         Unnamed::CastAsColumn => of_cast(expr),
         Unnamed::Figured => figured(expr).map(|(name, _)| name),
+    }
+}
+
+/// Whether a query orders its rows by places and names alone, if at all. In expressions of an order the planner takes a name for
+/// an alias of the list first, engines for a column that is read, so an alias that nobody wrote could change what they mean.
+pub(super) fn is_ordered_plainly(query: &Query) -> bool {
+    match query.order_by.as_ref().map(|order| &order.kind) {
+        None | Some(OrderByKind::All(_)) => true,
+        Some(OrderByKind::Expressions(keys)) => keys.iter().all(|key| matches!(key.expr, Expr::Identifier(_) | Expr::Value(_))),
     }
 }
 

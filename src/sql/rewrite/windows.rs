@@ -82,7 +82,7 @@ fn percentile(function: &ast::Function, rewriter: &Rewriter) -> Result<Expr, Box
     };
     let given = arguments(function);
     let ([by], Some([part])) = (function.within_group.as_slice(), given.as_deref()) else { return Err(refuse()) };
-    let part = if by.options.asc == Some(false) { expand("1 - $1", std::slice::from_ref(part), span) } else { Some(part.clone()) };
+    let part = if by.options.asc == Some(false) { expand("round(1 - $1, 12)", std::slice::from_ref(part), span) } else { Some(part.clone()) };
     let mut plain = function.clone();
     plain.within_group.clear();
     if let FunctionArguments::List(list) = &mut plain.args {
