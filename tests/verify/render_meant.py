@@ -164,6 +164,7 @@ OWN_TEXT = {
 }
 
 MEANT = {
+    ("flags-more.md", "--no-print keeps what print() says to itself"): [("True", "False", "dbt parses the models, and prints, for an operation too")],
     ("beside-dbt.md", "Sources are fresh, stale, or fresher than before"): [
         ("", "Completed with 2 warnings:", SOURCE_BY_SOURCE),
         ("", "Done. PASS=1 WARN=2 ERROR=0 SKIP=0 NO-OP=0 TOTAL=3", SOURCE_BY_SOURCE),
