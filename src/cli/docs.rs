@@ -69,8 +69,17 @@ fn copy_assets(session: &Session, folders: &[String], target: &Path) -> Result<(
                 session.fail(&format!("`{folder}` of asset-paths is no folder inside of the project, so it can't be copied into the target folder"))
             );
         }
-        let to = target.join(folder);
-        files::remove_dir(&to)
+        let (from, to) = (files::absolute(&from), files::absolute(target).join(folder));
+        // A target folder that the project lies in is not the program's to tidy up, and may be where the assets are.
+        if from == to {
+            continue;
+        }
+        if to.starts_with(&from) {
+            return Err(session.fail(&format!("`{folder}` of asset-paths holds the target folder, so it can't be copied into it")));
+        }
+        let is_own = !files::absolute(&session.project_dir).starts_with(files::absolute(target));
+        let cleared = if is_own { files::remove_dir(&to) } else { Ok(()) };
+        cleared
             .and_then(|()| if files::is_dir(&from) { files::copy_dir(&from, &to) } else { Ok(()) })
             .map_err(|error| session.fail(&error.to_string()))?;
     }
