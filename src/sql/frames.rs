@@ -32,7 +32,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let Expr::WindowFunction(mut window) = expr else { return Ok(Transformed::no(expr)) };
     let frame = &window.params.window_frame;
     let Some(first) = window.params.order_by.first() else { return Ok(Transformed::no(Expr::WindowFunction(window))) };
-    let by_groups = has_range(&Expr::WindowFunction(window.clone()))
+    let by_groups = frame.units == WindowFrameUnits::Range
         && is_whole(&frame.start_bound)
         && is_whole(&frame.end_bound)
         && !has_distances(&first.expr.get_type(schema)?);

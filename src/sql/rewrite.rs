@@ -13,6 +13,7 @@ mod lambdas;
 mod meant;
 mod named;
 mod outer_fields;
+mod own;
 mod paths;
 mod patterns;
 mod pivot;

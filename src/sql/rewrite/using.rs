@@ -14,6 +14,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 
 use super::expand::expand;
+use super::own;
 use crate::sql::blame::constraint;
 
 /// A column that several tables of a `from` share.
@@ -213,7 +214,7 @@ fn of_select(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<()> 
 
 /// Puts values in the places of the bare names of a select, and of the order of its query.
 fn name_all(select: &mut Select, order_by: Option<&mut OrderBy>, merged: &[Merged]) {
-    let value = |expr: &mut Expr| {
+    let mut value = |expr: &mut Expr| {
         if let Expr::Identifier(name) = &*expr
             && let Some(one) = merged.iter().find(|one| one.is(&name.value))
         {
@@ -221,9 +222,8 @@ fn name_all(select: &mut Select, order_by: Option<&mut OrderBy>, merged: &[Merge
         }
         ControlFlow::Continue(())
     };
-    let mut names = Bare { depth: 0, on: value };
     let mut name = |expr: &mut Expr| {
-        let _ = expr.visit(&mut names);
+        let _ = bare(expr, &mut value);
     };
     let yielded: Vec<String> = select.projection.iter().filter_map(name_of).collect();
     if let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = order_by {
@@ -261,28 +261,9 @@ fn name_of(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// Goes over bare names, but not within subqueries, whose tables may have columns of the same name.
-struct Bare<F> {
-    depth: usize,
-    on: F,
-}
-
-impl<F: FnMut(&mut Expr) -> ControlFlow<()>> VisitorMut for Bare<F> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0 && matches!(expr, Expr::Identifier(_)) { (self.on)(expr) } else { ControlFlow::Continue(()) }
-    }
+/// Calls `on` for each bare name, but not within subqueries.
+fn bare(node: &mut impl VisitMut, mut on: impl FnMut(&mut Expr) -> ControlFlow<()>) -> ControlFlow<()> {
+    own::each(node, |expr: &mut Expr| if matches!(expr, Expr::Identifier(_)) { on(expr) } else { ControlFlow::Continue(()) })
 }
 
 /// A name that stands for columns of several tables.
@@ -357,5 +338,5 @@ fn stands_in(what: &(impl VisitMut + Clone), found: &Ambiguous) -> bool {
         Expr::Identifier(name) if (name.span.start.line, name.span.start.column) == found.place => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    what.clone().visit(&mut Bare { depth: 0, on: is_it }).is_break()
+    bare(&mut what.clone(), is_it).is_break()
 }

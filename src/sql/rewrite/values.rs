@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
+    Expr, Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, Value,
 };
 
-use super::column;
+use super::{column, own};
 use crate::sql::semantics::{Semantics, ValueColumns};
 
 /// Names the columns of the rows that a select writes out, and those that it takes by their places.
@@ -25,12 +25,13 @@ pub(super) fn name(select: &mut Select, semantics: Semantics) {
         && table.joins.is_empty()
         && let TableFactor::Derived { subquery, alias, .. } = &table.relation
     {
-        let mut places = Places { names: called(subquery, alias.as_ref()), depth: 0 };
-        let _ = select.projection.visit(&mut places);
-        let _ = select.selection.visit(&mut places);
-        let _ = select.group_by.visit(&mut places);
-        let _ = select.having.visit(&mut places);
-        let _ = select.qualify.visit(&mut places);
+        let names = called(subquery, alias.as_ref());
+        let place = |expr: &mut Expr| named(expr, &names);
+        let _ = own::each(&mut select.projection, place);
+        let _ = own::each(&mut select.selection, place);
+        let _ = own::each(&mut select.group_by, place);
+        let _ = own::each(&mut select.having, place);
+        let _ = own::each(&mut select.qualify, place);
     }
 }
 
@@ -90,37 +91,19 @@ fn called(query: &Query, alias: Option<&TableAlias>) -> Vec<Option<Ident>> {
     select.projection.iter().map_while(item).collect()
 }
 
-struct Places {
-    names: Vec<Option<Ident>>,
-    depth: usize,
-}
-
-impl VisitorMut for Places {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let place = match &*expr {
-            Expr::Value(value) if self.depth == 0 => match &value.value {
-                Value::Placeholder(name) => name.strip_prefix('$').and_then(|place| place.parse::<usize>().ok()).map(|place| (place, value.span)),
-                _ => None,
-            },
+/// A place as the column that stands there.
+fn named(expr: &mut Expr, names: &[Option<Ident>]) -> ControlFlow<()> {
+    let place = match &*expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix('$').and_then(|place| place.parse::<usize>().ok()).map(|place| (place, value.span)),
             _ => None,
-        };
-        if let Some((place, span)) = place
-            && let Some(Some(name)) = place.checked_sub(1).and_then(|at| self.names.get(at))
-        {
-            *expr = Expr::Identifier(Ident { span, ..name.clone() });
-        }
-        ControlFlow::Continue(())
+        },
+        _ => None,
+    };
+    if let Some((place, span)) = place
+        && let Some(Some(name)) = place.checked_sub(1).and_then(|at| names.get(at))
+    {
+        *expr = Expr::Identifier(Ident { span, ..name.clone() });
     }
+    ControlFlow::Continue(())
 }
