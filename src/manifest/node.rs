@@ -406,17 +406,7 @@ impl Node {
     /// What a source says of quotes around database, schema and identifier; `None` for other nodes.
     #[must_use]
     pub fn quoting(&self) -> Option<[Option<bool>; 3]> {
-        match &self.kind {
-            NodeKind::Source { about, .. } => Some(about.quoting),
-            NodeKind::Model
-            | NodeKind::Seed { .. }
-            | NodeKind::Snapshot
-            | NodeKind::Analysis
-            | NodeKind::Test(_)
-            | NodeKind::UnitTest(_)
-            | NodeKind::Function(_)
-            | NodeKind::Described(_) => None,
-        }
+        if let NodeKind::Source { about, .. } = &self.kind { Some(about.quoting) } else { None }
     }
 
     /// The name of its relation as artifacts write it: what a source says of quotes goes before what the project says.
