@@ -44,6 +44,7 @@ mod validation;
 mod values;
 mod views;
 mod work;
+mod yaml;
 
 pub use blocks::{DocBlock, SnapshotBlock, doc_blocks, snapshot_blocks};
 pub use calls::docs_named;

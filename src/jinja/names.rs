@@ -9,7 +9,7 @@ use minijinja::{Error, State, Value};
 
 use super::adapter::{Adapter, Api, ColumnApi};
 use super::containers::{collect, new_dict, new_list};
-use super::context::{Context, fromyaml, toyaml};
+use super::context::Context;
 use super::error::problem;
 use super::functions as f;
 use super::library::BUILTIN_PACKAGE;
@@ -20,6 +20,7 @@ use super::session::{MAIN, Scope, Session, attach, lock, session_of};
 use super::validation::Validation;
 use super::values::{assigned, from_json};
 use super::work::fits;
+use super::yaml::{fromyaml, toyaml};
 use crate::base::Code;
 
 /// Functions and values of dbt's that templates may use, for suggestions.

@@ -193,6 +193,11 @@ pub(super) fn sorted(keyed: Vec<(Value, Value)>, reverse: bool) -> Result<Vec<Va
     Ok(merge_sorted(keyed, &order)?.into_iter().map(|(_, item)| item).collect())
 }
 
+/// The pairs of a dict by their keys; as they are where two keys have no order.
+pub(super) fn by_key(pairs: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
+    merge_sorted(pairs.clone(), &ordering).unwrap_or(pairs)
+}
+
 /// Merge sort, which asks of each pair once and may stop.
 fn merge_sorted(mut left: Vec<(Value, Value)>, order: &impl Fn(&Value, &Value) -> Result<Ordering, Error>) -> Result<Vec<(Value, Value)>, Error> {
     if left.len() < 2 {

@@ -91,6 +91,10 @@ impl Moment {
         Ok(Self { at, kind: Kind::DateTime, zone: Some(zone) })
     }
 
+    pub(in crate::jinja) fn has_date(&self) -> bool {
+        self.kind != Kind::Time
+    }
+
     /// ISO 8601, with the time to what `timespec` says.
     pub(in crate::jinja) fn iso(&self, separator: &str, timespec: &str) -> Result<String, Error> {
         let time = match timespec {
