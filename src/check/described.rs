@@ -66,6 +66,19 @@ fn wrong_freshness(project: &Project, planner: &Planner, node: &Node, schema: &S
     field.into_iter().chain(filter).collect()
 }
 
+/// A description need not list all that a table has, so a column that is missed may be one that it leaves out.
+pub(super) fn with_described(project: &Project, offline: &Offline, node: &Node, diagnostic: Diagnostic) -> Diagnostic {
+    if diagnostic.code != Code::UnknownColumn {
+        return diagnostic;
+    }
+    let described = node.depends_on.iter().filter(|id| offline.is_described(id)).filter_map(|id| project.nodes.get(id));
+    described.fold(diagnostic, |diagnostic, source| {
+        let path = source.properties_path.as_deref().unwrap_or(&source.original_path);
+        let taken = format!("the columns of the source `{}` are taken to be those that `{path}` lists", source.name);
+        diagnostic.note(format!("{taken}; if the table has others, list them or run `alluvium sources lock`"))
+    })
+}
+
 fn unknown_source(project: &Project, node: &Node, source_name: &str) -> Diagnostic {
     Diagnostic::warning(Code::SourceUnknown, format!("the columns of the source `{source_name}.{}` are not known", node.name))
         .at(project.place_of(node), "this table")

@@ -1,7 +1,7 @@
 //! What compiling may ask of the world, answered from what is written down: locked and declared schemas, and those of
 //! the nodes that were compiled before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -21,6 +21,8 @@ use crate::sql::type_name;
 pub struct Offline {
     /// Of sources and seeds.
     inputs: BTreeMap<NodeId, SchemaRef>,
+    /// Sources whose columns are those that their description lists.
+    described: BTreeSet<NodeId>,
     /// Why the files of a source can't be read.
     unreadable: BTreeMap<NodeId, Diagnostic>,
     /// Of the own tables of incremental models and snapshots.
@@ -37,7 +39,26 @@ impl Offline {
     pub fn new(project: &Project, inputs: BTreeMap<NodeId, SchemaRef>, tables: BTreeMap<NodeId, SchemaRef>, events: Events) -> Self {
         let named = |(id, schema): (&NodeId, &SchemaRef)| Some((project.nodes.get(id)?.relation.clone()?, Arc::clone(schema)));
         let learned = inputs.iter().filter_map(named).collect();
-        Self { inputs, unreadable: BTreeMap::new(), tables, learned: RwLock::new(learned), kept: RwLock::default(), events }
+        Self {
+            inputs,
+            described: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+            tables,
+            learned: RwLock::new(learned),
+            kept: RwLock::default(),
+            events,
+        }
+    }
+
+    /// With the sources of which nothing but their description is known.
+    #[must_use]
+    pub fn with_described(self, described: BTreeSet<NodeId>) -> Self {
+        Self { described, ..self }
+    }
+
+    /// Whether the columns of a source are those that its description lists.
+    pub(super) fn is_described(&self, id: &NodeId) -> bool {
+        self.described.contains(id)
     }
 
     /// With what is wrong with the files of sources.

@@ -226,6 +226,7 @@ async fn offline_in(
     target.databases.clear();
     let engine = session.engine_at(project, &target, folder, in_project)?;
     let mut inputs: BTreeMap<NodeId, SchemaRef> = BTreeMap::new();
+    let mut described: BTreeSet<NodeId> = BTreeSet::new();
     let mut unreadable: BTreeMap<NodeId, Diagnostic> = BTreeMap::new();
     for node in project.nodes.values() {
         let schema = match &node.kind {
@@ -235,7 +236,10 @@ async fn offline_in(
                     unreadable.insert(node.id.clone(), why);
                     None
                 });
-                locked.get(&node.id).cloned().or(of_files).or_else(|| declared_schema(node, project.target.semantics()))
+                let found = locked.get(&node.id).cloned().or(of_files);
+                let declared = if found.is_none() { declared_schema(node, project.target.semantics()) } else { None };
+                described.extend(declared.is_some().then(|| node.id.clone()));
+                found.or(declared)
             }
             NodeKind::Seed { .. } => match seed_schema(engine.as_ref(), node).await {
                 Ok(schema) => {
@@ -263,7 +267,7 @@ async fn offline_in(
         inputs.extend(schema.map(|schema| (node.id.clone(), schema)));
     }
     let offline = Offline::new(project, inputs, locked_schemas(&lock.tables), session.events.clone());
-    Ok(Arc::new(offline.with_unreadable(unreadable)))
+    Ok(Arc::new(offline.with_unreadable(unreadable).with_described(described)))
 }
 
 /// `sources.lock`, or an empty one where it is missing or can't be read; the latter is an error of the project.
