@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use clap::ValueEnum;
 use serde_json::{Map, Value as Json};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +98,7 @@ impl Session {
         };
         let event_time = super::sample::event_times(global).map_err(wrong)?;
         let sample = super::sample::window(global, invocation.clock.now()).map_err(wrong)?;
-        let said = arguments(command, global, invocation, sample.as_ref());
+        let said = arguments(command, global, invocation, sample.as_ref(), &project_dir);
         let events = events(global, &id, &project_dir, &invocation.clock, streams);
         let started = events.now();
         events.send(&Event::Started { version: env!("CARGO_PKG_VERSION"), command: command.to_owned() });
@@ -118,7 +119,7 @@ impl Session {
                 target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },
             resolve: ResolveOptions {
-                invocation: TemplateInvocation { id: id.clone(), run_started_at: started, flags: upper(&said), arguments: said },
+                invocation: TemplateInvocation { id: id.clone(), run_started_at: started, flags: upper(&said), arguments: given(said) },
                 store_failures: global.is_on(Switch::StoreFailures),
                 sample,
                 event_time,
@@ -531,7 +532,7 @@ fn events(global: &Global, id: &str, project_dir: &Path, clock: &Arc<dyn Clock>,
     // A folder that is not there has no log: it would come to be by looking for it.
     let has_log = files::is_dir(project_dir) || global.log_path.is_some();
     if let Some(least) = global.log_level_file.map_or(Some(kept_in_file(global)), level).filter(|_| has_log) {
-        let folder = global.log_path.as_ref().map_or_else(|| project_dir.join("logs"), |path| project_dir.join(path));
+        let folder = log_folder(global, project_dir);
         let limit = global.log_file_max_bytes.unwrap_or(LOG_FILE_BYTES);
         match LogFile::open(&folder, log_format(global.log_format_file, LogFormat::Debug), least, limit, identity) {
             Ok(file) => sinks.push(Box::new(file)),
@@ -570,9 +571,27 @@ fn upper(arguments: &Json) -> Json {
     pairs.map(|(name, value)| (name.to_uppercase(), value.clone())).collect()
 }
 
+/// The arguments that have a value: dbt leaves out the others.
+fn given(mut arguments: Json) -> Json {
+    if let Json::Object(map) = &mut arguments {
+        map.retain(|_, value| !value.is_null());
+    }
+    arguments
+}
+
+/// What stands for a choice on the command line.
+fn word(choice: impl ValueEnum) -> Option<String> {
+    choice.to_possible_value().map(|value| value.get_name().to_owned())
+}
+
+/// Where the log file lies.
+fn log_folder(global: &Global, project_dir: &Path) -> PathBuf {
+    global.log_path.as_ref().map_or_else(|| project_dir.join("logs"), |path| project_dir.join(path))
+}
+
 /// The arguments of the command, as templates see them in `invocation_args_dict`, and as `run_results.json` keeps them for
 /// `retry`.
-fn arguments(command: &str, global: &Global, invocation: &Invocation, sample: Option<&TimeWindow>) -> Json {
+fn arguments(command: &str, global: &Global, invocation: &Invocation, sample: Option<&TimeWindow>, project_dir: &Path) -> Json {
     let words: Vec<String> =
         std::iter::once("alluvium".to_owned()).chain(invocation.args.iter().map(|word| word.to_string_lossy().into_owned())).collect();
     let mut arguments = serde_json::json!({
@@ -590,9 +609,14 @@ fn arguments(command: &str, global: &Global, invocation: &Invocation, sample: Op
         "target": global.target,
         "profile": global.profile,
         "profiles_dir": global.profiles_dir,
-        "project_dir": global.project_dir,
+        "project_dir": project_dir,
         "target_path": global.target_path,
-        "log_path": global.log_path,
+        "log_path": log_folder(global, project_dir),
+        "log_format": word(global.log_format.unwrap_or(LogFormatArgument::Default)),
+        "log_format_file": word(global.log_format_file.unwrap_or(LogFormatArgument::Debug)),
+        "log_level": word(global.log_level.unwrap_or(LogLevel::Info)),
+        "log_level_file": word(global.log_level_file.unwrap_or(LogLevel::Debug)),
+        "log_file_max_bytes": global.log_file_max_bytes.unwrap_or(LOG_FILE_BYTES),
         "warehouse": global.warehouse,
         "threads": global.threads,
         "event_time_start": global.event_time_start,

@@ -1,5 +1,6 @@
 //! A node: one model, seed, source table, test and so on, as resolved.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -403,6 +404,17 @@ pub struct Node {
 }
 
 impl Node {
+    /// The config as written, under dbt's names of the keys.
+    #[must_use]
+    pub fn unrendered_config(&self) -> BTreeMap<&str, &Json> {
+        let named = |key| match key {
+            "pre_hook" => "pre-hook",
+            "post_hook" => "post-hook",
+            key => key,
+        };
+        self.config.raw.iter().map(|(key, value)| (named(key.as_str()), self.config.written.get(key).unwrap_or(value))).collect()
+    }
+
     /// What a source says of quotes around database, schema and identifier; `None` for other nodes.
     #[must_use]
     pub fn quoting(&self) -> Option<[Option<bool>; 3]> {

@@ -160,7 +160,7 @@ fn common(node: &Node, relation_name: Option<String>) -> Map<String, Json> {
         "description": node.description,
         "columns": columns,
         "config": serde_json::to_value(ConfigMirror(node)).unwrap_or_default(),
-        "unrendered_config": node.config.raw.iter().map(|(key, value)| (key.clone(), node.config.written.get(key).unwrap_or(value).clone())).collect::<Map<_, _>>(),
+        "unrendered_config": node.unrendered_config(),
         "tags": node.config.tags,
         "meta": node.config.meta,
         "group": node.config.group,

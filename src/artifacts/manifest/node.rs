@@ -296,7 +296,7 @@ fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
         docs: docs(node),
         patch_path: patch_path(node),
         build_path: context.input.built.contains(&node.id).then(|| format!("{}/{}", context.input.target_path, run_path(node))),
-        unrendered_config: unrendered(node),
+        unrendered_config: node.unrendered_config(),
         created_at: created_at(context.input),
         unrendered_config_call_dict: node.config_expressions(),
         relation_name: relation.map(|name| node.relation_name(name, context.input.quoting)),
@@ -330,16 +330,6 @@ fn patch_path(node: &Node) -> Option<String> {
         | ResourceType::UnitTest => false,
     };
     node.properties_path.as_ref().filter(|_| described).map(|path| format!("{}://{path}", node.package))
-}
-
-fn unrendered<'n>(node: &'n Node) -> BTreeMap<&'n str, &'n Json> {
-    let written = |key: &str| node.config.written.get(key);
-    let named = |key: &'n str| match key {
-        "pre_hook" => "pre-hook",
-        "post_hook" => "post-hook",
-        key => key,
-    };
-    node.config.raw.iter().map(|(key, value)| (named(key), written(key).unwrap_or(value))).collect()
 }
 
 fn sorted(ids: &[String]) -> BTreeSet<&String> {
@@ -507,7 +497,7 @@ fn source_json(node: &Node, source_name: &str, about: &AboutSource, context: &Co
         "freshness": raw.freshness(),
         "external": about.external.as_ref().map(external_json),
         "description": node.description, "columns": columns(node), "meta": node.config.meta, "source_meta": about.meta,
-        "tags": node.config.tags, "config": Config(node), "patch_path": null, "unrendered_config": unrendered(node),
+        "tags": node.config.tags, "config": Config(node), "patch_path": null, "unrendered_config": node.unrendered_config(),
         "relation_name": relation.map(|name| node.relation_name(name, context.input.quoting)), "created_at": created_at(context.input),
         "unrendered_database": about.written[0], "unrendered_schema": about.written[1], "doc_blocks": node.doc_blocks,
     })
@@ -518,7 +508,7 @@ fn described_json(node: &Node, described: &Described, context: &Context<'_>) -> 
     let mut json = json!({
         "name": node.name, "resource_type": node.resource_type().name(), "package_name": node.package, "path": node.path,
         "original_file_path": node.original_path, "unique_id": node.id.as_str(), "fqn": node.fqn, "description": node.description,
-        "config": Config(node), "unrendered_config": unrendered(node), "depends_on": depends_on(node), "refs": refs(node),
+        "config": Config(node), "unrendered_config": node.unrendered_config(), "depends_on": depends_on(node), "refs": refs(node),
         "created_at": created_at(context.input),
     });
     let more = match described.kind {
