@@ -208,7 +208,7 @@ impl FileSources {
             ));
         }
         let listing = self.stores.locate_file(&seed.path)?.list(FileFormat::Csv).await.map_err(|error| placed(error, Some(seed.span)))?;
-        let options = FileOptions::seed(seed.delimiter);
+        let options = FileOptions::seed(seed.delimiter, semantics.adapter);
         let (reading, schema) = self.open(session, (listing, FileFormat::Csv), options, &declared, Some(seed.span)).await?;
         table(reading, schema, FileFormat::Csv, &declared)
     }

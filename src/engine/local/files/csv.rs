@@ -157,7 +157,8 @@ impl<'a> Chunk<'a> {
                 Diagnostic::error(Code::InputFile, message).help("declare it as varchar and convert it in a model"),
             )));
         }
-        let (typed, wrong) = cast_texts(texts, field.data_type()).map_err(|error| super::read::unreadable(self.file, &error))?;
+        let (typed, wrong) =
+            cast_texts(texts, field.data_type(), self.reading.options.rounds()).map_err(|error| super::read::unreadable(self.file, &error))?;
         match wrong.and_then(|row| Some((row, self.starts.get(row)?))) {
             None => Ok(typed),
             Some((row, start)) => {
@@ -215,7 +216,7 @@ fn header(reading: &Reading, file: &FileEntry, input: &mut Input, declared: &[(S
     for at in 0..record.len() {
         let name = match text(reading, file, &record, at)?.trim() {
             "" => format!("column_{}", at + 1),
-            name if reading.options.as_seed => unquoted(name).to_owned(),
+            name if reading.options.as_seed.is_some() => unquoted(name).to_owned(),
             name => name.to_owned(),
         };
         if !known.insert(name.to_lowercase()) {
@@ -273,7 +274,7 @@ fn unclosed(reading: &Reading, file: &FileEntry, start: u64) -> EngineError {
 }
 
 fn check_width(reading: &Reading, file: &FileEntry, record: &ByteRecord, expected: usize) -> Result<(), EngineError> {
-    if record.len() == expected {
+    if record.len() == expected || record.len() < expected && reading.options.pads_rows() {
         return Ok(());
     }
     let place = (record.len() > expected).then_some(expected);

@@ -131,7 +131,7 @@ fn with_decimals(reading: &Reading, file: &FileEntry, schema: &SchemaRef, batch:
     let mut columns = batch.columns().to_vec();
     for (field, column) in schema.fields().iter().zip(&mut columns).filter(|(field, _)| field.data_type().is_decimal()) {
         let Some(texts) = column.as_string_opt::<i32>() else { continue };
-        let (typed, wrong) = cast_texts(texts, field.data_type()).map_err(|error| malformed(file, &arrow_reason(&error)))?;
+        let (typed, wrong) = cast_texts(texts, field.data_type(), false).map_err(|error| malformed(file, &arrow_reason(&error)))?;
         if let Some(row) = wrong {
             let reason = format!("column `{}`: {}", field.name(), misfit(texts.value(row), field.data_type()));
             return Err(at_row(reading, file, start + row, &reason));

@@ -20,31 +20,64 @@ pub(crate) struct FileOptions {
     /// What stands for NULL beside the empty value.
     pub(crate) null_value: Option<String>,
     /// Read as dbt reads seeds: `null` in any case and mere spaces mean NULL too, and a column without values has whole numbers.
-    pub(crate) as_seed: bool,
+    pub(crate) as_seed: Option<SeedRows>,
+}
+
+/// What the rows of a seed may be that do not quite fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SeedRows {
+    /// They fit.
+    Exact,
+    /// Numbers are rounded to the digits of their decimal, as `DuckDB` does, which reads the file itself.
+    Rounded,
+    /// Fields that a row lacks at its end are NULL too: dbt reads the file, and its engine rounds.
+    Padded,
+}
+
+impl SeedRows {
+    fn of(adapter: &str) -> Self {
+        match adapter {
+            "alluvium" => Self::Exact,
+            "duckdb" => Self::Rounded,
+            _ => Self::Padded,
+        }
+    }
 }
 
 const NAMES: [&str; 6] = ["header", "delimiter", "quote", "escape", "null_value", "encoding"];
 
 impl FileOptions {
     fn plain() -> Self {
-        Self { header: true, delimiter: b',', quote: b'"', escape: None, null_value: None, as_seed: false }
+        Self { header: true, delimiter: b',', quote: b'"', escape: None, null_value: None, as_seed: None }
     }
 
-    /// How a seed is written.
-    pub(crate) fn seed(delimiter: char) -> Self {
+    /// How a seed is written that is read as an adapter's.
+    pub(crate) fn seed(delimiter: char, adapter: &str) -> Self {
         let delimiter = u8::try_from(delimiter).unwrap_or(b',');
-        Self { delimiter, as_seed: true, ..Self::plain() }
+        Self { delimiter, as_seed: Some(SeedRows::of(adapter)), ..Self::plain() }
+    }
+
+    /// Whether a row may end before its last fields.
+    pub(crate) fn pads_rows(&self) -> bool {
+        self.as_seed == Some(SeedRows::Padded)
+    }
+
+    /// Whether numbers are rounded to the digits that their decimal keeps.
+    pub(crate) fn rounds(&self) -> bool {
+        matches!(self.as_seed, Some(SeedRows::Rounded | SeedRows::Padded))
     }
 
     /// Whether the text of a field means NULL.
     pub(crate) fn is_null(&self, text: &str) -> bool {
         let bare = text.trim();
-        text.is_empty() || self.null_value.as_deref() == Some(text) || self.as_seed && (bare.is_empty() || bare.eq_ignore_ascii_case("null"))
+        text.is_empty()
+            || self.null_value.as_deref() == Some(text)
+            || self.as_seed.is_some() && (bare.is_empty() || bare.eq_ignore_ascii_case("null"))
     }
 
     /// The type of a column that has no value in any row.
     pub(crate) fn without_values(&self) -> DataType {
-        if self.as_seed { DataType::Int64 } else { DataType::Utf8 }
+        if self.as_seed.is_some() { DataType::Int64 } else { DataType::Utf8 }
     }
 
     /// # Errors

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn open_at(text: &str, escape: Option<u8>) -> Option<u64> {
-        let options = FileOptions { escape, ..FileOptions::seed(',') };
+        let options = FileOptions { escape, ..FileOptions::seed(',', "alluvium") };
         let mut quotes = Quotes::new(text.as_bytes(), &options);
         // Bytes one by one, so that every state meets the end of a chunk.
         while quotes.read(&mut [0]).unwrap() > 0 {}

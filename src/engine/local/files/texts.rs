@@ -1,4 +1,4 @@
-//! Texts of files as values of a type, without losing any of their digits.
+//! Texts of files as values of a type, without losing any of their digits unless asked to.
 
 use std::sync::Arc;
 
@@ -10,18 +10,19 @@ use deltalake::arrow::error::ArrowError;
 
 use crate::sql::{iso_texts, type_name};
 
-/// The texts as values, and the first row whose text is no value of the type.
+/// The texts as values, and the first row whose text is no value of the type. One with more digits behind the point than the
+/// type keeps is none, unless it `rounds`.
 ///
 /// # Errors
 /// If the type is none that texts can become.
-pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType) -> Result<(ArrayRef, Option<usize>), ArrowError> {
+pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType, rounds: bool) -> Result<(ArrayRef, Option<usize>), ArrowError> {
     let mended = matches!(data_type, DataType::Timestamp(..) | DataType::Date32).then(|| iso_texts(texts, data_type));
     let texts = mended.as_ref().unwrap_or(texts);
     let plain = cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })?;
     let typed = with_exponents(texts, plain, data_type);
     let unreadable = typed.null_count() > texts.null_count();
     let mut wrong = unreadable.then(|| (0..texts.len()).find(|row| texts.is_valid(*row) && typed.is_null(*row))).flatten();
-    if let Some(scale) = scale(data_type) {
+    if let Some(scale) = scale(data_type).filter(|_| !rounds) {
         let rounded = (0..wrong.unwrap_or(texts.len())).find(|row| texts.is_valid(*row) && decimals(texts.value(*row)) > scale);
         wrong = rounded.or(wrong);
     }
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn decimals_in_scientific_notation() {
         let texts = StringArray::from(vec![Some("1.5e2"), None, Some("2.50"), Some("-125E-2"), Some("1e40"), Some("1e")]);
-        let (typed, wrong) = cast_texts(&texts, &DataType::Decimal128(10, 2)).unwrap();
+        let (typed, wrong) = cast_texts(&texts, &DataType::Decimal128(10, 2), false).unwrap();
         let typed = typed.as_primitive::<Decimal128Type>();
         let values: Vec<_> = (0..typed.len()).map(|row| typed.is_valid(row).then(|| typed.value(row))).collect();
         assert_eq!(values, [Some(15000), None, Some(250), Some(-125), None, None]);
