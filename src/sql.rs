@@ -35,6 +35,7 @@ mod qualified;
 mod recover;
 mod refused;
 mod relations;
+mod reordered;
 mod respell;
 mod rewrite;
 mod said;

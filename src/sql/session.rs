@@ -22,6 +22,7 @@ use super::operators::{FromZero, Joined, JsonFields, Operators, TypeNames};
 use super::overflow::CheckedIntegers;
 use super::refused::{Impossible, Misplaced};
 use super::relations::Relations;
+use super::reordered::Reordered;
 use super::semantics::{ListBase, NullOrder, Semantics};
 use super::timestamps::Microseconds;
 use super::truth::Truth;
@@ -76,6 +77,7 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_statistics_registry(estimates::registry())
         .with_relation_planners(vec![Arc::new(Relations { semantics: options.semantics })])
         .with_analyzer_rules(analyzer_rules(&options.runtime))
+        .with_optimizer_rule(Arc::new(Reordered))
         .with_physical_optimizer_rules(limits::physical_rules());
     functions::register(&mut builder, options.semantics);
     let planners = builder.expr_planners().get_or_insert_default();
