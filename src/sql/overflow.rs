@@ -13,6 +13,9 @@ use deltalake::datafusion::optimizer::AnalyzerRule;
 use super::expressions::changed;
 use super::functions::{checked, iso_time};
 
+/// Spark has no unsigned integers, and its function takes none; here numbers of rows are unsigned.
+const SIGNED_ONLY: &str = "xxhash64";
+
 /// Runs behind type coercion, when both sides of an operator have one type.
 #[derive(Debug)]
 pub(super) struct CheckedIntegers;
@@ -33,6 +36,7 @@ fn concerns(expr: &Expr) -> bool {
         Expr::TryCast(found) => found.field.data_type().is_string(),
         Expr::BinaryExpr(binary) => binary.op.is_numerical_operators(),
         Expr::Negative(_) => true,
+        Expr::ScalarFunction(call) => call.func.name() == SIGNED_ONLY,
         _ => false,
     }
 }
@@ -55,8 +59,16 @@ fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         Expr::Negative(value) if is_integer(&value) => {
             Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(checked::negation(), vec![*value])))
         }
-        Expr::Cast(mut found) if is_text_of_time(&found.expr, found.field.data_type(), schema) => Transformed::yes(text_of(&mut found.expr)),
-        Expr::TryCast(mut found) if is_text_of_time(&found.expr, found.field.data_type(), schema) => Transformed::yes(text_of(&mut found.expr)),
+        Expr::ScalarFunction(mut call) if call.func.name() == SIGNED_ONLY => {
+            call.args = call.args.into_iter().map(|argument| signed(argument, schema)).collect();
+            Transformed::yes(Expr::ScalarFunction(call))
+        }
+        Expr::Cast(mut found) if is_text_of_time(&found.expr, found.field.data_type(), schema) => {
+            Transformed::yes(text_of(&mut found.expr, found.field.data_type()))
+        }
+        Expr::TryCast(mut found) if is_text_of_time(&found.expr, found.field.data_type(), schema) => {
+            Transformed::yes(text_of(&mut found.expr, found.field.data_type()))
+        }
         other => Transformed::no(other),
     }
 }
@@ -65,8 +77,14 @@ fn is_text_of_time(value: &Expr, meant: &DataType, schema: &DFSchema) -> bool {
     meant.is_string() && matches!(value.get_type(schema), Ok(DataType::Timestamp(..)))
 }
 
-fn text_of(time: &mut Expr) -> Expr {
-    iso_time::text().call(vec![std::mem::take(time)])
+fn signed(value: Expr, schema: &DFSchema) -> Expr {
+    if matches!(value.get_type(schema), Ok(DataType::UInt64)) { cast(value, DataType::Int64) } else { value }
+}
+
+/// What stands beside it may be a text of another kind, such as tables give.
+fn text_of(time: &mut Expr, meant: &DataType) -> Expr {
+    let text = iso_time::text().call(vec![std::mem::take(time)]);
+    if *meant == DataType::Utf8 { text } else { cast(text, meant.clone()) }
 }
 
 /// The quotient of decimals, which DataFusion cuts, with its last digit rounded: it is taken with one digit more.

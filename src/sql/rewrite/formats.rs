@@ -9,6 +9,11 @@ const LETTERS: &[(&str, &str)] = &[
     ("MMM", "%b"),
     ("MM", "%m"),
     ("M", "%-m"),
+    // The month's name where it stands alone, which in English is the same.
+    ("LLLL", "%B"),
+    ("LLL", "%b"),
+    ("LL", "%m"),
+    ("L", "%-m"),
     ("dd", "%d"),
     ("d", "%-d"),
     ("DDD", "%j"),

@@ -146,9 +146,17 @@ pub(crate) const RULES: &[Rule] = &[
         "at_timezone(timestamptz '2026-01-01 00:00:00 UTC', 'America/New_York')",
         "2025-12-31T19:00:00",
     ),
+    rule(
+        "with_timezone",
+        2,
+        "cast(to_utc_timestamp(cast($1 as timestamp), $2) as timestamptz)",
+        "with_timezone(timestamp '2026-01-01 00:00:00', 'America/New_York')",
+        "2026-01-01T05:00:00Z",
+    ),
     // Dates.
     rule("last_day", 1, "last_day(cast($1 as date))", "last_day(date '2024-02-01')", "2024-02-29"),
     rule("next_day", 2, "next_day(cast($1 as date), $2)", "next_day(date '2024-02-29', 'Thu')", "2024-03-07"),
+    rule("previous_day", 2, "next_day(date_sub(cast($1 as date), cast(8 as int)), $2)", "previous_day(date '2024-02-29', 'Thu')", "2024-02-22"),
     rule("add_months", 2, "add_months(cast($1 as date), cast($2 as int))", "add_months(date '2024-01-31', 1)", "2024-02-29"),
     rule("date_add", 2, "date_add(cast($1 as date), cast($2 as int))", "date_add(date '2024-02-28', 2)", "2024-03-01"),
     rule("dateadd", 2, "date_add(cast($1 as date), cast($2 as int))", "dateadd(date '2024-02-28', 1)", "2024-02-29"),
