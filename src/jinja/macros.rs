@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, Tuple};
+use minijinja::value::{DynObject, Enumerator, Kwargs, Object, ObjectRepr, Tuple};
 use minijinja::{Error, State, Value};
 use serde_json::Value as Json;
 
@@ -81,6 +81,10 @@ impl Object for MacroObject {
                 }
             },
         }
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<std::cmp::Ordering> {
+        other.downcast_ref::<Self>().map(|other| self.id.cmp(&other.id))
     }
 
     fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
