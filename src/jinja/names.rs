@@ -127,8 +127,11 @@ pub(super) fn lookup(session: &Arc<Session>, name: &str) -> Option<Value> {
         return Some(value);
     }
     let package = session.package();
-    if let Some(value) = session.shared.resolve(&package, name).and_then(|id| session.shared.value(id)) {
-        return Some(value);
+    if let Some(id) = session.shared.resolve(&package, name) {
+        let of_package = session.shared.unit(id).is_some_and(|unit| is_of_package(session, &unit.info.package));
+        // A package's macro of the name of something else is there by its package's name alone, as `package.model()`.
+        let other = if of_package { of_node(session, name).or_else(|| of_both(session, name)) } else { None };
+        return other.or_else(|| session.shared.value(id));
     }
     if session.shared.has_package(name) {
         return Some(PackageObject::value(session, name));
@@ -144,6 +147,11 @@ pub(super) fn lookup(session: &Arc<Session>, name: &str) -> Option<Value> {
     }
     let called = session.main.called.contains(name) || session.shared.called.contains(name);
     (!session.execute && called && !is_of_engine(name)).then(|| Value::from_object(Stub))
+}
+
+/// Whether a package is one that the template's own and the project use.
+fn is_of_package(session: &Session, package: &str) -> bool {
+    package != BUILTIN_PACKAGE && package != session.shared.root && !session.is_home(package)
 }
 
 /// What a host gives in the place of a macro: a function that takes anything and always gives that.
