@@ -24,14 +24,28 @@ pub(super) struct List(Mutex<Vec<Value>>);
 
 /// A mutable dict, in order of insertion.
 #[derive(Debug, Default)]
-pub(super) struct Dict(Mutex<IndexMap<Value, Value>>);
+pub(super) struct Dict(Mutex<IndexMap<Value, Value>>, Lacking);
+
+/// What a dict gives for a key that it has not.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Lacking {
+    #[default]
+    Undefined,
+    /// dbt's objects for configs have every key.
+    None,
+}
 
 pub(super) fn new_list(items: Vec<Value>) -> Value {
     Value::from_object(List(Mutex::new(items)))
 }
 
 pub(super) fn new_dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {
-    Value::from_object(Dict(Mutex::new(pairs.into_iter().collect())))
+    Value::from_object(Dict(Mutex::new(pairs.into_iter().collect()), Lacking::Undefined))
+}
+
+/// As [`new_dict`], with None for every key that it has not.
+pub(super) fn new_config(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {
+    Value::from_object(Dict(Mutex::new(pairs.into_iter().collect()), Lacking::None))
 }
 
 /// A list or dict of the engine as one that can be changed; anything else as it is.
@@ -198,7 +212,8 @@ fn index(at: &Value, length: usize) -> Option<usize> {
 
 impl Object for Dict {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        lock(&self.0).get(key).cloned()
+        let found = lock(&self.0).get(key).cloned();
+        found.or_else(|| (self.1 == Lacking::None).then(|| Value::from(())))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -251,6 +266,7 @@ impl Object for Dict {
                 lock(&self.0).clear();
                 Ok(Value::from(()))
             }
+            ("get", [key, default]) if self.1 == Lacking::None => Ok(lock(&self.0).get(key).unwrap_or(default).clone()),
             ("copy", []) => Ok(new_dict(lock(&self.0).clone())),
             ("fromkeys", [keys] | [keys, _]) => {
                 let value = positional.get(1).cloned().unwrap_or_else(|| Value::from(()));

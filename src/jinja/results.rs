@@ -5,20 +5,34 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 use serde_json::Value as Json;
 
-use super::containers::{collect, new_dict, new_list, pairs};
+use super::containers::{collect, new_config, new_dict, new_list, pairs};
 use super::modules::Moment;
 use super::values::from_json;
 
 /// The list `results`.
 pub(super) fn results(json: &Json) -> Value {
-    new_list(json.as_array().into_iter().flatten().map(|result| with_times(&from_json(result), &moment)).collect())
+    let config = |config: Value| pairs(&config).map_or(config, new_config);
+    let result = |json: &Json| with_entry(&with_times(&from_json(json), &moment), "node", &|node| with_entry(&node, "config", &config));
+    new_list(json.as_array().into_iter().flatten().map(result).collect())
 }
 
 /// `to_dict()` of a result, or of another mapping.
 pub(super) fn to_dict(value: &Value) -> Value {
-    with_times(value, &|time| {
+    let config = |config: Value| pairs(&config).map_or(config, new_dict);
+    let value = with_entry(value, "node", &|node| with_entry(&node, "config", &config));
+    with_times(&value, &|time| {
         time.downcast_object_ref::<Moment>().and_then(|time| Some(Value::from(format!("{}Z", time.iso("T", "microseconds").ok()?))))
     })
+}
+
+/// A mapping with another value for a key, if it has that.
+fn with_entry(value: &Value, key: &str, other: &dyn Fn(Value) -> Value) -> Value {
+    match pairs(value) {
+        Ok(entries) if entries.iter().any(|(known, _)| known.as_str() == Some(key)) => {
+            new_dict(entries.into_iter().map(|(known, value)| if known.as_str() == Some(key) { (known, other(value)) } else { (known, value) }))
+        }
+        _ => value.clone(),
+    }
 }
 
 fn moment(text: &Value) -> Option<Value> {
