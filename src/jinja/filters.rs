@@ -21,13 +21,13 @@ use super::python::{percent, repr, text};
 use super::session::session_of;
 use super::sets::Set;
 use super::values::{bind_args, describe, required, to_json};
-use super::work::{add_filter, add_growing_filter, holds, weight};
+use super::work::{add_filter, add_growing_filter, holds, measured, weight};
 use crate::base::Code;
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     of_engine(environment);
-    add_filter(environment, "length", length);
-    add_filter(environment, "count", length);
+    environment.add_filter("length", length);
+    environment.add_filter("count", length);
     add_growing_filter(environment, "string", |value: Value| text(&value), weights);
     add_growing_filter(
         environment,
@@ -585,7 +585,8 @@ fn wrapped(line: &str, width: usize, break_long: bool) -> Vec<String> {
 }
 
 /// What is undefined has no items, as in Python.
-fn length(value: Value) -> Result<usize, Error> {
+fn length(state: &State<'_, '_>, value: Value) -> Result<usize, Error> {
+    measured(state, &value)?;
     if is_absent(&value) { Ok(0) } else { minijinja::filters::length(&value) }
 }
 

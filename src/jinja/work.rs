@@ -88,6 +88,11 @@ pub(super) fn joined(state: &State<'_, '_>, length: usize) -> Result<(), Error> 
     charge(state, length / COPIES)
 }
 
+/// As [`joined`], for a value whose items are only counted.
+pub(super) fn measured(state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
+    charge(state, size(value) / COPIES)
+}
+
 /// Refuses a text that is too long for any use.
 pub(super) fn limit(length: usize) -> Result<(), Error> {
     if length > TEXT_LIMIT {
