@@ -53,12 +53,21 @@ async fn columns(engine: &LocalEngine, named: &Named) -> RowsOf {
     let name = relation_name(engine, &named.name)?;
     existing(engine, &name).await.map_err(|error| at(error, &named.range))?;
     let query = format!(
-        "select column_name, data_type, is_nullable from information_schema.columns where lower(table_catalog) = {} and lower(table_schema) = {} and lower(table_name) = {} order by ordinal_position",
+        "select column_name as {}, data_type, is_nullable from information_schema.columns where lower(table_catalog) = {} and lower(table_schema) = {} and lower(table_name) = {} order by ordinal_position",
+        first_column(engine),
         literal(&name.database),
         literal(&name.schema),
         literal(&name.identifier)
     );
     catalog::query(engine, &query, &[]).await.map(Some)
+}
+
+/// What the names of columns are called.
+fn first_column(engine: &LocalEngine) -> &'static str {
+    match engine.options.semantics.adapter {
+        "spark" | "databricks" => "col_name",
+        _ => "column_name",
+    }
 }
 
 fn literal(text: &str) -> String {
@@ -90,7 +99,7 @@ async fn extended(engine: &LocalEngine, named: &Named) -> RowsOf {
         rows.push(("# view".into(), Some(sql), None));
     }
     one_batch(vec![
-        ("column_name", texts(rows.iter().map(|row| row.0.clone()))),
+        (first_column(engine), texts(rows.iter().map(|row| row.0.clone()))),
         ("data_type", texts(rows.iter().map(|row| row.1.clone()))),
         ("comment", texts(rows.iter().map(|row| row.2.clone()))),
     ])
