@@ -1,11 +1,8 @@
 //! Texts of files as values of a type, without losing any of their digits unless asked to.
 
-use std::sync::Arc;
-
-use deltalake::arrow::array::{Array, ArrayRef, AsArray as _, Decimal128Array, StringArray};
-use deltalake::arrow::compute::kernels::cast_utils::parse_decimal;
+use deltalake::arrow::array::{Array, ArrayRef, StringArray};
 use deltalake::arrow::compute::{CastOptions, cast_with_options};
-use deltalake::arrow::datatypes::{DataType, Decimal128Type};
+use deltalake::arrow::datatypes::DataType;
 use deltalake::arrow::error::ArrowError;
 
 use crate::sql::{iso_texts, type_name};
@@ -19,7 +16,7 @@ pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType, rounds: bool
     let mended = matches!(data_type, DataType::Timestamp(..) | DataType::Date32).then(|| iso_texts(texts, data_type));
     let texts = mended.as_ref().unwrap_or(texts);
     let plain = cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })?;
-    let typed = with_exponents(texts, plain, data_type);
+    let typed = with_exponents(texts, plain, data_type)?;
     let unreadable = typed.null_count() > texts.null_count();
     let mut wrong = unreadable.then(|| (0..texts.len()).find(|row| texts.is_valid(*row) && typed.is_null(*row))).flatten();
     if let Some(scale) = scale(data_type).filter(|_| !rounds) {
@@ -29,17 +26,43 @@ pub(super) fn cast_texts(texts: &StringArray, data_type: &DataType, rounds: bool
     Ok((typed, wrong))
 }
 
-/// Decimals in scientific notation, which Arrow's cast of texts does not read.
-fn with_exponents(texts: &StringArray, typed: ArrayRef, data_type: &DataType) -> ArrayRef {
-    let DataType::Decimal128(precision, scale) = data_type else { return typed };
-    let (Some(values), true) = (typed.as_primitive_opt::<Decimal128Type>(), typed.null_count() > texts.null_count()) else { return typed };
+/// Decimals in scientific notation, which Arrow's cast of texts does not read and its own parser of them cuts off.
+fn with_exponents(texts: &StringArray, typed: ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    if !data_type.is_decimal() || typed.null_count() == texts.null_count() {
+        return Ok(typed);
+    }
     let read = |row: usize| {
-        let text = Some(texts.value(row).trim()).filter(|text| values.is_null(row) && text.contains(['e', 'E']))?;
-        parse_decimal::<Decimal128Type>(text, *precision, *scale).ok()
+        let text = texts.is_valid(row).then(|| texts.value(row))?;
+        Some(if typed.is_null(row) { without_exponent(text).unwrap_or_else(|| text.to_owned()) } else { text.to_owned() })
     };
-    let all =
-        (0..texts.len()).map(|row| if texts.is_null(row) { None } else { read(row).or_else(|| values.is_valid(row).then(|| values.value(row))) });
-    Arc::new(all.collect::<Decimal128Array>().with_data_type(data_type.clone()))
+    let all: StringArray = (0..texts.len()).map(read).collect();
+    cast_with_options(&all, data_type, &CastOptions { safe: true, ..Default::default() })
+}
+
+/// The same number with its point where it belongs; `None` for a text in another notation, or with more digits than any decimal.
+fn without_exponent(text: &str) -> Option<String> {
+    const DIGITS: i64 = 100;
+    let (mantissa, exponent) = text.trim().split_once(['e', 'E'])?;
+    let unsigned = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let point = i64::try_from(whole.len()).ok()?.checked_add(exponent.parse().ok()?)?.max(-DIGITS);
+    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+    let behind = i64::try_from(digits.len()).ok()? - point;
+    let all = if behind <= 0 && point <= DIGITS {
+        digits + &zeros(-behind)
+    } else if point > DIGITS {
+        return None;
+    } else if point <= 0 {
+        format!("0.{}{digits}", zeros(-point))
+    } else {
+        let (whole, fraction) = digits.split_at_checked(usize::try_from(point).ok()?)?;
+        format!("{whole}.{fraction}")
+    };
+    Some(if mantissa.starts_with('-') { format!("-{all}") } else { all })
 }
 
 /// What is wrong with a text that [`cast_texts`] refuses.
@@ -89,7 +112,7 @@ mod tests {
     use deltalake::arrow::array::{Array as _, AsArray as _, StringArray};
     use deltalake::arrow::datatypes::{DataType, Decimal128Type};
 
-    use super::{cast_texts, decimals};
+    use super::{cast_texts, decimals, without_exponent};
 
     #[test]
     fn decimals_in_scientific_notation() {
@@ -99,6 +122,18 @@ mod tests {
         let values: Vec<_> = (0..typed.len()).map(|row| typed.is_valid(row).then(|| typed.value(row))).collect();
         assert_eq!(values, [Some(15000), None, Some(250), Some(-125), None, None]);
         assert_eq!(wrong, Some(4));
+    }
+
+    #[test]
+    fn exponents_move_the_point() {
+        let moved = ["1.0055e0", "-1.5E+2", "12e-4", ".5e1"].map(without_exponent);
+        assert_eq!(moved, ["1.0055", "-150", "0.0012", "5"].map(|text| Some(text.to_owned())));
+        let lengths = ["0e999", "1e99", "1e-999"].map(|text| without_exponent(text).map(|text| text.len()));
+        assert_eq!(lengths, [None, Some(100), Some(103)]);
+        assert_eq!(["1", "e5", "1e", "xe1", "--1e1"].map(without_exponent), [None, None, None, None, None]);
+        let texts = StringArray::from(vec!["1.0055e0", "-1.0055e0", "100.555e-1", "4e-3"]);
+        let (typed, wrong) = cast_texts(&texts, &DataType::Decimal128(10, 2), true).unwrap();
+        assert_eq!((typed.as_primitive::<Decimal128Type>().values().to_vec(), wrong), (vec![101, -101, 1006, 0], None));
     }
 
     #[test]
