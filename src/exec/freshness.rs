@@ -139,9 +139,14 @@ async fn one(node: &Node, (index, total, slot): (usize, usize, usize), skips: bo
         Err(reason) => FreshnessOutcome::Failed(reason),
     };
     let finished_at = events.now();
+    let relation = relation_of(node);
     let message = match &found {
         FreshnessOutcome::Known { max_loaded_at, snapshotted_at, status: FreshnessStatus::Warn | FreshnessStatus::Error } => {
-            format!("the newest row is {} old", age(*max_loaded_at, *snapshotted_at))
+            if *max_loaded_at == never() {
+                format!("`{relation}` has no row that says when it came")
+            } else {
+                format!("the newest row is {} old", age(*max_loaded_at, *snapshotted_at))
+            }
         }
         FreshnessOutcome::Known { status: FreshnessStatus::Pass, .. } => String::new(),
         FreshnessOutcome::Failed(reason) => reason.clone(),
@@ -153,10 +158,15 @@ async fn one(node: &Node, (index, total, slot): (usize, usize, usize), skips: bo
     FreshnessResult { id: node.id.clone(), outcome: found, criteria: rules, execute, thread }
 }
 
-/// When the newest row came.
+/// The time of a source without rows: they came infinitely long ago, which dbt says with the first day of its calendar.
+fn never() -> DateTime<Utc> {
+    DateTime::from_timestamp(-62_135_596_800, 0).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+/// When the newest row came; `never()` where there is none.
 async fn newest(node: &Node, rules: &Map<String, Json>, engine: &dyn Engine, events: &Events) -> Result<DateTime<Utc>, String> {
     let text = |key: &str| node.config.raw.get(key).and_then(Json::as_str);
-    let relation = node.relation.as_ref().map(ToString::to_string).unwrap_or_default();
+    let relation = relation_of(node);
     let sql = match (text("loaded_at_query"), text("loaded_at_field")) {
         (Some(query), _) => query.trim().trim_end_matches(';').to_owned(),
         (None, Some(field)) => {
@@ -168,9 +178,13 @@ async fn newest(node: &Node, rules: &Map<String, Json>, engine: &dyn Engine, eve
     events.send(&Event::SqlSent { node: node.id.to_string(), sql: sql.clone() });
     let table = run_text(engine, &sql).await.map_err(|error| error.to_string())?;
     match table.rows.first().and_then(|row| row.first()) {
-        None | Some(Json::Null) => Err(format!("`{relation}` has no row that says when it came")),
+        None | Some(Json::Null) => Ok(never()),
         Some(value) => value.as_str().and_then(moment).ok_or_else(|| format!("expected a time when rows came, found `{value}`")),
     }
+}
+
+fn relation_of(node: &Node) -> String {
+    node.relation.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 fn status(rules: &Map<String, Json>, newest: DateTime<Utc>, now: DateTime<Utc>) -> FreshnessStatus {
