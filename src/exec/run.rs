@@ -203,14 +203,17 @@ pub async fn run(
     if queue.total > 0 {
         results = hooks::run_start(shared.ground(), &shared.options.hooks, &mut queue.totals).await;
     }
-    if hooks::end_the_run(shared.ground(), &results) {
+    let skips = hooks::end_the_run(shared.ground(), &results);
+    if skips {
         queue.skip_the_rest(hooks::SKIPPED);
     } else {
         queue.work(&cancel).await;
     }
     queue.sort_results();
     if queue.total > 0 && !cancel.is_cancelled() {
-        last = hooks::run_end(shared.ground(), &shared.options.hooks, &queue.results, &mut queue.totals).await;
+        // As dbt tells them: of nodes that were never begun there is no result.
+        let told = if skips { &[][..] } else { &queue.results };
+        last = hooks::run_end(shared.ground(), &shared.options.hooks, told, &mut queue.totals).await;
     }
     results.append(&mut queue.results);
     results.append(&mut last);
