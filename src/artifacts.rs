@@ -21,7 +21,7 @@ pub use run_results::{RunResultsInput, run_results_json};
 pub use sources::sources_json;
 
 use crate::base::files::{self, FileError};
-use crate::manifest::{DBT_VERSION, Node, batch_path, compiled_path, run_path};
+use crate::manifest::{DBT_VERSION, Node, batch_path, batch_run_path, compiled_path, run_path};
 
 /// Whose artifacts these are; stands in the metadata of each.
 #[derive(Debug, Clone)]
@@ -65,12 +65,13 @@ pub fn write_compiled(target: &Path, node: &Node, sql: &str) -> Result<String, F
     write_sql(target, compiled_path(node), sql)
 }
 
-/// Writes the SQL of a batch of a node into the target folder and gives its path below that folder.
+/// Writes the SQL of a batch of a node into the target folder, as it was compiled and as it ran.
 ///
 /// # Errors
 /// If a folder or the file can't be written.
-pub fn write_batch(target: &Path, node: &Node, batch: &str, sql: &str) -> Result<String, FileError> {
-    write_sql(target, batch_path(node, batch), sql)
+pub fn write_batch(target: &Path, node: &Node, batch: &str, sql: &str) -> Result<(), FileError> {
+    write_sql(target, batch_path(node, batch), sql)?;
+    write_sql(target, batch_run_path(node, batch), sql).map(|_| ())
 }
 
 /// Writes the SQL that a node ran into the target folder and gives its path below that folder.

@@ -27,7 +27,7 @@ pub use node::{
     AboutSource, ColumnDecl, ConstraintDecl, ConstraintKind, ExternalSource, FunctionArgument, FunctionDetails, GenericTest, Node, NodeId, NodeKind,
     NodeMap, NodeRef, ResourceType, SourceRef, TestDetails,
 };
-pub use paths::{batch_path, compiled_path, run_path};
+pub use paths::{batch_path, batch_run_path, compiled_path, run_path};
 pub use previous::{PreviousFreshness, PreviousManifest, PreviousNode, PreviousState, VARIABLES};
 pub use relation::RelationName;
 pub use resources::{

@@ -76,11 +76,12 @@ fn ran(report: &RunReport) -> impl Iterator<Item = &NodeResult> {
 
 fn run_results(session: &Session, project: &Project, target: &Path, report: &RunReport) -> Result<(), FileError> {
     for result in ran(report) {
-        if let (Some(node), Some(sql)) = (project.nodes.get(&result.id), result.run_sql.as_ref().or(result.compiled_sql.as_ref())) {
+        let Some(node) = project.nodes.get(&result.id) else { continue };
+        for (batch, sql) in &result.batch_sql {
+            write_batch(target, node, batch, sql)?;
+        }
+        if let Some(sql) = result.run_sql.as_ref().or(result.compiled_sql.as_ref()).filter(|_| result.batch_sql.is_empty()) {
             write_run(target, node, sql)?;
-            for (batch, sql) in &result.batch_sql {
-                write_batch(target, node, batch, sql)?;
-            }
         }
     }
     if !session.write_json {

@@ -11,8 +11,17 @@ pub fn compiled_path(node: &Node) -> String {
 /// Where the SQL of a batch of a node is written: in a folder that is called as the node's file.
 #[must_use]
 pub fn batch_path(node: &Node, batch: &str) -> String {
-    let path = compiled_path(node);
-    let stem = path.strip_suffix(".sql").unwrap_or(&path);
+    path_of_batch(&compiled_path(node), batch)
+}
+
+/// As [`batch_path`], below `run/`.
+#[must_use]
+pub fn batch_run_path(node: &Node, batch: &str) -> String {
+    path_of_batch(&run_path(node), batch)
+}
+
+fn path_of_batch(path: &str, batch: &str) -> String {
+    let stem = path.strip_suffix(".sql").unwrap_or(path);
     let name = stem.rsplit('/').next().unwrap_or(stem);
     format!("{stem}/{name}_{}.sql", component(batch))
 }
