@@ -267,7 +267,7 @@ fn model_argument(wanted: &Wanted, filter: Option<&str>) -> String {
         None => format!("{{{{ {} }}}}", wanted.model),
         Some(filter) => {
             let filter = filter.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            format!("{{{{ \"(select * from \" ~ {} ~ \" where {filter}) as dbt_subquery\" }}}}", wanted.model)
+            format!("{{{{ \"(select * from \" ~ {} ~ \" where {filter}) dbt_subquery\" }}}}", wanted.model)
         }
     }
 }
