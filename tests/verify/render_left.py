@@ -7,8 +7,10 @@ import re
 # Files of a warehouse, of what each keeps for itself, and of dbt's that nobody reads here.
 OWN_FILES = re.compile(
     r"(^|/)(warehouse|\.git)/|\.duckdb(\.wal)?$|\.memo$|(^|/)(partial_parse\.msgpack|perf_info\.json|semantic_manifest\.json|graph\.gpickle|graph_summary\.json|\.user\.yml|index\.html|lineage\.json)$"
-    r"|(^|/)(compiled|run)/([^/]+/)*hooks/|(^|/)run/([^/]+/)*[^/]+\.csv$"
+    r"|(^|/)(compiled|run)/([^/]+/)*(hooks|from remote system\.sql)/|(^|/)run/([^/]+/)*[^/]+\.csv$"
 )
+BATCH = re.compile(r"/[^/]+_\d{4}(-\d\d){0,2}(T\d\d)?\.sql$")
+UNIT_TESTS = re.compile(r"\.ya?ml/models/[^/]+\.sql$")
 STEPS = re.compile(r"^\d+ of \d+ (START|OK|ERROR|PASS|FAIL|WARN|SKIP|NO-OP|CANCEL)\b")
 ENDS = ("Done. PASS", "Completed ", "Nothing to do")
 THREADS = "Concurrency: "
@@ -21,8 +23,22 @@ def files(folder, besides=()):
     found, kept = [], snapshots(folder)
     for root, _, names in os.walk(folder, followlinks=True):
         found += [os.path.relpath(os.path.join(root, name), folder) for name in names]
-    unread = {name for name in found if "compiled/" in name and name.rsplit("/", 1)[-1] in kept}
+    unread = {name for name in found if "compiled/" in name and name.rsplit("/", 1)[-1] in kept} | in_batches(found) | unit_tests(name for name in found if "/" in name)
     return "\n".join(sorted(name for name in found if name not in besides and not OWN_FILES.search(name) and name not in unread))
+
+
+def in_batches(names):
+    """The compiled files of models that are built in batches: alluvium writes the whole too, dbt that of each batch only."""
+    names = set(names)
+    return {name for name in names if not name.startswith("run/") and "/run/" not in name and any(BATCH.match(other[len(name) - 4 :]) for other in names if other.startswith(name[:-4] + "/"))}
+
+
+def unit_tests(names):
+    """The compiled files of unit tests, whose text is each program's own, and those of their rows, which dbt writes beside them."""
+    names = list(names)
+    made = {name for name in names if UNIT_TESTS.search(name)}
+    folders = {name[: name.rindex("/models/") + 1] for name in made}
+    return made | {name for name in names if name[: name.rindex("/") + 1] in folders}
 
 
 def snapshots(folder):

@@ -4,6 +4,8 @@
 one that is not met any more is an error.
 """
 
+FINE = "ends well"  # stands for what is no error
+
 ADAPTER = "the case speaks of the adapter `alluvium`, whose macros dbt does not know"
 SEEDS = "refused here, because seeds and snapshots are built by the program, which runs no text of macros for them"
 NO_ROLLBACK = "a statement is a transaction of its own: what ran before an error, or without a commit, stays"
@@ -28,7 +30,31 @@ KEPT = "a retry with nothing to do leaves the results of the run before"
 EXPRESSION = "an expression that is as it was is no modification; dbt says so with `state_modified_compare_more_unrendered_values`"
 THROUGH = "what a node reads through a variable or a contract modifies it; dbt does not follow these here"
 SOURCE_BY_SOURCE = "dbt says how freshness went source by source only"
+WAREHOUSE = "a warehouse that is named on the command line or in the environment stands in for the profile"
+SERVICES = "saved queries are described here, and a flag that would make tables of them is refused; dbt takes it and makes none"
+FAILS_THERE = "a test fails, which dbt runs since it takes the flag"
+HEADERS = "`sql_header` is no part of a Delta table, and a warning says so; DuckDB runs it"
+LOST_CONNECTION = "dbt-duckdb loses its connection on one thread"
+ROTATED = "a log file is set aside once, when a command begins; dbt does it while it writes, and keeps five"
+PROJECT_FLAGS = "dbt takes these on the command line and in the environment only"
+FILE_OPTIONS = "DuckDB reads files as it does; what an option, a type or a name means is the program's"
+CONTRACT_INCREMENTAL = "dbt wants `on_schema_change` to be `append_new_columns` or `fail` beside a contract"
+CONSTRAINTS_CHANGE = "constraints of a table that is there follow the contract; dbt leaves them as they were made"
+WIDENED = "whole numbers fit where their values do; dbt-duckdb wants the type itself"
+NOT_ASKED = "a source that could not be asked is told in sources.json; dbt leaves it out"
+DUCKDB_FUNCTIONS = "DuckDB has no statement that makes a function with types"
+NULL_KEYS = "NULL is a key like any other, and no empty text; dbt finds no row by it, and makes its id as that of empty text"
+BEFORE_RUN = "what is wrong with a config is said before anything runs"
+SNAPSHOT_SUPERSET = "dbt refuses it"
 YAML_SNAPSHOTS = "dbt keeps schema and tags of the project file for a snapshot in YAML in its config, and does not go by them"
+
+FUNCTIONS = """\
+{% macro duckdb__scalar_function_sql(target_relation) %}
+create or replace macro {{ target_relation.schema }}.{{ target_relation.identifier }}(
+{%- for argument in model.arguments %}{{ ', ' if not loop.first }}{{ argument.name }}{% if argument.default_value %} := {{ argument.default_value }}{% endif %}{% endfor -%}
+) as ({{ model.compiled_code }})
+{% endmacro %}
+"""
 
 # What dbt-duckdb leaves to the project, and the program has: files for dbt alone, for all cases of a file.
 FOR_DBT = {
@@ -41,51 +67,121 @@ insert into {{ arg_dict.target_relation }} ({{ columns }}) select {{ columns }} 
 {% endmacro %}
 """
     },
-    "functions.md": {
-        "macros/for_dbt.sql": """\
-{% macro duckdb__scalar_function_sql(target_relation) %}
-create or replace macro {{ target_relation.schema }}.{{ target_relation.identifier }}(
-{%- for argument in model.arguments %}{{ ', ' if not loop.first }}{{ argument.name }}{% if argument.default_value %} := {{ argument.default_value }}{% endif %}{% endfor -%}
-) as ({{ model.compiled_code }})
-{% endmacro %}
-"""
-    },
+    # dbt-duckdb makes the table of a seed anew, with other columns, in a full refresh only.
+    "snapshots.md": {"macros/for_dbt.sql": "{% macro should_full_refresh() %}{{ return(true) }}{% endmacro %}\n"},
+    # Whole numbers of a seed have 32 bits in dbt-duckdb.
+    "contracts.md": {"seeds/for_dbt.yml": "seeds: [{name: delivery, config: {column_types: {id: bigint, amount: bigint}}}]\n"},
+    "functions.md": {"macros/for_dbt.sql": FUNCTIONS},
 }
 
-# What a macro of dbt calls and DuckDB has not: statements for dbt's database.
+INPUTS = (
+    "create schema raw; create table raw.payments (id bigint, paid_at timestamp, amount decimal(10, 2)); create table rates (currency varchar, rate double); "
+    "create table stg_orders (id int, currency varchar, amount decimal(10, 2), ordered_at date); create table eph as select id, currency, amount from stg_orders; "
+    "create table inc as select id, amount from stg_orders"
+)
+
+# What a macro of dbt calls and DuckDB has not, and inputs of unit tests, whose columns dbt asks the database for: statements for dbt's database.
 ASKED_BEFORE = {
+    ("unit-tests.md", "All formats, inputs of all kinds, and columns that are left out"): INPUTS,
+    ("unit-tests.md", "Incremental models, with this as an input"): INPUTS,
+    ("unit-tests.md", "Versions have a test each"): INPUTS,
+    ("unit-tests.md", "No rows are rows too"): INPUTS,
     ("cross-database.md", "A date is made of its parts"): "create macro to_date(text, form) as cast(strptime(text, '%Y-%m-%d') as date)",
 }
 
 # Files that are mostly about what the program has beyond dbt on DuckDB (its strategies, refusals and files): the cases that both can run.
 SOME = {
+    "microbatch.md": (
+        "Each batch reads the rows of its own time and is a commit of its own",
+        "A batch that is built again replaces the rows of its time, and no others",
+        "Only the newest batches are built where nothing is asked for, as far back as `lookback` says",
+        "If the first batch fails, the others are not tried",
+        "Hooks run around all batches",
+        "Hours, months and years",
+        "Audits look at each batch before it is published",
+        "`--sample` builds the batches of the sample, of its rows",
+        "`concurrent_batches` has no effect, which is said",
+        "Refused: what the strategy needs is missing",
+        "Refused: values that are none",
+        "`incremental_predicates` say which rows of a batch are replaced",
+    ),
     "incremental.md": (
         "`is_incremental()` is false in the first run and true in the next",
         "The strategy append takes no notice of a key",
         "delete+insert replaces the rows of the delivered keys, and may bring several of a key",
         "replace_where replaces what the condition names",
     ),
-    "materializations.md": (
-        "A view is the default, a table holds rows, both can be read",
-        "An ephemeral model is a CTE of those that read it",
-        "A materialized view is not available, and says so",
-    ),
-    "snapshots.md": ("A snapshot in YAML and one in a block keep the same history",),
-    "unit-tests.md": (
-        "Rows as CSV, in the properties file and in a file of their own",
-        "A table that is there is an input as `this`",
-        "Macros, variables and the environment are overridden",
-    ),
-    "functions.md": (
-        "A build makes the functions before the models that call them",
-        "They are listed, selected and in the manifest",
-    ),
-    "freshness.md": ("Sources that are tables, by a column, by a query, and of some rows",),
-    "test-options.md": ("severity from the project file",),
-    "versions.md": ("Each version is a node with a relation of its own, and ref means the latest",),
 }
 
 LEFT_OUT = {
+    ("paths.md", "model-paths, macro-paths, function-paths and seed-paths say where things lie"): "dbt-duckdb makes functions by a macro beside, which the folders of this case leave out",
+    ("snapshots.md", "Several columns make a key, each of which may be NULL"): NULL_KEYS,
+    ("snapshots.md", "A key that is NULL has versions like any other"): NULL_KEYS,
+    ("snapshots.md", "Empty text and NULL are two keys"): NULL_KEYS,
+    ("snapshots.md", "A key that comes back unchanged after `invalidate` begins where it ended, without overlap"): "dbt opens the row again where it began, beside the version that was closed",
+    ("snapshots.md", "Keys that the delivery repeats are refused by name, and nothing is written"): STRICTER,
+    ("snapshots.md", "The first delivery must not repeat keys either"): STRICTER,
+    ("snapshots.md", "Keys of several columns are not mixed up"): "ids of versions are made of keys that keep their bounds; dbt joins them with a sign that may be in them",
+    ("snapshots.md", "A row without `updated_at` is no other version in the next run"): "a version without a time begins with the run; dbt leaves it without a begin",
+    ("snapshots.md", "Refused: a column of `check_cols` that the query does not yield"): STRICTER,
+    ("snapshots.md", "Refused: another name for a column that a snapshot does not add"): STRICTER,
+    ("snapshots.md", "Refused: a query that yields a column of the snapshot's own"): STRICTER,
+    ("snapshots.md", "Refused: two of a snapshot's columns under one name"): STRICTER,
+    ("snapshots.md", "Refused: an `updated_at` that is no time"): STRICTER,
+    ("snapshots.md", "A snapshot takes the place of a view of its name"): SNAPSHOT_SUPERSET,
+    ("snapshots.md", "From timestamp to check, and `new_record` set later"): SNAPSHOT_SUPERSET,
+    ("snapshots.md", "Values that are lists, structs and not a number are compared"): "functions of the one dialect",
+    ("snapshots.md", "A row with a time to come that is deleted ends where it begins"): "a version does not end before it begins",
+    ("snapshots.md", "An `updated_at` that is text is read as a timestamp"): "times of a snapshot are timestamps",
+    ("contracts.md", "NULL where the contract has none is refused"): "dbt sets `not_null` of columns, and passes over that of a model",
+    ("contracts.md", "A foreign key is one of the other table"): "a key may lead into its own table, which dbt takes for a cycle",
+    ("run-time-errors.md", "An aggregate"): "a sum of BIGINT is one here, and 128 bits wide in DuckDB",
+    ("odd-names.md", "A column name that Delta does not hold, in a table and in a view"): "a Delta table does not hold the name",
+    ("layers.md", "A column's name"): "dbt does not look at columns",
+    ("config-keys.md", "Keys of other warehouses stay in the config and change nothing here"): "dbt wants each adapter's own keys to hold for it",
+    ("sources.md", "A row with too few fields"): STRICTER,
+    ("sources.md", "A decimal of Parquet that is declared with fewer digits"): STRICTER,
+    ("seeds.md", "A delimiter that is not that of the file, and one of two characters"): FILE_OPTIONS,
+    ("seeds.md", "A header in the quotes of SQL"): "dbt-duckdb does not take such a header",
+    ("contracts.md", "Constraints that go from the contract go from the table, those from elsewhere stay"): CONSTRAINTS_CHANGE,
+    ("contracts.md", "Constraints that come are held against the rows that are there"): CONSTRAINTS_CHANGE,
+    ("contracts.md", "A column that comes with NOT NULL needs values in all rows"): CONSTRAINTS_CHANGE,
+    ("contracts.md", "A contract that the table of an incremental model does not keep is refused"): CONTRACT_INCREMENTAL,
+    ("contracts.md", "A table with timestamps names the feature in its protocol"): CONTRACT_INCREMENTAL,
+    ("contracts.md", "All differences are shown at once"): "contracts are held against the query when it is compiled, before anything runs; dbt does it when the table is made",
+    ("contracts.md", "Conditions that are none are refused before anything runs"): "constraints are looked at when a model is compiled; dbt leaves them to the database",
+    ("contracts.md", "Numbers that are written out fit into narrower types"): WIDENED,
+    ("contracts.md", "Integers of any width in a project for dbt"): WIDENED,
+    ("contracts.md", "Snapshots keep constraints too"): "the columns that a snapshot adds are no part of its contract; dbt wants them there",
+    ("unit-tests.md", "Rows in SQL may hold Jinja"): "macros of the project may stand in such rows; dbt has none there",
+    ("unit-tests.md", "Jinja in SQL rows, in a check"): OWN_COMMAND,
+    ("functions.md", "A body is one expression over the arguments"): OWN_COMMAND,
+    ("functions.md", "Statements make functions, views keep them, and a schema goes with them"): DUCKDB_FUNCTIONS,
+    ("paths.md", "A project in a folder with spaces"): "names of models may have spaces; dbt wants a flag for it",
+    ("paths.md", "A project without anything to run"): OWN_COMMAND,
+    ("behaviour-flags.md", "A flag that is neither on nor off"): STRICTER,
+    ("behaviour-flags.md", "A package overrides a materialization only where the project lets it"): "dbt-duckdb has a `table` of its own, which goes before one for all adapters",
+    ("materializations.md", "External models write files for others"): "dbt-duckdb makes no folders for its files",
+    ("materializations.md", "An external model can be read by another"): "dbt-duckdb makes no folders for its files",
+    ("exit-codes.md", "Unknown command"): "each has commands of its own",
+    ("exit-codes.md", "Help is no failure"): "each has words of its own",
+    ("targets.md", "The flag's threads win over the target's"): "dbt's debug has no threads",
+    ("targets.md", "Further databases are further roots"): "databases of a warehouse",
+    ("targets.md", "A database that nobody named lives below the warehouse"): "databases of a warehouse",
+    ("targets.md", "profiles.yml may use env_var and var"): "variables of the project file are known in profiles; dbt has those of the command line only",
+    ("targets.md", "Another adapter without --warehouse"): "an adapter that is not installed beside dbt",
+    ("targets.md", "Of another adapter's target, schema (a BigQuery dataset) and threads count with --warehouse"): WAREHOUSE,
+    ("config-meanings.md", "Types of a contract mean the same with `alias_types` and without, and the manifest tells which"): WIDENED,
+    ("show.md", "Five rows unless --limit says otherwise"): "the column of `generate_series` has another name in DuckDB",
+    ("show.md", "Statements are refused"): "dbt runs any statement here",
+    ("show.md", "Several models"): "dbt's result has a table for each, of which the script looks at the first",
+    ("older-spellings.md", "What Delta tables have nothing for is said, once for each place"): HEADERS,
+    ("docs-generate.md", "Assets are left alone where the target folder is the project's own, or lies in them"): "dbt deletes the assets then, or copies them without end",
+    ("flags-environment.md", "ALLUVIUM_WAREHOUSE"): WAREHOUSE,
+    ("flags-environment.md", "A folder without profiles.yml is not what --profiles-dir was meant to name"): WAREHOUSE,
+    ("flags-environment.md", "Flags of the project file that dbt wants on the command line or in the environment"): PROJECT_FLAGS,
+    ("flags-environment.md", "A switch of the project file that is neither on nor off"): STRICTER,
+    ("versions.md", "A group's members read its private models, and so do their tests"): STRICTER,
     ("state.md", "retry of an operation and of compiling"): "a column that is not there is an error when a model is compiled",
     ("state.md", "retry --warn-error runs tests that warned"): KEPT,
     ("state.md", "A manifest that dbt wrote has of `meta` and hooks what was said last, and that is no change"): "dbt reads whole manifests only; this one has what is compared",
@@ -141,6 +237,16 @@ LEFT_OUT = {
 }
 
 OWN_TEXT = {
+    ("older-spellings.md", "Paths, `tests:`, inline arguments, `target_schema` and `invalidate_hard_deletes` mean what they meant"): {
+        "made: example/queries/m.yml/accepted_values_m_a__False__1__3.sql": OWN_TESTS,
+        "made: example/histories/kept.sql": SNAPSHOT_TEXT,
+    },
+    ("older-spellings.md", "Environment variables and flags have their older names too"): {"made/state: example/queries/m.yml/accepted_values_m_a__False__1__3.sql": OWN_TESTS},
+    ("older-spellings.md", "Flags of services are refused, and their opposites accepted"): {"made: example/queries/m.yml/accepted_values_m_a__False__1__3.sql": OWN_TESTS},
+    ("flags-environment.md", "DBT_EMPTY, DBT_SAMPLE and DBT_FULL_REFRESH"): {"example/models/c.sql": "the stretch of time is written in the dialect"},
+    ("test-options.md", "accepted_values with numbers"): {"example/models/models.yml/accepted_values_customer_amount__False__10__5.sql": OWN_TESTS},
+    ("test-options.md", "relationships lets NULL pass"): {"example/models/models.yml/relationships_account_customer_id__id__ref_customer_.sql": OWN_TESTS},
+    ("test-options.md", "limit"): {"example/models/models.yml/accepted_values_customer_grade__none.sql": OWN_TESTS},
     ("beside-dbt.md", "What a run is asked to read: nothing, or a stretch of time"): {"example/models/days.sql": "the stretch of time is written in the dialect; the rows are compared"},
     ("data-tests.md", "unique, accepted_values and relationships"): {
         "example/models/models.yml/accepted_values_customer_grade__gold__silver.sql": OWN_TESTS,
@@ -149,7 +255,6 @@ OWN_TEXT = {
     ("data-tests.md", "Arguments may stand inline, as in older projects"): {
         "example/models/models.yml/accepted_values_customer_grade__gold__silver__lead.sql": OWN_TESTS,
     },
-    ("data-tests.md", "where and limit"): {"example/models/models.yml/not_null_customer_amount.sql": OWN_TESTS},
     ("snapshots.md", "A snapshot in YAML and one in a block keep the same history"): {
         "example/snapshots/blocks.sql": SNAPSHOT_TEXT,
         "example/snapshots/in_yaml.yml/in_yaml.yml/in_yaml.sql": SNAPSHOT_TEXT,
@@ -164,6 +269,46 @@ OWN_TEXT = {
 }
 
 MEANT = {
+    ("paths.md", "A folder of the target in the project file"): [("Table with name b does not exist", FINE, "a name without a schema is looked up in that of the target")],
+    ("snapshots.md", "Refused: an unknown strategy"): [("main.delivery", "", BEFORE_RUN)],
+    ("snapshots.md", "Refused: `hard_deletes` of another name"): [("main.delivery", "", BEFORE_RUN)],
+    ("snapshots.md", "Refused: `hard_deletes` beside `invalidate_hard_deletes`"): [("main.delivery", "", BEFORE_RUN)],
+    ("unit-tests.md", "Incremental models, with this as an input"): [
+        (' where id > (select max(id) from "alluvium"."main"."inc")', "", "for dbt the table is there before the first build"),
+        ("", '["1", "10.5"]', "for dbt the table is there before the first build"),
+    ],
+    ("seeds.md", "Quotes, commas, line ends and NULL"): [('["5", "null"]', '["5", null]', "`null` is NULL in a seed of dbt's; dbt-duckdb reads the file itself")],
+    ("sources.md", "Decimals of JSON keep their digits, and no digit is lost"): [(FINE, "has more digits behind the point than decimal(20,2) keeps", STRICTER)],
+    ("freshness.md", "Nothing says when rows came, and no row does"): [
+        ("", 'target/sources.json: ["source.example.raw.old", "runtime error", null, null, null]', NOT_ASKED),
+    ],
+    ("behaviour-flags.md", "Or that nothing is looked at"): [
+        ("", 'target/sources.json: ["source.example.raw.old", "runtime error", null, null, null]', NOT_ASKED),
+    ],
+    ("materializations.md", "Empty text has no partition"): [('["1", ""]', '["1", null]', "a Delta table has no partition of empty text")],
+    ("exit-codes.md", "An ephemeral model that can't be compiled fails the run, and is told of once"): [
+        ('"model.example.one", "error"', '"model.example.one", "skipped"', "what is wrong with an ephemeral model is its own error; dbt tells of it for each that reads it"),
+        ('"model.example.two", "error"', '"model.example.two", "skipped"', "what is wrong with an ephemeral model is its own error; dbt tells of it for each that reads it"),
+    ],
+    ("older-spellings.md", "Flags of services are refused, and their opposites accepted"): [(FINE, "--export-saved-queries makes tables", SERVICES)],
+    ("docs-generate.md", "The page needs the manifest"): [(FINE, "the page of --static shows manifest.json", "dbt's page has no manifest then")],
+    ("flags-environment.md", "DBT_STORE_FAILURES and DBT_WARN_ERROR"): [("orphan-properties is not a valid", FINE, OWN_NAMES)],
+    ("flags-environment.md", "DBT_SINGLE_THREADED and --single-threaded"): [("Connection already closed", FINE, LOST_CONNECTION)],
+    ("flags-environment.md", "A log file that has grown too large is set aside"): [(f"told/dbt.log.{number}", "", ROTATED) for number in (2, 3, 4, 5)],
+    ("flags-environment.md", "What tunes dbt's own machinery is read too, and has no effect"): [
+        ("No such option '--show-resource-report'", FINE, "an option of dbt's that `run` of 1.11 does not have"),
+        ('select * from "alluvium"."dev"."s" where id > 0', "", FAILS_THERE),
+        ("target/compiled/example/tests/t.sql", "", FAILS_THERE),
+        ("target/run/example/tests/t.sql", "", FAILS_THERE),
+    ],
+    ("flags-environment.md", "Older: flags stood in profiles.yml, as `config`"): [
+        ("Do not specify both 'config' in profiles.yml", FINE, "both may be there, and the project file counts"),
+        ("", "old.a", "the run that dbt refuses"),
+    ],
+    ("test-options.md", "fail_calc over no rows is no failure"): [
+        ("None is not of type 'integer'", FINE, "a sum over no rows is NULL, which dbt can't take for a count"),
+        ('["test.example.a", "error", null, null, null]', '["test.example.a", "pass", 0, null, null]', "a sum over no rows is NULL, which dbt can't take for a count"),
+    ],
     ("flags-more.md", "--no-print keeps what print() says to itself"): [("True", "False", "dbt parses the models, and prints, for an operation too")],
     ("beside-dbt.md", "Sources are fresh, stale, or fresher than before"): [
         ("", "Completed with 2 warnings:", SOURCE_BY_SOURCE),

@@ -33,7 +33,7 @@ import tempfile
 import duckdb
 import render_left
 import yaml
-from render_meant import ASKED_BEFORE, FOR_DBT, LEFT_OUT, MEANT, OWN_TEXT, SOME
+from render_meant import ASKED_BEFORE, FINE, FOR_DBT, LEFT_OUT, MEANT, OWN_TEXT, SOME
 
 FILES = [
     "jinja-language.md",
@@ -62,16 +62,44 @@ FILES = [
     "data-tests.md",
     "artifacts.md",
     "semantics.md",
+    "older-spellings.md",
+    "flags-environment.md",
+    "docs-generate.md",
+    "contracts.md",
+    "seeds.md",
+    "sources.md",
+    "freshness.md",
+    "test-options.md",
+    "unit-tests.md",
+    "versions.md",
+    "functions.md",
+    "paths.md",
+    "snapshots.md",
+    "materializations.md",
+    "behaviour-flags.md",
+    "exit-codes.md",
+    "targets.md",
+    "config-meanings.md",
+    "show.md",
+    "run-time-errors.md",
+    "odd-names.md",
+    "layers.md",
+    "config-keys.md",
     *SOME,
 ]
 AS_IS = ("commands.md", "flags.md", "flags-more.md", "flags-environment.md", "logging.md", "beside-dbt.md")
 COMMANDS = ("compile", "run", "seed", "build", "test", "snapshot", "run-operation", "parse", "deps", "clean", "clone", "retry", "source", "docs", "debug")
 SPEAKING = ("deps", "clean", "debug", "docs")  # what these say of themselves is each program's own
+SERVING = ("docs", "serve")  # which in dbt goes on until it is stopped
 LISTS = ("ls", "list")
 OURS_ALONE = ("targets", "layers", "naming", "audits")
 AS_SETS = (" leaves", " logs", ": statuses", ": catalog", " prints", "relations")
+FILTERED = re.compile(
+    r"(cast\((?P<cast>\w+) as timestamp\)|\b(?P<column>\w+)) (?P<sign>>=|<) (cast\()?'(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(\.0+|\+00:00)'( as timestamp\))?"
+)
 NOW = "during the run"
 DAYS = tuple((datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)).strftime("%Y-%m-%dT") for days in (0, 1))
+READING = re.compile(r"\bread_(csv|json|parquet)\('")
 QUERY = re.compile(r"\s*(select|with|from|values|show|describe)\b", re.IGNORECASE)
 SAID = ("JinjaLogInfo", "JinjaLogWarning", "PrintEvent")
 
@@ -149,7 +177,37 @@ def project_of(folder, text):
     return {"version": "1.0", "profile": "example"} | project, targets
 
 
-def write(folder, name, text):
+def files_of_sources(text):
+    """Properties in which sources over files are said as dbt-duckdb reads them."""
+    held = yaml.safe_load(text)
+    for source in held.get("sources") or [] if isinstance(held, dict) else []:
+        for table in source.get("tables") or []:
+            if isinstance(table.get("external"), dict):
+                table["config"] = (table.get("config") or {}) | {"meta": {"external_location": reading(table["external"], table.get("columns") or [])}}
+                text = yaml.safe_dump(held, sort_keys=False)
+    return text
+
+
+def reading(external, columns):
+    """The call that reads files in DuckDB."""
+    location, options = external.get("location", ""), external.get("options") or {}
+    format = external.get("format") or {".json": "json", ".jsonl": "json", ".parquet": "parquet"}.get(pathlib.PurePath(location).suffix, "csv")
+    if location.endswith("/") or "." not in location.rsplit("/", 1)[-1]:
+        location = f"{location.rstrip('/')}/**/*.{format}"
+    named = {"delimiter": "delim", "null_value": "nullstr"}
+    told = [f"{named.get(name, name)} = {value if isinstance(value, bool) else literal(value)}" for name, value in options.items()]
+    if format != "parquet" and columns and all("data_type" in column for column in columns):
+        types = [f"{column['name']} := {literal(column['data_type'])}" for column in columns]
+        names = "types" if format == "csv" and options.get("header", True) else "columns"
+        told.append(f"{names} = struct_pack({', '.join(types)})")
+    return f"read_{format}({', '.join([literal(location), *told, *['union_by_name = true'] * ('*' in location)])})"
+
+
+def literal(text):
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def write(folder, name, text, is_dbt):
     file = pathlib.PurePath(name).name
     if file in ("project.yml", "dbt_project.yml"):
         project, targets = project_of(folder, text)
@@ -158,6 +216,8 @@ def write(folder, name, text):
         name, text = str(pathlib.PurePath(name).with_name("dbt_project.yml")), yaml.safe_dump(project, sort_keys=False)
     elif file == "profiles.yml":
         text = profiles(folder, text)
+    elif is_dbt and "external:" in text and file.endswith((".yml", ".yaml")):
+        text = files_of_sources(text)
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -172,10 +232,16 @@ def compiled(folder):
             text = path.read_text().strip()
             # The words of tests that come with the program are dbt's, its lines are not.
             text = re.sub(r'"[^"]*__dbt_tmp\d{20}"', "TEMP", text)
+            text = FILTERED.sub(filtered, text)
             lines = [" ".join(text.split())] if path.parent.suffix in (".yml", ".yaml") else [line.rstrip() for line in text.split("\n")]
             place = str(path.relative_to(root))
             texts[place if root.parent.name == "target" else f"{root.parent.relative_to(folder)}: {place}"] = "\n".join(lines)
     return texts
+
+
+def filtered(found):
+    """The rows of a stretch of time, in words of neither program."""
+    return f"{found['column'] or found['cast']} {found['sign']} '{found['time']}'"
 
 
 def plain(value):
@@ -341,6 +407,14 @@ class Comparison:
             if a != b and self.translated(a, b) != b:
                 self.found += [f"{where}, line {number + 1}", f"  dbt:      {a}", f"  alluvium: {b}"]
 
+    def ends_meant(self, theirs, ours):
+        """Whether a text of each says that one command ended otherwise than the other's, and is meant to."""
+        for entry in self.meant:
+            if (entry[0] == theirs == FINE and entry[1] in ours) or (entry[1] == ours == FINE and entry[0] in theirs):
+                self.used.add(entry)
+                return True
+        return False
+
     def translated(self, text, ours):
         for entry in self.meant:
             theirs, mine, _ = entry
@@ -351,8 +425,8 @@ class Comparison:
 
     def rows(self, where, ordered, theirs, ours):
         if theirs[2] or ours[2]:
-            if not (theirs[2] and ours[2]):
-                self.found += [where, f"  dbt:      {theirs[2] or 'fine'}", f"  alluvium: {ours[2] or 'fine'}"]
+            if not (theirs[2] and ours[2]) and not self.ends_meant(theirs[2] or FINE, ours[2] or FINE):
+                self.found += [where, f"  dbt:      {theirs[2] or FINE}", f"  alluvium: {ours[2] or FINE}"]
             return
         self.texts(where, rows_of(*theirs[:2], ordered), rows_of(*ours[:2], ordered))
 
@@ -381,7 +455,7 @@ def without(arguments, *options):
 
 def parts(command):
     """The environment, the program, and its arguments."""
-    words = shlex.split(command.split(" < ")[0])
+    words = shlex.split(re.sub(r" < [\w./-]+$", "", command))
     environment = {}
     while "=" in words[0]:
         name, value = words.pop(0).split("=", 1)
@@ -393,6 +467,8 @@ def step(command, theirs, ours, comparison):
     environment, program, arguments = parts(command)
     arguments = without(arguments, "--warehouse")
     verb = verb_of(arguments)
+    if tuple(arguments[:2]) == SERVING:
+        return
     if program in ("rm", "cp"):
         for side in (theirs, ours):
             words = [re.sub(r"(^|/)project\.yml$", r"\1dbt_project.yml", word) for word in arguments]
@@ -441,7 +517,7 @@ def step(command, theirs, ours, comparison):
 
 
 def ended(command, theirs, ours, comparison):
-    if bool(theirs[0]) != bool(ours[0]):
+    if bool(theirs[0]) != bool(ours[0]) and not comparison.ends_meant(*(side[2] if side[0] else FINE for side in (theirs, ours))):
         comparison.found += [f"`{command}` ends", f"  dbt:      {theirs[0]} {theirs[2]}", f"  alluvium: {ours[0]} {ours[2]}"]
 
 
@@ -450,6 +526,8 @@ def left_behind(command, a, b, theirs, ours, comparison):
     if not a[0] and not b[0]:
         left, right = compiled(theirs.folder), compiled(ours.folder)
         unread = {name for name in right if name.rsplit("/", 1)[-1] in render_left.snapshots(ours.folder)}
+        unread |= {name for name, text in left.items() if READING.search(text)} | render_left.in_batches(right)
+        unread |= render_left.unit_tests({*left, *right})
         for name in sorted((left.keys() | right.keys()) - comparison.own_text.keys() - unread):
             comparison.texts(f"`{command}`: {name}", left.get(name, ""), right.get(name, ""))
         if "--inline" not in command:  # which writes no artifacts here
@@ -475,17 +553,19 @@ def compare(case, cli):
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
         theirs, ours = Dbt(pathlib.Path(one)), Alluvium(pathlib.Path(two), cli)
         for side in (theirs, ours):
-            write(side.folder, "project.yml", "name: example\n")
+            write(side.folder, "project.yml", "name: example\n", False)
         for name, text in FOR_DBT.get(case["file"], {}).items():
-            write(theirs.folder, name, text)
+            write(theirs.folder, name, text, True)
             comparison.their_files.add(name)
+        made_before = set()
         if text := ASKED_BEFORE.get((case["file"], case["name"])):
             theirs.query(text)
+            made_before = relations(theirs)
         changed = False
         for kind, *rest in case["steps"]:
             if kind == "file":
                 for side in (theirs, ours):
-                    write(side.folder, *rest)
+                    write(side.folder, *rest, side is theirs)
                 changed = changed or rest[0] == "packages.yml" and case["file"] != "packages.md"
             else:
                 if changed:
@@ -494,7 +574,8 @@ def compare(case, cli):
                     changed = False
                 step(rest[0], theirs, ours, comparison)
         if (theirs.folder / "alluvium.duckdb").exists():
-            left, right = relations(theirs), relations(ours)
+            right = relations(ours)
+            left = relations(theirs) - (made_before - right)
             comparison.texts("relations", "\n".join(sorted(left)), "\n".join(sorted(right)))
             for name in sorted(left & right):
                 comparison.rows(name, False, *(side.query(f"select * from {quoted(name)}") for side in (theirs, ours)))
