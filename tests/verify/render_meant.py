@@ -46,6 +46,7 @@ DUCKDB_FUNCTIONS = "DuckDB has no statement that makes a function with types"
 NULL_KEYS = "NULL is a key like any other, and no empty text; dbt finds no row by it, and makes its id as that of empty text"
 BEFORE_RUN = "what is wrong with a config is said before anything runs"
 SNAPSHOT_SUPERSET = "dbt refuses it"
+FLAGS_SHOWN = "dbt shows templates some of its flags only: not `POPULATE_CACHE` and `LOG_FORMAT_FILE`"
 YAML_SNAPSHOTS = "dbt keeps schema and tags of the project file for a snapshot in YAML in its config, and does not go by them"
 
 FUNCTIONS = """\
@@ -114,6 +115,7 @@ SOME = {
 }
 
 LEFT_OUT = {
+    ("flags-environment.md", "`single_threaded`, `fail_fast`, `store_failures`, `warn_error` of the project file do what the options do"): PROJECT_FLAGS,
     ("paths.md", "model-paths, macro-paths, function-paths and seed-paths say where things lie"): "dbt-duckdb makes functions by a macro beside, which the folders of this case leave out",
     ("snapshots.md", "Several columns make a key, each of which may be NULL"): NULL_KEYS,
     ("snapshots.md", "A key that is NULL has versions like any other"): NULL_KEYS,
@@ -269,6 +271,10 @@ OWN_TEXT = {
 }
 
 MEANT = {
+    ("flags-environment.md", "Flags of the project file, as dbt reads them there"): [
+        ("-- True False False False False", "-- True False False False False False", FLAGS_SHOWN),
+        ("-- cautious True False 50", "-- cautious True False 50 json", FLAGS_SHOWN),
+    ],
     ("paths.md", "A folder of the target in the project file"): [("Table with name b does not exist", FINE, "a name without a schema is looked up in that of the target")],
     ("snapshots.md", "Refused: an unknown strategy"): [("main.delivery", "", BEFORE_RUN)],
     ("snapshots.md", "Refused: `hard_deletes` of another name"): [("main.delivery", "", BEFORE_RUN)],
@@ -285,7 +291,12 @@ MEANT = {
     ("behaviour-flags.md", "Or that nothing is looked at"): [
         ("", 'target/sources.json: ["source.example.raw.old", "runtime error", null, null, null]', NOT_ASKED),
     ],
-    ("materializations.md", "Empty text has no partition"): [('["1", ""]', '["1", null]', "a Delta table has no partition of empty text")],
+    ("materializations.md", "Empty text has no partition"): [
+        ('["1", ""]', '["1", null]', "a Delta table has no partition of empty text"),
+        ("", '["1"]', "a Delta table has no partition of empty text"),
+    ],
+    ("materializations.md", "Sources over Parquet, JSON and globs"): [("main.write_p", "", "dbt-duckdb keeps a view over what it wrote")],
+    ("targets.md", "--profile takes another one"): [("other.a", "", "a table in the warehouse of the other profile; dbt has one file for all here")],
     ("exit-codes.md", "An ephemeral model that can't be compiled fails the run, and is told of once"): [
         ('"model.example.one", "error"', '"model.example.one", "skipped"', "what is wrong with an ephemeral model is its own error; dbt tells of it for each that reads it"),
         ('"model.example.two", "error"', '"model.example.two", "skipped"', "what is wrong with an ephemeral model is its own error; dbt tells of it for each that reads it"),
@@ -297,6 +308,7 @@ MEANT = {
     ("flags-environment.md", "A log file that has grown too large is set aside"): [(f"told/dbt.log.{number}", "", ROTATED) for number in (2, 3, 4, 5)],
     ("flags-environment.md", "What tunes dbt's own machinery is read too, and has no effect"): [
         ("No such option '--show-resource-report'", FINE, "an option of dbt's that `run` of 1.11 does not have"),
+        ("File 'x' does not exist", FINE, "dbt wants the file to be there"),
         ('select * from "alluvium"."dev"."s" where id > 0', "", FAILS_THERE),
         ("target/compiled/example/tests/t.sql", "", FAILS_THERE),
         ("target/run/example/tests/t.sql", "", FAILS_THERE),

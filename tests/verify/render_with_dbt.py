@@ -145,7 +145,7 @@ def cases(path):
                 at += 1
             if info[0] == "sh":
                 commands = commands_of("\n".join(body).replace("\\\n", " "))
-                target["steps"] += [("command", command) for command in commands if re.match(r"(\w+=\S*|\w+=\".*\"|) *(alluvium|rm|cp) ", command)]
+                target["steps"] += [("command", command) for command in commands if re.match(r"(\w+=(\"[^\"]*\"|[^\s\"]*) +)*(alluvium|rm|cp) ", command)]
             elif len(info) > 1:
                 target["steps"].append(("file", info[1], "\n".join(body) + "\n"))
         else:
