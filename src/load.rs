@@ -5,6 +5,7 @@
 //! and walks folders.
 
 mod behaviour;
+mod connection;
 mod data_tests;
 mod decl;
 mod dependencies;

@@ -20,9 +20,9 @@ pub(super) fn results(json: &Json) -> Value {
 pub(super) fn to_dict(value: &Value) -> Value {
     let config = |config: Value| pairs(&config).map_or(config, new_dict);
     let value = with_entry(value, "node", &|node| with_entry(&node, "config", &config));
-    with_times(&value, &|time| {
-        time.downcast_object_ref::<Moment>().and_then(|time| Some(Value::from(format!("{}Z", time.iso("T", "microseconds").ok()?))))
-    })
+    let text =
+        |time: &Value| time.downcast_object_ref::<Moment>().and_then(|time| Some(Value::from(format!("{}Z", time.iso("T", "microseconds").ok()?))));
+    with_times(&timed(value, &text), &text)
 }
 
 /// A mapping with another value for a key, if it has that.
@@ -43,10 +43,14 @@ fn moment(text: &Value) -> Option<Value> {
 fn with_times(value: &Value, time: &impl Fn(&Value) -> Option<Value>) -> Value {
     let timing = value.get_attr("timing").ok().filter(|timing| timing.kind() == ValueKind::Seq);
     let (Some(timing), Ok(entries)) = (timing, pairs(value)) else { return value.clone() };
-    let span = |span: Value| match pairs(&span) {
+    let timing = new_list(collect(&timing).unwrap_or_default().into_iter().map(|span| timed(span, time)).collect());
+    new_dict(entries.into_iter().map(|(key, value)| if key.as_str() == Some("timing") { (key, timing.clone()) } else { (key, value) }))
+}
+
+/// A mapping of times as one of other values.
+fn timed(span: Value, time: &impl Fn(&Value) -> Option<Value>) -> Value {
+    match pairs(&span) {
         Ok(entries) => new_dict(entries.into_iter().map(|(key, at)| (key, time(&at).unwrap_or(at)))),
         Err(_) => span,
-    };
-    let timing = new_list(collect(&timing).unwrap_or_default().into_iter().map(span).collect());
-    new_dict(entries.into_iter().map(|(key, value)| if key.as_str() == Some("timing") { (key, timing.clone()) } else { (key, value) }))
+    }
 }

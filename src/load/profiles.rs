@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::LoadOptions;
+use super::connection;
 use super::project::read_yaml;
 use super::target::unknown_target;
 use super::text::TextRenderer;
 use super::yaml::{Yaml, YamlValue};
-use crate::base::{Code, Diagnostic, Diagnostics, Sources, Span, files, nearest};
+use crate::base::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned, files, nearest};
 
 /// One entry of `outputs`, or of `targets` in a project file; rendered.
 #[derive(Debug)]
@@ -79,18 +80,26 @@ pub(super) fn output(path: &Path, (profile, asked_at): (&str, Option<Span>), ask
 }
 
 /// Keys that count of an output of another adapter. The others say how to reach a database that is not reached, and may
-/// need variables that are set only where it is.
+/// need variables that are set only where it is: templates may look at them where they can be read.
 const KEYS_THAT_COUNT: [&str; 4] = ["type", "schema", "dataset", "threads"];
 
 fn rendered(output: &Yaml, asking: &Asking<'_>, out: &mut Diagnostics) -> Yaml {
     let renderer = asking.renderer;
     let adapter = output.get("type").map(|kind| renderer.yaml(kind, &mut Diagnostics::new()));
-    if adapter.is_some_and(|adapter| adapter.as_str() == Some("alluvium")) {
+    let adapter = adapter.as_ref().and_then(Yaml::as_str).unwrap_or_default();
+    if adapter == "alluvium" {
         return renderer.yaml(output, out);
     }
-    let counting = output.entries().iter().filter(|(key, _)| KEYS_THAT_COUNT.contains(&key.value.as_str()));
-    let entries = counting.map(|(key, value)| (key.clone(), renderer.yaml(value, out))).collect();
-    Yaml { span: output.span, value: YamlValue::Map(entries) }
+    let entry = |(key, value): &(Spanned<String>, Yaml)| {
+        if KEYS_THAT_COUNT.contains(&key.value.as_str()) {
+            return Some((key.clone(), renderer.yaml(value, out)));
+        }
+        let mut wrong = Diagnostics::new();
+        let is_shown = connection::keys(adapter).contains(&key.value.as_str()) && value.as_str().is_none_or(|text| !text.contains("DBT_ENV_SECRET"));
+        let value = is_shown.then(|| renderer.yaml(value, &mut wrong))?;
+        wrong.is_empty().then(|| (key.clone(), value))
+    };
+    Yaml { span: output.span, value: YamlValue::Map(output.entries().iter().filter_map(entry).collect()) }
 }
 
 /// The path as messages show it: relative to the project where it lies there.

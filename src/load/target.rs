@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use url::Url;
 
 use super::LoadOptions;
+use super::connection;
 use super::profiles::{self, Asking, Output};
 use super::project::{self, ProjectDialect, ProjectFile};
 use super::reader::{MapReader, wrong_type};
@@ -82,6 +83,8 @@ pub struct Target {
     pub memory_limit: Option<u64>,
     /// Options of the object store, some of which are credentials.
     pub storage_options: BTreeMap<String, Secret>,
+    /// What templates see of how a profile for another adapter connects.
+    pub connection: Map<String, Json>,
     pub origin: TargetOrigin,
     /// The entry in the file that names it.
     pub span: Option<Span>,
@@ -225,7 +228,8 @@ fn of_profile(path: &Path, (profile, span): (&str, Option<Span>), asking: &Askin
     // BigQuery calls a schema a dataset.
     target.schema = text("schema").or_else(|| text("dataset")).unwrap_or(target.schema);
     target.threads = options.threads.or_else(|| text("threads")?.parse().ok().filter(|threads| *threads > 0)).unwrap_or(target.threads);
-    Some(Target { name: output.name, adapter, origin, span: Some(output.span), ..target })
+    let connection = connection::shown(&adapter, &output.yaml, &target.database, &target.schema);
+    Some(Target { name: output.name, adapter, connection, origin, span: Some(output.span), ..target })
 }
 
 /// The target of a project that names none.
@@ -247,6 +251,7 @@ fn of_nothing(options: &LoadOptions, profile: Option<String>, out: &mut Diagnost
         threads: options.threads.unwrap_or(DEFAULT_THREADS),
         memory_limit: None,
         storage_options: BTreeMap::new(),
+        connection: Map::new(),
         origin: TargetOrigin::Default,
         span: None,
     }
@@ -291,6 +296,7 @@ fn of_output(output: &Output, origin: TargetOrigin, options: &LoadOptions, out: 
         threads: options.threads.or(threads).unwrap_or(DEFAULT_THREADS),
         memory_limit,
         storage_options,
+        connection: Map::new(),
         origin,
         span: Some(output.span),
     }

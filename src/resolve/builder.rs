@@ -6,7 +6,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::host::Facts;
 use super::kept::{self, Kept};
@@ -589,16 +589,17 @@ fn variables(parsed: &ParsedProject) -> Variables {
     Variables::new(parsed.vars_from_cli.clone(), vars(&parsed.root), packages)
 }
 
-/// `target` as templates see it: no secrets, no paths.
+/// `target` as templates see it: no secrets.
 fn target_json(parsed: &ParsedProject) -> Json {
     let target = &parsed.target;
-    json!({
-        "name": target.name,
-        "target_name": target.name,
-        "profile_name": target.profile.clone().unwrap_or_else(|| "default".into()),
-        "schema": target.schema,
-        "database": target.database,
-        "type": target.adapter,
-        "threads": target.threads,
-    })
+    let own = [
+        ("name", Json::from(target.name.as_str())),
+        ("target_name", target.name.as_str().into()),
+        ("profile_name", target.profile.as_deref().unwrap_or("default").into()),
+        ("schema", target.schema.as_str().into()),
+        ("database", target.database.as_str().into()),
+        ("type", target.adapter.as_str().into()),
+        ("threads", target.threads.into()),
+    ];
+    Json::Object(own.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(target.connection.clone()).collect())
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json, json};
 
 use super::project::Project;
-use crate::load::ParsedPackage;
+use crate::load::{ParsedPackage, Yaml};
 use crate::manifest::{
     AboutSource, ColumnDecl, ConfigMirror, ConstraintDecl, DescribedKind, Group, Node, NodeId, NodeKind, Raw, TestDetails, Version, alias_types,
     file_key_name, primary_key, test_metadata,
@@ -87,6 +87,7 @@ impl Project {
             "threads": self.target.threads,
             "args": self.invocation.arguments,
             "cli_vars": self.parsed.vars_from_cli,
+            "vars": self.parsed.root.project.vars.as_ref().map_or_else(|| json!({}), Yaml::to_json),
             "dependencies": dependencies,
         })
     }
