@@ -243,7 +243,10 @@ OWN_TEXT = {
         "made: example/queries/m.yml/accepted_values_m_a__False__1__3.sql": OWN_TESTS,
         "made: example/histories/kept.sql": SNAPSHOT_TEXT,
     },
-    ("older-spellings.md", "Environment variables and flags have their older names too"): {"made/state: example/queries/m.yml/accepted_values_m_a__False__1__3.sql": OWN_TESTS},
+    ("older-spellings.md", "Environment variables and flags have their older names too"): {
+        "made/state: example/queries/m.yml/accepted_values_m_a__False__1__3.sql": OWN_TESTS,
+        "made: example/queries/m.yml/accepted_values_m_a__False__1__3.sql": OWN_TESTS,
+    },
     ("older-spellings.md", "Flags of services are refused, and their opposites accepted"): {"made: example/queries/m.yml/accepted_values_m_a__False__1__3.sql": OWN_TESTS},
     ("flags-environment.md", "DBT_EMPTY, DBT_SAMPLE and DBT_FULL_REFRESH"): {"example/models/c.sql": "the stretch of time is written in the dialect"},
     ("test-options.md", "accepted_values with numbers"): {"example/models/models.yml/accepted_values_customer_amount__False__10__5.sql": OWN_TESTS},
@@ -271,6 +274,9 @@ OWN_TEXT = {
 }
 
 MEANT = {
+    ("test-options.md", "audit of another word"): [("main.customer", "", BEFORE_RUN)],
+    ("test-options.md", "An argument that a test does not take"): [("main.customer", "", BEFORE_RUN)],
+    ("test-options.md", "store_failures_as: something else"): [("main.a", "", BEFORE_RUN), ("main.customer", "", BEFORE_RUN)],
     ("flags-environment.md", "Flags of the project file, as dbt reads them there"): [
         ("-- True False False False False", "-- True False False False False False", FLAGS_SHOWN),
         ("-- cautious True False 50", "-- cautious True False 50 json", FLAGS_SHOWN),
