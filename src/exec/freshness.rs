@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::hooks::{Ground, RunHooks, SKIPPED, end_the_run, run_end, run_start};
 use super::port::{EnginePort, run_text};
 use crate::base::{Event, Events, NodeDone, NodeOutcome, NodeStart, Totals, moment};
-use crate::compile::Surroundings;
+use crate::compile::{ScriptText, Surroundings, render_script};
 use crate::engine::Engine;
 use crate::manifest::{FreshnessOutcome, FreshnessResult, FreshnessStatus, Node, NodeId, NodeKind, NodeResult, TimeSpan};
 use crate::resolve::Project;
@@ -130,7 +130,7 @@ async fn one(node: &Node, (index, total, slot): (usize, usize, usize), skips: bo
     };
     events.send(&Event::NodeStarted(start.clone()));
     let rules = criteria(node).cloned().unwrap_or_default();
-    let newest = if skips { Err(SKIPPED.to_owned()) } else { newest(node, &rules, ground.engine.as_ref(), events).await };
+    let newest = if skips { Err(SKIPPED.to_owned()) } else { newest(node, &rules, ground).await };
     let found = match newest {
         Ok(max_loaded_at) => {
             let snapshotted_at = events.now();
@@ -164,23 +164,42 @@ fn never() -> DateTime<Utc> {
 }
 
 /// When the newest row came; `never()` where there is none.
-async fn newest(node: &Node, rules: &Map<String, Json>, engine: &dyn Engine, events: &Events) -> Result<DateTime<Utc>, String> {
+async fn newest(node: &Node, rules: &Map<String, Json>, ground: Ground<'_>) -> Result<DateTime<Utc>, String> {
     let text = |key: &str| node.config.raw.get(key).and_then(Json::as_str);
     let relation = relation_of(node);
-    let sql = match (text("loaded_at_query"), text("loaded_at_field")) {
-        (Some(query), _) => query.trim().trim_end_matches(';').to_owned(),
+    let sql = match (text(QUERY), text("loaded_at_field")) {
+        (Some(query), _) => rendered(node, query, ground).await?.trim().trim_end_matches(';').to_owned(),
         (None, Some(field)) => {
             let filter = rules.get("filter").and_then(Json::as_str).map_or_else(String::new, |filter| format!("\nwhere {filter}"));
             format!("select max({field}) as max_loaded_at\nfrom {relation}{filter}")
         }
         (None, None) => return Err(format!("nothing says when rows of `{}` came: add `loaded_at_field` or `loaded_at_query`", node.name)),
     };
-    events.send(&Event::SqlSent { node: node.id.to_string(), sql: sql.clone() });
-    let table = run_text(engine, &sql).await.map_err(|error| error.to_string())?;
+    ground.events.send(&Event::SqlSent { node: node.id.to_string(), sql: sql.clone() });
+    let table = run_text(ground.engine.as_ref(), &sql).await.map_err(|error| error.to_string())?;
     match table.rows.first().and_then(|row| row.first()) {
         None | Some(Json::Null) => Ok(never()),
         Some(value) => value.as_str().and_then(moment).ok_or_else(|| format!("expected a time when rows came, found `{value}`")),
     }
+}
+
+const QUERY: &str = "loaded_at_query";
+
+/// The query of a source, which may read other relations: what these are is known by now.
+async fn rendered(node: &Node, query: &str, ground: Ground<'_>) -> Result<String, String> {
+    let written = node.config.written.get(QUERY).and_then(Json::as_str).unwrap_or(query);
+    if !written.contains("{{") && !written.contains("{%") {
+        return Ok(query.to_owned());
+    }
+    let script = ScriptText {
+        text: written.to_owned(),
+        span: node.config.place(QUERY).unwrap_or(node.span),
+        package: node.package.clone(),
+        node: node.id.clone(),
+        values: Map::new(),
+    };
+    let rendered = render_script(ground.project, script, ground.surroundings).await;
+    rendered.map_err(|found| found.into_iter().map(|diagnostic| diagnostic.message).collect::<Vec<_>>().join("; "))
 }
 
 fn relation_of(node: &Node) -> String {
