@@ -250,6 +250,11 @@ impl Shared {
         own.or_else(|| self.in_package(&self.root, name)).or_else(|| self.in_package(BUILTIN_PACKAGE, name))
     }
 
+    /// A macro of the project itself.
+    pub(super) fn of_root(&self, name: &str) -> Option<u32> {
+        self.in_package(&self.root, name)
+    }
+
     pub(super) fn by_id(&self, id: &MacroId) -> Option<u32> {
         let index = self.units.iter().position(|unit| unit.info.id == *id)?;
         u32::try_from(index).ok()
