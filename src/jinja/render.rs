@@ -229,7 +229,7 @@ fn relations(given: &Value) -> Option<Vec<RelationName>> {
     names.collect()
 }
 
-/// `render(text)`: a text with Jinja, rendered with the names of the template that asks for it.
+/// `render(text)`: a text with Jinja, rendered with the names of the node's own template, whichever package's macro asks for it.
 pub(super) fn render_within(session: &Arc<Session>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let [text] = bind_args("render", ["string"], args)?;
     let text = required("render", "string", text)?.to_string();
@@ -245,7 +245,7 @@ pub(super) fn render_within(session: &Arc<Session>, _: &mut State<'_, '_>, args:
     }
     let mut given = session.given.clone();
     given.insert(WITHIN.to_owned(), Value::from(depth + 1));
-    let rendered = run(&Template::string(text, span), session.scope, &session.package(), given, &library, &session.host);
+    let rendered = run(&Template::string(text, span), session.scope, session.home(), given, &library, &session.host);
     match rendered.map_err(|failure| *failure) {
         Ok((_, text, _)) => Ok(Value::from(text)),
         Err(RenderFailure::Deferred { reason }) => Err(Signal::Deferred(reason).into()),

@@ -166,6 +166,11 @@ impl Session {
         lock(&self.package).clone()
     }
 
+    /// The package of the template.
+    pub(super) fn home(&self) -> &str {
+        &self.home
+    }
+
     /// Whether a package is that of the template.
     pub(super) fn is_home(&self, package: &str) -> bool {
         *self.home == *package
