@@ -67,7 +67,7 @@ fn wrong_freshness(project: &Project, planner: &Planner, node: &Node, schema: &S
 }
 
 /// A description need not list all that a table has, so a column that is missed may be one that it leaves out.
-pub(super) fn with_described(project: &Project, offline: &Offline, node: &Node, diagnostic: Diagnostic) -> Diagnostic {
+pub(super) fn noting_description(project: &Project, offline: &Offline, node: &Node, diagnostic: Diagnostic) -> Diagnostic {
     if diagnostic.code != Code::UnknownColumn {
         return diagnostic;
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::described::{about_source, with_described};
+use super::described::{about_source, noting_description};
 use super::kept::{self, Outcome, Standing};
 use super::offline::Offline;
 use super::record::Finding;
@@ -195,7 +195,7 @@ impl<'m> Walk<'_, 'm> {
         }
         let about = |diagnostic| Finding {
             node: Some(node.id.clone()),
-            diagnostic: with_described(self.ground.project, self.ground.offline, node, diagnostic),
+            diagnostic: noting_description(self.ground.project, self.ground.offline, node, diagnostic),
         };
         self.checked.findings.extend(found.into_iter().map(about));
         self.checked.proved_tests.extend(proved.map(|proved| (node.id.to_string(), proved)));

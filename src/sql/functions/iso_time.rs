@@ -1,5 +1,6 @@
-//! Texts that are times, as the cast to a time wants them: `iso_time`, `iso_date` and `wall_time`; and times that are texts. Casts take months, days and hours of two
-//! digits and seconds; people also write `2024-1-5`, `2024-01-05 9:30` and, for a date, a text with a time of day.
+//! Texts that are times, as the cast to a time wants them: `iso_time`, `iso_date` and `wall_time`; and times that are texts. Casts
+//! take months, days and hours of two digits and seconds; people also write `2024-1-5`, `2024-01-05 9:30` and, for a date, a text
+//! with a time of day.
 
 use std::sync::{Arc, LazyLock};
 
