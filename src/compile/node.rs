@@ -155,7 +155,8 @@ pub async fn compile_batch(
         node: node.id.clone(),
         home: node.package.clone(),
         surroundings: Arc::clone(surroundings),
-        incremental: history.is_some() && node.config.materialization == Materialization::Incremental,
+        // In a full refresh the later batches add to a table that is there, and are told that they begin it, as in dbt.
+        incremental: history.is_some() && node.config.materialization == Materialization::Incremental && !project.full_refresh(node),
         ephemeral: Mutex::default(),
         batch,
         unit: None,
