@@ -47,6 +47,7 @@ NULL_KEYS = "NULL is a key like any other, and no empty text; dbt finds no row b
 BEFORE_RUN = "what is wrong with a config is said before anything runs"
 SNAPSHOT_SUPERSET = "dbt refuses it"
 FLAGS_SHOWN = "dbt shows templates some of its flags only: not `POPULATE_CACHE` and `LOG_FORMAT_FILE`"
+BACKUP = "dbt-duckdb leaves the table that was there"
 YAML_SNAPSHOTS = "dbt keeps schema and tags of the project file for a snapshot in YAML in its config, and does not go by them"
 
 FUNCTIONS = """\
@@ -90,31 +91,64 @@ ASKED_BEFORE = {
     ("cross-database.md", "A date is made of its parts"): "create macro to_date(text, form) as cast(strptime(text, '%Y-%m-%d') as date)",
 }
 
-# Files that are mostly about what the program has beyond dbt on DuckDB (its strategies, refusals and files): the cases that both can run.
+# Files that are mostly about what the program has beyond dbt on DuckDB (its strategies, refusals and files, other adapters): the cases
+# that both can run.
 SOME = {
-    "microbatch.md": (
-        "Each batch reads the rows of its own time and is a commit of its own",
-        "A batch that is built again replaces the rows of its time, and no others",
-        "Only the newest batches are built where nothing is asked for, as far back as `lookback` says",
-        "If the first batch fails, the others are not tried",
-        "Hooks run around all batches",
-        "Hours, months and years",
-        "Audits look at each batch before it is published",
-        "`--sample` builds the batches of the sample, of its rows",
-        "`concurrent_batches` has no effect, which is said",
-        "Refused: what the strategy needs is missing",
-        "Refused: values that are none",
-        "`incremental_predicates` say which rows of a batch are replaced",
+    "dbt-projects.md": (
+        "A target of our own may say which adapter it stands for",
+        "In a project of our own only what is disabled is left out",
+        "Values in YAML keep the type of their expression",
     ),
     "incremental.md": (
         "`is_incremental()` is false in the first run and true in the next",
+        "--full-refresh builds the table anew and keeps its history",
+        "`full_refresh: false` keeps the rows whatever the flag says",
+        "`full_refresh: true` builds anew in every run",
+        "Without a strategy and a key rows are appended",
+        "An empty `unique_key` is none",
+        "Without a strategy and with a key rows are merged",
         "The strategy append takes no notice of a key",
+        "A model reads what it already has",
+        "A first delivery without rows makes an empty table, which later rows join",
+        "A key is found without regard to case",
+        "Another writer's rows are merged with and kept",
+        "The first delivery must not repeat keys either",
         "delete+insert replaces the rows of the delivered keys, and may bring several of a key",
+        "A bare name in the predicates of delete+insert is a column of the table",
+        "A first build that repeats a key is refused; in a dbt project it is a warning, and the merge updates both rows",
         "replace_where replaces what the condition names",
+        "A rerun of the same merge changes no row",
+        "A missing column is refused where `on_schema_change` says nothing",
+        "`on_schema_change: fail` tells of every difference",
+        "`sync_all_columns` with the strategy append, in a partitioned table",
+        "`sync_all_columns` with the strategy delete+insert, in a partitioned table",
+        "A wider value does not fit the table's type unnoticed",
+        "A failing audit leaves the table as it was, and the next run goes on from there",
+        "A view of that name is replaced, and the first run is one",
+        "A table of that name is added to",
+        "A contract counts in every run",
+        "The change feed tells of a merge row by row",
+        "Without a change feed a merge leaves no change data",
+        "A merge moves a row to another partition",
+        "`sync_all_columns` reaches another writer's rows and rows that stay",
+        "`sync_all_columns` with insert_overwrite can not remove a column",
+        "New columns come although nothing is delivered",
+        "A changed type of the key is refused",
+        "A merge that changes nothing commits nothing",
+        "A condition may end in a comment",
+        "Refused: merge without a key",
+        "Refused: delete+insert without a key",
+        "Refused: a `unique_key` that is a number",
+        "Refused: insert_overwrite where the table has other partitions than its model",
+        "Refused: a `full_refresh` that is neither true nor false",
     ),
 }
 
 LEFT_OUT = {
+    ("microbatch.md", "Inputs without a time are read in full by each batch, which takes its own rows"): "dbt puts the rows of all times in by each batch",
+    ("microbatch.md", "Refused: a batch with rows of another time, in the first batch and later"): STRICTER,
+    ("microbatch.md", "Refused: an `event_time` that is no column, or no time"): OWN_COMMAND,
+    ("microbatch.md", "Refused: a `begin` that is still to come"): STRICTER,
     ("snapshots.md", "With the strategy check a new column makes new versions of the rows that have a value in it"): "dbt makes a version of every row then",
     ("snapshots.md", "Refused: a key that has another type than in the snapshot"): STRICTER,
     ("snapshots.md", "A value of another type is compared as the snapshot holds it"): "a query may end with a semicolon, which DuckDB does not take",
@@ -272,6 +306,9 @@ OWN_TEXT = {
     ("versions.md", "Each version is a node with a relation of its own, and ref means the latest"): {
         "example/models/models.yml/accepted_values_dim_v1_id__1.sql": OWN_TESTS,
     },
+    ("microbatch.md", "An ephemeral input with a time, and one whose relation a source has too, are filtered"): {
+        f"example/models/of_passing/of_passing_2024-01-{day}.sql": QUOTED_NAMES for day in ("01", "02")
+    },
     ("materializations.md", "An ephemeral model is a CTE of those that read it"): {"example/models/t.sql": QUOTED_NAMES},
     ("artifacts.md", "What was compiled and run says where, and brings the ephemeral models along"): {"example/models/b.sql": QUOTED_NAMES},
     ("config-listed.md", "Materializations"): {"example/models/a_table.sql": QUOTED_NAMES},
@@ -279,6 +316,9 @@ OWN_TEXT = {
 }
 
 MEANT = {
+    ("incremental.md", "--full-refresh builds the table anew and keeps its history"): [("main.t__dbt_backup", "", BACKUP)],
+    ("incremental.md", "`full_refresh: true` builds anew in every run"): [("main.t__dbt_backup", "", BACKUP)],
+    ("microbatch.md", "A full refresh begins the table anew with its first batch"): [("main.daily__dbt_backup", "", BACKUP)],
     ("test-options.md", "audit of another word"): [("main.customer", "", BEFORE_RUN)],
     ("test-options.md", "An argument that a test does not take"): [("main.customer", "", BEFORE_RUN)],
     ("test-options.md", "store_failures_as: something else"): [("main.a", "", BEFORE_RUN), ("main.customer", "", BEFORE_RUN)],

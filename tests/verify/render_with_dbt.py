@@ -12,14 +12,14 @@ value by value. In the files of `AS_IS` both run the commands exactly as they st
 form (nothing, text or JSON, with colours or without) and in the lines that both have.
 
 What differs and is meant to stands in `render_meant.py` with its reason, text by text. Headings whose prose says `Differs from
-dbt` are left out, and counted; of the files in `SOME` the cases that stand there are taken. `--only TEXT` takes the headings that hold a text. Ends with 1 if anything else differs.
+dbt` are left out, and counted; of the files in `SOME` the cases that stand there are taken. `--only TEXT` takes the headings that hold a text, `--jobs N` runs N cases at once. Ends with 1 if anything else differs.
 """
 
 import argparse
-import csv
+import concurrent.futures
 import datetime
 import decimal
-import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -85,6 +85,7 @@ FILES = [
     "odd-names.md",
     "layers.md",
     "config-keys.md",
+    "microbatch.md",
     *SOME,
 ]
 AS_IS = ("commands.md", "flags.md", "flags-more.md", "flags-environment.md", "logging.md", "beside-dbt.md")
@@ -589,29 +590,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cli", default="target/debug/alluvium")
     parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("files", nargs="*", type=pathlib.Path)
     options = parser.parse_args()
     folder = pathlib.Path(__file__).resolve().parent.parent / "cases"
-    files = options.files or [folder / name for name in FILES]
     cli = str(pathlib.Path(options.cli).resolve())
     import dbt.cli.main  # once, for all the processes that follow
 
-    alike = differing = left_out = 0
-    for path in files:
+    taken, left_out = [], 0
+    for path in options.files or [folder / name for name in FILES]:
         for case in cases(path):
-            if options.only not in case["name"]:
-                continue
-            if case["name"] not in SOME.get(path.name, (case["name"],)):
+            if options.only not in case["name"] or case["name"] not in SOME.get(path.name, (case["name"],)):
                 continue
             if "differs from dbt" in case["prose"].lower() or (case["file"], case["name"]) in LEFT_OUT:
                 left_out += 1
-                continue
-            found = compare(case, cli)
-            alike, differing = alike + (not found), differing + bool(found)
+            else:
+                taken.append(case)
+    differing = 0
+    with concurrent.futures.ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork")) as pool:
+        for case, found in zip(taken, pool.map(compare, taken, itertools.repeat(cli))):
             if found:
-                print(f"{path.name}: {case['name']}")
+                differing += 1
+                print(f"{case['file']}: {case['name']}")
                 print("\n".join("  " + line for line in found), flush=True)
-    print(f"{alike} alike, {differing} different, {left_out} left out")
+    print(f"{len(taken) - differing} alike, {differing} different, {left_out} left out")
     sys.exit(1 if differing else 0)
 
 
