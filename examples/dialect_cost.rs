@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
 
-use alluvium::sql::{Division, SessionOptions, canonical, parse_query, plan, session_state};
+use alluvium::sql::{Semantics, SessionOptions, canonical, parse_query, plan, session_state};
 
 /// A query of a size that models have: 20 CTEs, each with calls and clauses that are rewritten.
 fn query() -> String {
@@ -37,7 +37,8 @@ fn least(runs: usize, mut run: impl FnMut()) -> Duration {
 
 fn main() {
     let runtime = Arc::new(RuntimeEnv::default());
-    let dialect = || session_state(&SessionOptions { threads: 2, runtime: Arc::clone(&runtime), spilling_joins: false, division: Division::Whole });
+    let dialect =
+        || session_state(&SessionOptions { threads: 2, runtime: Arc::clone(&runtime), spilling_joins: false, semantics: Semantics::default() });
     let plain = || SessionStateBuilder::new().with_runtime_env(Arc::clone(&runtime)).with_default_features().build();
     black_box(plain());
     let begin = Instant::now();

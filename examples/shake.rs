@@ -28,11 +28,11 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 /// What a target may take for one input: seconds of work, far more than a program with optimisations needs for as many steps
 /// as a template may take; seconds on the clock, for what waits and never wakes; memory in KiB.
 const WORK: usize = 30;
-const CLOCK: Duration = Duration::from_secs(240);
+const CLOCK: Duration = Duration::from_mins(4);
 const LARGEST: usize = 3 << 20;
 
 /// How long a finding is made smaller.
-const SHRINKING: Duration = Duration::from_secs(60);
+const SHRINKING: Duration = Duration::from_mins(1);
 
 /// Feeds a fuzz target with changed seeds, until something is found that is not to be.
 #[derive(Parser)]
