@@ -17,6 +17,7 @@ use crate::base::{Code, Diagnostic, Event, Heard, NodeOutcome, Spanned};
 use crate::compile::{CompiledProject, Surroundings, compile, query_comment};
 use crate::engine::Engine;
 use crate::exec::{BatchOptions, EnginePort, RunHooks, RunOptions, RunReport, audits, run, run_order};
+use crate::load::ProjectDialect;
 use crate::manifest::{BatchResults, Node, NodeId, ResourceType, compiled_path};
 
 /// How many rows of a seed `--show` shows.
@@ -188,18 +189,19 @@ async fn execute(
 /// What is wrong with the project itself may show only when a node is compiled: names of columns, or what a template asks
 /// for only while running. Like everything of that kind it stops a command before it changes anything.
 pub(super) fn refuse_broken_rules(session: &Session, compiled: &CompiledProject) -> Result<(), Stop> {
-    let of_project = |diagnostic: &&Diagnostic| {
-        matches!(
-            diagnostic.code,
-            Code::NamingColumn
-                | Code::UndefinedVar
+    let of_dbt = compiled.project.parsed.root.project.dialect == ProjectDialect::Dbt;
+    let of_project = |diagnostic: &&Diagnostic| match diagnostic.code {
+        Code::NamingColumn => true,
+        code => !of_dbt && matches!(
+            code,
+            Code::UndefinedVar
                 | Code::UndefinedEnvVar
                 | Code::UndefinedMacro
                 | Code::UnresolvedRef
                 | Code::UnresolvedSource
                 | Code::AmbiguousRef
                 | Code::JinjaSyntax
-        )
+        ),
     };
     let broken: Vec<Diagnostic> = compiled.failures().flat_map(|(_, found)| found).filter(of_project).cloned().collect();
     if broken.is_empty() { Ok(()) } else { Err(session.report(&broken)) }

@@ -31,6 +31,8 @@ pub(super) struct Builder {
     event_time: Option<TimeWindow>,
     warned: Warned,
     pub found: Vec<Diagnostic>,
+    /// What is wrong with a node that dbt finds out when it compiles the node, not when it reads the project.
+    pub found_late: Vec<(NodeId, Diagnostic)>,
     pub nodes: BTreeMap<NodeId, Box<Node>>,
     pub bodies: HashMap<NodeId, Body>,
     /// What a part has made; `None` in a builder that is no part.
@@ -63,6 +65,7 @@ pub(super) struct Part {
     made: Vec<(Box<Node>, Option<Body>)>,
     tests: Vec<data_test::Wanted>,
     found: Vec<Diagnostic>,
+    found_late: Vec<(NodeId, Diagnostic)>,
 }
 
 impl Builder {
@@ -105,6 +108,7 @@ impl Builder {
             event_time: options.event_time,
             warned: options.warned,
             found,
+            found_late: Vec::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
             made: None,
@@ -118,7 +122,8 @@ impl Builder {
     }
 
     pub(super) fn build(self) -> Result<Project, Vec<Diagnostic>> {
-        let (builder, lookup, relations) = self.filled(|| ());
+        let waits = self.parsed.root.project.dialect == ProjectDialect::Dbt;
+        let (builder, lookup, relations) = self.filled(|| (), waits);
         if builder.found.iter().any(Diagnostic::is_error) {
             return Err(builder.found);
         }
@@ -127,16 +132,22 @@ impl Builder {
 
     /// The part of the project that nothing is wrong with; what is wrong is among its warnings.
     pub(super) fn build_sound(self, midway: impl FnOnce()) -> Result<Project, Vec<Diagnostic>> {
-        let (mut builder, lookup, relations) = self.filled(midway);
+        let (mut builder, lookup, relations) = self.filled(midway, true);
         let errors: Vec<&Diagnostic> = builder.found.iter().filter(|found| found.is_error()).collect();
-        match sound::broken(&builder.nodes, &errors, &builder.parsed.sources) {
-            Some(broken) => builder.nodes.retain(|id, _| !broken.contains(id)),
-            None => return Err(builder.found),
-        }
+        let broken = sound::broken(&builder.nodes, &errors, &builder.parsed.sources);
+        // What is left out is not compiled, so what waits for that is told of here.
+        let is_left_out = |id: &NodeId| broken.as_ref().is_none_or(|broken| broken.contains(id));
+        let mut late: Vec<(&NodeId, &Body)> = builder.bodies.iter().filter(|(id, _)| is_left_out(id)).collect();
+        late.sort_by_key(|(id, _)| *id);
+        let late: Vec<Diagnostic> = late.into_iter().flat_map(|(_, body)| body.wrong()).cloned().collect();
+        builder.found.extend(late);
+        let Some(broken) = broken else { return Err(builder.found) };
+        builder.nodes.retain(|id, _| !broken.contains(id));
         Ok(builder.finish(lookup, relations))
     }
 
-    fn filled(mut self, midway: impl FnOnce()) -> (Self, Lookup, HashMap<RelationName, NodeId>) {
+    /// `waits` says whether what dbt finds out late waits until the node is compiled.
+    fn filled(mut self, midway: impl FnOnce(), waits: bool) -> (Self, Lookup, HashMap<RelationName, NodeId>) {
         let parsed = Arc::clone(&self.parsed);
         for package in parsed.all_packages() {
             nodes::add_models(&mut self, package);
@@ -161,7 +172,7 @@ impl Builder {
         constraints::connect(&mut self, &lookup);
         described::connect(&mut self);
         described::relations_of_semantic_models(&mut self);
-        let relations = OnceLock::new();
+        let (relations, types) = (OnceLock::new(), OnceLock::new());
         let found = side_by_side(&[
             &|| {
                 let (names, found) = self.relations();
@@ -173,16 +184,35 @@ impl Builder {
             &|| self.check_locations(),
             &|| self.check_materializations(),
             &|| self.check_batches(),
-            &|| self.check_types(),
+            &|| {
+                let (late, found) = self.check_types();
+                types.get_or_init(|| late);
+                found
+            },
             &|| self.nodes.values().flat_map(|node| constraints::check(node, &self.parsed.sources)).collect(),
             &|| unused::check(&self),
             &|| macros::check(&self),
         ]);
         self.found.extend(found.into_iter().flatten());
+        self.found_late.extend(types.into_inner().into_iter().flatten());
+        self.settle_late(waits);
         // What stands in a tree of the project file is read for every node below it.
         let mut seen = HashSet::new();
         self.found.retain(|diagnostic| seen.insert((diagnostic.code, diagnostic.message.clone(), diagnostic.primary_span())));
         (self, lookup, relations.into_inner().unwrap_or_default())
+    }
+
+    fn settle_late(&mut self, waits: bool) {
+        let late = std::mem::take(&mut self.found_late).into_iter().filter(|(id, _)| self.nodes.contains_key(id));
+        if !waits {
+            self.found.extend(late.map(|(_, diagnostic)| diagnostic));
+            return;
+        }
+        let mut wrong: BTreeMap<NodeId, Vec<Diagnostic>> = BTreeMap::new();
+        for (id, diagnostic) in late {
+            wrong.entry(id).or_default().push(diagnostic);
+        }
+        self.bodies.extend(wrong.into_iter().map(|(id, found)| (id, Body::Wrong(found))));
     }
 
     pub(super) fn disabled(&self) -> impl Iterator<Item = &Node> {
@@ -234,6 +264,7 @@ impl Builder {
             event_time: None,
             warned: self.warned,
             found: Vec::new(),
+            found_late: Vec::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
             made: Some(Vec::with_capacity(1)),
@@ -245,13 +276,14 @@ impl Builder {
             measures: Vec::new(),
         };
         work(&mut part);
-        Part { made: part.made.unwrap_or_default(), tests: part.tests, found: part.found }
+        Part { made: part.made.unwrap_or_default(), tests: part.tests, found: part.found, found_late: part.found_late }
     }
 
     /// Takes in the nodes and tests of parts, in their order.
     pub(super) fn absorb(&mut self, parts: Vec<Part>) {
-        for Part { made, tests, found } in parts {
+        for Part { made, tests, found, found_late } in parts {
             self.found.extend(found);
+            self.found_late.extend(found_late);
             self.tests.extend(tests);
             for (node, body) in made {
                 self.take(node, body);
@@ -456,23 +488,25 @@ impl Builder {
         found
     }
 
-    /// Type names of contracts, seeds and files.
-    fn check_types(&self) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
+    /// Type names of contracts, seeds and files: first what is wrong with contracts, which dbt looks at late.
+    fn check_types(&self) -> (Vec<(NodeId, Diagnostic)>, Vec<Diagnostic>) {
+        let (mut late, mut found) = (Vec::new(), Vec::new());
         for node in self.nodes.values() {
-            let typed = node.config.contract_enforced || matches!(&node.kind, crate::manifest::NodeKind::Source { external: Some(_), .. });
-            for column in node.columns.values().filter(|_| typed) {
-                match column.data_type.as_deref().map(crate::sql::parse_type) {
-                    Some(Err(why)) => found.push(
-                        Diagnostic::error(Code::TypeUnknown, why)
-                            .at(column.type_span.unwrap_or(column.span), format!("the type of a column of `{}`", node.name))
-                            .help(crate::sql::type_help(column.data_type.as_deref().unwrap_or_default())),
-                    ),
+            let is_file = matches!(&node.kind, crate::manifest::NodeKind::Source { external: Some(_), .. });
+            for column in node.columns.values().filter(|_| node.config.contract_enforced || is_file) {
+                let wrong = match column.data_type.as_deref().map(crate::sql::parse_type) {
+                    Some(Err(why)) => Diagnostic::error(Code::TypeUnknown, why)
+                        .at(column.type_span.unwrap_or(column.span), format!("the type of a column of `{}`", node.name))
+                        .help(crate::sql::type_help(column.data_type.as_deref().unwrap_or_default())),
                     None if node.config.contract_enforced => {
                         let message = format!("the column `{}` of `{}` has no `data_type`, which its contract needs", column.name, node.name);
-                        found.push(Diagnostic::error(Code::ContractMismatch, message).at(column.span, "this column").help("add `data_type:`"));
+                        Diagnostic::error(Code::ContractMismatch, message).at(column.span, "this column").help("add `data_type:`")
                     }
-                    Some(Ok(_)) | None => {}
+                    Some(Ok(_)) | None => continue,
+                };
+                match is_file {
+                    true => found.push(wrong),
+                    false => late.push((node.id.clone(), wrong)),
                 }
             }
             if node.config.contract_enforced && node.columns.is_empty() {
@@ -496,7 +530,7 @@ impl Builder {
                 }
             }
         }
-        found
+        (late, found)
     }
 
     fn check_layers(&self) -> Vec<Diagnostic> {

@@ -12,12 +12,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::builder::Builder;
 use super::config::{ConfigValues, typed};
-use super::host::ParseHost;
+use super::host::{Noted, ParseHost};
 use super::nodes::checksum;
 use super::project::Body;
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, FileId, in_parallel, nearest};
-use crate::jinja::{MacroCall, MacroInfo, RenderFailure, Scope, TemplateHost, python_repr, python_text, render_call};
+use crate::jinja::{MacroCall, MacroInfo, MacroLibrary, RenderFailure, Scope, TemplateHost, python_repr, python_text, render_call};
 use crate::load::{ColumnDecl, NodeDecl, SourceDecl, SourceTableDecl, TestDecl, Yaml};
 use crate::manifest::{GenericTest, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
 use crate::sql::Semantics;
@@ -123,45 +123,42 @@ pub(super) fn add_generic_tests(builder: &mut Builder) {
         let tree = parsed.all_packages().find(|package| package.name == wanted.package);
         builder.part(|part| {
             for (column, test) in wanted.tests.iter().filter(|_| wanted.enabled) {
-                let Some(info) = macro_of(part, test) else { continue };
-                add_test(part, wanted, column.as_ref(), test, &info, tree);
+                add_test(part, wanted, column.as_ref(), test, tree);
             }
         })
     });
     builder.absorb(parts);
 }
 
-fn macro_of(builder: &mut Builder, test: &TestDecl) -> Option<MacroInfo> {
-    let library = Arc::clone(&builder.library);
+fn macro_of(library: &MacroLibrary, test: &TestDecl) -> Result<MacroInfo, Diagnostic> {
     if let Some(info) = library.test(test.package.as_deref(), &test.test.value) {
-        return Some(info.clone());
+        return Ok(info.clone());
     }
     let wanted = test.package.as_ref().map_or_else(|| test.test.value.clone(), |package| format!("{package}.{}", test.test.value));
     let names = library.test_names();
     let diagnostic = Diagnostic::error(Code::UndefinedMacro, format!("there is no generic test `{wanted}`")).at(test.test.span, "used here");
-    builder.found.push(diagnostic.help_nearest(
+    Err(diagnostic.help_nearest(
         nearest(&wanted, names.iter().map(String::as_str)),
         format!("the tests are {}", names.iter().cloned().collect::<Vec<_>>().join(", ")),
-    ));
-    None
+    ))
 }
 
-#[expect(clippy::too_many_arguments, reason = "a test as declared, and the things it is declared on")]
 fn add_test(
     builder: &mut Builder,
     wanted: &Wanted,
     column: Option<&TestedColumn>,
     test: &TestDecl,
-    info: &MacroInfo,
     tree_package: Option<&crate::load::ParsedPackage>,
 ) {
     let mut arguments: Map<String, Json> = test.arguments.iter().map(|(name, value)| (name.value.clone(), value.to_json())).collect();
     if let Some(column) = column.filter(|_| !arguments.contains_key("column_name")) {
         arguments.insert("column_name".into(), Json::from(column.argument(builder.parsed.target.semantics())));
     }
-    if !check_arguments(builder, test, info, &arguments) {
-        return;
-    }
+    let info = macro_of(&builder.library, test);
+    let wrong = match &info {
+        Ok(info) => check_arguments(builder, test, info, &arguments),
+        Err(missing) => vec![missing.clone()],
+    };
     let (short, full) = names(wanted, test, &arguments);
     let (short, name) = test.name.as_ref().map_or((short, full), |name| (name.value.clone(), name.value.clone()));
     let fqn: Vec<String> = std::iter::once(wanted.package.clone()).chain(wanted.folders.iter().cloned()).chain([name.clone()]).collect();
@@ -178,8 +175,11 @@ fn add_test(
         typed(&values, ResourceType::Test, test.span, (&builder.parsed.sources, builder.parsed.root.project.dialect), &mut builder.found);
     let mut passed = arguments.clone();
     passed.insert("model".into(), Json::from(model_argument(wanted, config.test.filter.as_deref())));
-    let call = MacroCall { id: info.id.clone(), arguments: passed, span: test.span };
-    let (noted, macros) = note(builder, wanted, (&name, values.clone()), &call);
+    let call = info.as_ref().ok().filter(|_| wrong.is_empty()).map(|info| MacroCall { id: info.id.clone(), arguments: passed, span: test.span });
+    let (noted, macros) = match &call {
+        Some(call) => note(builder, wanted, (&name, values.clone()), call),
+        None => (Noted { config: values.clone(), ..Noted::default() }, Vec::new()),
+    };
     // The test's own macro may set what its users do not, such as `fail_calc`.
     if noted.config.raw() != values.raw() {
         config =
@@ -199,7 +199,7 @@ fn add_test(
     }
     let hash = hash(wanted, test, &name, &arguments);
     let namespace = test.package.as_ref().map(|package| format!("{package}.")).unwrap_or_default();
-    let raw_code = format!("{{{{ {namespace}{}(**_dbt_generic_test_kwargs) }}}}{}", info.name, config_call(&own));
+    let raw_code = format!("{{{{ {namespace}test_{}(**_dbt_generic_test_kwargs) }}}}{}", test.test.value, config_call(&own));
     let details = TestDetails {
         generic: Some(GenericTest { package: test.package.clone(), name: test.test.value.clone(), arguments, span: test.span }),
         attached: Some(wanted.attached.clone()),
@@ -235,7 +235,8 @@ fn add_test(
         layer: None,
     };
     node.relation = builder.relation_of(&node);
-    builder.add(node, Some(Body::Call(call)));
+    builder.found_late.extend(wrong.into_iter().map(|diagnostic| (node.id.clone(), diagnostic)));
+    builder.add(node, call.map(Body::Call));
 }
 
 /// The call of `config` that dbt writes behind that of the test, for what is set where it is used.
@@ -272,8 +273,9 @@ fn model_argument(wanted: &Wanted, filter: Option<&str>) -> String {
     }
 }
 
-/// Arguments that the test's macro does not take, or needs and does not get.
-fn check_arguments(builder: &mut Builder, test: &TestDecl, info: &MacroInfo, arguments: &Map<String, Json>) -> bool {
+/// Arguments that the test's macro does not take; those that it needs and does not get are warnings.
+fn check_arguments(builder: &mut Builder, test: &TestDecl, info: &MacroInfo, arguments: &Map<String, Json>) -> Vec<Diagnostic> {
+    let mut wrong = Vec::new();
     let takes =
         |name: &str| info.arguments.iter().any(|argument| argument.trim_start_matches('*').split('=').next().unwrap_or_default().trim() == name);
     let any = info.arguments.iter().any(|argument| argument.starts_with("**")) || info.macro_sql.contains("kwargs");
@@ -283,12 +285,12 @@ fn check_arguments(builder: &mut Builder, test: &TestDecl, info: &MacroInfo, arg
         let message = format!("the test `{}` takes no argument `{}`", test.test.value, name.value);
         let list: Vec<&str> = known.clone().filter(|name| *name != "model").collect();
         let diagnostic = Diagnostic::error(Code::MacroArguments, message).at(name.span, "given here").also(info.span, "the test");
-        builder.found.push(diagnostic.help_nearest(nearest(&name.value, known), format!("it takes {}", list.join(", "))));
+        wrong.push(diagnostic.help_nearest(nearest(&name.value, known), format!("it takes {}", list.join(", "))));
     }
     let stray = arguments.contains_key("column_name") && !takes("column_name") && !any;
     if stray {
         let message = format!("the test `{}` is not about a column", test.test.value);
-        builder.found.push(
+        wrong.push(
             Diagnostic::error(Code::MacroArguments, message)
                 .at(test.test.span, "used on a column")
                 .also(info.span, "takes no `column_name`")
@@ -306,7 +308,7 @@ fn check_arguments(builder: &mut Builder, test: &TestDecl, info: &MacroInfo, arg
         // As in dbt, the test may still do without it; if it can't, it fails when it runs.
         builder.found.push(Diagnostic::warning(Code::MacroArguments, message).at(test.test.span, "used here").also(info.span, "the test").help(help));
     }
-    unknown.is_empty() && !stray
+    wrong
 }
 
 /// Whether a macro itself looks whether an argument is there.

@@ -318,11 +318,16 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, said: Option<&Said<'_
     if draft.language == "python" && draft.resource_type == ResourceType::Model && parsed.noted.config.get("materialized").is_none() {
         parsed.noted.config.set("materialized", Json::from("table"), None);
     }
+    let mut found = Vec::new();
     let mut config =
-        typed(&parsed.noted.config, draft.resource_type, draft.span, (&builder.parsed.sources, draft.package.project.dialect), &mut builder.found);
+        typed(&parsed.noted.config, draft.resource_type, draft.span, (&builder.parsed.sources, draft.package.project.dialect), &mut found);
     config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
     let version = draft.details.version.as_ref().map(|version| format!(".v{version}")).unwrap_or_default();
     let id = NodeId::new(format!("{}.{}.{}{version}", draft.resource_type.name(), draft.package.name, draft.name));
+    let waits = |diagnostic: &Diagnostic| diagnostic.code == Code::ConfigType && diagnostic.is_error() && draft.resource_type != ResourceType::Seed;
+    let (late, at_once): (Vec<_>, Vec<_>) = found.into_iter().partition(waits);
+    builder.found.extend(at_once);
+    builder.found_late.extend(late.into_iter().map(|diagnostic| (id.clone(), diagnostic)));
     let described = said.and_then(|said| said.description);
     let written = described.map(|text| text.value.as_str());
     let mut node = Node {
@@ -491,7 +496,7 @@ impl Builder {
         values
     }
 
-    /// A description with its docs blocks put in.
+    /// A description, or another text of a properties file, with its docs blocks and other expressions put in.
     pub(super) fn described(&mut self, package: &str, text: Option<&str>, span: Span) -> String {
         let Some(text) = text else { return String::new() };
         if !text.contains("{{") {

@@ -57,6 +57,18 @@ pub enum Body {
     Template(Template),
     /// A generic test.
     Call(MacroCall),
+    /// Nothing, as something about the node is wrong that dbt finds out when it compiles the node.
+    Wrong(Vec<Diagnostic>),
+}
+
+impl Body {
+    /// What is wrong with it.
+    pub(super) fn wrong(&self) -> &[Diagnostic] {
+        match self {
+            Self::Wrong(found) => found,
+            Self::Template(_) | Self::Call(_) => &[],
+        }
+    }
 }
 
 /// A project whose names are resolved. Nothing in it has looked at a warehouse.
@@ -193,6 +205,7 @@ impl Project {
         match self.bodies.get(&node.id) {
             Some(Body::Template(template)) => render(template, &scope, &self.library, host).map_err(|failure| *failure),
             Some(Body::Call(call)) => render_call(call, &scope, &self.library, host).map_err(|failure| *failure),
+            Some(Body::Wrong(found)) => Err(RenderFailure::Diagnostics(found.clone())),
             None => Err(RenderFailure::Diagnostics(vec![
                 Diagnostic::error(Code::NotAvailable, format!("`{}` has no SQL", node.name)).at(node.span, "this node"),
             ])),

@@ -339,6 +339,12 @@ MEANT = {
     ("freshness.md", "Nothing says when rows came, and no row does"): [
         ("", 'target/sources.json: ["source.example.raw.old", "runtime error", null, null, null]', NOT_ASKED),
     ],
+    ("freshness.md", "A query may ask another source, or the run"): [
+        ("", 'target/sources.json: ["source.example.raw.asking", "runtime error", null, null, null]', NOT_ASKED),
+    ],
+    ("sources.md", "What a source says of itself is in the manifest: loader, meta, quoting"): [
+        ("is not valid under any of the given schemas", FINE, "a table may have a loader of its own"),
+    ],
     ("behaviour-flags.md", "Or that nothing is looked at"): [
         ("", 'target/sources.json: ["source.example.raw.old", "runtime error", null, null, null]', NOT_ASKED),
     ],
