@@ -12,6 +12,7 @@ mod correlated;
 mod defined;
 mod delta;
 mod depth;
+mod determined;
 mod difference;
 mod digits;
 mod estimates;

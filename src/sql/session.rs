@@ -11,6 +11,7 @@ use deltalake::datafusion::prelude::SessionConfig;
 
 use super::correlated::CorrelatedRows;
 use super::depth::PARSER_LIMIT;
+use super::determined;
 use super::digits::Digits;
 use super::estimates;
 use super::frames::Frames;
@@ -77,6 +78,7 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
         .with_statistics_registry(estimates::registry())
         .with_relation_planners(vec![Arc::new(Relations { semantics: options.semantics })])
         .with_analyzer_rules(analyzer_rules(&options.runtime))
+        .with_optimizer_rules(determined::optimizer_rules())
         .with_optimizer_rule(Arc::new(Reordered))
         .with_physical_optimizer_rules(limits::physical_rules());
     functions::register(&mut builder, options.semantics);
