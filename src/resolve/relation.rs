@@ -38,15 +38,15 @@ pub(super) fn relation_name(facts: &Arc<Facts>, library: &MacroLibrary, named: &
         Some(custom) if as_it_stands => custom.to_owned(),
         Some(custom) => format!("{}_{custom}", facts.schema),
     };
-    let mut ask = |macro_name: &str, argument: &str, custom: Option<&str>, default: String| -> String {
-        overridden(facts, library, named, (macro_name, argument), custom, found).unwrap_or(default)
+    let mut ask = |macro_name: &str, custom: Option<&str>, default: String| -> String {
+        overridden(facts, library, named, (macro_name, custom), found).unwrap_or(default)
     };
     let alias = named.config.alias.as_deref();
     let database = named.config.database.as_deref();
     RelationName {
-        database: ask("generate_database_name", "custom_database_name", database, database.unwrap_or(&facts.database).to_owned()),
-        schema: ask("generate_schema_name", "custom_schema_name", custom_schema, schema),
-        identifier: ask("generate_alias_name", "custom_alias_name", alias, alias.map_or_else(|| plain_alias(named), str::to_owned)),
+        database: ask("generate_database_name", database, database.unwrap_or(&facts.database).to_owned()),
+        schema: ask("generate_schema_name", custom_schema, schema),
+        identifier: ask("generate_alias_name", alias, alias.map_or_else(|| plain_alias(named), str::to_owned)),
     }
 }
 
@@ -56,24 +56,23 @@ fn plain_alias(named: &Named<'_>) -> String {
     format!("{}{version}", named.name)
 }
 
-/// What the project's own macro says; `None` where it has none.
-#[expect(clippy::too_many_arguments, reason = "the macro, its arguments and where its diagnostics go; called in one place")]
+/// What the project's own macro says of a custom name and the node, which it is given by position, as in dbt; `None` where it has
+/// none.
 fn overridden(
     facts: &Arc<Facts>,
     library: &MacroLibrary,
     named: &Named<'_>,
-    (macro_name, argument): (&str, &str),
-    custom: Option<&str>,
+    (macro_name, custom): (&str, Option<&str>),
     found: &mut Vec<Diagnostic>,
 ) -> Option<String> {
     let own = library.find(&facts.project_name, macro_name)?;
     if own.package == OWN {
         return None;
     }
-    let mut arguments = Map::from_iter([(argument.to_owned(), custom.map_or(Json::Null, Json::from))]);
-    if own.arguments.iter().any(|name| name == "node") {
-        arguments.insert("node".into(), (named.node)());
-    }
+    let mut names = own.arguments.iter().map(|argument| argument.split('=').next().unwrap_or_default().trim().to_owned());
+    let mut arguments = Map::new();
+    arguments.extend(names.next().map(|name| (name, custom.map_or(Json::Null, Json::from))));
+    arguments.extend(names.next().map(|name| (name, (named.node)())));
     let host: Arc<dyn TemplateHost> = ParseHost::new(facts, named.package, named.name, ConfigValues::default());
     let call = MacroCall { id: own.id.clone(), arguments, span: named.span };
     match render_call(&call, &Scope { package: facts.project_name.clone() }, library, &host).map_err(|failure| *failure) {

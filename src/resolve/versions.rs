@@ -42,7 +42,7 @@ pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> 
             found.insert(Cow::Borrowed(decl.name.value.as_str()), ModelProperties { model: decl, of_version: None, details });
             continue;
         }
-        let latest = latest(decl, &mut builder.found);
+        let latest = latest(builder, &package.name, decl);
         for version in &decl.versions {
             let Some(file) = file_of(builder, decl, version, &latest, &files) else { continue };
             let deprecated = version.deprecation_date.as_ref().and_then(|text| date(text, &mut builder.found));
@@ -59,17 +59,19 @@ pub(super) fn by_file<'p>(builder: &mut Builder, package: &'p ParsedPackage) -> 
     found
 }
 
-/// The version that `ref` without one means: the one the user named, else the highest.
-fn latest(decl: &NodeDecl, found: &mut Vec<Diagnostic>) -> Version {
+/// The version that `ref` without one means: the one the user named, maybe by an expression, else the highest.
+fn latest(builder: &mut Builder, package: &str, decl: &NodeDecl) -> Version {
     let versions = || decl.versions.iter().map(|version| &version.version.value);
     let highest = versions().max().cloned();
     let Some(named) = &decl.latest_version else { return highest.unwrap_or_default() };
-    if let Some(version) = versions().find(|version| **version == named.value) {
+    let said = builder.described(package, Some(&named.value.to_string()), named.span);
+    let said = Version::from_json(&said.trim().into()).unwrap_or_else(|| named.value.clone());
+    if let Some(version) = versions().find(|version| **version == said) {
         return version.clone();
     }
     let known: Vec<String> = versions().map(ToString::to_string).collect();
-    let message = format!("the latest version of `{}` is to be {}, which it does not have", decl.name.value, named.value);
-    found.push(Diagnostic::error(Code::YamlType, message).at(named.span, "this version").help(format!("the versions are {}", known.join(", "))));
+    let message = format!("the latest version of `{}` is to be {said}, which it does not have", decl.name.value);
+    builder.found.push(Diagnostic::error(Code::YamlType, message).at(named.span, "this version").help(format!("the versions are {}", known.join(", "))));
     named.value.clone()
 }
 
