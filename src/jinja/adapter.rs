@@ -107,7 +107,7 @@ impl Object for Adapter {
                 let [_, strategy] = bind_args("adapter.get_incremental_strategy_macro", ["model_context", "strategy"], args)?;
                 let strategy = required_text("adapter.get_incremental_strategy_macro", "strategy", strategy)?;
                 let name = format!("get_incremental_{}_sql", strategy.replace('+', "_"));
-                let found = self.0.shared.resolve(&self.0.package(), &name).and_then(|id| self.0.shared.value(id));
+                let found = self.0.shared.resolve_within(self.0.home(), &self.0.package(), &name).and_then(|id| self.0.shared.value(id));
                 found.ok_or_else(|| problem(Code::UndefinedMacro, format!("no macro `{name}` for the incremental strategy `{strategy}`")))
             }
             "quote" | "quote_as_configured" => {

@@ -27,7 +27,9 @@ impl MacroLibrary {
             Call::Own(name) if name == info.name => None,
             Call::Own(name) => shared.resolve(&info.package, name),
             Call::Of(package, name) => shared.in_package(package, name),
-            Call::Dispatched { name, namespace } => Dispatch { name, namespace, package: &info.package, prefixes: &prefixes }.find(shared, order),
+            Call::Dispatched { name, namespace } => {
+                Dispatch { name, namespace, home: &info.package, package: &info.package, prefixes: &prefixes }.find(shared, order)
+            }
         });
         found.filter_map(|id| shared.unit(id)).map(|unit| unit.info.id.clone()).filter(|id| *id != info.id).collect()
     }

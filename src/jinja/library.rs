@@ -243,16 +243,17 @@ impl Shared {
         self.packages.contains_key(package)
     }
 
-    /// dbt's order: the caller's package, the root project, the program. What the program calls, the root project may
-    /// have put something else in the place of.
+    /// dbt's order where nothing runs: the caller's package, the root project, the program. What the program calls, the root
+    /// project may have put something else in the place of.
     pub(super) fn resolve(&self, package: &str, name: &str) -> Option<u32> {
         let own = if package == BUILTIN_PACKAGE { None } else { self.in_package(package, name) };
         own.or_else(|| self.in_package(&self.root, name)).or_else(|| self.in_package(BUILTIN_PACKAGE, name))
     }
 
-    /// A macro of the project itself.
-    pub(super) fn of_root(&self, name: &str) -> Option<u32> {
-        self.in_package(&self.root, name)
+    /// dbt's order while a template runs: the template's package, the root project, the program. A package's macros call each
+    /// other by its name there; those of theirs that go without come last here.
+    pub(super) fn resolve_within(&self, home: &str, package: &str, name: &str) -> Option<u32> {
+        self.resolve(home, name).or_else(|| self.in_package(package, name))
     }
 
     pub(super) fn by_id(&self, id: &MacroId) -> Option<u32> {

@@ -298,6 +298,9 @@ impl Object for PackageObject {
 pub(super) struct Dispatch<'a> {
     pub name: &'a str,
     pub namespace: Option<&'a str>,
+    /// The package of what is rendered.
+    pub home: &'a str,
+    /// The package of the macro that asks.
     pub package: &'a str,
     /// `alluvium__` and the like, in order.
     pub prefixes: &'a [String],
@@ -321,7 +324,10 @@ impl Dispatch<'_> {
         let packages = self.packages(shared, order);
         let prefixed = |prefix: &String| format!("{prefix}{}", self.name);
         [usual, last].into_iter().find_map(|prefixes| match &packages {
-            None => prefixes.iter().find_map(|prefix| shared.resolve(self.package, &prefixed(prefix))),
+            None => {
+                let known = |prefix| shared.resolve(self.home, &prefixed(prefix));
+                prefixes.iter().find_map(known).or_else(|| prefixes.iter().find_map(|prefix| shared.in_package(self.package, &prefixed(prefix))))
+            }
             Some(packages) => packages.iter().find_map(|package| prefixes.iter().find_map(|prefix| shared.in_package(package, &prefixed(prefix)))),
         })
     }
@@ -336,7 +342,7 @@ pub(super) fn dispatch(session: &Arc<Session>, name: &str, namespace: Option<&st
     let shared = &session.shared;
     let order = session.dispatch.get_or_init(|| session.host.dispatch_order());
     let prefixes: Vec<String> = adapters_of(adapter_type(session)).into_iter().map(|adapter| format!("{adapter}__")).collect();
-    let asked = Dispatch { name, namespace, package: &session.package(), prefixes: &prefixes };
+    let asked = Dispatch { name, namespace, home: session.home(), package: &session.package(), prefixes: &prefixes };
     if let Some(value) = asked.find(shared, order).and_then(|id| shared.value(id)) {
         return Ok(value);
     }

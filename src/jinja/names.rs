@@ -127,13 +127,11 @@ pub(super) fn lookup(session: &Arc<Session>, name: &str) -> Option<Value> {
         return Some(value);
     }
     let package = session.package();
-    if let Some(id) = session.shared.resolve(&package, name) {
+    if let Some(id) = session.shared.resolve_within(session.home(), &package, name) {
         let of_package = session.shared.unit(id).is_some_and(|unit| is_of_package(session, &unit.info.package));
-        // A package's macro of the name of something else is there by its package's name alone, as `package.model()`; the
-        // project's own stands before dbt's everywhere.
+        // A package's macro of the name of something else is there by its package's name alone, as `package.model()`.
         let of_dbt = if of_package { of_node(session, name).or_else(|| of_both(session, name)) } else { None };
-        let other = of_dbt.map(|of_dbt| session.shared.of_root(name).and_then(|id| session.shared.value(id)).unwrap_or(of_dbt));
-        return other.or_else(|| session.shared.value(id));
+        return of_dbt.or_else(|| session.shared.value(id));
     }
     if session.shared.has_package(name) {
         return Some(PackageObject::value(session, name));

@@ -220,14 +220,17 @@ fn macros_return_values_at_any_depth_and_before_their_definition() {
 }
 
 #[test]
-fn a_package_sees_its_own_macros_first_then_the_roots() {
+fn what_a_package_calls_without_its_name_is_the_roots_first() {
     let world = World::new(&[
         ("root", "{% macro who() %}root{% endmacro %}{% macro only_root() %}r{% endmacro %}"),
-        ("pkg", "{% macro who() %}pkg{% endmacro %}{% macro ask() %}{{ who() }}{{ only_root() }}{% endmacro %}"),
+        (
+            "pkg",
+            "{% macro who() %}pkg{% endmacro %}{% macro own() %}p{% endmacro %}{% macro ask() %}{{ who() }}{{ only_root() }}{{ own() }}{% endmacro %}",
+        ),
     ]);
-    assert_eq!(world.text("{{ who() }} {{ pkg.who() }} {{ pkg.ask() }}"), "root pkg pkgr");
+    assert_eq!(world.text("{{ who() }} {{ pkg.who() }} {{ pkg.ask() }}"), "root pkg rootrp");
     let used: Vec<_> = world.try_render("{{ pkg.ask() }}").unwrap().macros.iter().map(ToString::to_string).collect();
-    assert_eq!(used, ["macro.pkg.ask", "macro.pkg.who", "macro.root.only_root"]);
+    assert_eq!(used, ["macro.pkg.ask", "macro.pkg.own", "macro.root.only_root", "macro.root.who"]);
 }
 
 #[test]
