@@ -160,6 +160,9 @@ impl LocalEngine {
             let (kind, constraints) = (RelationKind::Table, BTreeMap::new());
             return Ok(Some(RelationState { kind, schema, version: None, sql: None, partition_by: Vec::new(), constraints }));
         }
+        // As in SQL, what a name leaves out is the target's.
+        let or = |part: &str, target: &str| if part.is_empty() { target.to_owned() } else { part.to_owned() };
+        let name = &RelationName::new(or(&name.database, &self.options.database), or(&name.schema, &self.options.schema), name.identifier.as_str());
         if let Some(view) = self.views.get(name).await? {
             let schema = catalog::view_schema(self, name).await?;
             return Ok(Some(RelationState {
