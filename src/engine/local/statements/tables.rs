@@ -79,7 +79,7 @@ fn declared(create: &ast::CreateTable, semantics: Semantics) -> Result<Vec<Table
         .iter()
         .flat_map(|constraint| match constraint {
             TableConstraint::PrimaryKey(key) => {
-                key.columns.iter().map(|column| column.column.expr.to_string().trim_matches('"').to_lowercase()).collect()
+                key.columns.iter().map(|column| column.column.expr.to_string().trim_matches(['"', '`']).to_lowercase()).collect()
             }
             _ => Vec::new(),
         })
@@ -150,7 +150,9 @@ pub(super) async fn insert(engine: &LocalEngine, insert: &ast::Insert, text: &st
         Some((_, schema)) => Arc::clone(schema),
         None => table_schema(engine, &relation).await?,
     };
-    let named: Vec<String> = insert.columns.iter().map(|column| column.to_string().trim_matches('"').to_owned()).collect();
+    let bare =
+        |column: &ast::ObjectName| column.0.last().and_then(|part| part.as_ident()).map_or_else(|| column.to_string(), |part| part.value.clone());
+    let named: Vec<String> = insert.columns.iter().map(bare).collect();
     let targets = targets(&schema, &named, &relation)?;
     let (source, width) = proved(engine, source, text).await?;
     let expected = targets.len();
