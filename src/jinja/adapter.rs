@@ -60,7 +60,7 @@ impl Adapter {
         let from = self.columns(&required(function, "from_relation", from)?)?;
         let to = self.columns(&required(function, "to_relation", to)?)?;
         let missing = from.iter().filter(|(name, _)| !to.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)));
-        Ok(new_list(missing.map(|(name, data_type)| Column::value(name, data_type, self.0.semantics())).collect()))
+        Ok(new_list(missing.map(|(name, data_type)| Column::told(name, data_type, self.0.semantics())).collect()))
     }
 }
 
@@ -99,7 +99,7 @@ impl Object for Adapter {
                     return Ok(new_list(Vec::new()));
                 }
                 let columns = self.columns(&relation)?;
-                Ok(new_list(columns.iter().map(|(name, data_type)| Column::value(name, data_type, self.0.semantics())).collect()))
+                Ok(new_list(columns.iter().map(|(name, data_type)| Column::told(name, data_type, self.0.semantics())).collect()))
             }
             "get_missing_columns" if self.0.execute => self.missing_columns(args),
             "get_missing_columns" => Ok(new_list(Vec::new())),

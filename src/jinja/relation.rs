@@ -283,6 +283,11 @@ impl Column {
         Value::from_object(Self { name: name.to_owned(), data_type: data_type.to_owned(), semantics })
     }
 
+    /// The column of a table, whose type is told as the engine of the adapter tells it.
+    pub(super) fn told(name: &str, data_type: &str, semantics: Semantics) -> Value {
+        Self::value(name, &semantics.told_type(data_type), semantics)
+    }
+
     /// The first number in the type's parentheses.
     fn size(&self) -> Option<u64> {
         let (_, arguments) = self.data_type.split_once('(')?;

@@ -587,6 +587,43 @@ impl Semantics {
         if self.capitals && is_plain { name.to_uppercase() } else { name.to_owned() }
     }
 
+    /// A column's type, of the name that [`super::type_name`] gives it, as the engine tells it; where that says less than the name
+    /// of the dialect, which [`Self::parse_type`] reads as well, it stays.
+    #[must_use]
+    pub fn told_type(self, data_type: &str) -> String {
+        let known: &[(&str, &str)] = match self.adapter {
+            "bigquery" => &[
+                ("VARCHAR", "STRING"),
+                ("TINYINT", "INT64"),
+                ("SMALLINT", "INT64"),
+                ("INTEGER", "INT64"),
+                ("BIGINT", "INT64"),
+                ("REAL", "FLOAT64"),
+                ("DOUBLE", "FLOAT64"),
+                ("DECIMAL", "NUMERIC"),
+                ("BINARY", "BYTES"),
+            ],
+            "snowflake" => &[("REAL", "FLOAT"), ("DOUBLE", "FLOAT"), ("TIMESTAMP", "TIMESTAMP_NTZ"), ("TIMESTAMPTZ", "TIMESTAMP_TZ")],
+            "databricks" | "spark" | "fabricspark" => &[
+                ("VARCHAR", "string"),
+                ("TINYINT", "tinyint"),
+                ("SMALLINT", "smallint"),
+                ("INTEGER", "int"),
+                ("BIGINT", "bigint"),
+                ("REAL", "float"),
+                ("DOUBLE", "double"),
+                ("DECIMAL", "decimal"),
+                ("BOOLEAN", "boolean"),
+                ("BINARY", "binary"),
+                ("DATE", "date"),
+                ("TIMESTAMP", "timestamp"),
+            ],
+            _ => &[],
+        };
+        let (base, digits) = data_type.split_at(data_type.find('(').unwrap_or(data_type.len()));
+        known.iter().find(|(name, _)| *name == base).map_or_else(|| data_type.to_owned(), |(_, told)| format!("{told}{digits}"))
+    }
+
     const fn called(self, adapter: &'static str) -> Self {
         Self { adapter, ..self }
     }
@@ -615,6 +652,19 @@ impl Semantics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_are_told_by_names_that_mean_the_same() {
+        for adapter in ["bigquery", "snowflake", "databricks"] {
+            let semantics = Semantics::of_adapter(adapter);
+            for name in ["VARCHAR", "BIGINT", "DOUBLE", "DECIMAL(10,2)", "BOOLEAN", "BINARY", "DATE", "TIMESTAMP", "TIMESTAMPTZ", "ARRAY<VARCHAR>"] {
+                let told = semantics.told_type(name);
+                assert_eq!(semantics.plain_type(&told), name, "{adapter}: {told}");
+            }
+        }
+        assert_eq!(Semantics::of_adapter("bigquery").told_type("DECIMAL(10,2)"), "NUMERIC(10,2)");
+        assert_eq!(Semantics::of_adapter("postgres").told_type("VARCHAR"), "VARCHAR");
+    }
 
     #[test]
     fn floats_are_as_wide_as_in_the_engine_of_the_adapter() {

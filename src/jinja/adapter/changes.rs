@@ -61,7 +61,7 @@ pub(super) fn call(session: &Arc<Session>, method: &str, args: &[Value]) -> Resu
             let schema = required_text("adapter.get_columns_in_table", "schema_name", schema)?;
             let name = RelationName::new(database(session), schema, required_text("adapter.get_columns_in_table", "table_name", table)?);
             let columns = session.host.relation(&name)?.map(|facts| facts.columns).unwrap_or_default();
-            Ok(new_list(columns.iter().map(|(name, data_type)| Column::value(name, data_type, session.semantics())).collect()))
+            Ok(new_list(columns.iter().map(|(name, data_type)| Column::told(name, data_type, session.semantics())).collect()))
         }
         "warn_once" => {
             let [message] = bind_args("adapter.warn_once", ["msg"], args)?;
@@ -78,7 +78,7 @@ pub(super) fn call(session: &Arc<Session>, method: &str, args: &[Value]) -> Resu
             let sql = required_text("adapter.get_column_schema_from_query", "sql", sql)?;
             let semantics = session.semantics();
             let table = session.host.query(&format!("select * from (\n{sql}\n) as columns_of_query limit 0"))?;
-            Ok(new_list(table.columns.iter().map(|(name, data_type)| Column::value(name, data_type, semantics)).collect()))
+            Ok(new_list(table.columns.iter().map(|(name, data_type)| Column::told(name, data_type, semantics)).collect()))
         }
         "drop_relation" => drop_relation(session, &relation(method, args)?),
         "truncate_relation" => statement(session, &format!("delete from {}", text(&relation(method, args)?))),
