@@ -67,6 +67,8 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("epoch_ms", "epoch_ms(1500)", "1970-01-01T00:00:01.500"),
     ("epoch_ms", "epoch_ms(timestamp '1970-01-01 00:00:01.5')", "1500"),
     ("parse_time", "to_timestamp('2024-02', 'yyyy-MM')", "2024-02-01T00:00:00"),
+    ("parse_time_ahead", "parse_time_ahead('2024-02-29 12:00', '%Y-%m-%d', 'YYYY-MM-DD')", "2024-02-29T00:00:00"),
+    ("with_time", "to_timestamp(date '2024-02-29')", "2024-02-29T00:00:00Z"),
     ("substring", "substring('abcdef', -3, 2)", "de"),
     ("typeof", "typeof(date '2024-01-01')", "DATE"),
     ("try_parse_time", "try_to_timestamp('2024-02-30', 'yyyy-MM-dd')", "NULL"),

@@ -17,12 +17,15 @@ mod own;
 mod paths;
 mod patterns;
 mod pivot;
+mod replacement;
 mod rows;
 mod rules;
 mod sample;
 mod select;
+mod series;
 mod shadow;
 mod tables;
+mod transact;
 mod tuples;
 mod typed;
 mod using;
@@ -44,7 +47,7 @@ pub use aliases::plan;
 use super::SqlError;
 use super::literals::unescaped;
 use super::respell::EXISTS;
-use super::semantics::{Backslash, DoubleQuotes, Semantics};
+use super::semantics::{Backslash, DoubleQuotes, Semantics, Unnamed};
 use crate::base::{Code, SourceFile};
 
 #[cfg(test)]
@@ -138,6 +141,7 @@ impl VisitorMut for Rewriter {
         flow(select::refused(select, self))?;
         values::name(select, self.semantics);
         tables::name_rows(select);
+        series::name(select, self.semantics.unnamed == Unnamed::Figured);
         flow(rows::select(select, self))?;
         if let Some(condition) = &mut select.selection {
             flow(tuples::condition(condition, self))?;
@@ -219,6 +223,11 @@ impl VisitorMut for Rewriter {
                 flow(dates::known_part(&field.to_string(), place, self))?;
                 if let Some(part) = dates::extracted(&field.to_string(), value, self.semantics) {
                     *expr = part;
+                }
+            }
+            Expr::Trim { expr: value, .. } if self.semantics.takes_for_texts => {
+                if let Some(text) = engines::as_text(value, Spanned::span(value.as_ref())) {
+                    **value = text;
                 }
             }
             Expr::Substring { expr: text, substring_from, substring_for, .. } => {

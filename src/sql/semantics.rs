@@ -67,6 +67,10 @@ pub struct Semantics {
     /// Whether a text that is cast to a timestamp without a zone keeps its time of day whatever zone stands behind it; else it is
     /// brought to UTC.
     pub drops_offsets: bool,
+    /// Whether a text that is read as a time by a pattern may go on behind what the pattern asks for.
+    pub times_may_go_on: bool,
+    /// Whether `upper`, `trim` and their like take numbers and times, as texts.
+    pub takes_for_texts: bool,
 }
 
 /// What the columns of `values (..)` are called.
@@ -306,6 +310,8 @@ const OWN: Semantics = Semantics {
     value_columns: ValueColumns::Column,
     day_names: DayNames::Short,
     drops_offsets: false,
+    times_may_go_on: false,
+    takes_for_texts: false,
 };
 
 const POSTGRES: Semantics = Semantics {
@@ -317,10 +323,12 @@ const POSTGRES: Semantics = Semantics {
     varchar_cuts: true,
     unnamed: Unnamed::Figured,
     drops_offsets: true,
+    times_may_go_on: true,
     ..OWN
 };
 
 const SPARK: Semantics = Semantics {
+    takes_for_texts: true,
     adapter: "spark",
     unnamed: Unnamed::CastAsColumn,
     value_columns: ValueColumns::Col,
@@ -343,6 +351,7 @@ const SPARK: Semantics = Semantics {
 };
 
 const MYSQL: Semantics = Semantics {
+    takes_for_texts: true,
     adapter: "mysql",
     day_names: DayNames::Whole,
     joins_without_condition: true,
@@ -364,6 +373,7 @@ const MYSQL: Semantics = Semantics {
 };
 
 const SQL_SERVER: Semantics = Semantics {
+    takes_for_texts: true,
     adapter: "sqlserver",
     floats: Floats::Double,
     nulls: NullOrder::Smallest,
@@ -497,6 +507,7 @@ const ADAPTERS: [Semantics; 28] = [
     },
     POSTGRES,
     Semantics {
+        takes_for_texts: true,
         concat: NullArguments::Decide,
         differences: Differences::Boundaries,
         regexp_replaces_all: true,
@@ -510,6 +521,7 @@ const ADAPTERS: [Semantics; 28] = [
     Semantics {
         adapter: "snowflake",
         capitals: true,
+        takes_for_texts: true,
         drops_offsets: true,
         joins_without_condition: true,
         division: Division::Fraction,

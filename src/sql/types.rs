@@ -267,22 +267,20 @@ fn floating(name: &str, arguments: &[u32], floats: Floats) -> Option<DataType> {
 
 fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
     let plain = match name {
-        "boolean" | "bool" | "logical" => DataType::Boolean,
+        "boolean" | "bool" | "logical" | "bit" => DataType::Boolean,
         "tinyint" | "byte" | "int1" | "byteint" => DataType::Int8,
         "smallint" | "short" | "int2" | "int16" | "utinyint" | "uint8" => DataType::Int16,
         "int" | "integer" | "int4" | "int32" | "usmallint" | "uint16" => DataType::Int32,
         "bigint" | "long" | "int8" | "int64" | "uinteger" | "uint32" => DataType::Int64,
-        "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "bpchar" | "uuid" => {
-            DataType::Utf8
-        }
+        "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "nchar" | "bpchar" | "uuid"
+        | "uniqueidentifier" => DataType::Utf8,
         // Values of many shapes are JSON, as text.
         "json" | "jsonb" | "variant" | "object" | "super" if arguments.is_empty() => DataType::Utf8,
         "binary" | "varbinary" | "bytea" | "blob" | "bytes" => DataType::Binary,
         "date" => DataType::Date32,
-        "timestamp" | "timestamp_ntz" | "datetime" | "timestamp_s" | "timestamp_ms" | "timestamp_us" | "timestamp_ns" => {
-            DataType::Timestamp(TimeUnit::Microsecond, None)
-        }
-        "timestamptz" | "timestamp_ltz" | "timestamp_tz" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        "timestamp" | "timestamp_ntz" | "datetime" | "datetime2" | "smalldatetime" | "timestamp_s" | "timestamp_ms" | "timestamp_us"
+        | "timestamp_ns" => DataType::Timestamp(TimeUnit::Microsecond, None),
+        "timestamptz" | "timestamp_ltz" | "timestamp_tz" | "datetimeoffset" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         "hugeint" if arguments.is_empty() => DataType::Decimal128(38, 0),
         // Unsigned numbers are not known to Delta: the next signed type that holds them.
         "ubigint" | "uint64" if arguments.is_empty() => DataType::Decimal128(20, 0),

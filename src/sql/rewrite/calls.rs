@@ -8,7 +8,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::expand::{expand, is_volatile, name_of, repeats};
 use super::formats::Piece;
-use super::{Rewriter, dates, engines, foreign, formats, meant, rules, windows};
+use super::{Rewriter, dates, engines, foreign, formats, meant, replacement, rules, windows};
 use crate::sql::SqlError;
 use crate::sql::collected::is_ordered;
 use crate::sql::functions::is_scalar;
@@ -99,6 +99,9 @@ pub(super) fn rewrite(expr: &mut Expr, rewriter: &Rewriter) -> Result<(), Box<Sq
             *expr = made;
         }
         return Ok(());
+    }
+    if name == "regexp_replace" {
+        replacement::rewrite(function, rewriter.semantics);
     }
     let Some(arguments) = arguments(function) else { return Ok(()) };
     let span = function.name.span();
@@ -223,6 +226,7 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         ("try_to_date", [value, pattern]) | ("safe_parse_date", [pattern, value]) => {
             parsed(value, pattern, rewriter, span, "cast(try_parse_time($1, $2, $3) as date)")?
         }
+        ("to_timestamp", [value]) => expand("to_timestamp(with_time($1))", std::slice::from_ref(value), span),
         ("to_timestamp" | "to_timestamp_ntz" | "strptime", [value, pattern]) | ("parse_datetime" | "parse_timestamp", [pattern, value]) => {
             parsed(value, pattern, rewriter, span, "parse_time($1, $2, $3)")?
         }
@@ -367,6 +371,8 @@ fn parsed(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span, templat
         })?,
         None => pattern_of(pattern, rewriter)?,
     };
+    let ahead = template.replace("parse_time(", "parse_time_ahead(");
+    let template = if rewriter.semantics.times_may_go_on && words.is_some() { &ahead } else { template };
     Ok(expand(template, &[value.clone(), literal(&known, pattern.span()), pattern.clone()], span))
 }
 

@@ -133,9 +133,14 @@ pub(super) fn truncated(first: &Expr, second: &Expr, span: Span, rewriter: &Rewr
         _ => None,
     };
     let (unit, value, known) = match (text(first), bare(first), bare(second)) {
-        (Some(word), ..) => match canonical_unit(word) {
-            Some(known) => (first, second, known),
-            None => return Err(no_unit(word, first.span(), rewriter)),
+        (Some(word), _, behind) => match (canonical_unit(word), behind) {
+            (Some(known), _) => (first, second, known),
+            // A time that is written as a text.
+            (None, Some(_)) => {
+                let time = expand("cast($1 as timestamp)", std::slice::from_ref(first), first.span());
+                return truncated(second, &time.unwrap_or_else(|| first.clone()), span, rewriter);
+            }
+            (None, None) => return Err(no_unit(word, first.span(), rewriter)),
         },
         (None, Some(known), None) => (first, second, known),
         (None, Some(known), Some(_)) if !rewriter.semantics.unit_behind => (first, second, known),
@@ -214,17 +219,17 @@ pub(super) fn trunc(date: &Expr, unit: &str, span: Span, rewriter: &Rewriter) ->
 pub(super) fn part(word: &str, semantics: Semantics) -> Option<&'static str> {
     Some(match word.to_lowercase().as_str() {
         "dow" if semantics.dow_as_dayofweek => day_of_week(semantics),
-        "dayofweek" | "dw" => day_of_week(semantics),
+        "dayofweek" | "day_of_week" | "dw" => day_of_week(semantics),
         "date" => "cast($1 as date)",
-        "dayofyear" => "date_part('doy', $1)",
+        "dayofyear" | "day_of_year" => "date_part('doy', $1)",
         "epoch_second" | "epoch_seconds" => "cast(floor(date_part('epoch', $1)) as bigint)",
         "epoch_millisecond" | "epoch_milliseconds" => "cast(floor(round(date_part('epoch', $1) * 1000000) / 1000) as bigint)",
         "epoch_microsecond" | "epoch_microseconds" => "cast(round(date_part('epoch', $1) * 1000000) as bigint)",
         "weekday" => "(time_part('dow', $1) + 6) % 7",
         "dayofweek_iso" | "dayofweekiso" | "dow_iso" | "isodow" => "(time_part('dow', $1) + 6) % 7 + 1",
-        "dayofmonth" | "days" => "date_part('day', $1)",
-        "weekofyear" | "week_iso" | "weekiso" | "isoweek" | "weeks" => "time_part('week', $1)",
-        "yearofweek" | "yearofweekiso" => "date_part('isoyear', $1)",
+        "dayofmonth" | "day_of_month" | "days" => "date_part('day', $1)",
+        "weekofyear" | "week_of_year" | "week_iso" | "weekiso" | "isoweek" | "weeks" => "time_part('week', $1)",
+        "yearofweek" | "year_of_week" | "yearofweekiso" => "date_part('isoyear', $1)",
         "years" => "date_part('year', $1)",
         "months" | "mon" => "date_part('month', $1)",
         "quarters" => "date_part('quarter', $1)",

@@ -6,9 +6,9 @@ use deltalake::datafusion::sql::sqlparser::ast::{
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::Rewriter;
 use super::calls::{arguments, json_path, text};
 use super::expand::{expand, name_of};
+use super::{Rewriter, transact};
 use crate::sql::SqlError;
 
 pub(super) fn call(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
@@ -26,17 +26,33 @@ pub(super) fn call(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewrit
         ("json_extract_array" | "json_query_array", [json, path]) => {
             json_path(json, path, "json_get_json", rewriter, span)?.and_then(|list| expand("json_texts($1)", &[list], span))
         }
-        ("md5" | "sha1" | "sha256" | "sha512", [value]) if rewriter.semantics.adapter == "bigquery" => {
+        ("md5" | "sha1" | "sha256" | "sha512", [value]) if matches!(rewriter.semantics.adapter, "bigquery" | "athena" | "trino") => {
             let written = if name == "sha1" { "sha1($1)".to_owned() } else { format!("{name}($1)") };
             bytes_of(&written, value, span)
         }
         ("to_hex", [value]) if rewriter.semantics.adapter == "bigquery" => expand("encode($1, 'hex')", std::slice::from_ref(value), span),
+        ("to_hex", [value]) if matches!(rewriter.semantics.adapter, "athena" | "trino") => {
+            expand("upper(encode($1, 'hex'))", std::slice::from_ref(value), span)
+        }
+        ("to_utf8", [value]) => expand("cast(cast($1 as varchar) as bytea)", std::slice::from_ref(value), span),
+        ("from_utf8", [value]) => expand("cast($1 as varchar)", std::slice::from_ref(value), span),
+        (name, arguments) if matches!(rewriter.semantics.adapter, "fabric" | "sqlserver" | "synapse") => {
+            transact::call(name, arguments, span, rewriter)?
+        }
+        ("upper" | "lower" | "trim" | "ltrim" | "rtrim" | "btrim" | "initcap", [value]) if rewriter.semantics.takes_for_texts => {
+            as_text(value, span).and_then(|value| expand(&format!("{name}($1)"), &[value], span))
+        }
         _ => None,
     })
 }
 
+/// What an engine takes for a text where one is wanted: numbers and times too.
+pub(super) fn as_text(value: &Expr, span: Span) -> Option<Expr> {
+    if text(value).is_some() { None } else { expand("cast($1 as varchar)", std::slice::from_ref(value), span) }
+}
+
 /// A hash as bytes.
-fn bytes_of(hash: &str, value: &Expr, span: Span) -> Option<Expr> {
+pub(super) fn bytes_of(hash: &str, value: &Expr, span: Span) -> Option<Expr> {
     let template = match hash {
         "md5($1)" => "decode(md5($1), 'hex')",
         "sha1($1)" => "decode(sha1($1), 'hex')",

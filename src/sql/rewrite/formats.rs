@@ -106,8 +106,12 @@ const WORDS: &[(&str, &str)] = &[
     ("q", "%q"),
 ];
 
+/// The last three digits of a year.
+const YEAR_OF_THREE: &str = "lpad(cast(date_part('year', cast($1 as timestamp)) % 1000 as varchar), 3, '0')";
+
 /// What Postgres has beside them.
 const RECKONED: &[(&str, Piece)] = &[
+    ("yyy", Piece::Reckoned(YEAR_OF_THREE)),
     ("fmww", Piece::Reckoned("cast((date_part('doy', cast($1 as timestamp)) + 6) div 7 as varchar)")),
     ("ww", Piece::Reckoned("lpad(cast((date_part('doy', cast($1 as timestamp)) + 6) div 7 as varchar), 2, '0')")),
     ("id", Piece::Reckoned("cast((time_part('dow', cast($1 as timestamp)) + 6) % 7 + 1 as varchar)")),
@@ -139,7 +143,9 @@ pub(super) fn from_words(pattern: &str, snowflake: bool) -> Result<Vec<Piece>, S
         if let Some((piece, length)) = name(rest, snowflake) {
             push(&mut pieces, piece);
             rest = &rest[length..];
-        } else if let Some((word, known)) = WORDS.iter().find(|(word, _)| begins(word)) {
+        } else if let Some((word, known)) =
+            WORDS.iter().find(|(word, _)| begins(word)).filter(|(word, _)| *word != "yy" || snowflake || !begins("yyy"))
+        {
             rest = &rest[word.len()..];
             match ordinal(rest).filter(|_| !snowflake && !known.ends_with(['f', 'p', 'z'])) {
                 Some(template) => {
@@ -221,10 +227,16 @@ fn ordinal(rest: &str) -> Option<&'static str> {
 /// With what times can't be read by.
 pub(super) fn to_read(pieces: Vec<Piece>) -> Result<String, &'static str> {
     let mut pattern = String::new();
-    for piece in pieces {
+    let mut pieces = pieces.into_iter().peekable();
+    while let Some(piece) = pieces.next() {
         match piece {
             Piece::Around(_, ORDINAL | UPPER_ORDINAL) => return Err("TH"),
             Piece::Pattern(known) | Piece::Around(known, _) => pattern.push_str(&known),
+            // Before what is no digit, a year of three digits takes as many as there are.
+            Piece::Reckoned(YEAR_OF_THREE) if pieces.peek().is_none_or(|next| matches!(next, Piece::Pattern(known) if !known.starts_with('%'))) => {
+                pattern.push_str("%Y");
+            }
+            Piece::Reckoned(YEAR_OF_THREE) => return Err("YYY"),
             Piece::Reckoned(_) => return Err("WW, W, D, ID or J"),
         }
     }
@@ -234,7 +246,7 @@ pub(super) fn to_read(pieces: Vec<Piece>) -> Result<String, &'static str> {
 /// Whether a pattern to read times by is of the kind that `to_char` has: Java knows years as `yyyy`, and minutes as `mm`
 /// beside hours.
 pub(super) fn has_words(pattern: &str) -> bool {
-    let marks = ["YYYY", "DD", "HH24", "hh24", "MI", "Mon", "MON"];
+    let marks = ["YYY", "DD", "HH24", "hh24", "MI", "Mon", "MON"];
     marks.iter().any(|mark| pattern.contains(mark)) && !pattern.contains("DDD") || pattern.contains("mm") && !pattern.contains(['M', 'h', 'H'])
 }
 
@@ -250,9 +262,11 @@ fn quoted<'a>(text: &'a str, result: &mut String) -> &'a str {
     rest
 }
 
-/// A pattern of DuckDB's `strftime`: `%f` are microseconds and `%g` milliseconds there.
+/// A pattern of DuckDB's `strftime`, where `%f` are microseconds and `%g` milliseconds, with what `BigQuery` has beside it.
 pub(super) fn from_strftime(pattern: &str) -> String {
-    pattern.replace("%f", "%6f").replace("%g", "%3f").replace("%n", "%9f")
+    const KNOWN: [(&str, &str); 8] =
+        [("%f", "%6f"), ("%g", "%3f"), ("%n", "%9f"), ("%E3S", "%S%.3f"), ("%E6S", "%S%.6f"), ("%E*S", "%S%.f"), ("%E4Y", "%Y"), ("%Ez", "%:z")];
+    KNOWN.iter().fold(pattern.to_owned(), |pattern, (written, known)| pattern.replace(written, known))
 }
 
 /// A pattern of `MySQL`, as Trino's `date_parse` has it too.

@@ -271,7 +271,7 @@ fn named(alias: Option<TableAlias>, columns: &[&str], name: &str, span: Span) ->
     alias
 }
 
-fn column(name: Ident) -> TableAliasColumnDef {
+pub(super) fn column(name: Ident) -> TableAliasColumnDef {
     TableAliasColumnDef { name, data_type: None }
 }
 
