@@ -77,7 +77,9 @@ fn by_level(nodes: &[NodeId], waits_for: &HashMap<NodeId, BTreeSet<NodeId>>) -> 
     let mut open: HashMap<&NodeId, usize> = waits_for.iter().map(|(id, parents)| (id, parents.len())).collect();
     let mut children: HashMap<&NodeId, Vec<&NodeId>> = HashMap::new();
     for (id, parents) in waits_for {
-        parents.iter().for_each(|parent| children.entry(parent).or_default().push(id));
+        for parent in parents {
+            children.entry(parent).or_default().push(id);
+        }
     }
     let mut ordered: Vec<&NodeId> = Vec::with_capacity(nodes.len());
     let mut level: Vec<&NodeId> = nodes.iter().filter(|id| open.get(id).is_none_or(|count| *count == 0)).collect();

@@ -504,9 +504,10 @@ impl Builder {
                     }
                     Some(Ok(_)) | None => continue,
                 };
-                match is_file {
-                    true => found.push(wrong),
-                    false => late.push((node.id.clone(), wrong)),
+                if is_file {
+                    found.push(wrong);
+                } else {
+                    late.push((node.id.clone(), wrong));
                 }
             }
             if node.config.contract_enforced && node.columns.is_empty() {

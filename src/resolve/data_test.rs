@@ -130,6 +130,13 @@ pub(super) fn add_generic_tests(builder: &mut Builder) {
     builder.absorb(parts);
 }
 
+/// The macro of a test, if it is there and takes these arguments; else what is wrong.
+fn macro_that_takes(builder: &mut Builder, test: &TestDecl, arguments: &Map<String, Json>) -> Result<MacroInfo, Vec<Diagnostic>> {
+    let info = macro_of(&builder.library, test).map_err(|missing| vec![missing])?;
+    let wrong = check_arguments(builder, test, &info, arguments);
+    if wrong.is_empty() { Ok(info) } else { Err(wrong) }
+}
+
 fn macro_of(library: &MacroLibrary, test: &TestDecl) -> Result<MacroInfo, Diagnostic> {
     if let Some(info) = library.test(test.package.as_deref(), &test.test.value) {
         return Ok(info.clone());
@@ -154,11 +161,7 @@ fn add_test(
     if let Some(column) = column.filter(|_| !arguments.contains_key("column_name")) {
         arguments.insert("column_name".into(), Json::from(column.argument(builder.parsed.target.semantics())));
     }
-    let info = macro_of(&builder.library, test);
-    let wrong = match &info {
-        Ok(info) => check_arguments(builder, test, info, &arguments),
-        Err(missing) => vec![missing.clone()],
-    };
+    let its_macro = macro_that_takes(builder, test, &arguments);
     let (short, full) = names(wanted, test, &arguments);
     let (short, name) = test.name.as_ref().map_or((short, full), |name| (name.value.clone(), name.value.clone()));
     let fqn: Vec<String> = std::iter::once(wanted.package.clone()).chain(wanted.folders.iter().cloned()).chain([name.clone()]).collect();
@@ -175,7 +178,7 @@ fn add_test(
         typed(&values, ResourceType::Test, test.span, (&builder.parsed.sources, builder.parsed.root.project.dialect), &mut builder.found);
     let mut passed = arguments.clone();
     passed.insert("model".into(), Json::from(model_argument(wanted, config.test.filter.as_deref())));
-    let call = info.as_ref().ok().filter(|_| wrong.is_empty()).map(|info| MacroCall { id: info.id.clone(), arguments: passed, span: test.span });
+    let call = its_macro.as_ref().ok().map(|info| MacroCall { id: info.id.clone(), arguments: passed, span: test.span });
     let (noted, macros) = match &call {
         Some(call) => note(builder, wanted, (&name, values.clone()), call),
         None => (Noted { config: values.clone(), ..Noted::default() }, Vec::new()),
@@ -187,12 +190,7 @@ fn add_test(
     }
     config.test.store_failures |= builder.stores_failures(&config);
     config.group.clone_from(&wanted.group);
-    let inherited: Vec<String> = column.iter().flat_map(|column| &column.tags).chain(&wanted.tags).cloned().collect();
-    if !inherited.is_empty() {
-        config.tags.extend(inherited);
-        config.tags.sort();
-        config.tags.dedup();
-    }
+    add_tags(&mut config.tags, column.iter().flat_map(|column| &column.tags).chain(&wanted.tags));
     if config.alias.is_none() && short != name {
         config.alias = Some(short.clone());
         own.set("alias", Json::from(short.clone()), None);
@@ -235,8 +233,18 @@ fn add_test(
         layer: None,
     };
     node.relation = builder.relation_of(&node);
-    builder.found_late.extend(wrong.into_iter().map(|diagnostic| (node.id.clone(), diagnostic)));
+    builder.found_late.extend(its_macro.err().into_iter().flatten().map(|diagnostic| (node.id.clone(), diagnostic)));
     builder.add(node, call.map(Body::Call));
+}
+
+/// Adds what a test has of its column and source, where that is anything.
+fn add_tags<'t>(tags: &mut Vec<String>, inherited: impl Iterator<Item = &'t String>) {
+    let before = tags.len();
+    tags.extend(inherited.cloned());
+    if tags.len() > before {
+        tags.sort();
+        tags.dedup();
+    }
 }
 
 /// The call of `config` that dbt writes behind that of the test, for what is set where it is used.

@@ -45,7 +45,7 @@ pub(super) fn relation_name(facts: &Arc<Facts>, library: &MacroLibrary, named: &
     let database = named.config.database.as_deref();
     RelationName {
         database: ask("generate_database_name", database, database.unwrap_or(&facts.database).to_owned()),
-        schema: ask("generate_schema_name", custom_schema, schema),
+        schema: if as_it_stands { schema } else { ask("generate_schema_name", custom_schema, schema) },
         identifier: ask("generate_alias_name", alias, alias.map_or_else(|| plain_alias(named), str::to_owned)),
     }
 }

@@ -71,7 +71,9 @@ fn latest(builder: &mut Builder, package: &str, decl: &NodeDecl) -> Version {
     }
     let known: Vec<String> = versions().map(ToString::to_string).collect();
     let message = format!("the latest version of `{}` is to be {said}, which it does not have", decl.name.value);
-    builder.found.push(Diagnostic::error(Code::YamlType, message).at(named.span, "this version").help(format!("the versions are {}", known.join(", "))));
+    builder
+        .found
+        .push(Diagnostic::error(Code::YamlType, message).at(named.span, "this version").help(format!("the versions are {}", known.join(", "))));
     named.value.clone()
 }
 
