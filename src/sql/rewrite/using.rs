@@ -46,12 +46,13 @@ fn same(left: &str, right: &str) -> bool {
     left.to_lowercase() == right.to_lowercase()
 }
 
-/// Whether rows of the right side come without some of the left in a join by shared columns.
-pub(super) fn is_outer(select: &Select) -> bool {
-    let joins = select.from.iter().flat_map(|from| &from.joins);
-    joins
-        .filter(|join| keeps_right(&join.join_operator))
-        .any(|join| matches!(constraint(&mut join.join_operator.clone()), Some(JoinConstraint::Using(_) | JoinConstraint::Natural)))
+/// Whether what `using` shares is said here: where rows of the right side come without some of the left, and of more joins than
+/// the planner finds its way through.
+pub(super) fn is_said(select: &Select) -> bool {
+    const FOUND_BY_PLANNER: usize = 2;
+    let shares = |join: &&Join| matches!(constraint(&mut join.join_operator.clone()), Some(JoinConstraint::Using(_) | JoinConstraint::Natural));
+    let shared: Vec<&Join> = select.from.iter().flat_map(|from| &from.joins).filter(shares).collect();
+    shared.len() > FOUND_BY_PLANNER || shared.iter().any(|join| keeps_right(&join.join_operator))
 }
 
 fn keeps_right(operator: &JoinOperator) -> bool {
@@ -200,7 +201,7 @@ impl VisitorMut for Merger {
 
 fn of_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()> {
     match body {
-        SetExpr::Select(select) if is_outer(select) => of_select(select, order_by),
+        SetExpr::Select(select) if is_said(select) => of_select(select, order_by),
         SetExpr::SetOperation { left, right, .. } => of_body(left, None).and_then(|()| of_body(right, None)),
         _ => Ok(()),
     }

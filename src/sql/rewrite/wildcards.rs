@@ -17,7 +17,7 @@ use crate::base::nearest;
 /// Whether something in a statement is for [`expand`], or for [`using::merge`].
 pub(super) fn is_needed(statement: &Statement) -> bool {
     let Statement::Statement(inner) = statement else { return false };
-    holds(inner.as_ref(), |select| select.projection.iter().any(|item| is_special(item) || is_replacing(item)) || using::is_outer(select))
+    holds(inner.as_ref(), |select| select.projection.iter().any(|item| is_special(item) || is_replacing(item)) || using::is_said(select))
 }
 
 /// Writes out the stars that DataFusion can't.
@@ -97,7 +97,7 @@ impl VisitorMut for Finder {
             None => self.found = Some((self.probe(select, at), named(&select.projection[at]))),
             Some(columns) => {
                 // What is wrong with the joins is told when they are written out themselves.
-                let columns = if using::is_outer(select) { using::star(select, columns.clone()).unwrap_or(columns) } else { columns };
+                let columns = if using::is_said(select) { using::star(select, columns.clone()).unwrap_or(columns) } else { columns };
                 let item = select.projection.remove(at);
                 let written = written_out(item, columns);
                 drop(select.projection.splice(at..at, written));
@@ -111,7 +111,7 @@ impl Finder {
     /// A query of the star alone, over the same tables.
     fn probe(&self, select: &Select, at: usize) -> Query {
         let mut bare = select.clone();
-        if using::is_outer(select) {
+        if using::is_said(select) {
             let _ = using::joined_on(&mut bare.from);
         }
         bare.projection = match select.projection.get(at) {
@@ -174,8 +174,8 @@ fn is_replacing(item: &SelectItem) -> bool {
 
 /// The first star that is written out here: one with options, or over tables that share columns.
 fn special(select: &Select) -> Option<usize> {
-    let is_outer = using::is_outer(select);
-    select.projection.iter().position(|item| is_special(item) || is_outer && matches!(item, SelectItem::Wildcard(_)))
+    let is_said = using::is_said(select);
+    select.projection.iter().position(|item| is_special(item) || is_said && matches!(item, SelectItem::Wildcard(_)))
 }
 
 /// Whether there is such a select.
