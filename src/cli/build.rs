@@ -86,9 +86,9 @@ pub(super) async fn carry_out(kind: Kind, global: &Global, session: &Session, ag
     if let Some(again) = again {
         named.retain(|id| again.unfinished.contains(id));
     }
-    let takes = |id: &&NodeId| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node) && !is_blank(node));
+    let takes = |id: &&NodeId| ready.project.nodes.get(*id).is_some_and(|node| kind.takes(node) && !node.is_blank());
     let mut selected: BTreeSet<NodeId> = named.iter().filter(takes).cloned().collect();
-    for node in named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| kind.takes(node) && is_blank(node)) {
+    for node in named.iter().filter_map(|id| ready.project.nodes.get(id)).filter(|node| kind.takes(node) && node.is_blank()) {
         let text = format!("Nothing is in the file of `{}`, so it is not run", node.name);
         session.events.send(&Event::Message { text, heard: Heard::Terminal, node: Some(node.id.to_string()) });
     }
@@ -149,11 +149,6 @@ async fn show_loaded(session: &Session, ready: &Ready, report: &RunReport, engin
     Ok(())
 }
 
-/// A model of which nothing is left but white space is not there yet.
-fn is_blank(node: &Node) -> bool {
-    node.resource_type() == ResourceType::Model && node.raw_code.trim().is_empty()
-}
-
 #[expect(clippy::too_many_arguments, reason = "the pieces of one command, named once")]
 async fn execute(
     kind: Kind,
@@ -192,16 +187,19 @@ pub(super) fn refuse_broken_rules(session: &Session, compiled: &CompiledProject)
     let of_dbt = compiled.project.parsed.root.project.dialect == ProjectDialect::Dbt;
     let of_project = |diagnostic: &&Diagnostic| match diagnostic.code {
         Code::NamingColumn => true,
-        code => !of_dbt && matches!(
-            code,
-            Code::UndefinedVar
-                | Code::UndefinedEnvVar
-                | Code::UndefinedMacro
-                | Code::UnresolvedRef
-                | Code::UnresolvedSource
-                | Code::AmbiguousRef
-                | Code::JinjaSyntax
-        ),
+        code => {
+            !of_dbt
+                && matches!(
+                    code,
+                    Code::UndefinedVar
+                        | Code::UndefinedEnvVar
+                        | Code::UndefinedMacro
+                        | Code::UnresolvedRef
+                        | Code::UnresolvedSource
+                        | Code::AmbiguousRef
+                        | Code::JinjaSyntax
+                )
+        }
     };
     let broken: Vec<Diagnostic> = compiled.failures().flat_map(|(_, found)| found).filter(of_project).cloned().collect();
     if broken.is_empty() { Ok(()) } else { Err(session.report(&broken)) }

@@ -14,7 +14,7 @@ use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::artifacts::{CatalogColumn, CatalogTable, catalog_json, write_json};
 use crate::base::files::{self, read_text, write_text};
-use crate::base::{Event, FileError, Heard};
+use crate::base::{Diagnostic, Event, FileError, Heard, Severity};
 use crate::engine::{Engine, RelationKind, RelationState};
 use crate::manifest::{Node, NodeId, ResourceType};
 use crate::sql::type_name;
@@ -101,13 +101,21 @@ fn write_page(target: &Path, catalog: &Json) -> Result<PathBuf, FileError> {
     Ok(path)
 }
 
+/// Compiles what the docs show the text of. As in dbt, only templates have to be right: SQL that is not understood is a warning,
+/// and unit tests and models in Python are not looked at.
 async fn compile_all(global: &Global, session: &Session, ready: &mut Ready, wanted: &BTreeSet<NodeId>, engine: &Arc<dyn Engine>) -> Result<(), Stop> {
     state::defer(global, session, ready, wanted, engine.as_ref()).await?;
-    let compiled = compile_with(session, ready, wanted, engine, global.is_on(Switch::Introspect)).await;
+    let is_shown = |node: &Node| node.resource_type() != ResourceType::UnitTest && node.language != "python";
+    let shown: BTreeSet<NodeId> = wanted.iter().filter(|id| ready.project.nodes.get(id).is_some_and(|node| is_shown(node))).cloned().collect();
+    let compiled = compile_with(session, ready, &shown, engine, global.is_on(Switch::Introspect)).await;
     refuse_broken_rules(session, &compiled)?;
-    let broken: Vec<_> = compiled.failures().flat_map(|(_, found)| found.clone()).collect();
+    let (understood, broken): (Vec<_>, Vec<_>) = compiled.failures().partition(|(id, _)| compiled.sql(id).is_some());
+    let broken: Vec<Diagnostic> = broken.into_iter().flat_map(|(_, found)| found.clone()).collect();
     if !broken.is_empty() {
         return Err(session.report(&broken));
+    }
+    for diagnostic in understood.into_iter().flat_map(|(_, found)| found) {
+        session.diagnosed(&Diagnostic { severity: Severity::Warning, ..diagnostic.clone() });
     }
     artifacts::write(session, &compiled, None)?;
     let results = wanted.iter().filter_map(|id| compiled_result(session, &compiled, id)).collect();

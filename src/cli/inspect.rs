@@ -13,7 +13,7 @@ use super::output::{JsonShape, rows_text};
 use super::selecting::selected;
 use super::session::{Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
-use crate::base::{Diagnostic, Event, Heard, NodeOutcome, Shown, failure_message};
+use crate::base::{Diagnostic, Event, Heard, NodeOutcome, Severity, Shown, failure_message};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
 use crate::engine::{Engine, EngineError};
 use crate::exec::EnginePort;
@@ -136,12 +136,17 @@ pub(super) async fn carry_out_compile(
     let queries = global.is_on(Switch::Introspect);
     let compiled = compile_with(session, &ready, &wanted, &engine, queries).await;
     refuse_broken_rules(session, &compiled)?;
-    for (_, diagnostics) in compiled.failures() {
+    // dbt compiles models in Python, of which nothing is looked at, and no unit tests, whose inputs need not be there yet.
+    let is_model =
+        |id: &NodeId| compiled.project.nodes.get(id).is_none_or(|node| node.resource_type() != ResourceType::UnitTest && node.language != "python");
+    let mut refused = false;
+    for (id, diagnostics) in compiled.failures() {
+        refused |= is_model(id);
         for diagnostic in diagnostics {
-            session.diagnosed(diagnostic);
+            let severity = if is_model(id) { diagnostic.severity } else { Severity::Warning };
+            session.diagnosed(&Diagnostic { severity, ..diagnostic.clone() });
         }
     }
-    let mut refused = false;
     for (id, compilation) in wanted.iter().filter(|_| !queries).filter_map(|id| Some((id, compiled.nodes.get(id)?))) {
         if let Compilation::Deferred { reason } = compilation {
             refused = true;
@@ -182,7 +187,7 @@ pub(super) async fn carry_out_compile(
     }
     let results = wanted.iter().filter_map(|id| compiled_result(session, &compiled, id)).collect();
     artifacts::results(session, &compiled.project, results)?;
-    Ok(if refused || compiled.failures().next().is_some() { Exit::Failed } else { Exit::Fine })
+    Ok(if refused { Exit::Failed } else { Exit::Fine })
 }
 
 /// What compiling came to, as a result; `None` for what is never compiled.

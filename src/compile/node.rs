@@ -138,8 +138,9 @@ pub async fn compile_batch(
     if let NodeKind::UnitTest(unit) = &node.kind {
         return compile_unit_test(project, planner, node, unit, done, surroundings).await;
     }
-    if node.language == "python" && node.resource_type() == ResourceType::Function {
-        // The macro that builds it says what is missing.
+    let is_python_function = node.language == "python" && node.resource_type() == ResourceType::Function;
+    // The macro that builds a function in Python says what is missing.
+    if is_python_function || node.is_blank() {
         return Compilation::Ready(Arc::new(without_sql(node, None)));
     }
     if node.language == "python" {

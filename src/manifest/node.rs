@@ -463,6 +463,12 @@ impl Node {
         Some(details)
     }
 
+    /// Whether it is a model or a test of a file with nothing but white space: it is not there yet.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        matches!(self.resource_type(), ResourceType::Model | ResourceType::Test) && self.raw_code.trim().is_empty()
+    }
+
     #[must_use]
     pub fn unit_test(&self) -> Option<&UnitTest> {
         let NodeKind::UnitTest(details) = &self.kind else { return None };

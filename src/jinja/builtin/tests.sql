@@ -18,8 +18,10 @@ having count(*) > 1
 select {{ column_name }} as value_field, count(*) as n_records
 from {{ model }}
 where {{ column_name }} not in (
+    {#- A quote that is written as two, or behind a backslash, is right as it stands, as in dbt. -#}
     {%- for value in values %}
-    {% if quote %}'{{ value | string | replace("'", "''") }}'{% else %}{{ value }}{% endif %}{{ ',' if not loop.last }}
+    {%- set bare = value | string | replace("''", "") | replace("\\'", "") %}
+    {% if quote %}'{{ (value | string | replace("'", "''")) if "'" in bare else value }}'{% else %}{{ value }}{% endif %}{{ ',' if not loop.last }}
     {%- endfor %}
 )
 group by {{ column_name }}
