@@ -23,7 +23,7 @@ pub use against::{Change, ChangeKind, Reaches, changes, findings_of_changes};
 pub use format::{CheckFormat, render_findings};
 pub use lineage::{Direction, LineageFormat, lineage};
 pub use lock::{LOCK_FILE, LockError, LockedColumn, LockedRelation, SourcesLock, declared_schema, locked_schemas};
-pub use offline::Offline;
+pub use offline::{Offline, is_below};
 pub use record::{Finding, Record, RecordLabel, Report, Summary, report};
 pub use state::{ColumnState, ContractState, LINEAGE_FILE, NodeState, ProjectState, write_state};
 pub use visit::Proof;

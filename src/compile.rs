@@ -11,6 +11,7 @@ mod division;
 mod doubts;
 mod ephemeral;
 mod facts;
+mod files;
 mod foreseen;
 mod functions;
 mod held;
@@ -53,6 +54,7 @@ use crate::graph::Dag;
 use crate::jinja::{HostError, QueryTable, RelationFacts};
 use crate::manifest::{Node, NodeId, RelationName, ResourceType};
 use crate::resolve::Project;
+use crate::sql::FileCall;
 
 /// What compiling may ask of the world outside of the project.
 #[async_trait]
@@ -62,6 +64,12 @@ pub trait Surroundings: Send + Sync {
 
     /// The schema of a node's own table in the warehouse; `None` where there is none, or something else has its name.
     async fn table(&self, node: &Node) -> Option<SchemaRef>;
+
+    /// The columns of files that a query names as a table; `None` where they are not there, or may not be looked at.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    async fn files(&self, call: &FileCall) -> Result<Option<SchemaRef>, Box<Diagnostic>>;
 
     /// Answers `run_query` and `statement`; called on a thread that may block.
     ///

@@ -21,10 +21,11 @@ pub use step::{
     SeedInput, StageId, Step, StreamRead, TableColumn, TableInput, TableSettings, TableWrite, UpdateColumns, ViewWrite, Violation, WriteMode,
 };
 
+use crate::base::{Code, Diagnostic};
 pub use crate::manifest::StreamKind;
-use crate::manifest::{ExternalConfig, RelationName};
-use crate::sql::Semantics;
+use crate::manifest::{ExternalConfig, FileFormat, RelationName};
 pub use crate::sql::SqlError;
+use crate::sql::{FileCall, FileKind, Semantics};
 
 /// What a relation is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,23 @@ pub struct FilesBinding {
     pub span: Option<crate::base::Span>,
     /// Where the options stand, by name.
     pub option_spans: std::collections::BTreeMap<String, crate::base::Span>,
+    /// How they are read, where that is written as a call of a function of DuckDB's; `config` has one of its paths then.
+    pub call: Option<FileCall>,
+}
+
+impl FilesBinding {
+    /// The files that a call means.
+    #[must_use]
+    pub fn of_call(name: RelationName, call: FileCall) -> Self {
+        let format = match call.kind {
+            FileKind::Csv => FileFormat::Csv,
+            FileKind::Json => FileFormat::Json,
+            FileKind::Parquet => FileFormat::Parquet,
+        };
+        let location = call.paths.first().cloned().unwrap_or_default();
+        let config = ExternalConfig { location, format, options: indexmap::IndexMap::new() };
+        Self { name, config, columns: Vec::new(), span: None, option_spans: std::collections::BTreeMap::new(), call: Some(call) }
+    }
 }
 
 /// Puts something else in the place of a relation for the length of a query.
@@ -101,6 +119,12 @@ pub trait Engine: Send + Sync {
     /// If the file is missing or can't be read as CSV.
     fn seed_schema<'a>(&'a self, seed: &'a SeedInput) -> BoxFuture<'a, Result<SchemaRef, EngineError>>;
 
+    /// The columns of files that a query names as a table, without reading more than tells them.
+    ///
+    /// # Errors
+    /// If the files are missing or can't be read.
+    fn files_schema<'a>(&'a self, call: &'a FileCall) -> BoxFuture<'a, Result<SchemaRef, EngineError>>;
+
     /// What the SQL of its target means.
     fn semantics(&self) -> Semantics;
 
@@ -137,4 +161,20 @@ pub trait Engine: Send + Sync {
 
     /// Drops the temporary tables that statements made in the warehouse: the work is done.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What [`Engine::files_schema`] found, for those who go on without files that are not there.
+///
+/// # Errors
+/// What is wrong with files that are there.
+pub fn known_files(found: Result<SchemaRef, EngineError>) -> Result<Option<SchemaRef>, Box<Diagnostic>> {
+    match found {
+        Ok(schema) => Ok(Some(schema)),
+        Err(EngineError::Diagnosed(diagnostic)) if diagnostic.code == Code::InputMissing => Ok(None),
+        Err(EngineError::Diagnosed(diagnostic)) => Err(diagnostic),
+        Err(error) => {
+            let help = "check that the files may be read, and are what their names say";
+            Err(Box::new(Diagnostic::error(Code::InputFile, error.to_string()).help(help)))
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod hooks;
 mod host;
 mod kept;
 mod layers;
+mod location;
 mod lookup;
 mod macros;
 mod mirror;

@@ -18,6 +18,7 @@ mod digits;
 mod estimates;
 mod expressions;
 mod failure;
+mod files;
 mod frames;
 mod functions;
 mod grammar;
@@ -66,6 +67,7 @@ pub use defined::{Argument, CalledFunction, Definition, called_functions, parsed
 pub use delta::{stored_type, unholdable, unnameable};
 pub use difference::SchemaDifference;
 pub use failure::{SqlError, sql_error};
+pub use files::{FileCall, FileKind, Packing, ReadOptions, WrongCall, file_call, file_functions};
 pub(crate) use functions::iso_time::iso_texts;
 pub use identifiers::canonical;
 pub use literals::respelt_texts;
@@ -79,7 +81,9 @@ pub use rewrite::plan;
 pub use semantics::Semantics;
 pub use session::{SessionOptions, is_table_function, session_state};
 pub use stars::open_stars;
-pub use statements::{behind_with, changes_rows, embedded_query, parse_query, place_of, rewritten_expression, split_statements, statement_text};
+pub use statements::{
+    behind_with, changes_rows, embedded_query, parse_query, place_of, place_of_table, rewritten_expression, split_statements, statement_text,
+};
 pub use suspects::{Mend, Suspect, mended, suspects};
 pub use types::{comparable, is_bare_decimal, parse_type, type_help, type_name};
 

@@ -154,6 +154,7 @@ fn source() -> Node {
         },
         span: span(),
         option_spans: std::collections::BTreeMap::new(),
+        call: None,
     };
     let about = AboutSource { external: Some(json!({"location": "data/customer.csv"})), ..AboutSource::default() };
     let mut source = node(

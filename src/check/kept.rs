@@ -16,6 +16,7 @@ use crate::compile::{Asked, Compilation, KeptNode, Planner, Surroundings, kept_s
 use crate::jinja::{HostError, QueryTable, RelationFacts};
 use crate::manifest::{Node, NodeId, NodeKind, NodeMap, RelationName};
 use crate::resolve::Project;
+use crate::sql::FileCall;
 
 /// How a node stands for its readers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -209,7 +210,6 @@ impl Notes {
 }
 
 /// Surroundings that note what they are asked.
-#[derive(Debug)]
 pub(super) struct Witness<S> {
     pub inner: Arc<S>,
     pub offline: Arc<Offline>,
@@ -225,6 +225,10 @@ impl<S: Surroundings + 'static> Surroundings for Witness<S> {
 
     async fn table(&self, node: &Node) -> Option<SchemaRef> {
         self.inner.table(node).await
+    }
+
+    async fn files(&self, call: &FileCall) -> Result<Option<SchemaRef>, Box<Diagnostic>> {
+        self.inner.files(call).await
     }
 
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {

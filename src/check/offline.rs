@@ -11,13 +11,13 @@ use deltalake::arrow::datatypes::SchemaRef;
 use super::kept::Standing;
 use crate::base::{Diagnostic, Event, Events, Heard};
 use crate::compile::Surroundings;
+use crate::engine::{Engine, known_files};
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
 use crate::manifest::{Node, NodeId, NodeMap, RelationName};
 use crate::resolve::Project;
-use crate::sql::type_name;
+use crate::sql::{FileCall, type_name};
 
 /// Schemas that are known without a warehouse.
-#[derive(Debug)]
 pub struct Offline {
     /// Of sources and seeds.
     inputs: BTreeMap<NodeId, SchemaRef>,
@@ -31,6 +31,14 @@ pub struct Offline {
     /// How nodes stand after earlier commands, not read yet.
     kept: RwLock<NodeMap<Bytes>>,
     events: Events,
+    /// Looks at files of the project that queries name.
+    engine: Option<Arc<dyn Engine>>,
+}
+
+/// Whether a location lies in the project's folder.
+#[must_use]
+pub fn is_below(location: &str) -> bool {
+    !location.contains("://") && !location.starts_with(['/', '\\', '~']) && !location.split(['/', '\\']).any(|part| part == "..")
 }
 
 impl Offline {
@@ -47,6 +55,7 @@ impl Offline {
             learned: RwLock::new(learned),
             kept: RwLock::default(),
             events,
+            engine: None,
         }
     }
 
@@ -54,6 +63,12 @@ impl Offline {
     #[must_use]
     pub fn with_described(self, described: BTreeSet<NodeId>) -> Self {
         Self { described, ..self }
+    }
+
+    /// With what looks at files of the project.
+    #[must_use]
+    pub fn with_engine(self, engine: Arc<dyn Engine>) -> Self {
+        Self { engine: Some(engine), ..self }
     }
 
     /// Whether the columns of a source are those that its description lists.
@@ -120,6 +135,14 @@ impl Surroundings for Offline {
         None
     }
 
+    /// Data need not be where a check runs: only files of the project are looked at.
+    async fn files(&self, call: &FileCall) -> Result<Option<SchemaRef>, Box<Diagnostic>> {
+        match &self.engine {
+            Some(engine) if call.paths.iter().all(|path| is_below(path)) => known_files(engine.files_schema(call).await),
+            Some(_) | None => Ok(None),
+        }
+    }
+
     fn query(&self, _sql: &str) -> Result<QueryTable, HostError> {
         Err(HostError::Deferred { reason: "it runs a query".into() })
     }
@@ -147,7 +170,6 @@ fn relation_facts(schema: &SchemaRef) -> RelationFacts {
 }
 
 /// The same, with a table of its own for one node.
-#[derive(Debug)]
 pub(super) struct Grown {
     pub offline: Arc<Offline>,
     pub id: NodeId,
@@ -162,6 +184,10 @@ impl Surroundings for Grown {
 
     async fn table(&self, node: &Node) -> Option<SchemaRef> {
         (node.id == self.id).then(|| Arc::clone(&self.schema))
+    }
+
+    async fn files(&self, call: &FileCall) -> Result<Option<SchemaRef>, Box<Diagnostic>> {
+        self.offline.files(call).await
     }
 
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {

@@ -17,13 +17,14 @@ use super::{Exit, Invocation, Streams};
 use crate::base::{Code, Diagnostic, Event, Memo, Span, drop_aside, files};
 use crate::check::{
     Change, CheckFormat, Checked, Finding, LINEAGE_FILE, LOCK_FILE, Offline, ProjectState, Report, SourcesLock, changes, check as prove,
-    declared_schema, findings_of_changes, locked_schemas, render_findings, report, write_state,
+    declared_schema, findings_of_changes, is_below, locked_schemas, render_findings, report, write_state,
 };
 use crate::compile::{seed_contract_difference, unknown_column_types};
 use crate::engine::{Engine, EngineError};
 use crate::graph::Selectors;
 use crate::load::{Yaml, log_folder, target_folder};
 use crate::manifest::{Node, NodeId, NodeKind};
+use crate::sql::{FileCall, Semantics};
 
 pub(super) async fn check(options: &CheckOptions, global: &Global, invocation: &Invocation, streams: &Streams) -> Exit {
     let mut quiet = global.clone();
@@ -224,14 +225,16 @@ async fn offline_in(
     // Nothing is read there: it stands for a warehouse that a check has no need of.
     target.warehouse = project.parsed.target_path.join("check").to_string_lossy().into_owned();
     target.databases.clear();
-    let engine = session.engine_at(project, &target, folder, in_project)?;
+    let semantics = project.target.semantics();
+    let engine = session.engine_at(project, &target, folder, move |node| in_project(node, semantics))?;
     let mut inputs: BTreeMap<NodeId, SchemaRef> = BTreeMap::new();
     let mut described: BTreeSet<NodeId> = BTreeSet::new();
     let mut unreadable: BTreeMap<NodeId, Diagnostic> = BTreeMap::new();
     for node in project.nodes.values() {
         let schema = match &node.kind {
             NodeKind::Source { .. } => {
-                let of_files = if in_project(node) && !locked.contains_key(&node.id) { files_schema(engine.as_ref(), node).await } else { Ok(None) };
+                let of_files =
+                    if in_project(node, semantics) && !locked.contains_key(&node.id) { files_schema(engine.as_ref(), node).await } else { Ok(None) };
                 let of_files = of_files.unwrap_or_else(|why| {
                     unreadable.insert(node.id.clone(), why);
                     None
@@ -267,7 +270,7 @@ async fn offline_in(
         inputs.extend(schema.map(|schema| (node.id.clone(), schema)));
     }
     let offline = Offline::new(project, inputs, locked_schemas(&lock.tables), session.events.clone());
-    Ok(Arc::new(offline.with_unreadable(unreadable).with_described(described)))
+    Ok(Arc::new(offline.with_unreadable(unreadable).with_described(described).with_engine(engine)))
 }
 
 /// `sources.lock`, or an empty one where it is missing or can't be read; the latter is an error of the project.
@@ -294,10 +297,12 @@ pub(super) fn read_lock(session: &Session, folder: &Path, findings: &mut Vec<Fin
 }
 
 /// Whether a source's files are part of the project, as seeds are.
-fn in_project(node: &Node) -> bool {
+fn in_project(node: &Node, semantics: Semantics) -> bool {
     let NodeKind::Source { external: Some(external), .. } = &node.kind else { return false };
-    let location = &external.config.location;
-    !location.contains("://") && !location.starts_with(['/', '\\', '~']) && !location.split(['/', '\\']).any(|part| part == "..")
+    match external.call.as_deref().map(|call| FileCall::parse(call, semantics)) {
+        Some(call) => call.is_ok_and(|call| call.paths.iter().all(|path| is_below(path))),
+        None => is_below(&external.config.location),
+    }
 }
 
 /// The columns of a source's files; none where they are not there, as data need not be where a check runs.

@@ -23,9 +23,9 @@ use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
 use crate::jinja::{Invocation as TemplateInvocation, Warned};
 use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_sound, load_target, target_folder};
-use crate::manifest::{Node, NodeKind, TimeWindow};
+use crate::manifest::{ExternalSource, Node, NodeKind, TimeWindow};
 use crate::resolve::{Project, ResolveOptions, resolve, resolve_sound};
-use crate::sql::Semantics;
+use crate::sql::{FileCall, Semantics};
 
 /// The file below the target folder with what checks keep.
 const CHECK_MEMO: &str = "check.memo";
@@ -365,7 +365,13 @@ impl Session {
 
     /// The same with another target than the project's, the project's files in `folder`, and only the files that `bound`
     /// says are wanted.
-    pub(super) fn engine_at(&self, project: &Project, target: &Target, folder: &Path, bound: fn(&Node) -> bool) -> Result<Arc<dyn Engine>, Stop> {
+    pub(super) fn engine_at(
+        &self,
+        project: &Project,
+        target: &Target,
+        folder: &Path,
+        bound: impl Fn(&Node) -> bool,
+    ) -> Result<Arc<dyn Engine>, Stop> {
         let engine = self.engine_in(target, folder)?;
         for binding in project.nodes.values().filter(|node| bound(node)).filter_map(|node| files_binding(node, target.semantics())) {
             engine.bind(binding);
@@ -467,17 +473,22 @@ fn files_binding(node: &Node, semantics: Semantics) -> Option<FilesBinding> {
     let columns =
         node.columns.values().map(|column| (column.name.clone(), column.data_type.as_deref().map(|name| semantics.plain_type(name)))).collect();
     match &node.kind {
+        NodeKind::Source { external: Some(ExternalSource { call: Some(call), span, .. }), .. } => {
+            let call = FileCall::parse(call, semantics).ok()?;
+            Some(FilesBinding { span: Some(*span), ..FilesBinding::of_call(name, call) })
+        }
         NodeKind::Source { external: Some(external), .. } => Some(FilesBinding {
             name,
             config: external.config.clone(),
             columns,
             span: Some(external.span),
             option_spans: external.option_spans.clone(),
+            call: None,
         }),
         NodeKind::Model => {
             let config = node.config.external.clone()?;
             let span = node.config.place("location").unwrap_or(node.span);
-            Some(FilesBinding { name, config, columns: Vec::new(), span: Some(span), option_spans: node.config.option_places() })
+            Some(FilesBinding { name, config, columns: Vec::new(), span: Some(span), option_spans: node.config.option_places(), call: None })
         }
         NodeKind::Source { external: None, .. }
         | NodeKind::Analysis

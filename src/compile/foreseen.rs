@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
 use super::{Compilation, Surroundings};
-use crate::base::Heard;
+use crate::base::{Diagnostic, Heard};
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
 use crate::manifest::{Materialization, Node, NodeId, RelationName};
-use crate::sql::type_name;
+use crate::sql::{FileCall, type_name};
 
 /// Answers as what it is made of, but for nodes compiled before whose relation is missing.
 pub(super) struct Foreseen {
@@ -74,6 +74,10 @@ impl Surroundings for Foreseen {
 
     async fn table(&self, node: &Node) -> Option<SchemaRef> {
         self.inner.table(node).await
+    }
+
+    async fn files(&self, call: &FileCall) -> Result<Option<SchemaRef>, Box<Diagnostic>> {
+        self.inner.files(call).await
     }
 
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {

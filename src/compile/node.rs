@@ -328,7 +328,7 @@ async fn prove(
     if let Some(error) = Planner::no_query(&statement, &compiled.sql) {
         return Err(failed(compiled, &error));
     }
-    let named = planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
+    let (files, named) = super::files::parted(planner, planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?);
     if named.iter().filter_map(|table| project.node_read_by(node, &table.name)).any(|read| read.id != node.id && !node.depends_on.contains(&read.id))
     {
         surroundings.note(Asked::Beyond);
@@ -343,7 +343,8 @@ async fn prove(
         let found = Diagnostic { severity: Severity::Warning, ..found };
         compiled.warnings.push(found);
     }
-    let Some(tables) = schemas(project, planner, (node, named), done, surroundings).await else { return Ok(()) };
+    let files = super::files::schemas((node, compiled), files, &statement, surroundings.as_ref()).await?;
+    let (Some(tables), Some(files)) = (schemas(project, planner, (node, named), done, surroundings).await, files) else { return Ok(()) };
     let Some(called) = functions::called(project, planner, &statement, done).await else {
         if let Some(found) = unknown_call(project, planner, node, compiled, &statement) {
             surroundings.note(Asked::Beyond);
@@ -360,7 +361,7 @@ async fn prove(
     }
     let sources: BTreeSet<RelationName> =
         tables.iter().filter(|table| table.node.resource_type() == ResourceType::Source).map(|table| table.named.name.clone()).collect();
-    let planned = planner.plan(&compiled.sql, statement, tables, called).await;
+    let planned = planner.plan(&compiled.sql, statement, (tables, files), called).await;
     let Planned { schema, facts, doubts, needs } = planned.map_err(|errors| {
         let shown = |error| compiled.diagnose(&error, &about);
         errors.into_iter().map(|error| super::named::in_properties(project, node, shown(error))).collect::<Vec<_>>()

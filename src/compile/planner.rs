@@ -18,14 +18,16 @@ use deltalake::datafusion::sql::parser::Statement;
 use super::cte_name;
 use super::division::divisions;
 use super::facts::{Doubt, Leaf, LeafFacts, NodeFacts, derive};
+use super::files::KnownFiles;
 use super::literals::{Need, needs};
 use super::sessions::{Session, Sessions};
 use crate::base::Code;
 use crate::manifest::{Node, NodeId, NodeMap, OnViolation, RelationName, ResourceType};
 use crate::resolve::Project;
 use crate::sql::{
-    Definition, SessionOptions, SqlError, canonical, changes_rows, cte_names, failures, is_table_function, parse_query, plan, plan_expression,
-    register, repeated, rewritten_expression, scalar_function, session_state, sql_error, type_name, wrong_subquery,
+    Definition, FileCall, Semantics, SessionOptions, SqlError, canonical, changes_rows, cte_names, failures, file_call, file_functions,
+    is_table_function, parse_query, plan, plan_expression, register, repeated, rewritten_expression, scalar_function, session_state, sql_error,
+    type_name, wrong_subquery,
 };
 
 /// Plans queries of one project. Cheap to use many times.
@@ -49,6 +51,10 @@ pub(super) struct NamedTable {
 impl NamedTable {
     pub(super) fn new(reference: TableReference, name: RelationName) -> Self {
         Self { reference, name }
+    }
+
+    pub(super) fn reference(&self) -> TableReference {
+        self.reference.clone()
     }
 
     /// Whether it is named without a schema.
@@ -115,8 +121,16 @@ impl Planner {
     /// Functions that yield rows, sorted.
     pub(super) fn table_functions(&self) -> Vec<String> {
         let mut names: Vec<String> = self.base.table_functions().keys().cloned().chain(["unnest".to_owned()]).collect();
+        if Semantics::of_session(&self.base).reads_files() {
+            names.extend(file_functions().map(str::to_owned));
+        }
         names.sort();
         names
+    }
+
+    /// The files that a table of a statement stands for.
+    pub(super) fn file_call(&self, table: &NamedTable) -> Option<FileCall> {
+        Some(table).filter(|table| table.is_bare()).and_then(|table| file_call(table.reference.table(), Semantics::of_session(&self.base)))
     }
 
     /// What is wrong with a statement that is no query.
@@ -165,13 +179,14 @@ impl Planner {
         &self,
         sql: &str,
         statement: Statement,
-        tables: Vec<KnownTable<'_>>,
+        (tables, files): (Vec<KnownTable<'_>>, KnownFiles),
         functions: Vec<ScalarUDF>,
     ) -> Result<Planned, Vec<SqlError>> {
-        let columns: Vec<&str> = tables.iter().flat_map(|table| table.schema.fields().iter().map(|field| field.name().as_str())).collect();
+        let schemas = tables.iter().map(|table| &table.schema).chain(files.iter().map(|(_, schema)| schema));
+        let columns: Vec<&str> = schemas.flat_map(|schema| schema.fields().iter().map(|field| field.name().as_str())).collect();
         let spelt = canonical(sql, columns);
         let statement = if spelt == sql { statement } else { self.parse(&spelt).map_err(|error| vec![*error])? };
-        let session = self.session_over(&tables).map_err(|error| vec![sql_error(&error, sql)])?;
+        let session = self.session_over(&tables, &files).map_err(|error| vec![sql_error(&error, sql)])?;
         let own;
         let state: &SessionState = if functions.is_empty() {
             &session
@@ -267,10 +282,11 @@ impl Planner {
         }
     }
 
-    fn session_over(&self, tables: &[KnownTable<'_>]) -> deltalake::datafusion::common::Result<Session<'_>> {
+    fn session_over(&self, tables: &[KnownTable<'_>], files: &KnownFiles) -> deltalake::datafusion::common::Result<Session<'_>> {
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        for KnownTable { named: table, schema, .. } in tables {
-            let full = table.reference.clone().resolve(&self.database, &self.schema);
+        let tables = tables.iter().map(|table| (&table.named.reference, &table.schema));
+        for (reference, schema) in tables.chain(files.iter().map(|(reference, schema)| (reference, schema))) {
+            let full = reference.clone().resolve(&self.database, &self.schema);
             let catalog = catalogs.catalog(&full.catalog).unwrap_or_else(|| {
                 let catalog: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
                 catalogs.register_catalog(full.catalog.to_string(), Arc::clone(&catalog));

@@ -191,10 +191,13 @@ impl Ground<'_> {
         let failed = |compiled: &CompiledNode, error: &SqlError| vec![compiled.diagnose(error, "this unit test")];
         let statement = self.planner.parse(&compiled.sql).map_err(|error| failed(compiled, &error))?;
         let named = self.planner.tables(&statement, &compiled.sql).map_err(|error| failed(compiled, &error))?;
+        let (files, named) = super::files::parted(self.planner, named);
+        let files = super::files::schemas((node, compiled), files, &statement, self.surroundings.as_ref()).await?;
         if !named.is_empty() {
             self.surroundings.note(Asked::Beyond);
         }
         let Some(tables) = schemas(self.project, self.planner, (node, named), self.done, self.surroundings).await else { return Ok(false) };
+        let Some(files) = files else { return Ok(false) };
         let mut known = self.done.clone();
         known.extend(self.aside.clone());
         let Some(called) = functions::called(self.project, self.planner, &statement, &known).await else { return Ok(false) };
@@ -202,10 +205,10 @@ impl Ground<'_> {
             let shown = |error| self.of_value(unit, error).map_or_else(|| failed(compiled, error), |found| vec![found]);
             errors.iter().flat_map(shown).collect::<Vec<_>>()
         };
-        let schema = self.planner.plan(&compiled.sql, statement, tables, called).await.map_err(all)?.schema;
+        let schema = self.planner.plan(&compiled.sql, statement, (tables, files), called).await.map_err(all)?.schema;
         let (fields, expected) = expected(self.project, node, unit, &schema)?;
         if let Ok(statement) = self.planner.parse(&expected) {
-            let wrong = self.planner.plan(&expected, statement, Vec::new(), Vec::new()).await.err().unwrap_or_default();
+            let wrong = self.planner.plan(&expected, statement, (Vec::new(), Vec::new()), Vec::new()).await.err().unwrap_or_default();
             let wrong: Vec<Diagnostic> = wrong.iter().filter_map(|error| self.of_value(unit, error)).collect();
             if !wrong.is_empty() {
                 return Err(wrong);

@@ -40,7 +40,7 @@ pub(super) async fn wrong_verdict(project: &Project, node: &Node, rows: &SchemaR
             facts: leaf_facts(node, rows, None, &[]),
         };
         let wrong = match planner.parse(&sql) {
-            Ok(statement) => planner.plan(&sql, statement, vec![table], Vec::new()).await.err().unwrap_or_default(),
+            Ok(statement) => planner.plan(&sql, statement, (vec![table], Vec::new()), Vec::new()).await.err().unwrap_or_default(),
             Err(error) => vec![*error],
         };
         // Tables beside the failing rows are known when the test runs.

@@ -47,10 +47,12 @@ use self::stage::{Staged, Stages};
 use self::temporary::Temporaries;
 use self::views::Views;
 use self::warehouse::Warehouse;
+use tokio::runtime::Handle;
+
 use super::{Capabilities, Engine, EngineError, FilesBinding, Outcome, Overlay, RelationKind, RelationState, SeedInput, Step};
 use crate::base::Sources;
 use crate::manifest::RelationName;
-use crate::sql::{self, Semantics};
+use crate::sql::{self, FileCall, Semantics};
 
 /// Where an engine stores, and what it may use.
 #[derive(Debug, Clone)]
@@ -104,6 +106,8 @@ pub struct LocalEngine {
     pub(super) stages: Stages,
     pub(super) temporary: Temporaries,
     pub(super) runtime: Arc<RuntimeEnv>,
+    /// Of the runtime that opened the engine.
+    handle: Option<Handle>,
 }
 
 /// Under a memory limit, a batch has one row for so many bytes of it, but never fewer rows than these.
@@ -123,7 +127,16 @@ impl LocalEngine {
         let warehouse = Arc::new(Warehouse::open(&options, &runtime)?);
         let files = FileSources::new(&options.project_dir, options.storage_options.clone(), Arc::clone(&options.sources));
         let views = Views::new(Arc::clone(&warehouse));
-        Ok(Self { options, warehouse, views, files, stages: Stages::default(), temporary: Temporaries::default(), runtime })
+        Ok(Self {
+            options,
+            warehouse,
+            views,
+            files,
+            stages: Stages::default(),
+            temporary: Temporaries::default(),
+            runtime,
+            handle: Handle::try_current().ok(),
+        })
     }
 
     /// A session of the dialect with an empty catalog, on the engine's memory pool and stores.
@@ -258,6 +271,18 @@ impl Engine for LocalEngine {
 
     fn seed_schema<'a>(&'a self, seed: &'a SeedInput) -> BoxFuture<'a, Result<SchemaRef, EngineError>> {
         Box::pin(async { Ok(self.files.seed_provider(&self.session(), seed).await?.schema()) })
+    }
+
+    fn files_schema<'a>(&'a self, call: &'a FileCall) -> BoxFuture<'a, Result<SchemaRef, EngineError>> {
+        let (files, session, call) = (Arc::clone(&self.files), self.session(), call.clone());
+        let work = async move { Ok(files.provider_of_call(&session, call).await?.schema()) };
+        // Whoever plans may do so on a thread of its own, on which nothing that waits for files can run.
+        let Some(handle) = &self.handle else { return Box::pin(work) };
+        let task = handle.spawn(work);
+        Box::pin(async move {
+            let ended = |_| EngineError::Storage { context: "files can't be read".into(), reason: "the work on them ended".into() };
+            task.await.map_err(ended)?
+        })
     }
 
     fn semantics(&self) -> Semantics {

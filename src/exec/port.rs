@@ -9,10 +9,10 @@ use tokio::runtime::Handle;
 
 use crate::base::{Code, Diagnostic, Event, Events, Heard};
 use crate::compile::Surroundings;
-use crate::engine::{Engine, EngineError, RelationKind, json_rows};
+use crate::engine::{Engine, EngineError, RelationKind, json_rows, known_files};
 use crate::jinja::{HostError, QueryTable, RelationFacts};
 use crate::manifest::{Node, NodeId, NodeKind, RelationName};
-use crate::sql::{respelt_texts, split_statements, type_name};
+use crate::sql::{FileCall, respelt_texts, split_statements, type_name};
 
 /// The most rows that a template may fetch; more would be data work that belongs into SQL.
 const ROW_LIMIT: usize = 1_000_000;
@@ -39,6 +39,10 @@ impl Surroundings for EnginePort {
     async fn table(&self, node: &Node) -> Option<SchemaRef> {
         let state = self.engine.relation(node.relation.as_ref()?).await.ok()??;
         (state.kind == RelationKind::Table).then_some(state.schema)
+    }
+
+    async fn files(&self, call: &FileCall) -> Result<Option<SchemaRef>, Box<Diagnostic>> {
+        known_files(self.engine.files_schema(call).await)
     }
 
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {

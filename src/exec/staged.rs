@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use deltalake::arrow::datatypes::SchemaRef;
 
-use crate::base::Heard;
+use crate::base::{Diagnostic, Heard};
 use crate::compile::Surroundings;
 use crate::engine::{Engine, Overlay};
 use crate::jinja::{HostError, QueryTable, RelationFacts, RelationKind};
 use crate::manifest::{Node, NodeId, RelationName};
-use crate::sql::type_name;
+use crate::sql::{FileCall, type_name};
 
 /// Answers from what is staged, and else as the engine does.
 pub(super) struct StagedPort {
@@ -47,6 +47,10 @@ impl Surroundings for StagedPort {
 
     async fn table(&self, node: &Node) -> Option<SchemaRef> {
         self.published.table(node).await
+    }
+
+    async fn files(&self, call: &FileCall) -> Result<Option<SchemaRef>, Box<Diagnostic>> {
+        self.published.files(call).await
     }
 
     fn query(&self, sql: &str) -> Result<QueryTable, HostError> {

@@ -97,7 +97,7 @@ fn add_kind(of: &mut Fingerprinter, kind: &NodeKind) {
             of.add(written.as_slice()).debug(as_written);
             of.add(&4_u8).add(source_name).add(loader).add(description).add(quoting.as_slice()).json_map(meta).add(&external.is_some());
             if let Some(external) = external {
-                of.debug(&external.config);
+                of.debug(&external.config).add(&external.call);
             }
             of
         }

@@ -280,6 +280,8 @@ pub struct ExternalSource {
     pub span: Span,
     /// Where its options stand, by name.
     pub option_spans: std::collections::BTreeMap<String, Span>,
+    /// How the files are read where that is written as a call of a function, whose first path is the location then.
+    pub call: Option<String>,
 }
 
 /// What only data tests have.

@@ -492,7 +492,8 @@ impl Builder {
     fn check_types(&self) -> (Vec<(NodeId, Diagnostic)>, Vec<Diagnostic>) {
         let (mut late, mut found) = (Vec::new(), Vec::new());
         for node in self.nodes.values() {
-            let is_file = matches!(&node.kind, crate::manifest::NodeKind::Source { external: Some(_), .. });
+            // Beside a call they are documentation.
+            let is_file = matches!(&node.kind, crate::manifest::NodeKind::Source { external: Some(external), .. } if external.call.is_none());
             for column in node.columns.values().filter(|_| node.config.contract_enforced || is_file) {
                 let wrong = match column.data_type.as_deref().map(crate::sql::parse_type) {
                     Some(Err(why)) => Diagnostic::error(Code::TypeUnknown, why)

@@ -11,6 +11,7 @@ use super::config::ConfigValues;
 use super::config::typed;
 use super::data_test::Wanted;
 use super::host::ParseHost;
+use super::location::external_location;
 use super::nodes::{checksum, columns};
 use super::trees::YamlRenderer;
 use crate::base::{Code, Diagnostic, Span, Spanned};
@@ -94,7 +95,10 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
     let relation = RelationName::new(database, schema, identifier);
     freshness(builder, package, (source, table), &relation, &mut values);
     values.extend(&builder.root_values(package, ResourceType::Source, &fqn));
-    let external = table.external.as_ref().and_then(|external| external_source(builder, &package.name, external));
+    let external = match &table.external {
+        Some(external) => external_source(builder, &package.name, external),
+        None => external_location(builder, (source, table), (&relation, &values)),
+    };
     let config = typed(&values, ResourceType::Source, table.span, (&builder.parsed.sources, package.project.dialect), &mut builder.found);
     let node = Node {
         id: NodeId::new(format!("source.{}.{source_name}.{name}", package.name)),
@@ -218,6 +222,7 @@ fn external_source(builder: &mut Builder, package: &str, decl: &ExternalDecl) ->
         config: ExternalConfig { location, format, options },
         span: decl.location.as_ref().map_or(decl.span, |location| location.span),
         option_spans: decl.options.iter().map(|(name, value)| (name.value.clone(), Span { end: value.span.end, ..name.span })).collect(),
+        call: None,
     })
 }
 

@@ -6,6 +6,7 @@ mod calls;
 mod dates;
 mod engines;
 mod expand;
+mod files;
 mod foreign;
 mod formats;
 mod generators;
@@ -167,6 +168,10 @@ impl VisitorMut for Rewriter {
         flow(select::query(query, self))?;
         rows::query(query);
         ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        flow(files::rewrite(factor, self))
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {

@@ -654,6 +654,12 @@ impl Semantics {
         named_type(name, self)
     }
 
+    /// Whether files are tables in a `from` clause: `read_csv('a.csv')`, `'a.csv'`.
+    #[must_use]
+    pub fn reads_files(self) -> bool {
+        matches!(self.adapter, "duckdb" | "alluvium")
+    }
+
     /// The name that [`super::parse_type`] reads as what `name` means here; what is no type stays as it is.
     #[must_use]
     pub fn plain_type(self, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! Splitting and parsing SQL text of the dialect.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::common::DataFusionError;
 use deltalake::datafusion::execution::session_state::SessionState;
@@ -8,7 +8,7 @@ use deltalake::datafusion::sql::parser::{DFParserBuilder, Statement};
 use deltalake::datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::parser::ParserError;
-use deltalake::datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, TokenizerError};
+use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, TokenizerError};
 
 use super::depth::refuse_deep;
 use super::grammar::Grammar;
@@ -141,6 +141,20 @@ pub fn embedded_query(sql: &str) -> Option<Range<usize>> {
     })?;
     let end = words.next_back().unwrap_or(start).span.end;
     Some(offset(start.span.start.line, start.span.start.column)?..offset(end.line, end.column)?)
+}
+
+/// Where a statement that was parsed from `sql` names a table, the first time.
+#[must_use]
+pub fn place_of_table(statement: &Statement, sql: &str, table: &str) -> Option<Range<usize>> {
+    let Statement::Statement(inner) = statement else { return None };
+    let text = SourceFile::new("", sql.into());
+    let offset = |at: Location| Some(text.offset(u32::try_from(at.line).ok()?, u32::try_from(at.column).ok()?) as usize);
+    let found = ast::visit_relations(inner.as_ref(), |name| match name.0.last().and_then(|part| part.as_ident()) {
+        Some(last) if last.value == table && last.span.start.line > 0 => ControlFlow::Break(last.span),
+        Some(_) | None => ControlFlow::Continue(()),
+    });
+    let span = found.break_value()?;
+    Some(offset(span.start)?..offset(span.end)?)
 }
 
 /// Where a name stands in a statement, if it stands there once.

@@ -269,6 +269,11 @@ impl<'a> Resolver<'a> {
         let mut kinds = BTreeMap::new();
         for reference in references.iter().filter(|reference| !sql::is_table_function(&state, reference)) {
             let name = scope.name(reference);
+            if let Some(provider) = Box::pin(self.called_files(reference, &statement, sql)).await? {
+                columns.extend(provider.schema().fields().iter().map(|field| field.name().clone()));
+                catalog.add(&name, provider);
+                continue;
+            }
             let temporary = self.temporary(reference, &name).await?;
             if kinds.insert(name.clone(), temporary.is_some()).is_some_and(|before| before != temporary.is_some()) {
                 let message = format!("`{}` is both temporary and a relation of the warehouse in one query", name.identifier);
@@ -293,6 +298,31 @@ impl<'a> Resolver<'a> {
         match sql::plan(&state, statement.clone()).await {
             Ok(plan) => Ok((state, plan, statement)),
             Err(error) => Err(blamed(failure::query(error, sql), &state, &statement, sql).await),
+        }
+    }
+
+    /// The files that a call in the place of a table means; `None` for the name of a table.
+    async fn called_files(
+        &mut self,
+        reference: &TableReference,
+        statement: &Statement,
+        sql: &str,
+    ) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+        let semantics = self.engine.options.semantics;
+        let call =
+            Some(reference).filter(|reference| reference.schema().is_none()).and_then(|reference| sql::file_call(reference.table(), semantics));
+        let Some(call) = call else { return Ok(None) };
+        match self.engine.files.provider_of_call(&self.engine.session(), call).await {
+            Ok(provider) => Ok(Some(provider)),
+            // One that has a place in a file needs none in the query.
+            Err(EngineError::Diagnosed(diagnostic)) if diagnostic.labels.is_empty() => {
+                let mut error = SqlError::new(diagnostic.code, diagnostic.message.clone());
+                error.range = places(statement, sql).into_iter().find(|(found, _)| found == reference).map(|(_, range)| range);
+                error.notes.clone_from(&diagnostic.notes);
+                error.help.clone_from(&diagnostic.help);
+                Err(EngineError::Sql(Box::new(error)))
+            }
+            Err(error) => Err(error),
         }
     }
 

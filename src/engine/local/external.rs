@@ -200,7 +200,7 @@ impl StagedFiles {
             let name = type_name(field.data_type());
             (field.name().clone(), parse_type(&name).is_ok().then_some(name))
         });
-        FilesBinding { name: self.relation.clone(), config, columns: columns.collect(), span: None, option_spans: BTreeMap::new() }
+        FilesBinding { name: self.relation.clone(), config, columns: columns.collect(), span: None, option_spans: BTreeMap::new(), call: None }
     }
 }
 

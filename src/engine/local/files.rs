@@ -3,14 +3,17 @@
 //! Says which files a binding means and how they become a table provider. How a format is read is in the modules
 //! below; writing files for consumers is `external`.
 
+mod called;
 mod csv;
 mod infer;
 mod json;
 mod location;
+mod moments;
 mod options;
 mod parquet;
 mod quotes;
 mod read;
+mod sniff;
 mod texts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,7 +30,7 @@ pub(crate) use options::{FileOptions, compression};
 use super::super::{EngineError, FilesBinding, SeedInput};
 use crate::base::{Code, Diagnostic, Sources, Span, nearest};
 use crate::manifest::{FileFormat, RelationName};
-use crate::sql::Semantics;
+use crate::sql::{FileCall, Semantics};
 use location::Listing;
 
 /// What every reader of files needs.
@@ -38,9 +41,26 @@ struct Reading {
     sources: Arc<Sources>,
     /// Where the files are named, for messages about them.
     span: Option<Span>,
+    /// How the values of columns are written, where that is not ISO's notation.
+    formats: Formats,
 }
 
+/// Formats of dates and times by column.
+type Formats = Vec<(String, String)>;
+
 impl Reading {
+    fn format_of(&self, field: &Field) -> Option<&str> {
+        let named = || {
+            let called = self.options.called.as_ref()?;
+            match field.data_type() {
+                DataType::Date32 => called.date_format.as_deref(),
+                DataType::Timestamp(..) => called.timestamp_format.as_deref(),
+                _ => None,
+            }
+        };
+        self.formats.iter().find(|(name, _)| name.to_lowercase() == field.name().to_lowercase()).map(|(_, format)| format.as_str()).or_else(named)
+    }
+
     fn placed(&self, error: EngineError) -> EngineError {
         placed(error, self.span)
     }
@@ -60,6 +80,9 @@ fn placed(error: EngineError, span: Option<Span>) -> EngineError {
     }
 }
 
+/// What was found out from the files: their columns, how they are written, and how the values of some are.
+type Inferred = (SchemaRef, FileOptions, Formats);
+
 /// The files that are bound to relation names, and the stores they are in.
 #[derive(Debug)]
 pub(crate) struct FileSources {
@@ -67,7 +90,7 @@ pub(crate) struct FileSources {
     sources: Arc<Sources>,
     bindings: RwLock<BTreeMap<RelationName, FilesBinding>>,
     /// Schemas by what they were inferred from, so that a file is read through once and not once a query.
-    inferred: Mutex<HashMap<String, SchemaRef>>,
+    inferred: Mutex<HashMap<String, Inferred>>,
 }
 
 impl FileSources {
@@ -97,11 +120,16 @@ impl FileSources {
     /// # Errors
     /// If the location can't be reached by this build, an option is not known, no file is there, or one can't be read.
     pub(crate) async fn provider(&self, session: &dyn Session, binding: &FilesBinding) -> Result<Arc<dyn TableProvider>, EngineError> {
-        self.provider_at(session, binding, self.located(binding)?).await
+        let (reading, schema, declared) = Box::pin(self.reading(session, binding, self.located(binding)?)).await?;
+        table(reading, schema, binding.config.format, &declared)
     }
 
-    fn located(&self, binding: &FilesBinding) -> Result<Location, EngineError> {
-        self.stores.locate(&binding.config.location).map_err(|error| placed(error, binding.span))
+    fn located(&self, binding: &FilesBinding) -> Result<Vec<Location>, EngineError> {
+        let located = |location: &String| self.stores.locate(location).map_err(|error| placed(error, binding.span));
+        match &binding.call {
+            Some(call) => call.paths.iter().map(located).collect(),
+            None => Ok(vec![located(&binding.config.location)?]),
+        }
     }
 
     /// As [`FileSources::provider`], with the files of another location.
@@ -114,7 +142,7 @@ impl FileSources {
         binding: &FilesBinding,
         location: Location,
     ) -> Result<Arc<dyn TableProvider>, EngineError> {
-        let (reading, schema, declared) = self.reading(session, binding, location).await?;
+        let (reading, schema, declared) = Box::pin(self.reading(session, binding, vec![location])).await?;
         table(reading, schema, binding.config.format, &declared)
     }
 
@@ -136,7 +164,7 @@ impl FileSources {
         {
             return Ok(Arc::new(EmptyTable::new(schema)));
         }
-        let (mut reading, schema, declared) = self.reading(session, binding, self.located(binding)?).await?;
+        let (mut reading, schema, declared) = Box::pin(self.reading(session, binding, self.located(binding)?)).await?;
         let mut listing = (*reading.listing).clone();
         listing.files.retain(|file| wanted.contains(&self.stores.name_of(&listing.store_url, &file.meta.location)));
         if listing.files.is_empty() {
@@ -151,26 +179,59 @@ impl FileSources {
     /// # Errors
     /// If the location can't be listed.
     pub(crate) async fn paths(&self, binding: &FilesBinding) -> Result<Vec<String>, EngineError> {
-        let listing = self.located(binding)?.look(binding.config.format).await;
-        let (listing, _) = listing.map_err(|error| placed(error, binding.span))?;
-        Ok(listing.files.iter().map(|file| self.stores.name_of(&listing.store_url, &file.meta.location)).collect())
+        let mut paths = Vec::new();
+        for location in self.located(binding)? {
+            let (listing, _) = location.look(binding.config.format).await.map_err(|error| placed(error, binding.span))?;
+            paths.extend(listing.files.iter().map(|file| self.stores.name_of(&listing.store_url, &file.meta.location)));
+        }
+        Ok(paths)
     }
 
     async fn reading(
         &self,
         session: &dyn Session,
         binding: &FilesBinding,
-        location: Location,
+        locations: Vec<Location>,
     ) -> Result<(Reading, SchemaRef, Vec<(String, DataType)>), EngineError> {
-        let mut declared = declared(binding).map_err(|error| placed(error, binding.span))?;
-        let options = FileOptions::parse(&binding.config, &binding.option_spans).map_err(|error| placed(error, binding.span))?;
-        let mut listing = location.list(binding.config.format).await.map_err(|error| placed(error, binding.span))?;
+        let at_binding = |error| placed(error, binding.span);
+        let format = binding.config.format;
+        let mut listing: Option<Listing> = None;
+        for location in locations {
+            let next = location.list(format).await.map_err(at_binding)?;
+            listing = Some(match listing {
+                Some(listing) => listing.joined(next).map_err(at_binding)?,
+                None => next,
+            });
+        }
+        let Some(mut listing) = listing else {
+            return Err(EngineError::Damaged { relation: binding.name.short(), reason: "it names no files".into() });
+        };
+        if let Some(call) = &binding.call {
+            let (options, mut declared) = called::of_call(call);
+            called::name_files(&mut listing, call, &mut declared);
+            let (reading, schema) = self.open(session, (listing, format), options, &declared, binding.span).await?;
+            return match unknown_type_of(call, &schema) {
+                None => Ok((reading, schema, declared)),
+                Some(diagnostic) => Err(at_binding(EngineError::Diagnosed(Box::new(diagnostic)))),
+            };
+        }
+        let mut declared = declared(binding).map_err(at_binding)?;
+        let options = FileOptions::parse(&binding.config, &binding.option_spans).map_err(at_binding)?;
         self.add_origin(binding, &mut listing, &mut declared);
-        let (reading, schema) = self.open(session, (listing, binding.config.format), options, &declared, binding.span).await?;
+        let (reading, schema) = self.open(session, (listing, format), options, &declared, binding.span).await?;
         match lacking(binding, &declared, &schema) {
             None => Ok((reading, schema, declared)),
-            Some(diagnostic) => Err(placed(EngineError::Diagnosed(Box::new(diagnostic)), binding.span)),
+            Some(diagnostic) => Err(at_binding(EngineError::Diagnosed(Box::new(diagnostic)))),
         }
+    }
+
+    /// The files that a query names as a table.
+    ///
+    /// # Errors
+    /// As [`FileSources::provider`].
+    pub(crate) async fn provider_of_call(&self, session: &dyn Session, call: FileCall) -> Result<Arc<dyn TableProvider>, EngineError> {
+        let binding = FilesBinding::of_call(RelationName::new("", "", &call.text), call);
+        self.provider(session, &binding).await
     }
 
     /// The columns that tell where a row comes from and when it was read, where the source declares them.
@@ -224,18 +285,43 @@ impl FileSources {
     ) -> Result<(Reading, SchemaRef), EngineError> {
         let listing = Arc::new(listing);
         session.runtime_env().register_object_store(listing.store_url.as_ref(), Arc::clone(&listing.store));
-        let reading = Reading { listing, options, sources: Arc::clone(&self.sources), span };
+        let mut reading = Reading { listing, options, sources: Arc::clone(&self.sources), span, formats: Formats::new() };
         let key = format!("{:?}|{:?}|{declared:?}|{}", format, reading.options, reading.listing.fingerprint());
         let known = self.inferred.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let schema = if let Some(schema) = known {
-            schema
+        let (schema, options, formats) = if let Some(known) = known {
+            known
         } else {
-            let schema = infer_schema(session, &reading, format, declared).await.map_err(|error| reading.placed(error))?;
-            self.inferred.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&schema));
-            schema
+            let mut typed = declared.to_vec();
+            if format == FileFormat::Csv && reading.options.called.is_some() {
+                let asked = reading.clone();
+                let settled = tokio::task::spawn_blocking(move || sniff::settle(&asked)).await;
+                let (options, listed) = settled.unwrap_or_else(|_| Ok((reading.options.clone(), Vec::new())))?;
+                reading.options = options;
+                typed.extend(listed);
+            }
+            let (schema, formats) = infer_schema(session, &reading, format, &typed).await.map_err(|error| reading.placed(error))?;
+            let found = (schema, reading.options.clone(), formats);
+            self.inferred.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
+            found
         };
+        (reading.options, reading.formats) = (options, formats);
         Ok((reading, schema))
     }
+}
+
+/// A column that a call gives a type and that no file has.
+fn unknown_type_of(call: &FileCall, schema: &SchemaRef) -> Option<Diagnostic> {
+    let has = |name: &str| schema.fields().iter().any(|field| field.name().to_lowercase() == name.to_lowercase());
+    let (name, _) = call.options.types.iter().find(|(name, _)| !has(name))?;
+    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let found = Diagnostic::error(Code::InputFile, format!("the files have no column `{name}`, which `types` names"));
+    Some(found.help_nearest(nearest(name, columns.iter().copied()), format!("the columns are {}", columns.join(", "))))
+}
+
+/// A file without a column that the first one has.
+fn lacks_column(file: &str, column: &str, first: &str) -> EngineError {
+    let message = format!("`{file}` has no column `{column}`, which `{first}` has");
+    EngineError::Diagnosed(Box::new(Diagnostic::error(Code::InputFile, message).help("add `union_by_name = true` to read the columns of all files")))
 }
 
 /// The columns of a source without files; `None` where neither earlier files nor its declaration tell all of them.
@@ -284,13 +370,13 @@ async fn infer_schema(
     reading: &Reading,
     format: FileFormat,
     declared: &[(String, DataType)],
-) -> Result<SchemaRef, EngineError> {
-    let fields = match format {
+) -> Result<(SchemaRef, Formats), EngineError> {
+    let (fields, formats) = match format {
         FileFormat::Csv => csv::infer(reading, declared).await?,
-        FileFormat::Json => json::infer(reading, declared).await?,
-        FileFormat::Parquet => parquet::infer(session, reading).await?,
+        FileFormat::Json => (json::infer(reading, declared).await?, Formats::new()),
+        FileFormat::Parquet => (parquet::infer(session, reading).await?, Formats::new()),
     };
-    Ok(Arc::new(reading.listing.with_partition_columns(fields, declared)))
+    Ok((Arc::new(reading.listing.with_partition_columns(fields, declared, &reading.options)), formats))
 }
 
 fn declared(binding: &FilesBinding) -> Result<Vec<(String, DataType)>, EngineError> {

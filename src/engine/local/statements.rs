@@ -326,6 +326,8 @@ fn qualified(engine: &LocalEngine, query: &ast::Query) -> Result<String, EngineE
     let statement = Statement::Statement(Box::new(ast::Statement::Query(Box::new(query.clone()))));
     let (tables, ctes) = resolve_table_references(&statement, false).map_err(|error| failure::query(error, ""))?;
     let lower = |references: &[TableReference]| references.iter().map(|reference| reference.to_string().to_lowercase()).collect::<BTreeSet<_>>();
+    // Files have no name that could be spelt out.
+    let tables: Vec<TableReference> = tables.into_iter().filter(|table| sql::file_call(table.table(), engine.options.semantics).is_none()).collect();
     let (tables, ctes) = (lower(&tables), lower(&ctes));
     let mut query = query.clone();
     let _ = ast::visit_relations_mut(&mut query, |name| {

@@ -2,6 +2,7 @@
 //! and lack some; a row that does not fit is reported with its file, line and column.
 
 use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
@@ -15,20 +16,27 @@ use super::location::FileEntry;
 use super::options::FileOptions;
 use super::quotes::Quotes;
 use super::read::{BATCH_ROWS, Sent, each_file, line_at, open, quoted, text_of_line};
+use super::sniff::column_names;
 use super::texts::{cast_texts, misfit};
-use super::{Reading, declared_type};
+use super::{Formats, Reading, declared_type, lacks_column, moments};
 use crate::base::{Code, Diagnostic};
 use crate::sql::type_name;
 
-type Input = Reader<Quotes<std::io::BufReader<super::read::Bytewise>>>;
+/// A file that is read from behind the lines that are to be skipped.
+struct Input {
+    reader: Reader<Quotes<BufReader<super::read::Bytewise>>>,
+    /// Bytes of these lines.
+    skipped: u64,
+}
 
 /// The columns of all files, in the order in which they first appear; undeclared types are those that fit all values.
 ///
 /// # Errors
 /// If a file can't be read, or has a row that does not fit its header.
-pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) -> Result<Vec<Field>, EngineError> {
+pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) -> Result<(Vec<Field>, Formats), EngineError> {
     let typed = declared.to_vec();
     let files = each_file(reading, move |reading, file| survey(reading, file, &typed)).await?;
+    let files = columns_of_first(reading, files)?;
     let mut columns: Vec<(String, Guess)> = Vec::new();
     for (name, guess) in files.into_iter().flatten() {
         match columns.iter_mut().find(|(known, _)| known.to_lowercase() == name.to_lowercase()) {
@@ -39,14 +47,38 @@ pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) ->
     if columns.is_empty() {
         return Err(empty(&reading.listing.files));
     }
-    Ok(columns
-        .into_iter()
-        .map(|(name, guess)| {
-            let data_type =
-                declared_type(declared, &name).cloned().unwrap_or_else(|| guess.data_type().unwrap_or_else(|| reading.options.without_values()));
-            Field::new(name, data_type, true)
-        })
-        .collect())
+    let mut formats = Formats::new();
+    let fields = columns.into_iter().map(|(name, guess)| {
+        let found = || guess.found(&reading.options).unwrap_or_else(|| (reading.options.without_values(), None));
+        let data_type = match declared_type(declared, &name) {
+            Some(data_type) => data_type.clone(),
+            None if reading.options.all_text() => DataType::Utf8,
+            None => {
+                let (data_type, format) = found();
+                formats.extend(format.map(|format| (name.clone(), format)));
+                data_type
+            }
+        };
+        Field::new(name, data_type, true)
+    });
+    let fields = fields.collect();
+    Ok((fields, formats))
+}
+
+/// Without `union_by_name`, a call reads the columns of its first file, and wants them in every other.
+fn columns_of_first(reading: &Reading, mut files: Vec<Vec<(String, Guess)>>) -> Result<Vec<Vec<(String, Guess)>>, EngineError> {
+    if reading.options.called.as_ref().is_none_or(|called| called.union_by_name) {
+        return Ok(files);
+    }
+    let Some(at) = files.iter().position(|columns| !columns.is_empty()) else { return Ok(files) };
+    let first: Vec<String> = files.get(at).into_iter().flatten().map(|(name, _)| name.to_lowercase()).collect();
+    for (file, columns) in reading.listing.files.iter().zip(&mut files).filter(|(_, columns)| !columns.is_empty()) {
+        if let Some(name) = first.iter().find(|name| !columns.iter().any(|(known, _)| known.to_lowercase() == **name)) {
+            return Err(lacks_column(&file.shown, name, reading.listing.files.get(at).map_or("", |file| file.shown.as_str())));
+        }
+        columns.retain(|(name, _)| first.contains(&name.to_lowercase()));
+    }
+    Ok(files)
 }
 
 /// The columns of one file with what their values can be. Where every type is declared, only the header is read.
@@ -54,7 +86,10 @@ fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) 
     let mut input = reader(reading, file)?;
     let Some(header) = header(reading, file, &mut input, declared)? else { return Ok(Vec::new()) };
     let mut guesses: Vec<(String, Guess)> = header.names.iter().map(|name| (name.clone(), Guess::default())).collect();
-    let open_types: Vec<usize> = (0..header.names.len()).filter(|at| declared_type(declared, &header.names[*at]).is_none()).collect();
+    let mut open_types: Vec<usize> = (0..header.names.len()).filter(|at| declared_type(declared, &header.names[*at]).is_none()).collect();
+    if reading.options.all_text() {
+        open_types.clear();
+    }
     if open_types.is_empty() {
         return Ok(guesses);
     }
@@ -65,7 +100,7 @@ fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) 
         check_width(reading, file, &record, header.names.len())?;
         for at in &open_types {
             if let Some(value) = value(reading, file, &record, *at)? {
-                guesses[*at].1.see(value);
+                guesses[*at].1.see(value, &reading.options);
             }
         }
     }
@@ -157,8 +192,13 @@ impl<'a> Chunk<'a> {
                 Diagnostic::error(Code::InputFile, message).help("declare it as varchar and convert it in a model"),
             )));
         }
-        let (typed, wrong) =
-            cast_texts(texts, field.data_type(), self.reading.options.rounds()).map_err(|error| super::read::unreadable(self.file, &error))?;
+        let formatted = self.reading.format_of(field).and_then(|format| moments::cast(texts, field.data_type(), format));
+        let (typed, wrong) = match formatted {
+            Some(cast) => cast,
+            None => {
+                cast_texts(texts, field.data_type(), self.reading.options.rounds()).map_err(|error| super::read::unreadable(self.file, &error))?
+            }
+        };
         match wrong.and_then(|row| Some((row, self.starts.get(row)?))) {
             None => Ok(typed),
             Some((row, start)) => {
@@ -189,16 +229,24 @@ struct Header {
 }
 
 fn reader(reading: &Reading, file: &FileEntry) -> Result<Input, EngineError> {
-    let FileOptions { delimiter, quote, escape, .. } = &reading.options;
-    let input = open(reading, file)?;
-    Ok(ReaderBuilder::new()
+    let FileOptions { delimiter, quote, quotes, escape, .. } = &reading.options;
+    let mut input = open(reading, file)?;
+    let mut skipped = 0;
+    let mut line = Vec::new();
+    for _ in 0..reading.options.called.as_ref().map_or(0, |called| called.skip) {
+        line.clear();
+        skipped += input.read_until(b'\n', &mut line).map_err(|error| super::read::unreadable(file, &error))? as u64;
+    }
+    let reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(*delimiter)
         .quote(*quote)
+        .quoting(*quotes)
         .escape(*escape)
         .double_quote(escape.is_none())
-        .from_reader(Quotes::new(input, &reading.options)))
+        .from_reader(Quotes::new(input, &reading.options));
+    Ok(Input { reader, skipped })
 }
 
 /// `None` for an empty file.
@@ -206,6 +254,15 @@ fn header(reading: &Reading, file: &FileEntry, input: &mut Input, declared: &[(S
     let mut record = ByteRecord::new();
     if !next(reading, file, input, &mut record)? {
         return Ok(None);
+    }
+    if let Some(called) = &reading.options.called {
+        let first: Vec<String> = (0..record.len()).map(|at| text(reading, file, &record, at).map(str::to_owned)).collect::<Result<_, _>>()?;
+        if called.all_named && called.names.len() != first.len() && !called.pads {
+            let message = format!("expected the {} columns that are named, found {}", called.names.len(), first.len());
+            return Err(at_line(reading, file, &record, None, &message, "name all columns of the file, in their order"));
+        }
+        let names = column_names(&first, &reading.options, called);
+        return Ok(Some(Header { names, first_row: (!reading.options.header).then_some(record) }));
     }
     if !reading.options.header {
         let names = (0..record.len()).map(|at| declared.get(at).map_or_else(|| format!("column_{}", at + 1), |(name, _)| name.clone())).collect();
@@ -241,10 +298,16 @@ fn unquoted(name: &str) -> &str {
 }
 
 fn next(reading: &Reading, file: &FileEntry, input: &mut Input, record: &mut ByteRecord) -> Result<bool, EngineError> {
-    let found = input.read_byte_record(record).map_err(|error| super::read::unreadable(file, &error))?;
-    match input.get_ref().unclosed() {
+    let found = input.reader.read_byte_record(record).map_err(|error| super::read::unreadable(file, &error))?;
+    if input.skipped > 0
+        && let Some(mut position) = record.position().cloned()
+    {
+        position.set_byte(position.byte() + input.skipped);
+        record.set_position(Some(position));
+    }
+    match input.reader.get_ref().unclosed() {
         None => Ok(found),
-        Some(start) => Err(unclosed(reading, file, start)),
+        Some(start) => Err(unclosed(reading, file, start + input.skipped)),
     }
 }
 

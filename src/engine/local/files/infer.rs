@@ -2,6 +2,9 @@
 
 use deltalake::arrow::datatypes::{DataType, TimeUnit};
 
+use super::moments::{self, ALL_FORMATS};
+use super::options::FileOptions;
+
 /// What the values seen so far can all be read as. Values with leading zeros, as in postal codes, stay text; so do
 /// numbers with more digits than a double keeps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -9,7 +12,12 @@ pub(super) struct Guess {
     seen: bool,
     /// Bits of the types that no value has ruled out.
     ruled_out: u8,
+    /// Bits of the formats of dates and times that no value has ruled out, but for ISO's; none are looked for but in a call.
+    lost_formats: u32,
 }
+
+/// A type, and the format of its values where that is none of ISO's.
+pub(super) type Found = (DataType, Option<String>);
 
 const BOOLEAN: u8 = 1;
 const BIGINT: u8 = 2;
@@ -21,16 +29,55 @@ const ALL: u8 = 63;
 
 impl Guess {
     /// Takes one value into account. Values that mean NULL are not to be shown.
-    pub(super) fn see(&mut self, value: &str) {
+    pub(super) fn see(&mut self, value: &str, options: &FileOptions) {
         self.seen = true;
+        let value = value.trim();
         if self.ruled_out != ALL {
-            self.ruled_out |= ALL & !fits(value.trim());
+            self.ruled_out |= ALL & !(fits(value) & allowed(options) | called(value, options));
         }
+        match &options.called {
+            Some(called) if called.date_format.is_none() && called.timestamp_format.is_none() => {
+                if self.lost_formats != ALL_FORMATS {
+                    self.lost_formats |= ALL_FORMATS & !moments::formats_of(value);
+                }
+            }
+            Some(_) | None => self.lost_formats = ALL_FORMATS,
+        }
+    }
+
+    /// The same for values of JSON, of which only texts are seen.
+    pub(super) fn see_text(&mut self, value: &str, options: &FileOptions) {
+        self.see(value, options);
+        self.ruled_out |= BOOLEAN | BIGINT | DOUBLE;
+    }
+
+    /// Rules out everything: no text was seen.
+    pub(super) fn see_other(&mut self) {
+        (self.seen, self.ruled_out, self.lost_formats) = (true, ALL, ALL_FORMATS);
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         self.seen |= other.seen;
         self.ruled_out |= other.ruled_out;
+        self.lost_formats |= other.lost_formats;
+    }
+
+    /// The narrowest type for the values, and their format; `None` where there was none.
+    pub(super) fn found(self, options: &FileOptions) -> Option<Found> {
+        let named = |data_type: &DataType| {
+            let called = options.called.as_ref()?;
+            if *data_type == DataType::Date32 { called.date_format.clone() } else { called.timestamp_format.clone() }
+        };
+        match self.data_type()? {
+            DataType::Utf8 => Some(
+                moments::of_formats(ALL_FORMATS & !self.lost_formats).map_or((DataType::Utf8, None), |(data_type, format)| (data_type, Some(format))),
+            ),
+            found @ (DataType::Date32 | DataType::Timestamp(..)) => {
+                let format = named(&found);
+                Some((found, format))
+            }
+            found => Some((found, None)),
+        }
     }
 
     /// The narrowest type for the values; `None` where there was none.
@@ -49,6 +96,23 @@ impl Guess {
         let fitting = candidates.into_iter().find(|(bit, _)| self.ruled_out & bit == 0);
         Some(fitting.map_or(DataType::Utf8, |(_, data_type)| data_type))
     }
+}
+
+/// The types whose usual notation counts: those that a call gives a format have that alone.
+fn allowed(options: &FileOptions) -> u8 {
+    let Some(called) = &options.called else { return ALL };
+    let dates = if called.date_format.is_some() { DATE } else { 0 };
+    let times = if called.timestamp_format.is_some() { TIMESTAMP | TIMESTAMPTZ } else { 0 };
+    ALL & !(dates | times)
+}
+
+/// What a value can be in a call alone.
+fn called(value: &str, options: &FileOptions) -> u8 {
+    let Some(called) = &options.called else { return 0 };
+    let has = |format: &Option<String>| format.as_ref().is_some_and(|format| moments::parse(value, format).is_some());
+    let truth = ["t", "f", "yes", "no"].iter().any(|word| value.eq_ignore_ascii_case(word));
+    let bit = |has: bool, bit: u8| if has { bit } else { 0 };
+    bit(truth, BOOLEAN) | bit(has(&called.date_format), DATE) | bit(has(&called.timestamp_format), TIMESTAMP)
 }
 
 fn fits(value: &str) -> u8 {
@@ -110,7 +174,7 @@ mod tests {
     fn guess(values: &[&str]) -> String {
         let mut guess = Guess::default();
         for value in values {
-            guess.see(value);
+            guess.see(value, &FileOptions::seed(',', "alluvium"));
         }
         guess.data_type().map_or_else(|| "none".to_owned(), |found| type_name(&found))
     }

@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 use super::super::super::EngineError;
+use super::infer::Guess;
 use super::location::FileEntry;
 use super::read::{BATCH_ROWS, Sent, each_file, line_at, open, quoted, text_of_line};
 use super::texts::{cast_texts, misfit, with_article};
@@ -26,15 +27,22 @@ use crate::sql::type_name;
 pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) -> Result<Vec<Field>, EngineError> {
     let typed = declared.to_vec();
     let files = each_file(reading, move |reading, file| survey(reading, file, &typed)).await?;
+    let mut texts: Texts = Vec::new();
     let mut fields: Vec<Field> = Vec::new();
-    for field in files.into_iter().flatten() {
+    for (field, text) in files.into_iter().flatten() {
+        note(&mut texts, field.name(), |known| known.merge(text));
         match fields.iter_mut().find(|known| known.name() == field.name()) {
             None => fields.push(field),
             Some(known) if known.data_type() == field.data_type() => {}
             Some(known) => *known = Field::new(known.name(), wider(known.data_type(), field.data_type()), true),
         }
     }
-    let mut fields: Vec<Field> = fields.into_iter().map(|field| named_type(&field, declared)).collect();
+    let mut fields: Vec<Field> = fields.into_iter().map(|field| named_type(&as_moment(reading, field, &texts), declared)).collect();
+    if reading.options.called.as_ref().is_some_and(|called| called.all_named) {
+        fields.retain(|field| declared_type(declared, field.name()).is_some());
+        let place = |field: &Field| declared.iter().position(|(name, _)| name.to_lowercase() == field.name().to_lowercase());
+        fields.sort_by_key(place);
+    }
     // Objects leave out what they have no value for, so a declared field may be in none of them.
     for (name, data_type) in declared {
         if !fields.iter().any(|field| field.name().to_lowercase() == name.to_lowercase()) {
@@ -42,6 +50,30 @@ pub(super) async fn infer(reading: &Reading, declared: &[(String, DataType)]) ->
         }
     }
     Ok(fields)
+}
+
+/// What the texts of fields can be in a call, where dates and times are told from other texts.
+type Texts = Vec<(String, Guess)>;
+
+fn note(texts: &mut Texts, name: &str, sees: impl FnOnce(&mut Guess)) {
+    if let Some((_, known)) = texts.iter_mut().find(|(known, _)| known == name) {
+        return sees(known);
+    }
+    let mut new = Guess::default();
+    sees(&mut new);
+    texts.push((name.to_owned(), new));
+}
+
+/// A field whose texts are all dates or times in ISO's notation, as one of these.
+fn as_moment(reading: &Reading, field: Field, texts: &Texts) -> Field {
+    if reading.options.called.is_none() || *field.data_type() != DataType::Utf8 {
+        return field;
+    }
+    let found = texts.iter().find(|(name, _)| name == field.name()).and_then(|(_, guess)| guess.data_type());
+    match found.filter(|found| matches!(found, DataType::Date32 | DataType::Timestamp(..))) {
+        Some(found) => field.with_data_type(found),
+        None => field,
+    }
 }
 
 fn named_type(field: &Field, declared: &[(String, DataType)]) -> Field {
@@ -62,8 +94,9 @@ fn wider(one: &DataType, other: &DataType) -> DataType {
     }
 }
 
-fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) -> Result<Vec<Field>, EngineError> {
+fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) -> Result<Vec<(Field, Guess)>, EngineError> {
     let mut names: Vec<String> = Vec::new();
+    let mut texts: Texts = Vec::new();
     let mut wrong = None;
     let mut objects = serde_json::Deserializer::from_reader(BufReader::new(Objects::new(open(reading, file)?))).into_iter::<Json>();
     let mut next = || {
@@ -74,6 +107,15 @@ fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) 
         Ok(Json::Object(mut fields)) => {
             for name in fields.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>() {
                 names.push(name);
+            }
+            if reading.options.called.is_some() {
+                for (name, value) in &fields {
+                    match value {
+                        Json::String(text) => note(&mut texts, name, |guess| guess.see_text(text, &reading.options)),
+                        Json::Null => {}
+                        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => note(&mut texts, name, Guess::see_other),
+                    }
+                }
             }
             // What is declared needs no type that fits its values.
             fields.iter_mut().filter(|(name, _)| declared_type(declared, name).is_some()).for_each(|(_, value)| *value = Json::Null);
@@ -93,7 +135,8 @@ fn survey(reading: &Reading, file: &FileEntry, declared: &[(String, DataType)]) 
         return Err(error);
     }
     let schema = schema?;
-    Ok(names.iter().filter_map(|name| schema.field_with_name(name).ok().cloned()).collect())
+    let text = |name: &String| texts.iter().find(|(known, _)| known == name).map(|(_, guess)| *guess).unwrap_or_default();
+    Ok(names.iter().filter_map(|name| Some((schema.field_with_name(name).ok()?.clone(), text(name)))).collect())
 }
 
 /// Sends the objects of a file as batches of `schema`; fields that an object lacks are NULL.

@@ -17,6 +17,7 @@ use super::super::super::EngineError;
 use super::super::failure::store_reason;
 use super::declared_type;
 use super::infer::Guess;
+use super::options::FileOptions;
 use crate::base::{Code, Diagnostic};
 use crate::manifest::FileFormat;
 
@@ -273,7 +274,7 @@ impl Location {
             .into_iter()
             .map(|(meta, folders)| FileEntry {
                 shown: self.shown(&meta.location),
-                partitions: partition_columns.iter().map(|column| partition_value(&folders, column)).collect(),
+                partitions: partition_columns.iter().map(|column| partition_value(folders.iter().map(String::as_str), column)).collect(),
                 meta,
             })
             .collect();
@@ -312,8 +313,9 @@ impl Location {
     }
 }
 
-fn partition_value(folders: &[String], column: &str) -> Option<String> {
-    let value = folders.iter().filter_map(|folder| folder.split_once('=')).find(|(name, _)| name.to_lowercase() == column.to_lowercase())?.1;
+/// What the names of folders say of a column.
+pub(super) fn partition_value<'f>(folders: impl Iterator<Item = &'f str>, column: &str) -> Option<String> {
+    let value = folders.filter_map(|folder| folder.split_once('=')).find(|(name, _)| name.to_lowercase() == column.to_lowercase())?.1;
     let decoded = percent_decoded(value);
     (!["__HIVE_DEFAULT_PARTITION__", ""].contains(&decoded.as_str())).then_some(decoded)
 }
@@ -324,6 +326,20 @@ fn percent_decoded(text: &str) -> String {
 }
 
 impl Listing {
+    /// The files of several listings of one store, each once.
+    ///
+    /// # Errors
+    /// If they are of several stores.
+    pub(super) fn joined(mut self, other: Self) -> Result<Self, EngineError> {
+        if self.store_url != other.store_url {
+            let message = format!("`{}` and `{}` are in two stores, and are read as one table", self.store_url, other.store_url);
+            let help = "read them in two tables, and join these with `union all`";
+            return Err(EngineError::Diagnosed(Box::new(Diagnostic::error(Code::StorageUri, message).help(help))));
+        }
+        self.files.extend(other.files);
+        Ok(self)
+    }
+
     /// What the files are at the moment: changes when a file changes, comes or goes.
     pub(super) fn fingerprint(&self) -> String {
         let files =
@@ -332,13 +348,13 @@ impl Listing {
     }
 
     /// The schema of the files with the partition columns behind; a partition column replaces one of its name.
-    pub(super) fn with_partition_columns(&self, fields: Vec<Field>, declared: &[(String, DataType)]) -> Schema {
+    pub(super) fn with_partition_columns(&self, fields: Vec<Field>, declared: &[(String, DataType)], options: &FileOptions) -> Schema {
         let is_partition = |field: &Field| self.partition_columns.iter().any(|column| column.to_lowercase() == field.name().to_lowercase());
         let mut fields: Vec<Field> = fields.into_iter().filter(|field| !is_partition(field)).collect();
         for (at, column) in self.partition_columns.iter().enumerate() {
             let data_type = declared_type(declared, column).cloned().unwrap_or_else(|| {
                 let mut guess = Guess::default();
-                self.files.iter().filter_map(|file| file.partitions.get(at)?.as_deref()).for_each(|value| guess.see(value));
+                self.files.iter().filter_map(|file| file.partitions.get(at)?.as_deref()).for_each(|value| guess.see(value, options));
                 guess.data_type().unwrap_or(DataType::Utf8)
             });
             fields.push(Field::new(column, data_type, true));

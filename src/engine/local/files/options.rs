@@ -6,8 +6,10 @@ use deltalake::arrow::datatypes::DataType;
 use deltalake::datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 
 use super::super::super::EngineError;
+use super::called::Called;
 use crate::base::{Code, Diagnostic, Span, nearest};
 use crate::manifest::{ExternalConfig, FileFormat};
+use crate::sql::Packing;
 
 /// How CSV files are written down; the other formats need no options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +17,16 @@ pub(crate) struct FileOptions {
     pub(crate) header: bool,
     pub(crate) delimiter: u8,
     pub(crate) quote: u8,
+    /// Whether values stand in quotes at all.
+    pub(crate) quotes: bool,
     /// `None`: a quote inside quotes is doubled.
     pub(crate) escape: Option<u8>,
     /// What stands for NULL beside the empty value.
     pub(crate) null_value: Option<String>,
     /// Read as dbt reads seeds: `null` in any case and mere spaces mean NULL too, and a column without values has whole numbers.
     pub(crate) as_seed: Option<SeedRows>,
+    /// Read as a function of `DuckDB`'s reads files.
+    pub(crate) called: Option<Called>,
 }
 
 /// What the rows of a seed may be that do not quite fit.
@@ -48,7 +54,7 @@ const NAMES: [&str; 6] = ["header", "delimiter", "quote", "escape", "null_value"
 
 impl FileOptions {
     fn plain() -> Self {
-        Self { header: true, delimiter: b',', quote: b'"', escape: None, null_value: None, as_seed: None }
+        Self { header: true, delimiter: b',', quote: b'"', quotes: true, escape: None, null_value: None, as_seed: None, called: None }
     }
 
     /// How a seed is written that is read as an adapter's.
@@ -59,16 +65,24 @@ impl FileOptions {
 
     /// Whether a row may end before its last fields.
     pub(crate) fn pads_rows(&self) -> bool {
-        self.as_seed == Some(SeedRows::Padded)
+        self.as_seed == Some(SeedRows::Padded) || self.called.as_ref().is_some_and(|called| called.pads)
+    }
+
+    /// Whether every column is a text.
+    pub(crate) fn all_text(&self) -> bool {
+        self.called.as_ref().is_some_and(|called| called.all_text)
     }
 
     /// Whether numbers are rounded to the digits that their decimal keeps.
     pub(crate) fn rounds(&self) -> bool {
-        matches!(self.as_seed, Some(SeedRows::Rounded | SeedRows::Padded))
+        matches!(self.as_seed, Some(SeedRows::Rounded | SeedRows::Padded)) || self.called.is_some()
     }
 
     /// Whether the text of a field means NULL.
     pub(crate) fn is_null(&self, text: &str) -> bool {
+        if let Some(Called { nulls: Some(nulls), .. }) = &self.called {
+            return nulls.iter().any(|null| null == text);
+        }
         let bare = text.trim();
         text.is_empty()
             || self.null_value.as_deref() == Some(text)
@@ -135,6 +149,16 @@ fn parse_byte(name: &str, value: &str) -> Result<u8, Diagnostic> {
 
 fn wrong(name: &str, expected: &str, found: &str) -> Diagnostic {
     Diagnostic::error(Code::ConfigType, format!("option `{name}`: expected {expected}, found `{found}`")).help(format!("give `{name}` {expected}"))
+}
+
+/// The compression of a file: what is said of it, else what its name tells.
+pub(super) fn packing(path: &str, options: &FileOptions) -> FileCompressionType {
+    match options.called.as_ref().and_then(|called| called.packing) {
+        Some(Packing::None) => FileCompressionType::UNCOMPRESSED,
+        Some(Packing::Gzip) => FileCompressionType::GZIP,
+        Some(Packing::Zstd) => FileCompressionType::ZSTD,
+        None => compression(path),
+    }
 }
 
 /// The compression that a file name tells by its ending.

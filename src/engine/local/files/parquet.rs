@@ -19,7 +19,8 @@ use futures::future::BoxFuture;
 
 use super::super::super::EngineError;
 use super::super::failure::{self, plain};
-use super::{Reading, declared_type};
+use super::location::FileEntry;
+use super::{Reading, declared_type, lacks_column};
 use crate::base::{Code, Diagnostic};
 use crate::sql::type_name;
 
@@ -28,10 +29,27 @@ use crate::sql::type_name;
 /// # Errors
 /// If a file is not Parquet, or two files disagree on the type of a column.
 pub(super) async fn infer(session: &dyn Session, reading: &Reading) -> Result<Vec<Field>, EngineError> {
-    let metas: Vec<ObjectMeta> = reading.listing.files.iter().map(|file| file.meta.clone()).collect();
+    let all = merged(session, reading, &reading.listing.files).await?;
+    let Some((first, others)) = reading.listing.files.split_first() else { return Ok(all) };
+    if others.is_empty() || reading.options.called.as_ref().is_none_or(|called| called.union_by_name) {
+        return Ok(all);
+    }
+    // Without `union_by_name`, a call reads the columns of its first file, and wants them in every other.
+    let wanted = merged(session, reading, std::slice::from_ref(first)).await?;
+    for file in others {
+        let found = merged(session, reading, std::slice::from_ref(file)).await?;
+        if let Some(field) = wanted.iter().find(|field| !found.iter().any(|known| known.name() == field.name())) {
+            return Err(lacks_column(&file.shown, field.name(), &first.shown));
+        }
+    }
+    Ok(all.into_iter().filter(|field| wanted.iter().any(|known| known.name() == field.name())).collect())
+}
+
+async fn merged(session: &dyn Session, reading: &Reading, files: &[FileEntry]) -> Result<Vec<Field>, EngineError> {
+    let metas: Vec<ObjectMeta> = files.iter().map(|file| file.meta.clone()).collect();
     let schema =
         ParquetFormat::default().with_force_view_types(false).infer_schema(session, &reading.listing.store, &metas).await.map_err(|error| {
-            let files: Vec<&str> = reading.listing.files.iter().map(|file| file.shown.as_str()).collect();
+            let files: Vec<&str> = files.iter().map(|file| file.shown.as_str()).collect();
             let shown = match files.as_slice() {
                 [one] => format!("`{one}`"),
                 [first, ..] => format!("one of the files `{first}`, ..."),

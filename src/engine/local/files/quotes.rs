@@ -10,6 +10,8 @@ pub(super) struct Quotes<R> {
     input: R,
     delimiter: u8,
     quote: u8,
+    /// Whether values stand in quotes at all.
+    quoting: bool,
     escape: Option<u8>,
     state: State,
     /// How many bytes went by.
@@ -38,6 +40,7 @@ impl<R> Quotes<R> {
             input,
             delimiter: options.delimiter,
             quote: options.quote,
+            quoting: options.quotes,
             escape: options.escape,
             state: State::Start,
             passed: 0,
@@ -82,7 +85,7 @@ impl<R> Quotes<R> {
         let begins = byte == self.delimiter || byte == b'\n' || byte == b'\r';
         match self.state {
             State::Escaped => State::Inside,
-            State::Start if byte == self.quote => {
+            State::Start if byte == self.quote && self.quoting => {
                 self.opened = self.passed + at as u64;
                 State::Inside
             }

@@ -27,7 +27,7 @@ use super::super::super::EngineError;
 use super::super::failure::store_reason;
 use super::Reading;
 use super::location::FileEntry;
-use super::options::compression;
+use super::options::packing;
 use crate::base::{Code, Diagnostic, Span};
 
 /// Rows of one batch.
@@ -160,7 +160,7 @@ pub(super) fn open(reading: &Reading, file: &FileEntry) -> Result<BufReader<Byte
     let handle = Handle::current();
     let got = handle.block_on(reading.listing.store.get(&file.meta.location)).map_err(|error| unreadable(file, &store_reason(&error)))?;
     let chunks = got.into_stream().map(|chunk| chunk.map_err(|error| DataFusionError::ObjectStore(Box::new(error)))).boxed();
-    let chunks = compression(&file.shown).convert_stream(chunks).map_err(|error| unreadable(file, &error))?;
+    let chunks = packing(&file.shown, &reading.options).convert_stream(chunks).map_err(|error| unreadable(file, &error))?;
     Ok(BufReader::with_capacity(1 << 16, Bytewise { handle, chunks, chunk: Bytes::new() }))
 }
 

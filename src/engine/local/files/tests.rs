@@ -42,6 +42,7 @@ fn binding(location: &str, options: &[(&str, &str)], columns: &[(&str, &str)]) -
         columns: columns.iter().map(|(name, data_type)| ((*name).to_owned(), Some((*data_type).to_owned()))).collect(),
         span: None,
         option_spans: std::collections::BTreeMap::new(),
+        call: None,
     }
 }
 

@@ -233,6 +233,7 @@ async fn bound_files_are_relations() {
         columns: vec![("balance".into(), Some("double".into()))],
         span: None,
         option_spans: std::collections::BTreeMap::default(),
+        call: None,
     };
     room.engine.bind(binding.clone());
     let state = room.engine.relation(&binding.name).await.unwrap().unwrap();
