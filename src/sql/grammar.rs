@@ -1,6 +1,6 @@
 //! How texts are parsed: the parser's generic dialect, with the operators and the precedences that analysts count on.
 //!
-//! From strong to weak: `::` and `:`, `**`, signs, `* / // % div`, `+ -`, `->`, `->>`, `#>`, `@>` and their kin, `||`, comparisons, as in Postgres; the
+//! From strong to weak: `::` and `:`, signs, `**` and `^`, `* / // % div`, `+ -`, `->`, `->>`, `#>`, `@>` and their kin, `||`, comparisons, as in Postgres; the
 //! generic dialect has `||` beside `*`, and the operators of JSON below `=`. A chain of `and`, `or` or `||` becomes a broad tree
 //! here, because a tree that is as deep as the chain is long is too deep for what walks it.
 
@@ -85,6 +85,7 @@ impl Dialect for Grammar {
                 Some(Ok(ARROW))
             }
             Token::Mul if parser.peek_nth_token_ref(1).token == Token::Mul => Some(Ok(POWER)),
+            Token::Caret => Some(Ok(POWER)),
             Token::Colon if matches!(&parser.peek_nth_token_ref(1).token, Token::Word(_)) => match enclosing(parser) {
                 Some(Token::LBracket) => None,
                 Some(Token::LBrace) => Some(Ok(self.prec_unknown())),

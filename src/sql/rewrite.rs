@@ -262,7 +262,9 @@ impl VisitorMut for Rewriter {
             }
             Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. } => return flow(json_operator(expr, self)),
             Expr::BinaryOp { op: BinaryOperator::HashArrow | BinaryOperator::HashLongArrow, .. } => return flow(json_keys(expr, self)),
-            Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } => {
+            Expr::BinaryOp { left, op, right }
+                if *op == BinaryOperator::PGExp || *op == BinaryOperator::BitwiseXor && self.semantics.caret_is_power() =>
+            {
                 let operands = [(**left).clone(), (**right).clone()];
                 if let Some(call) = expand::expand("power(cast($1 as double), $2)", &operands, Spanned::span(left.as_ref())) {
                     *expr = call;

@@ -654,6 +654,12 @@ impl Semantics {
         named_type(name, self)
     }
 
+    /// Whether `^` is a power; elsewhere it is refused, because engines differ.
+    #[must_use]
+    pub fn caret_is_power(self) -> bool {
+        matches!(self.adapter, "duckdb" | "postgres" | "redshift")
+    }
+
     /// Whether files are tables in a `from` clause: `read_csv('a.csv')`, `'a.csv'`.
     #[must_use]
     pub fn reads_files(self) -> bool {
