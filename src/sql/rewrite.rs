@@ -38,8 +38,8 @@ use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, DataType, DateTimeField, DollarQuotedString, Expr, Ident, JsonPath, JsonPathElem, Query, Select, SelectItem, Spanned,
-    TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, DataType, DateTimeField, DollarQuotedString, Expr, Ident, Interval, JsonPath, JsonPathElem, Query, Select,
+    SelectItem, Spanned, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -245,12 +245,8 @@ impl VisitorMut for Rewriter {
                     *expr = call;
                 }
             }
-            // The planner takes `interval 30 day` everywhere but in the frame of a window.
             Expr::Interval(interval) => {
-                dates::clock_in_words(&mut interval.value);
-                if let Expr::Value(ValueWithSpan { value: Value::Number(number, _), span }) = interval.value.as_ref() {
-                    *interval.value = Expr::Value(Value::SingleQuotedString(number.clone()).with_span(*span));
-                } else if let Some(reckoned) = dates::reckoned_interval(interval) {
+                if let Some(reckoned) = plain_interval(interval) {
                     *expr = reckoned;
                 }
             }
@@ -287,6 +283,17 @@ impl VisitorMut for Rewriter {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Writes what an interval is made of as the planner takes it; gives what stands in the place of one that is reckoned.
+fn plain_interval(interval: &mut Interval) -> Option<Expr> {
+    dates::clock_in_words(&mut interval.value);
+    // The planner takes `interval 30 day` everywhere but in the frame of a window.
+    if let Expr::Value(ValueWithSpan { value: Value::Number(number, _), span }) = interval.value.as_ref() {
+        *interval.value = Expr::Value(Value::SingleQuotedString(number.clone()).with_span(*span));
+        return None;
+    }
+    dates::reckoned_interval(interval)
 }
 
 fn flow(result: Result<(), Box<SqlError>>) -> ControlFlow<Box<SqlError>> {
