@@ -47,6 +47,7 @@ NULL_KEYS = "NULL is a key like any other, and no empty text; dbt finds no row b
 BEFORE_RUN = "what is wrong with a config is said before anything runs"
 SNAPSHOT_SUPERSET = "dbt refuses it"
 FLAGS_SHOWN = "dbt shows templates some of its flags only: not `POPULATE_CACHE` and `LOG_FORMAT_FILE`"
+SIBLING = "a package's macro finds another of the same package by its bare name too; dbt does not"
 BACKUP = "dbt-duckdb leaves the table that was there"
 YAML_SNAPSHOTS = "dbt keeps schema and tags of the project file for a snapshot in YAML in its config, and does not go by them"
 
@@ -316,6 +317,11 @@ OWN_TEXT = {
 }
 
 MEANT = {
+    ("macro-packages-more.md", "A relation without a schema is one of the target's schema where no temporary table has its name"): [("main.made", "", NO_ROLLBACK)],
+    ("macro-packages-more.md", "A package's macro of the name of one of dbt's is there by its package's name alone"): [
+        ("'sibling' is undefined", FINE, SIBLING),
+        ("", "in the materialization: (d + interval '2 day')", SIBLING),
+    ],
     ("incremental.md", "--full-refresh builds the table anew and keeps its history"): [("main.t__dbt_backup", "", BACKUP)],
     ("incremental.md", "`full_refresh: true` builds anew in every run"): [("main.t__dbt_backup", "", BACKUP)],
     ("microbatch.md", "A full refresh begins the table anew with its first batch"): [("main.daily__dbt_backup", "", BACKUP)],
