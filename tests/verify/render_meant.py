@@ -146,6 +146,7 @@ SOME = {
 }
 
 LEFT_OUT = {
+    ("commands.md", "--fail-fast stops at the first failure"): "whether dbt had begun the next node before the first failed differs from run to run",
     ("microbatch.md", "Inputs without a time are read in full by each batch, which takes its own rows"): "dbt puts the rows of all times in by each batch",
     ("microbatch.md", "Refused: a batch with rows of another time, in the first batch and later"): STRICTER,
     ("microbatch.md", "Refused: an `event_time` that is no column, or no time"): OWN_COMMAND,
@@ -424,7 +425,9 @@ MEANT = {
         ('["b", "VIEW"]', '["b", "BASE TABLE"]', "tables are copied, which DuckDB's adapter can't do: dbt makes a view of the other"),
     ],
     ("state.md", "clone of what is not there"): [("target/run/example/models/b.sql", "", CLONED)],
-    ("commands.md", "--fail-fast stops at the first failure"): [("main.c1", "", BEGUN)],
+    ("config.md", "A config of the wrong type"): [
+        ("is not of type 'boolean'", FINE, "a config that can't be is an error of its node, when that is compiled"),
+    ],
     ("flags.md", "--fail-fast skips what has not begun, and says why"): [("main.b", "", BEGUN)],
     ("config-listed.md", "The config of models"): [('"2024-01-01T00:00:00"', '"2024-01-01"', "a day is told as it is written")],
     ("config-listed.md", "Properties of models"): [
