@@ -4,8 +4,9 @@
 
 use std::ops::ControlFlow;
 
-use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, TableAlias, TableFactor, VisitMut, VisitorMut};
+use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, TableAlias, TableFactor};
 
+use super::own;
 use super::tables::column;
 
 /// Names the columns in a select. What Postgres calls so is called so where it is used, and always `in_postgres`.
@@ -77,53 +78,29 @@ fn called(factor: &mut TableFactor, name: &Ident) {
     }
 }
 
-/// Whether the name of a table stands where values stand, and puts that of its column in its place.
+/// Whether the name of a table stands where values stand, and puts that of its column in its place. In subqueries the name may be
+/// another's.
 fn visited(select: &mut Select, table: &Ident, column: Option<&Ident>) -> bool {
-    let mut names = Names { table, column, depth: 0, found: false };
-    let _ = select.projection.visit(&mut names);
-    let _ = select.selection.visit(&mut names);
-    let _ = select.group_by.visit(&mut names);
-    let _ = select.having.visit(&mut names);
-    let _ = select.from.visit(&mut names);
-    names.found
-}
-
-struct Names<'a> {
-    table: &'a Ident,
-    column: Option<&'a Ident>,
-    /// How many queries stand around, in which the name may be another's.
-    depth: usize,
-    found: bool,
-}
-
-impl VisitorMut for Names<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let is_it = |name: &Ident| name.value.eq_ignore_ascii_case(&self.table.value);
+    let is_it = |name: &Ident| name.value.eq_ignore_ascii_case(&table.value);
+    let mut found = false;
+    let mut name = |expr: &mut Expr| {
         match expr {
-            Expr::Identifier(name) if self.depth == 0 && is_it(name) => {
-                self.found = true;
-                if let Some(column) = self.column {
+            Expr::Identifier(name) if is_it(name) => {
+                found = true;
+                if let Some(column) = column {
                     name.value.clone_from(&column.value);
                     name.quote_style = column.quote_style;
                 }
             }
-            Expr::CompoundIdentifier(parts) if self.depth == 0 => {
-                self.found |= matches!(parts.as_slice(), [table, column] if is_it(table) && is_it(column));
-            }
+            Expr::CompoundIdentifier(parts) => found |= matches!(parts.as_slice(), [table, column] if is_it(table) && is_it(column)),
             _ => {}
         }
         ControlFlow::Continue(())
-    }
+    };
+    let _ = own::each(&mut select.projection, &mut name);
+    let _ = own::each(&mut select.selection, &mut name);
+    let _ = own::each(&mut select.group_by, &mut name);
+    let _ = own::each(&mut select.having, &mut name);
+    let _ = own::each(&mut select.from, &mut name);
+    found
 }
