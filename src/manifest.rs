@@ -17,7 +17,7 @@ mod result;
 
 pub use config::{
     Audit, ExternalConfig, FileFormat, HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, NodeConfig, OnSchemaChange, OnViolation,
-    PartitionBy, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StreamKind, Streams, TestConfig,
+    PartitionBy, SCHEMA_OF_FAILURES, SnapshotColumns, SnapshotConfig, SnapshotStrategy, StreamKind, Streams, TestConfig,
 };
 pub use expressions::{config_keys, variable_names};
 pub(crate) use generic::{file_key_name, test_metadata};

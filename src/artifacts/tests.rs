@@ -85,6 +85,7 @@ fn node(kind: NodeKind, materialization: Materialization, name: &str, path: &str
         constraints: Vec::new(),
         model: crate::manifest::ModelDetails::default(),
         relation: Some(RelationName::new("alluvium", "main", name)),
+        unbuilt: None,
         refs: Vec::new(),
         sources: Vec::new(),
         depends_on: Vec::new(),
@@ -141,6 +142,7 @@ fn generic_test(name: &str) -> Node {
     let mut test = node(NodeKind::Test(Box::new(details)), Materialization::Test, &format!("{name}_stg_customer_id"), "models/schema.yml");
     test.path = format!("{}.sql", test.name);
     test.relation = None;
+    test.unbuilt = Some(Box::new(RelationName::new("alluvium", "main_dbt_test__audit", name)));
     test.depends_on = vec![NodeId::new("model.bank.stg_customer")];
     test
 }

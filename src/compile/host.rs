@@ -183,9 +183,7 @@ impl TemplateHost for NodeHost {
         if let Some(cte) = self.unit.as_ref().and_then(|unit| unit.inputs.get(&self.node)) {
             return Some(RelationName::new("", "", cte));
         }
-        let target = &self.project.target;
-        let named = || RelationName::new(target.database.as_str(), target.schema.as_str(), node.config.alias.as_deref().unwrap_or(&node.name));
-        Some(node.relation.clone().unwrap_or_else(named))
+        node.place().cloned()
     }
 
     fn target(&self) -> Json {

@@ -123,6 +123,9 @@ pub enum OnViolation {
     Error,
 }
 
+/// The custom schema of tests, in which they store failing rows, where they name no other.
+pub const SCHEMA_OF_FAILURES: &str = "dbt_test__audit";
+
 /// The config of a data test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestConfig {

@@ -31,6 +31,7 @@ impl Node {
             constraints,
             model,
             relation,
+            unbuilt,
             refs,
             sources,
             depends_on,
@@ -44,8 +45,8 @@ impl Node {
         }
         // Of what has SQL of its own: that of the SQL.
         of.add(checksum).add(description).add(depends_on).add(depends_on_macros).add(layer);
-        of.add(&relation.is_some());
-        if let Some(relation) = relation {
+        of.add(&relation.is_some()).add(&unbuilt.is_some());
+        if let Some(relation) = relation.as_ref().or(unbuilt.as_deref()) {
             // Names are compared without regard to case and printed with it.
             of.add(&relation.database).add(&relation.schema).add(&relation.identifier);
         }

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use super::{ConstraintDecl, ConstraintKind, Node, OnViolation, ResourceType};
+use super::{ConstraintDecl, ConstraintKind, Node, OnViolation, ResourceType, SCHEMA_OF_FAILURES};
 
 /// Config of models, seeds, snapshots and analyses.
 #[derive(Debug, Serialize)]
@@ -356,7 +356,7 @@ fn test_config(node: &Node) -> TestConfigMirror<'_> {
     };
     TestConfigMirror {
         // The group of a test is that of what it tests, and no config of its own.
-        common: CommonConfig { group: None, ..common(node, Some("dbt_test__audit")) },
+        common: CommonConfig { group: None, ..common(node, Some(SCHEMA_OF_FAILURES)) },
         materialized: "test",
         // As it is written; dbt has its default in capital letters.
         severity: raw.or(

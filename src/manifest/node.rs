@@ -388,7 +388,6 @@ pub struct Node {
     pub checksum: String,
     /// By itself, as it is most of a node, and nodes are moved.
     pub config: Box<NodeConfig>,
-    /// Config keys as written in the file or the properties, before rendering.
     pub description: String,
     /// The ids of the docs blocks that the description names.
     pub doc_blocks: Vec<String>,
@@ -397,6 +396,8 @@ pub struct Node {
     pub model: ModelDetails,
     /// `None` for what has no relation of its own: tests, analyses, exposures, ephemeral models.
     pub relation: Option<RelationName>,
+    /// Where a test, an analysis or an ephemeral model would stand if it had a relation: artifacts and macros are told so.
+    pub unbuilt: Option<Box<RelationName>>,
     pub refs: Vec<NodeRef>,
     pub sources: Vec<SourceRef>,
     /// Sorted and without repetitions.
@@ -421,6 +422,12 @@ impl Node {
     #[must_use]
     pub fn quoting(&self) -> Option<[Option<bool>; 3]> {
         if let NodeKind::Source { about, .. } = &self.kind { Some(about.quoting) } else { None }
+    }
+
+    /// Where its relation stands, or would stand if it had one.
+    #[must_use]
+    pub fn place(&self) -> Option<&RelationName> {
+        self.relation.as_ref().or(self.unbuilt.as_deref())
     }
 
     /// The name of its relation as artifacts write it: what a source says of quotes goes before what the project says.

@@ -226,13 +226,14 @@ fn add_test(
         constraints: Vec::new(),
         model: ModelDetails::default(),
         relation: None,
+        unbuilt: None,
         refs: noted.refs,
         sources: noted.sources,
         depends_on: vec![wanted.attached.clone()],
         depends_on_macros: macros,
         layer: None,
     };
-    node.relation = builder.relation_of(&node);
+    builder.place(&mut node);
     builder.found_late.extend(its_macro.err().into_iter().flatten().map(|diagnostic| (node.id.clone(), diagnostic)));
     builder.add(node, call.map(Body::Call));
 }

@@ -79,6 +79,7 @@ impl Builder {
             constraints: Vec::new(),
             model: ModelDetails::default(),
             relation: None,
+            unbuilt: None,
             refs: entry.noted.refs,
             sources: entry.noted.sources,
             depends_on: Vec::new(),

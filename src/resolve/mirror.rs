@@ -37,10 +37,6 @@ impl Project {
                 map.extend(coded(node));
                 let attached = details.attached.as_ref().and_then(|id| self.nodes.get(id));
                 map.extend(test(details, attached.map(AsRef::as_ref)));
-                // It has no relation unless it stores its failures; dbt says where they would be.
-                let suffix = node.config.schema.as_deref().unwrap_or("dbt_test__audit");
-                let schema = node.relation.as_ref().map_or_else(|| format!("{}_{suffix}", self.target.schema), |relation| relation.schema.clone());
-                map.insert("schema".into(), schema.into());
                 map.insert("patch_path".into(), Json::Null);
             }
             NodeKind::Source { source_name, about, .. } => map.extend(source(node, source_name, about)),
@@ -59,12 +55,7 @@ impl Project {
                 map.extend(coded(node));
                 map.insert("defer_relation".into(), Json::Null);
             }
-            NodeKind::Analysis => {
-                map.extend(coded(node));
-                // As in dbt: where it would stand, if it were built.
-                map.insert("database".into(), self.target.database.as_str().into());
-                map.insert("schema".into(), self.target.schema.as_str().into());
-            }
+            NodeKind::Analysis => map.extend(coded(node)),
             NodeKind::UnitTest(_) => {}
         }
         Json::Object(map)
@@ -143,7 +134,7 @@ fn entries(json: Json) -> Map<String, Json> {
 }
 
 fn common(node: &Node, relation_name: Option<String>) -> Map<String, Json> {
-    let relation = node.relation.as_ref();
+    let place = node.place();
     let columns: Map<String, Json> = node.columns.iter().map(|(name, column)| (name.clone(), column_json(column))).collect();
     entries(json!({
         "unique_id": node.id.as_str(),
@@ -154,9 +145,9 @@ fn common(node: &Node, relation_name: Option<String>) -> Map<String, Json> {
         "original_file_path": node.original_path,
         "patch_path": node.properties_path.as_ref().map(|path| format!("{}://{path}", node.package)),
         "fqn": node.fqn,
-        "alias": relation.map_or(&node.name, |relation| &relation.identifier),
-        "database": relation.map(|relation| &relation.database),
-        "schema": relation.map(|relation| &relation.schema),
+        "alias": place.map_or(&node.name, |relation| &relation.identifier),
+        "database": place.map(|relation| &relation.database),
+        "schema": place.map(|relation| &relation.schema),
         "relation_name": relation_name,
         "description": node.description,
         "columns": columns,

@@ -1,6 +1,5 @@
 //! Files become nodes: models, seeds, snapshots, analyses, singular tests, and texts given on the command line.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -23,7 +22,9 @@ use crate::base::files;
 use crate::base::{Code, Diagnostic, FileId, Span, Spanned, in_parallel, nearest};
 use crate::jinja::{RenderFailure, Rendered, Scope, Template, TemplateHost, render, snapshot_blocks};
 use crate::load::{ColumnDecl as LoadedColumn, NodeDecl, ParsedPackage, SqlFile, Yaml};
-use crate::manifest::{ColumnDecl, FunctionDetails, Materialization, ModelDetails, Node, NodeId, NodeKind, ResourceType, TestDetails};
+use crate::manifest::{
+    ColumnDecl, FunctionDetails, Materialization, ModelDetails, Node, NodeId, NodeKind, RelationName, ResourceType, SCHEMA_OF_FAILURES, TestDetails,
+};
 
 /// Where a node comes from, before it is parsed.
 pub(super) struct Draft<'a> {
@@ -333,6 +334,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, said: Option<&Said<'_
     let mut node = Node {
         id,
         relation: None,
+        unbuilt: None,
         name: draft.name,
         package: draft.package.name.clone(),
         layer: builder.layers.layer_of(&draft.original_path),
@@ -358,7 +360,7 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, said: Option<&Said<'_
         kind: draft.kind,
         config: Box::new(config),
     };
-    node.relation = builder.relation_of(&node);
+    builder.place(&mut node);
     super::constraints::add_parents(builder, &mut node);
     if let Some(decl) = draft.decl {
         builder.tests.push(Wanted::of_node(&node, decl));
@@ -519,28 +521,33 @@ impl Builder {
         named.iter().filter_map(|(of, name)| self.facts.doc_id(of.as_deref().unwrap_or(package), name)).collect()
     }
 
-    pub(super) fn relation_of(&mut self, node: &Node) -> Option<crate::manifest::RelationName> {
-        let stored_test = node.resource_type() == ResourceType::Test && node.config.test.store_failures;
-        let built = matches!(node.resource_type(), ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Function)
-            && node.config.materialization != Materialization::Ephemeral;
-        if !stored_test && !built {
-            return None;
-        }
-        let mut config = Cow::Borrowed(&*node.config);
-        if stored_test && config.schema.is_none() {
-            config.to_mut().schema = Some("dbt_test__audit".into());
-        }
-        let facts = Arc::clone(&self.facts);
-        let library = Arc::clone(&self.library);
+    /// Says where the relation of a node stands, or would stand.
+    pub(super) fn place(&mut self, node: &mut Node) {
+        let kind = node.resource_type();
+        let built = match kind {
+            ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot | ResourceType::Function => {
+                node.config.materialization != Materialization::Ephemeral
+            }
+            ResourceType::Test => node.config.test.store_failures,
+            ResourceType::Analysis => false,
+            ResourceType::Exposure
+            | ResourceType::Metric
+            | ResourceType::SavedQuery
+            | ResourceType::SemanticModel
+            | ResourceType::Source
+            | ResourceType::UnitTest => return,
+        };
         let named = Named {
             name: &node.name,
             package: &node.package,
             version: node.model.version.as_ref(),
-            config: &config,
-            node: &|| node_json(node, &config),
+            config: &node.config,
+            schema: node.config.schema.as_deref().or((kind == ResourceType::Test).then_some(SCHEMA_OF_FAILURES)),
+            node: &|| node_json(node, &node.config),
             span: node.span,
         };
-        Some(relation_name(&facts, &library, &named, &mut self.found))
+        let relation = relation_name(&self.facts, &self.library, &named, &mut self.found);
+        if built { node.relation = Some(relation) } else { node.unbuilt = Some(Box::new(relation)) }
     }
 }
 
@@ -597,6 +604,7 @@ pub(super) fn inline(mut project: Project, name: &str, sql: &str) -> Result<(Pro
         columns: IndexMap::new(),
         constraints: Vec::new(),
         relation: None,
+        unbuilt: Some(Box::new(RelationName::new(project.target.database.as_str(), project.target.schema.as_str(), name))),
         refs: noted.refs,
         sources: noted.sources,
         depends_on: parents.into_iter().collect(),

@@ -20,6 +20,8 @@ pub(super) struct Named<'a> {
     pub package: &'a str,
     pub version: Option<&'a Version>,
     pub config: &'a NodeConfig,
+    /// The custom schema.
+    pub schema: Option<&'a str>,
     /// Makes the node as macros see it.
     pub node: &'a dyn Fn() -> Json,
     pub span: Span,
@@ -30,7 +32,7 @@ pub(super) struct Named<'a> {
 /// Without overrides: the target's database or the custom one, `<target schema>` or `<target schema>_<custom schema>`,
 /// the alias or the name.
 pub(super) fn relation_name(facts: &Arc<Facts>, library: &MacroLibrary, named: &Named<'_>, found: &mut Vec<Diagnostic>) -> RelationName {
-    let custom_schema = named.config.schema.as_deref().map(str::trim);
+    let custom_schema = named.schema.map(str::trim);
     // `target_schema` of a snapshot is taken as it stands.
     let as_it_stands = custom_schema.is_some() && !named.config.raw.contains_key("schema") && named.config.raw.contains_key("target_schema");
     let schema = match custom_schema {

@@ -122,6 +122,7 @@ fn add_table(builder: &mut Builder, package: &ParsedPackage, source: &SourceDecl
         constraints: Vec::new(),
         model: ModelDetails::default(),
         relation: Some(relation),
+        unbuilt: None,
         refs: Vec::new(),
         sources: Vec::new(),
         depends_on: Vec::new(),

@@ -79,7 +79,7 @@ impl Serialize for Entry<'_, '_> {
 #[derive(Debug, Serialize)]
 struct Common<'a> {
     database: &'a str,
-    schema: String,
+    schema: &'a str,
     name: &'a str,
     resource_type: &'static str,
     package_name: &'a str,
@@ -272,12 +272,10 @@ struct Test<'a> {
 }
 
 fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
-    let relation = node.relation.as_ref();
-    let database = relation.map(|name| name.database.as_str()).or(node.config.database.as_deref());
-    let alias = relation.map(|name| name.identifier.as_str()).or(node.config.alias.as_deref());
+    let (place, input) = (node.place(), context.input);
     Common {
-        database: database.unwrap_or(context.input.database),
-        schema: relation.map_or_else(|| schema_without_relation(node, context.input.schema), |name| name.schema.clone()),
+        database: place.map_or(input.database, |name| &name.database),
+        schema: place.map_or(input.schema, |name| &name.schema),
         name: &node.name,
         resource_type: node.resource_type().name(),
         package_name: &node.package,
@@ -285,7 +283,7 @@ fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
         original_file_path: &node.original_path,
         unique_id: node.id.as_str(),
         fqn: &node.fqn,
-        alias: alias.unwrap_or(&node.name),
+        alias: place.map_or(&node.name, |name| &name.identifier),
         checksum: checksum(node),
         config: Config(node),
         tags: &node.config.tags,
@@ -295,20 +293,14 @@ fn common<'a>(node: &'a Node, context: &Context<'a>) -> Common<'a> {
         group: node.config.group.as_deref(),
         docs: docs(node),
         patch_path: patch_path(node),
-        build_path: context.input.built.contains(&node.id).then(|| format!("{}/{}", context.input.target_path, run_path(node))),
+        build_path: input.built.contains(&node.id).then(|| format!("{}/{}", input.target_path, run_path(node))),
         unrendered_config: node.unrendered_config(),
-        created_at: created_at(context.input),
+        created_at: created_at(input),
         unrendered_config_call_dict: node.config_expressions(),
-        relation_name: relation.map(|name| node.relation_name(name, context.input.quoting)),
+        relation_name: node.relation.as_ref().map(|name| node.relation_name(name, input.quoting)),
         raw_code: &node.raw_code,
         doc_blocks: &node.doc_blocks,
     }
-}
-
-/// Where dbt would put a node that has no relation, by its default rule for names of schemas.
-fn schema_without_relation(node: &Node, target: &str) -> String {
-    let custom = node.config.schema.as_deref().or((node.resource_type() == ResourceType::Test).then_some("dbt_test__audit"));
-    custom.map_or_else(|| target.to_owned(), |custom| format!("{target}_{custom}"))
 }
 
 /// Generic tests have no file of their own; dbt writes an empty checksum of kind `none` for them.
