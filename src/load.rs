@@ -34,6 +34,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use behaviour::Behaviour;
+pub use connection::config_key;
 pub use decl::{
     ColumnDecl, ExposureDecl, ExternalDecl, FixtureDecl, FixtureSource, Freshness, FreshnessDecl, FreshnessRule, FunctionDecl, GroupDecl,
     MacroArgumentDecl, MacroDecl, MeasureDecl, NodeDecl, NodeDeclKind, Origin, OverridesDecl, Period, Properties, Quoting, SemanticDecl,

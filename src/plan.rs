@@ -112,7 +112,9 @@ pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) ->
             }
             return Ok(NodePlan { steps });
         }
-        Materialization::Table | Materialization::Seed => steps.push(PlanStep::StageTable(table::table_write(node, relation, compiled, options))),
+        Materialization::Table | Materialization::Refreshed(_) | Materialization::Seed => {
+            steps.push(PlanStep::StageTable(table::table_write(node, relation, compiled, options)))
+        }
         Materialization::External => steps.push(PlanStep::StageFiles(table::files_write(node, relation, compiled, options)?)),
         Materialization::Ephemeral | Materialization::Test => return Ok(NodePlan::default()),
         Materialization::Incremental => {
@@ -145,7 +147,6 @@ pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) ->
 #[expect(clippy::unnecessary_box_returns, reason = "it is what the callers' `Err` holds")]
 fn not_available(node: &Node, materialization: &str) -> Box<Diagnostic> {
     let message = format!("there is no materialization `{materialization}`, so `{}` can't be built", node.name);
-    let known =
-        "view, table, incremental, ephemeral and external are there; others are written as `{% materialization name, default %}` in a file of macros";
+    let known = "view, table, incremental, ephemeral, external, materialized_view and dynamic_table are there; others are written as `{% materialization name, default %}` in a file of macros";
     Box::new(Diagnostic::error(Code::NotAvailable, message).at(node.span, "this node").help(known))
 }

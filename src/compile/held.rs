@@ -74,7 +74,7 @@ fn stored(query: &SchemaRef) -> SchemaRef {
 
 fn is_table(node: &Node) -> bool {
     match node.config.materialization {
-        Materialization::Table | Materialization::Incremental | Materialization::Snapshot => node.relation.is_some(),
+        Materialization::Table | Materialization::Refreshed(_) | Materialization::Incremental | Materialization::Snapshot => node.relation.is_some(),
         Materialization::View
         | Materialization::Ephemeral
         | Materialization::Seed

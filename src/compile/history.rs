@@ -17,6 +17,7 @@ pub(super) async fn history(project: &Project, node: &Node, surroundings: &Arc<d
         Materialization::Incremental | Materialization::Snapshot => surroundings.table(node).await,
         Materialization::View
         | Materialization::Table
+        | Materialization::Refreshed(_)
         | Materialization::Ephemeral
         | Materialization::Seed
         | Materialization::Test
@@ -201,9 +202,12 @@ pub(super) fn set_at(node: &Node, option: &str, word: &str, sources: &Sources) -
 fn unknown_columns(node: &Node, schema: &SchemaRef, is_first: bool, sources: &Sources) -> Vec<Diagnostic> {
     let name = |option: &'static str, columns: &[String]| columns.iter().map(|column| (option, column.clone())).collect::<Vec<_>>();
     let mut wanted: Vec<(&'static str, String)> = match node.config.materialization {
-        Materialization::Table | Materialization::Incremental if is_first => name("partition_by", &node.config.partition_by),
+        Materialization::Table | Materialization::Refreshed(_) | Materialization::Incremental if is_first => {
+            name("partition_by", &node.config.partition_by)
+        }
         // Of a table that is there its own log tells.
         Materialization::Table
+        | Materialization::Refreshed(_)
         | Materialization::Incremental
         | Materialization::View
         | Materialization::Ephemeral

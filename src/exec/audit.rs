@@ -46,7 +46,7 @@ fn can_be_audited(project: &Project, id: &NodeId) -> bool {
     project.nodes.get(id).filter(|node| !by_macro(node)).is_some_and(|node| match node.resource_type() {
         ResourceType::Model => matches!(
             node.config.materialization,
-            Materialization::Table | Materialization::View | Materialization::External | Materialization::Incremental
+            Materialization::Table | Materialization::Refreshed(_) | Materialization::View | Materialization::External | Materialization::Incremental
         ),
         ResourceType::Seed | ResourceType::Snapshot => true,
         ResourceType::Analysis

@@ -102,6 +102,18 @@ fn aliases(adapter: &str) -> (&'static [&'static str], &'static [&'static str]) 
     }
 }
 
+/// A config key under the name that all adapters know it by: databases and schemas have other names with some.
+#[must_use]
+pub fn config_key<'k>(adapter: &str, key: &'k str) -> &'k str {
+    match (adapter, key) {
+        ("bigquery", "project") | ("databricks" | "trino" | "athena", "catalog") | ("postgres" | "redshift", "dbname") => "database",
+        ("bigquery", "dataset") => "schema",
+        ("bigquery", "target_project") => "target_database",
+        ("bigquery", "target_dataset") => "target_schema",
+        (_, key) => key,
+    }
+}
+
 /// The keys of a profile that an adapter shows.
 pub(super) fn keys(adapter: &str) -> &'static [&'static str] {
     SHOWN.iter().find(|(known, _)| *known == adapter).map_or(&[], |(_, keys)| keys)

@@ -12,8 +12,10 @@ use crate::manifest::FileFormat;
 pub(super) fn read_source(entry: &Yaml, origin: &Origin, out: &mut Diagnostics) -> Option<SourceDecl> {
     let mut reader = MapReader::new(entry, title("source", entry), out);
     let name = reader.required("name");
-    let (description, schema) = (reader.string("description"), reader.string("schema"));
-    let database = reader.string("database").or_else(|| reader.string("catalog"));
+    let description = reader.string("description");
+    // As BigQuery, Databricks and Trino call them too.
+    let schema = reader.string("schema").or_else(|| reader.string("dataset"));
+    let database = reader.string("database").or_else(|| reader.string("catalog")).or_else(|| reader.string("project"));
     let loader = reader.string("loader");
     let config = take_config(&mut reader, &["tags", "meta", "enabled"]);
     let fields = Loaded::read(&mut reader, config.as_ref());

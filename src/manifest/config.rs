@@ -13,6 +13,8 @@ use crate::base::Span;
 pub enum Materialization {
     View,
     Table,
+    /// A table that a database would refresh by itself, by the name it has there; here each run builds it anew.
+    Refreshed(&'static str),
     Incremental,
     Ephemeral,
     Snapshot,
@@ -30,6 +32,7 @@ impl Materialization {
         match self {
             Self::View => "view",
             Self::Table => "table",
+            Self::Refreshed(name) => name,
             Self::Incremental => "incremental",
             Self::Ephemeral => "ephemeral",
             Self::Snapshot => "snapshot",
@@ -51,6 +54,8 @@ impl Materialization {
             "seed" => Self::Seed,
             "test" => Self::Test,
             "external" => Self::External,
+            "materialized_view" => Self::Refreshed("materialized_view"),
+            "dynamic_table" => Self::Refreshed("dynamic_table"),
             other => Self::Custom(other.to_owned()),
         }
     }

@@ -12,7 +12,7 @@ pub fn run_text(node: &Node, compiled: &CompiledNode) -> Option<String> {
         return None;
     }
     let makes_table = match node.config.materialization {
-        Materialization::Table => true,
+        Materialization::Table | Materialization::Refreshed(_) => true,
         Materialization::Incremental => compiled.history.is_none(),
         Materialization::View
         | Materialization::Ephemeral

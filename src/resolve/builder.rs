@@ -81,6 +81,7 @@ impl Builder {
             project_name: root,
             variables: variables(&parsed),
             target: target_json(&parsed),
+            adapter: parsed.target.adapter.clone(),
             database: parsed.target.database.clone(),
             schema: parsed.target.schema.clone(),
             invocation: options.invocation.clone(),
@@ -451,7 +452,9 @@ impl Builder {
         let mut found = Vec::new();
         for node in self.nodes.values().filter(|node| node.resource_type() == ResourceType::Model) {
             let crate::manifest::Materialization::Custom(name) = &node.config.materialization else { continue };
-            let Some(near) = nearest(name, ["view", "table", "incremental", "ephemeral", "external"]) else { continue };
+            let Some(near) = nearest(name, ["view", "table", "incremental", "ephemeral", "external", "materialized_view", "dynamic_table"]) else {
+                continue;
+            };
             let texts = self.parsed.all_packages().flat_map(|package| &package.macros);
             let defined = texts.into_iter().any(|file| {
                 let text = self.parsed.sources.file(file.file);

@@ -185,6 +185,7 @@ fn unsupported(node: &Node, constraint: &ConstraintDecl) -> Option<Diagnostic> {
             format!("`{}` is {} and keeps no rows, so its `{kind}` constraint has no effect", node.name, node.config.materialization.name())
         }
         Materialization::Table
+        | Materialization::Refreshed(_)
         | Materialization::Incremental
         | Materialization::Snapshot
         | Materialization::Seed

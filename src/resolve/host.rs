@@ -10,6 +10,8 @@ use super::config::ConfigValues;
 use super::kept::{Asked, AskedSet};
 use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
+use crate::load::config_key;
+
 use crate::manifest::{DocsBlock, NodeRef, RelationName, SourceRef};
 
 /// What all templates of a project see alike.
@@ -18,6 +20,7 @@ pub(super) struct Facts {
     pub project_name: String,
     pub variables: Variables,
     pub target: Json,
+    pub adapter: String,
     pub database: String,
     pub schema: String,
     pub invocation: Invocation,
@@ -133,7 +136,7 @@ impl TemplateHost for ParseHost {
         }
         self.note(|noted| {
             for (key, value) in values {
-                noted.config.set(&key, value, span);
+                noted.config.set(config_key(&self.facts.adapter, &key), value, span);
             }
         });
         Ok(())

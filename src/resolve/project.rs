@@ -241,6 +241,7 @@ impl Project {
                 Materialization::Seed | Materialization::Snapshot | Materialization::Test | Materialization::Ephemeral => Err(refused(node, info)),
                 Materialization::View
                 | Materialization::Table
+                | Materialization::Refreshed(_)
                 | Materialization::Incremental
                 | Materialization::External
                 | Materialization::Custom(_) => Ok(call(info, Map::new())),
@@ -263,6 +264,7 @@ impl Project {
             Materialization::Seed => refuse_overridden(library, node, &SEED_MACROS),
             Materialization::Snapshot => refuse_overridden(library, node, &SNAPSHOT_MACROS),
             Materialization::Table
+            | Materialization::Refreshed(_)
             | Materialization::View
             | Materialization::Incremental
             | Materialization::Ephemeral

@@ -8,18 +8,19 @@ use super::config::ConfigValues;
 use super::host::{Facts, ParseHost};
 use crate::base::Diagnostic;
 use crate::jinja::{MacroLibrary, RenderFailure, TemplateHost, render_text};
-use crate::load::{Yaml, YamlValue};
+use crate::load::{Yaml, YamlValue, config_key};
 
 /// Renders the strings of YAML values, which may ask for vars and the target.
 pub(super) struct YamlRenderer<'a> {
-    pub library: &'a MacroLibrary,
-    pub host: Arc<dyn TemplateHost>,
+    library: &'a MacroLibrary,
+    host: Arc<dyn TemplateHost>,
+    adapter: &'a str,
 }
 
 impl<'a> YamlRenderer<'a> {
-    pub(super) fn new(library: &'a MacroLibrary, facts: &Arc<Facts>, package: &str) -> Self {
+    pub(super) fn new(library: &'a MacroLibrary, facts: &'a Arc<Facts>, package: &str) -> Self {
         let host: Arc<dyn TemplateHost> = ParseHost::new(facts, package, "", ConfigValues::default());
-        Self { library, host }
+        Self { library, host, adapter: &facts.adapter }
     }
 
     /// A value with every string in it rendered.
@@ -58,13 +59,14 @@ impl<'a> YamlRenderer<'a> {
     }
 
     fn set(&self, values: &mut ConfigValues, key: &str, value: &Yaml, found: &mut Vec<Diagnostic>) {
+        let key = config_key(self.adapter, key.strip_prefix('+').unwrap_or(key));
         let rendered = self.config_value(key, value, found);
         let written = Some(value.to_json()).filter(|written| *written != rendered);
         values.set_written(key, rendered, written, Some(value.span));
     }
 
     fn config_value(&self, key: &str, value: &Yaml, found: &mut Vec<Diagnostic>) -> Json {
-        let late = matches!(key.trim_start_matches('+'), "pre_hook" | "post_hook" | "pre-hook" | "post-hook" | "loaded_at_query");
+        let late = matches!(key, "pre_hook" | "post_hook" | "pre-hook" | "post-hook" | "loaded_at_query");
         if late { value.to_json() } else { self.json(value, found) }
     }
 

@@ -19,7 +19,7 @@ pub(in crate::compile) fn leaf_facts(node: &Node, schema: &SchemaRef, query: Opt
     let query = query.filter(|_| keeps_nothing(&node.config.materialization));
     let nulls = |name: &str, nullable: bool| {
         // A view keeps no rows, so nothing holds them to a constraint.
-        let stored = matches!(node.config.materialization, Materialization::Table | Materialization::Incremental);
+        let stored = matches!(node.config.materialization, Materialization::Table | Materialization::Refreshed(_) | Materialization::Incremental);
         let enforced = stored
             && node.config.contract_enforced
             && node.columns.get(name).is_some_and(|column| column.constraints.iter().any(|found| is_not_null(found.kind)));
@@ -53,7 +53,9 @@ pub(in crate::compile) fn leaf_facts(node: &Node, schema: &SchemaRef, query: Opt
 
 fn keeps_nothing(materialization: &Materialization) -> bool {
     match materialization {
-        Materialization::View | Materialization::Table | Materialization::Ephemeral | Materialization::External => true,
+        Materialization::View | Materialization::Table | Materialization::Refreshed(_) | Materialization::Ephemeral | Materialization::External => {
+            true
+        }
         Materialization::Incremental | Materialization::Snapshot | Materialization::Seed | Materialization::Test | Materialization::Custom(_) => {
             false
         }
