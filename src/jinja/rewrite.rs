@@ -151,6 +151,10 @@ pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> 
             }
             TagKind::Block => {
                 expressions += 2;
+                if let Some(skipped) = definition(text, &tag) {
+                    edits.replace(skipped.0, skipped.1);
+                    continue;
+                }
                 if tag.keyword(text) == Some("call") {
                     mark_call(text, &tag, &mut edits, &mut result.sites);
                 }
@@ -163,6 +167,18 @@ pub(super) fn rewrite_template(text: &str, range: Range<usize>, origin: u32) -> 
     let prelude = if expressions == 0 { "" } else { PRELUDE };
     (result.text, result.table) = edits.apply(text, range, prelude);
     Ok(result)
+}
+
+/// What stands in the place of the tags around a generic test or a materialization: one that is defined in a node's own text
+/// defines nothing that anybody finds, and yields no text.
+fn definition(text: &str, tag: &Tag) -> Option<(Range<usize>, &'static str)> {
+    let (first, last) = (tag.tokens.first()?, tag.tokens.last()?);
+    let skipped = match tag.keyword(text)? {
+        "test" | "data_test" | "materialization" => "if false",
+        "endtest" | "enddata_test" | "endmaterialization" => "endif",
+        _ => return None,
+    };
+    Some((first.start..last.end, skipped))
 }
 
 /// Counts the text before a tag where loops may put it into a value.

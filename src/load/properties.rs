@@ -12,14 +12,13 @@ use super::yaml::{Yaml, YamlValue};
 use crate::base::{Code, Diagnostic, Diagnostics, Span, Spanned, nearest};
 use crate::manifest::{ConstraintDecl, ConstraintKind, FunctionArgument};
 
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 16] = [
     "version",
     "models",
     "seeds",
     "snapshots",
     "analyses",
     "sources",
-    "tests",
     "data_tests",
     "exposures",
     "macros",
@@ -60,7 +59,7 @@ impl Properties {
             "snapshots" => self.snapshots.extend(read_node(NodeDeclKind::Snapshot, entry, origin, out)),
             "analyses" => self.analyses.extend(read_node(NodeDeclKind::Analysis, entry, origin, out)),
             "sources" => self.sources.extend(read_source(entry, origin, out)),
-            "tests" | "data_tests" => self.singular_tests.extend(read_singular(entry, origin, out)),
+            "data_tests" => self.singular_tests.extend(read_singular(entry, origin, out)),
             "exposures" => self.exposures.extend(read_exposure(entry, origin, out)),
             "macros" => self.macros.extend(read_macro(entry, origin, out)),
             "groups" => self.groups.extend(read_group(entry, origin, out)),
