@@ -43,7 +43,8 @@ impl Properties {
                 continue;
             }
             if !SECTIONS.contains(&key.value.as_str()) {
-                out.push(unknown_key(key, "a properties file", nearest(&key.value, SECTIONS), SECTIONS.into_iter()));
+                let near = if key.value == "tests" { Some("data_tests") } else { nearest(&key.value, SECTIONS) };
+                out.push(unknown_key(key, "a properties file", near, SECTIONS.into_iter()));
                 continue;
             }
             for entry in items(value, &format!("`{}`", key.value), out) {

@@ -170,19 +170,35 @@ pub(super) fn typed(
     (sources, dialect): (&Sources, ProjectDialect),
     found: &mut Vec<Diagnostic>,
 ) -> NodeConfig {
+    let (config, late) = typed_for_build(values, kind, fallback, (sources, dialect), found);
+    found.extend(late);
+    config
+}
+
+/// As [`typed`], but what dbt finds only when it builds the node comes beside the config.
+pub(super) fn typed_for_build(
+    values: &ConfigValues,
+    kind: ResourceType,
+    fallback: Span,
+    (sources, dialect): (&Sources, ProjectDialect),
+    found: &mut Vec<Diagnostic>,
+) -> (NodeConfig, Vec<Diagnostic>) {
     let with_own = values.with_own_keys();
     let values = with_own.as_ref().unwrap_or(values);
     keys::misspelt(values, sources, found);
     keys::without_effect(values, kind, fallback, found);
-    let mut reader = Reader { values, fallback, sources, dialect, found };
+    let mut reader = Reader { values, kind, fallback, sources, dialect, found, late: Vec::new() };
+    for key in MAPS {
+        reader.map(key);
+    }
     history::on_configuration_change(&mut reader);
     let contract_enforced = contract_enforced(&mut reader);
     let persist = |what: &str| values.get("persist_docs").and_then(|value| value.get(what)) == Some(&Json::Bool(true));
     let materialization = materialization(&mut reader, kind);
     let table_properties = reader.text_map("tblproperties");
     let wrong = properties::check(&table_properties, reader.place("tblproperties"));
-    reader.found.extend(wrong);
-    NodeConfig {
+    reader.late.extend(wrong);
+    let config = NodeConfig {
         enabled: reader.flag("enabled", true),
         alias: reader.text("alias"),
         schema: reader.text(if kind == ResourceType::Snapshot && values.get("schema").is_none() { "target_schema" } else { "schema" }),
@@ -209,7 +225,51 @@ pub(super) fn typed(
         written: values.written.clone(),
         spans: values.spans(),
         materialization,
-    }
+    };
+    (config, reader.late)
+}
+
+/// Keys that hold maps, of which nothing else is read here.
+const MAPS: [&str; 4] = ["docs", "grants", "persist_docs", "quoting"];
+
+/// Keys of values that dbt holds against their types as soon as it reads the project. What else is wrong it finds when the node is built.
+const HELD_AT_ONCE: [&str; 29] = [
+    "access",
+    "alias",
+    "batch_size",
+    "begin",
+    "check_cols",
+    "column_types",
+    "contract",
+    "database",
+    "docs",
+    "enabled",
+    "error_if",
+    "fail_calc",
+    "full_refresh",
+    "grants",
+    "group",
+    "limit",
+    "materialized",
+    "meta",
+    "on_configuration_change",
+    "persist_docs",
+    "quoting",
+    "schema",
+    "severity",
+    "store_failures",
+    "store_failures_as",
+    "tags",
+    "target_schema",
+    "warn_if",
+    "where",
+];
+
+/// Of these, texts are looked at when the node is built.
+const TEXTS: [&str; 5] = ["hard_deletes", "incremental_strategy", "on_schema_change", "strategy", "unique_key"];
+
+fn is_held_at_once(key: &str, found: &Json) -> bool {
+    HELD_AT_ONCE.contains(&key) || TEXTS.contains(&key) && !found.is_string()
 }
 
 fn materialization(reader: &mut Reader<'_>, kind: ResourceType) -> Materialization {
@@ -276,14 +336,12 @@ fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Optio
     let Some(location) = reader.text("location") else {
         let missing = Diagnostic::error(Code::ConfigType, "an external model needs a `location`: where to write its rows");
         let help = "add it to the config, e.g. location='exports/customers.csv'";
-        reader.found.push(missing.at(reader.place("materialized"), "this model is external").help(help));
+        reader.late.push(missing.at(reader.place("materialized"), "this model is external").help(help));
         return None;
     };
     if location.contains(['*', '?', '[']) {
         let wildcard = Diagnostic::error(Code::ConfigType, format!("`{location}` is not a file to write: it has a wildcard"));
-        reader
-            .found
-            .push(wildcard.at(reader.place("location"), "set here").help("give the location of one file, or of a folder with `/` at its end"));
+        reader.late.push(wildcard.at(reader.place("location"), "set here").help("give the location of one file, or of a folder with `/` at its end"));
         return None;
     }
     let format = if let Some(name) = reader.text("format") {
@@ -295,7 +353,7 @@ fn external(reader: &mut Reader<'_>, materialization: &Materialization) -> Optio
     } else {
         let Some(format) = FileFormat::from_location(&location) else {
             let unclear = Diagnostic::error(Code::ConfigType, format!("the format of `{location}` can't be told from its name"));
-            reader.found.push(unclear.at(reader.place("location"), "set here").help("add `format` to the config: csv, json or parquet"));
+            reader.late.push(unclear.at(reader.place("location"), "set here").help("add `format` to the config: csv, json or parquet"));
             return None;
         };
         format
@@ -363,11 +421,14 @@ fn test_config(reader: &mut Reader<'_>) -> TestConfig {
 
 struct Reader<'a> {
     values: &'a ConfigValues,
+    kind: ResourceType,
     fallback: Span,
     sources: &'a Sources,
     /// Of the package: what dbt lets pass is a warning in its projects.
     dialect: ProjectDialect,
     found: &'a mut Vec<Diagnostic>,
+    /// What dbt finds when the node is built.
+    late: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -380,7 +441,8 @@ impl Reader<'_> {
     fn wrong(&mut self, key: &str, expected: &str, found: Json) {
         let span = self.place(key);
         let message = format!("config `{key}`: expected {expected}, found {}", shown(&found));
-        self.found.push(Diagnostic::error(Code::ConfigType, message).at(span, "set here").help(format!("set `{key}` to {expected}")));
+        let place = if is_held_at_once(key, &found) { &mut *self.found } else { &mut self.late };
+        place.push(Diagnostic::error(Code::ConfigType, message).at(span, "set here").help(format!("set `{key}` to {expected}")));
     }
 
     fn present(&self, key: &str) -> Option<Json> {

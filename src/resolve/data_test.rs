@@ -177,7 +177,7 @@ fn add_test(
     let mut config =
         typed(&values, ResourceType::Test, test.span, (&builder.parsed.sources, builder.parsed.root.project.dialect), &mut builder.found);
     let mut passed = arguments.clone();
-    passed.insert("model".into(), Json::from(model_argument(wanted, config.test.filter.as_deref())));
+    passed.insert("model".into(), Json::from(model_argument(wanted)));
     let call = its_macro.as_ref().ok().map(|info| MacroCall { id: info.id.clone(), arguments: passed, span: test.span });
     let (noted, macros) = match &call {
         Some(call) => note(builder, wanted, (&name, values.clone()), call),
@@ -271,15 +271,9 @@ fn config_call(own: &ConfigValues) -> String {
     if set.is_empty() { String::new() } else { format!("{{{{ config({}) }}}}", set.join(",")) }
 }
 
-/// What the test sees as `model`: the relation, or the rows of it that `where` leaves.
-fn model_argument(wanted: &Wanted, filter: Option<&str>) -> String {
-    match filter {
-        None => format!("{{{{ {} }}}}", wanted.model),
-        Some(filter) => {
-            let filter = filter.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            format!("{{{{ \"(select * from \" ~ {} ~ \" where {filter}) dbt_subquery\" }}}}", wanted.model)
-        }
-    }
+/// What the test sees as `model`: the relation, or the rows of it that `where` leaves. A project's own macro may make it otherwise.
+fn model_argument(wanted: &Wanted) -> String {
+    format!("{{{{ get_where_subquery({}) }}}}", wanted.model)
 }
 
 /// Arguments that the test's macro does not take; those that it needs and does not get are warnings.
@@ -390,7 +384,7 @@ fn clean(text: &str) -> String {
 /// given as Python prints it, every value as text.
 fn hash(wanted: &Wanted, test: &TestDecl, name: &str, arguments: &Map<String, Json>) -> String {
     let mut given = arguments.clone();
-    given.insert("model".into(), Json::from(format!("{{{{ get_where_subquery({}) }}}}", wanted.model)));
+    given.insert("model".into(), Json::from(model_argument(wanted)));
     let test = json!({"kwargs": given, "name": test.test.value, "namespace": test.package});
     let digest: String = Md5::digest(format!("{name}{}", python_repr(&as_texts(&test)))).iter().map(|byte| format!("{byte:02x}")).collect();
     digest.chars().skip(22).collect()

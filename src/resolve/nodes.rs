@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
 
 use super::builder::Builder;
-use super::config::{ConfigValues, typed};
+use super::config::{ConfigValues, typed, typed_for_build};
 use super::data_test::Wanted;
 use super::hooks::{Hooked, references};
 use super::host::{Noted, ParseHost};
@@ -319,15 +319,11 @@ fn add_configured(builder: &mut Builder, draft: Draft<'_>, said: Option<&Said<'_
     if draft.language == "python" && draft.resource_type == ResourceType::Model && parsed.noted.config.get("materialized").is_none() {
         parsed.noted.config.set("materialized", Json::from("table"), None);
     }
-    let mut found = Vec::new();
-    let mut config =
-        typed(&parsed.noted.config, draft.resource_type, draft.span, (&builder.parsed.sources, draft.package.project.dialect), &mut found);
+    let about = (&*builder.parsed.sources, draft.package.project.dialect);
+    let (mut config, late) = typed_for_build(&parsed.noted.config, draft.resource_type, draft.span, about, &mut builder.found);
     config.test.store_failures |= draft.resource_type == ResourceType::Test && builder.stores_failures(&config);
     let version = draft.details.version.as_ref().map(|version| format!(".v{version}")).unwrap_or_default();
     let id = NodeId::new(format!("{}.{}.{}{version}", draft.resource_type.name(), draft.package.name, draft.name));
-    let waits = |diagnostic: &Diagnostic| diagnostic.code == Code::ConfigType && diagnostic.is_error() && draft.resource_type != ResourceType::Seed;
-    let (late, at_once): (Vec<_>, Vec<_>) = found.into_iter().partition(waits);
-    builder.found.extend(at_once);
     builder.found_late.extend(late.into_iter().map(|diagnostic| (id.clone(), diagnostic)));
     let described = said.and_then(|said| said.description);
     let written = described.map(|text| text.value.as_str());

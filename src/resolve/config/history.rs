@@ -7,8 +7,8 @@ use super::microbatch::microbatch;
 use crate::base::{Code, Diagnostic, nearest};
 use crate::load::ProjectDialect;
 use crate::manifest::{
-    HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, OnSchemaChange, SnapshotColumns, SnapshotConfig, SnapshotStrategy,
-    StreamKind, Streams,
+    HardDeletes, IncrementalConfig, IncrementalStrategy, Materialization, OnSchemaChange, ResourceType, SnapshotColumns, SnapshotConfig,
+    SnapshotStrategy, StreamKind, Streams,
 };
 
 pub(super) fn incremental(reader: &mut Reader<'_>, materialization: &Materialization) -> Option<IncrementalConfig> {
@@ -235,6 +235,8 @@ impl Reader<'_> {
     /// Reports what a config needs, at `key` where that is set.
     pub(super) fn lacks(&mut self, key: &str, message: &str, help: &str) {
         let span = self.values.values.get(key).and_then(|(_, span)| *span).unwrap_or(self.fallback);
-        self.found.push(Diagnostic::error(Code::ConfigType, message).at(span, "this config").help(help));
+        // Of snapshots dbt asks for all that they need as soon as it reads them.
+        let place = if self.kind == ResourceType::Snapshot { &mut *self.found } else { &mut self.late };
+        place.push(Diagnostic::error(Code::ConfigType, message).at(span, "this config").help(help));
     }
 }

@@ -29,7 +29,9 @@ pub(super) fn microbatch(reader: &mut Reader<'_>) -> Option<Microbatch> {
 /// A key that has to be there, read by `read`, which reports what is wrong with it.
 fn required<'r, T>(reader: &mut Reader<'r>, key: &str, help: &str, read: fn(&mut Reader<'r>, &str) -> Option<T>) -> Option<T> {
     if reader.present(key).is_none() {
-        reader.lacks(STRATEGY, &format!("the strategy `microbatch` needs `{key}`"), help);
+        let span = reader.place(STRATEGY);
+        let message = format!("the strategy `microbatch` needs `{key}`");
+        reader.found.push(Diagnostic::error(Code::ConfigType, message).at(span, "this config").help(help));
         return None;
     }
     read(reader, key)
