@@ -21,6 +21,7 @@ mod mirror;
 mod nodes;
 mod project;
 mod python;
+mod refresh;
 mod relation;
 mod sound;
 mod source;

@@ -12,7 +12,7 @@ use super::host::Facts;
 use super::kept::{self, Kept};
 use super::lookup::Lookup;
 use super::project::{Body, Project, ResolveOptions};
-use super::{Layers, Variables, access, constraints, data_test, described, macros, nodes, sound, source, unit_test, unused};
+use super::{Layers, Variables, access, constraints, data_test, described, macros, nodes, refresh, sound, source, unit_test, unused};
 use crate::base::{Code, Diagnostic, Severity, Sources, Span, in_parallel, nearest, side_by_side};
 use crate::jinja::{KeptGraph, MacroFile, MacroLibrary, Warned};
 use crate::load::{Behaviour, ParsedPackage, ParsedProject, ProjectDialect};
@@ -33,6 +33,8 @@ pub(super) struct Builder {
     pub found: Vec<Diagnostic>,
     /// What is wrong with a node that dbt finds out when it compiles the node, not when it reads the project.
     pub found_late: Vec<(NodeId, Diagnostic)>,
+    /// What the project's own macro says of building incremental models from nothing.
+    refreshes: BTreeMap<NodeId, bool>,
     pub nodes: BTreeMap<NodeId, Box<Node>>,
     pub bodies: HashMap<NodeId, Body>,
     /// What a part has made; `None` in a builder that is no part.
@@ -110,6 +112,7 @@ impl Builder {
             warned: options.warned,
             found,
             found_late: Vec::new(),
+            refreshes: BTreeMap::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
             made: None,
@@ -196,6 +199,7 @@ impl Builder {
         ]);
         self.found.extend(found.into_iter().flatten());
         self.found_late.extend(types.into_inner().into_iter().flatten());
+        self.refreshes = refresh::decided(&mut self);
         self.settle_late(waits);
         // What stands in a tree of the project file is read for every node below it.
         let mut seen = HashSet::new();
@@ -245,6 +249,7 @@ impl Builder {
             selected: OnceLock::new(),
             graph: KeptGraph::default(),
             facts: self.facts,
+            refreshes: self.refreshes,
             bodies: self.bodies,
             lookup,
             relations,
@@ -266,6 +271,7 @@ impl Builder {
             warned: self.warned,
             found: Vec::new(),
             found_late: Vec::new(),
+            refreshes: BTreeMap::new(),
             nodes: BTreeMap::new(),
             bodies: HashMap::new(),
             made: Some(Vec::with_capacity(1)),

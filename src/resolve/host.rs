@@ -12,7 +12,7 @@ use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
 use crate::load::config_key;
 
-use crate::manifest::{DocsBlock, NodeRef, RelationName, SourceRef};
+use crate::manifest::{DocsBlock, Node, NodeRef, RelationName, SourceRef};
 
 /// What all templates of a project see alike.
 #[derive(Debug, Clone)]
@@ -62,6 +62,8 @@ pub(super) struct ParseHost {
     pub name: String,
     /// The relation that `this` is, where it is known by now.
     relation: Option<RelationName>,
+    /// What `model` is, where more than its name is known.
+    model: Option<Json>,
     pub noted: Mutex<Noted>,
     asked: AskedSet,
 }
@@ -79,13 +81,24 @@ impl ParseHost {
     pub(super) fn new(facts: &Arc<Facts>, package: &str, name: &str, config: ConfigValues) -> Arc<Self> {
         let noted = Mutex::new(Noted { config, ..Noted::default() });
         let (facts, package, name) = (Arc::clone(facts), package.to_owned(), name.to_owned());
-        Arc::new(Self { facts, package, name, relation: None, noted, asked: AskedSet::default() })
+        Arc::new(Self { facts, package, name, relation: None, model: None, noted, asked: AskedSet::default() })
     }
 
     /// For a text about a source, whose relation is known.
     pub(super) fn of_relation(facts: &Arc<Facts>, package: &str, relation: &RelationName) -> Arc<Self> {
         let (facts, package, name) = (Arc::clone(facts), package.to_owned(), relation.identifier.clone());
-        Arc::new(Self { facts, package, name, relation: Some(relation.clone()), noted: Mutex::default(), asked: AskedSet::default() })
+        Arc::new(Self { facts, package, name, relation: Some(relation.clone()), model: None, noted: Mutex::default(), asked: AskedSet::default() })
+    }
+
+    /// For a macro that is asked about a node whose config is known; `model` is the node as the macro sees it.
+    pub(super) fn of_node(facts: &Arc<Facts>, node: &Node, model: Json) -> Arc<Self> {
+        let mut config = ConfigValues::default();
+        for (key, value) in &node.config.raw {
+            config.restore(key.clone(), value.clone(), None);
+        }
+        let noted = Mutex::new(Noted { config, ..Noted::default() });
+        let (facts, package, name) = (Arc::clone(facts), node.package.clone(), node.name.clone());
+        Arc::new(Self { facts, package, name, relation: node.place().cloned(), model: Some(model), noted, asked: AskedSet::default() })
     }
 
     pub(super) fn noted(&self) -> Noted {
@@ -105,14 +118,24 @@ impl ParseHost {
         change(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// What stands for an answer of the warehouse, which counts for nothing while the project is read.
+    fn without_warehouse<T>(&self, placeholder: T) -> Result<T, HostError> {
+        if self.model.is_none() {
+            return Ok(placeholder);
+        }
+        let message = format!("this is asked of `{}` before there is a connection, so it can't ask the warehouse", self.name);
+        Err(Diagnostic::error(Code::NotAvailable, message).help("decide by the target, `var`, `flags` or the node's config").into())
+    }
+
     fn placeholder(&self, name: &str) -> RelationName {
         RelationName::new(&self.facts.database, &self.facts.schema, name)
     }
 }
 
 impl TemplateHost for ParseHost {
+    /// A macro that is asked about a node is asked in earnest.
     fn execute(&self) -> bool {
-        false
+        self.model.is_some()
     }
 
     fn reference(&self, call: &RefCall) -> Result<RelationName, HostError> {
@@ -159,7 +182,7 @@ impl TemplateHost for ParseHost {
     }
 
     fn model(&self) -> Json {
-        serde_json::json!({ "name": self.name, "package_name": self.package })
+        self.model.clone().unwrap_or_else(|| serde_json::json!({ "name": self.name, "package_name": self.package }))
     }
 
     fn graph(&self) -> Json {
@@ -189,11 +212,11 @@ impl TemplateHost for ParseHost {
     }
 
     fn query(&self, _sql: &str) -> Result<QueryTable, HostError> {
-        Ok(QueryTable::default())
+        self.without_warehouse(QueryTable::default())
     }
 
     fn relation(&self, _name: &RelationName) -> Result<Option<RelationFacts>, HostError> {
-        Ok(None)
+        self.without_warehouse(None)
     }
 
     fn doc(&self, package: Option<&str>, name: &str) -> Result<String, HostError> {

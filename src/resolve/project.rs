@@ -107,6 +107,8 @@ pub struct Project {
     /// Changes with everything of the project that is not in its nodes: settings, vars, the target, macros.
     pub ground: Fingerprint,
     pub(super) facts: Arc<Facts>,
+    /// What the project's own macro says of building incremental models from nothing.
+    pub(super) refreshes: BTreeMap<NodeId, bool>,
     pub(super) bodies: HashMap<NodeId, Body>,
     pub(super) lookup: Lookup,
     pub(super) relations: HashMap<RelationName, NodeId>,
@@ -319,9 +321,13 @@ impl Project {
         }
     }
 
-    /// Whether an incremental node is to be built from nothing: its own config wins over the command's.
+    /// Whether an incremental node is to be built from nothing: a macro of the project's decides, else the node's own config, else
+    /// the command.
     #[must_use]
     pub fn full_refresh(&self, node: &Node) -> bool {
+        if let Some(decided) = self.refreshes.get(&node.id) {
+            return *decided;
+        }
         node.config.full_refresh.unwrap_or_else(|| self.is_flag("FULL_REFRESH"))
     }
 

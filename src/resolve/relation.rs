@@ -12,7 +12,7 @@ use crate::jinja::{MacroCall, MacroLibrary, RenderFailure, Scope, TemplateHost, 
 use crate::manifest::{Node, NodeConfig, RelationName, Version};
 
 /// The package of the program's own macros.
-const OWN: &str = "dbt";
+pub(super) const OWN: &str = "dbt";
 
 /// What a name is made for.
 pub(super) struct Named<'a> {
