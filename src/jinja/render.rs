@@ -20,7 +20,7 @@ use super::relation::Relation;
 use super::results::results;
 use super::rewrite::{Rewritten, rewrite_template};
 use super::scan::ScanError;
-use super::session::{MAIN, MAIN_NAME, Origin, Root, Scope as Names, Session, Start, lock};
+use super::session::{Given, MAIN, MAIN_NAME, Origin, Root, Scope as Names, Session, Start, lock};
 use super::values::{bind_args, describe, from_json, required};
 use crate::base::{Code, Diagnostic, FileId, Sources, Span};
 use crate::manifest::RelationName;
@@ -164,7 +164,7 @@ pub fn render_script(
         };
         (name.clone(), value)
     });
-    let (session, text, map) = run(template, Names::Node, &scope.package, given.collect(), library, host)?;
+    let (session, text, map) = run(template, Names::Node, &scope.package, given.collect::<BTreeMap<_, _>>(), library, host)?;
     Ok(Rendered { text, map, macros: session.macros_used(), warnings: Vec::new() })
 }
 
@@ -243,8 +243,9 @@ pub(super) fn render_within(session: &Arc<Session>, _: &mut State<'_, '_>, args:
     if depth >= RENDER_DEPTH {
         return Err(problem(Code::JinjaRuntime, format!("texts are rendered within texts more than {RENDER_DEPTH} deep")));
     }
-    let mut given = session.given.clone();
-    given.insert(WITHIN.to_owned(), Value::from(depth + 1));
+    let mut values = session.given.clone();
+    values.insert(WITHIN.to_owned(), Value::from(depth + 1));
+    let given = Given { values, within: Some(Arc::clone(session)) };
     let rendered = run(&Template::string(text, span), session.scope, session.home(), given, &library, &session.host);
     match rendered.map_err(|failure| *failure) {
         Ok((_, text, _)) => Ok(Value::from(text)),
@@ -378,7 +379,7 @@ fn run(
     template: &Template,
     names: Names,
     package: &str,
-    given: BTreeMap<String, Value>,
+    given: impl Into<Given>,
     library: &MacroLibrary,
     host: &Arc<dyn TemplateHost>,
 ) -> Result<Run, Box<RenderFailure>> {
@@ -391,7 +392,7 @@ fn run(
         text: Arc::clone(&template.inner.text),
         origin: template.inner.origin,
         package: package.to_owned(),
-        given,
+        given: given.into(),
     });
     let environment = if session.execute { &library.shared.executing } else { &library.shared.parsing };
     // The engine asserts its own invariants; one that a template breaks must not take the program down.

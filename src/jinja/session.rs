@@ -64,11 +64,11 @@ pub(super) struct Session {
     /// Values given to the template by name, of a generic test's call.
     pub given: BTreeMap<String, Value>,
     /// What templates put into `context`.
-    pub added: Mutex<BTreeMap<String, Value>>,
+    pub added: Arc<Mutex<BTreeMap<String, Value>>>,
     /// Values that are dear to make, made once.
     pub made: Mutex<HashMap<&'static str, Value>>,
     /// Results of `statement` by name.
-    pub results: Mutex<HashMap<String, Value>>,
+    pub results: Arc<Mutex<HashMap<String, Value>>>,
     /// Strings of YAML files: the last value that was printed, and the last that `as_number` or its like took.
     pub emitted: Mutex<Option<Value>>,
     pub marked: Mutex<Option<(Mark, Value)>>,
@@ -111,7 +111,23 @@ pub(super) struct Start {
     pub text: Arc<str>,
     pub origin: Origin,
     pub package: String,
-    pub given: BTreeMap<String, Value>,
+    pub given: Given,
+}
+
+/// What a template starts with beside what its host tells.
+#[derive(Default)]
+pub(super) struct Given {
+    /// Values by name.
+    pub values: BTreeMap<String, Value>,
+    /// The session of the template that asks for a text to be rendered, which shares what it has put into `context` and the
+    /// results of its statements.
+    pub within: Option<Arc<Session>>,
+}
+
+impl From<BTreeMap<String, Value>> for Given {
+    fn from(values: BTreeMap<String, Value>) -> Self {
+        Self { values, within: None }
+    }
 }
 
 impl Session {
@@ -122,6 +138,8 @@ impl Session {
 
     pub(super) fn new(start: Start) -> Arc<Self> {
         let execute = start.host.execute() || start.scope == Scope::Yaml;
+        let within = start.given.within;
+        let within = within.as_ref();
         Arc::new(Self {
             shared: start.shared,
             host: start.host,
@@ -132,10 +150,10 @@ impl Session {
             origin: start.origin,
             dispatch: OnceLock::new(),
             adapter: OnceLock::new(),
-            given: start.given,
-            added: Mutex::default(),
+            given: start.given.values,
+            added: within.map(|session| Arc::clone(&session.added)).unwrap_or_default(),
             made: Mutex::default(),
-            results: Mutex::default(),
+            results: within.map(|session| Arc::clone(&session.results)).unwrap_or_default(),
             emitted: Mutex::default(),
             marked: Mutex::default(),
             patterns: Mutex::default(),

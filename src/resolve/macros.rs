@@ -58,6 +58,7 @@ fn about(builder: &mut Builder, package: &ParsedPackage, decl: &MacroDecl) -> Ab
 /// have in this order and of types that there are none of.
 pub(super) fn check(builder: &Builder) -> Vec<Diagnostic> {
     let mut found = missing(builder);
+    found.extend(passed_over(builder));
     if !builder.parsed.root.project.behaves(Behaviour::ValidateMacroArgs) {
         return found;
     }
@@ -69,6 +70,40 @@ pub(super) fn check(builder: &Builder) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// Macros by which dbt manages relations and wraps tests, with what stands in their place here. One of the project's own is called
+/// by macros alone.
+const PASSED_OVER: [(&str, &str); 17] = [
+    ("alter_column_comment", "comments are part of the commit that makes a table"),
+    ("alter_relation_comment", "comments are part of the commit that makes a table"),
+    ("apply_grants", "who may read a table is up to the storage that it lies in"),
+    ("check_schema_exists", "a schema is a folder of the warehouse, made with its first table"),
+    ("create_indexes", "Delta tables have no indexes"),
+    ("create_schema", "a schema is a folder of the warehouse, made with its first table"),
+    ("drop_relation", "what is replaced is replaced by one commit"),
+    ("drop_schema", "a schema is a folder of the warehouse"),
+    ("get_limit_subquery_sql", "`show` limits the rows of the query itself"),
+    ("get_test_sql", "tests count failing rows by `fail_calc` and compare them themselves"),
+    ("get_unit_test_sql", "unit tests compare rows themselves"),
+    ("list_relations_without_caching", "the warehouse's folders tell what is there"),
+    ("list_schemas", "the warehouse's folders tell what is there"),
+    ("persist_docs", "descriptions are part of the commit that makes a table"),
+    ("post_snapshot", "a snapshot leaves nothing behind that has to be removed"),
+    ("rename_relation", "what is replaced is replaced by one commit"),
+    ("truncate_relation", "what is replaced is replaced by one commit"),
+];
+
+/// Warns of macros of the project that dbt would call, and that are called here only where another macro does.
+fn passed_over(builder: &Builder) -> Vec<Diagnostic> {
+    let own = PASSED_OVER.iter().filter_map(|(name, instead)| Some((builder.library.overridden(&[name])?, name, instead)));
+    own.map(|(info, name, instead)| {
+        Diagnostic::warning(Code::NotAvailable, format!("the project's macro `{}` has no effect on what is built", info.name))
+            .at(info.span, "called by other macros alone")
+            .note(format!("where dbt calls `{name}`, {instead}"))
+            .help("remove it, or put what it has to do into a hook")
+    })
+    .collect()
 }
 
 fn missing(builder: &Builder) -> Vec<Diagnostic> {

@@ -23,13 +23,16 @@ use crate::manifest::{
 const TABLE_MACROS: [&str; 2] = ["get_create_table_as_sql", "create_table_as"];
 const VIEW_MACROS: [&str; 3] = ["create_or_replace_view", "get_create_view_as_sql", "create_view_as"];
 const SEED_MACROS: [&str; 6] = ["create_csv_table", "reset_csv_table", "load_csv_rows", "basic_load_csv_rows", "get_csv_sql", "get_create_seed_sql"];
-const SNAPSHOT_MACROS: [&str; 6] = [
+const SNAPSHOT_MACROS: [&str; 9] = [
     "snapshot_merge_sql",
     "build_snapshot_table",
     "build_snapshot_staging_table",
     "snapshot_staging_table",
     "snapshot_hash_arguments",
     "snapshot_check_strategy",
+    "snapshot_timestamp_strategy",
+    "snapshot_get_time",
+    "strategy_dispatch",
 ];
 
 fn refuse_overridden(library: &MacroLibrary, node: &Node, names: &[&str]) -> Result<Option<MacroCall>, Box<Diagnostic>> {
