@@ -9,10 +9,9 @@ pub fn cte_name(model: &str) -> String {
     format!("__dbt__cte__{model}")
 }
 
-/// The name of the CTE of an ephemeral model, whose versions have one each.
+/// The name of the CTE of an ephemeral model: that of the relation that it would be.
 pub(super) fn ephemeral_cte(node: &Node) -> String {
-    let version = node.model.version.as_ref().map(|version| format!("_v{version}")).unwrap_or_default();
-    cte_name(&format!("{}{version}", node.name))
+    cte_name(node.place().map_or(&node.name, |place| &place.identifier))
 }
 
 /// Text put into a rendered query.

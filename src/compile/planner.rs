@@ -15,7 +15,7 @@ use deltalake::datafusion::execution::session_state::{SessionState, SessionState
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, ScalarUDF, cast};
 use deltalake::datafusion::sql::parser::Statement;
 
-use super::cte_name;
+use super::ephemeral_cte;
 use super::division::divisions;
 use super::facts::{Doubt, Leaf, LeafFacts, NodeFacts, derive};
 use super::files::KnownFiles;
@@ -94,7 +94,7 @@ impl Planner {
             base,
             database: project.target.database.clone(),
             schema: project.target.schema.clone(),
-            ephemeral: project.nodes.values().map(Box::as_ref).filter(is_ephemeral).map(|node| (cte_name(&node.name), node.id.clone())).collect(),
+            ephemeral: project.nodes.values().map(Box::as_ref).filter(is_ephemeral).map(|node| (ephemeral_cte(node), node.id.clone())).collect(),
             tested: tested_keys(project),
         }
     }

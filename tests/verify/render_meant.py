@@ -325,6 +325,9 @@ MEANT = {
     ],
     ("incremental.md", "--full-refresh builds the table anew and keeps its history"): [("main.t__dbt_backup", "", BACKUP)],
     ("incremental.md", "`full_refresh: true` builds anew in every run"): [("main.t__dbt_backup", "", BACKUP)],
+    ("jinja-overrides.md", "What tests read, and whether a model is built from nothing, is the project's to say"): [
+        ("main.other_rows__dbt_backup", "", BACKUP)
+    ],
     ("microbatch.md", "A full refresh begins the table anew with its first batch"): [("main.daily__dbt_backup", "", BACKUP)],
     ("test-options.md", "audit of another word"): [("main.customer", "", BEFORE_RUN)],
     ("test-options.md", "An argument that a test does not take"): [("main.customer", "", BEFORE_RUN)],

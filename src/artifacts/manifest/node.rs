@@ -378,7 +378,8 @@ fn extra_ctes<'a>(node: &'a Node, context: &Context<'a>) -> Vec<Cte<'a>> {
     for parent in node.depends_on.iter().filter_map(ephemeral).filter(|parent| parent.resource_type() == ResourceType::Model) {
         let Some(code) = context.input.compiled.get(&parent.id) else { continue };
         let before = extra_ctes(parent, context);
-        let own = Cte { id: parent.id.as_str(), sql: format!(" __dbt__cte__{} as (\n{code}\n)", parent.name) };
+        let name = parent.place().map_or(&parent.name, |place| &place.identifier);
+        let own = Cte { id: parent.id.as_str(), sql: format!(" __dbt__cte__{name} as (\n{code}\n)") };
         for cte in before.into_iter().chain([own]) {
             if !found.iter().any(|known| known.id == cte.id) {
                 found.push(cte);
