@@ -10,6 +10,7 @@ mod files;
 mod foreign;
 mod formats;
 mod generators;
+mod grouped;
 mod lambdas;
 mod meant;
 mod named;

@@ -16,7 +16,7 @@ use deltalake::datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem
 
 use super::calls::literal;
 use super::expand::{expand, is_volatile};
-use super::{outer_fields, using, wildcards};
+use super::{grouped, outer_fields, using, wildcards};
 use crate::sql::collected;
 use crate::sql::functions::cast_of;
 use crate::sql::numbers::settled;
@@ -46,8 +46,16 @@ async fn mended(state: &SessionState, statement: Statement) -> Result<LogicalPla
     }
     let mut last = None;
     let mut twice = None;
+    let mut respelt = false;
     for _ in 0..MOST {
-        let error = match state.statement_to_plan(statement.clone()).await {
+        let planned = state.statement_to_plan(statement.clone()).await;
+        if !respelt && grouped::concerns(planned.as_ref(), &statement)? {
+            if Box::pin(grouped::mend(state, &mut statement)).await {
+                continue;
+            }
+            respelt = true;
+        }
+        let error = match planned {
             Ok(plan) if twice.is_none() && groups_twice(&plan)? => {
                 twice = Some(DataFusionError::Plan("two columns of `group by` are called the same".into()));
                 name_casts(&mut statement);

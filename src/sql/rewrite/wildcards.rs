@@ -17,7 +17,7 @@ use crate::base::nearest;
 /// Whether something in a statement is for [`expand`], or for [`using::merge`].
 pub(super) fn is_needed(statement: &Statement) -> bool {
     let Statement::Statement(inner) = statement else { return false };
-    holds(inner.as_ref(), |select| select.projection.iter().any(|item| is_special(item) || is_replacing(item)) || using::is_said(select))
+    holds(inner.as_ref(), &|select| select.projection.iter().any(|item| is_special(item) || is_replacing(item)) || using::is_said(select))
 }
 
 /// Writes out the stars that DataFusion can't.
@@ -42,7 +42,11 @@ pub(super) async fn expand(state: &SessionState, statement: &mut Statement) -> R
     }
 }
 
-async fn columns_of(state: &SessionState, probe: Query) -> Result<Columns> {
+/// The columns of a query, each with its table.
+///
+/// # Errors
+/// If the query does not plan.
+pub(super) async fn columns_of(state: &SessionState, probe: Query) -> Result<Columns> {
     let plan = state.statement_to_plan(Statement::Statement(Box::new(ast::Statement::Query(Box::new(probe))))).await?;
     Ok(plan.schema().iter().map(|(table, field)| (table.map(|table| table.table().to_owned()), field.name().clone())).collect())
 }
@@ -60,7 +64,7 @@ fn all_known(named: &[Ident], columns: &Columns) -> Result<()> {
     Err(DataFusionError::Plan(format!("{message}. {hint}")).with_diagnostic(diagnostic))
 }
 
-type Columns = Vec<(Option<String>, String)>;
+pub(super) type Columns = Vec<(Option<String>, String)>;
 
 /// Finds the first star to write out, and writes it out once its columns are known.
 #[derive(Default)]
@@ -110,38 +114,43 @@ impl VisitorMut for Finder {
 impl Finder {
     /// A query of the star alone, over the same tables.
     fn probe(&self, select: &Select, at: usize) -> Query {
-        let mut bare = select.clone();
-        if using::is_said(select) {
-            let _ = using::joined_on(&mut bare.from);
+        // What comes behind the star's own CTE is not known to it.
+        probe(&self.scopes, select, select.projection.get(at), &|inner| special(inner).is_some())
+    }
+}
+
+/// A query of a star alone, over the tables of a select. CTEs are known as far as none holds the select itself.
+pub(super) fn probe(scopes: &[Option<With>], select: &Select, star: Option<&SelectItem>, is_own: &dyn Fn(&Select) -> bool) -> Query {
+    let mut bare = select.clone();
+    if using::is_said(select) {
+        let _ = using::joined_on(&mut bare.from);
+    }
+    bare.projection = match star {
+        Some(SelectItem::QualifiedWildcard(kind, _)) => vec![SelectItem::QualifiedWildcard(kind.clone(), WildcardAdditionalOptions::default())],
+        _ => vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
+    };
+    (bare.selection, bare.having, bare.qualify, bare.distinct) = (None, None, None, None);
+    bare.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+    let mut with: Option<With> = None;
+    for scope in scopes.iter().flatten() {
+        let before = scope.cte_tables.iter().take_while(|cte| !holds(cte.query.as_ref(), is_own)).cloned();
+        let all = with.get_or_insert_with(|| With { cte_tables: Vec::new(), ..scope.clone() });
+        for cte in before {
+            all.cte_tables.retain(|known| known.alias.name.value != cte.alias.name.value);
+            all.cte_tables.push(cte);
         }
-        bare.projection = match select.projection.get(at) {
-            Some(SelectItem::QualifiedWildcard(kind, _)) => vec![SelectItem::QualifiedWildcard(kind.clone(), WildcardAdditionalOptions::default())],
-            _ => vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
-        };
-        (bare.selection, bare.having, bare.qualify, bare.distinct) = (None, None, None, None);
-        bare.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
-        let mut with: Option<With> = None;
-        for scope in self.scopes.iter().flatten() {
-            // What comes behind the star's own CTE is not known to it.
-            let before = scope.cte_tables.iter().take_while(|cte| !holds(cte.query.as_ref(), |select| special(select).is_some())).cloned();
-            let all = with.get_or_insert_with(|| With { cte_tables: Vec::new(), ..scope.clone() });
-            for cte in before {
-                all.cte_tables.retain(|known| known.alias.name.value != cte.alias.name.value);
-                all.cte_tables.push(cte);
-            }
-        }
-        Query {
-            with: with.filter(|with| !with.cte_tables.is_empty()),
-            body: Box::new(SetExpr::Select(Box::new(bare))),
-            order_by: None,
-            limit_clause: None,
-            fetch: None,
-            locks: Vec::new(),
-            for_clause: None,
-            settings: None,
-            format_clause: None,
-            pipe_operators: Vec::new(),
-        }
+    }
+    Query {
+        with: with.filter(|with| !with.cte_tables.is_empty()),
+        body: Box::new(SetExpr::Select(Box::new(bare))),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
     }
 }
 
@@ -179,9 +188,9 @@ fn special(select: &Select) -> Option<usize> {
 }
 
 /// Whether there is such a select.
-fn holds(what: &impl Visit, wanted: fn(&Select) -> bool) -> bool {
-    struct Wanted(fn(&Select) -> bool);
-    impl Visitor for Wanted {
+fn holds(what: &impl Visit, wanted: &dyn Fn(&Select) -> bool) -> bool {
+    struct Wanted<'a>(&'a dyn Fn(&Select) -> bool);
+    impl Visitor for Wanted<'_> {
         type Break = ();
         fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
             if self.0(select) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
