@@ -126,7 +126,7 @@ fn collected(function: &mut ast::Function, rewriter: &Rewriter) -> Option<Expr> 
     order_within(function);
     sorted_if_distinct(function);
     if name_is(&function.name, "string_agg")
-        && let Some(texts) = engines::first_texts(function)
+        && let Some(texts) = engines::first_texts(function).or_else(|| engines::distinct_texts(function))
     {
         return Some(texts);
     }

@@ -2,7 +2,8 @@
 //! and `object_agg`; what `BigQuery` calls by `safe.`; texts and lists out of JSON.
 
 use deltalake::datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Spanned, UnaryOperator, Value,
+    self, DataType, DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Spanned,
+    UnaryOperator, Value,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -225,6 +226,27 @@ pub(super) fn first_texts(function: &ast::Function) -> Option<Expr> {
     super::meant::without_nulls(&mut values);
     let first = super::calls::first_values(&mut values)?;
     expand("array_to_string($1, $2)", &[first, between.clone()], function.name.span())
+}
+
+/// `string_agg(distinct x, ',' order by x)` as the text of a list, which takes values of any type, and other aggregates beside it.
+pub(super) fn distinct_texts(function: &ast::Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let [FunctionArgumentClause::OrderBy(order)] = list.clauses.as_slice() else { return None };
+    let ([by], Some(DuplicateTreatment::Distinct)) = (order.as_slice(), list.duplicate_treatment) else { return None };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(text)), FunctionArg::Unnamed(FunctionArgExpr::Expr(between))] = list.args.as_slice() else {
+        return None;
+    };
+    let value = match text {
+        Expr::Cast { expr, data_type: DataType::Varchar(None), .. } if **expr == by.expr => expr.as_ref(),
+        other if *other == by.expr => other,
+        _ => return None,
+    };
+    let mut values = renamed(function, "array_agg");
+    if let FunctionArguments::List(list) = &mut values.args {
+        list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(value.clone()))];
+    }
+    super::meant::without_nulls(&mut values);
+    expand("array_to_string(cast($1 as varchar[]), $2)", &[Expr::Function(values), between.clone()], function.name.span())
 }
 
 /// What `safe.f(..)` stands for: a function that gives NULL where `f` fails, or `f`, if it never does.
