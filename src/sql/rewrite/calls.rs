@@ -239,6 +239,8 @@ fn special(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> R
         },
         ("get_json_object" | "json_extract_string", [json, path]) => json_path(json, path, "json_as_text", rewriter, span)?,
         ("json_extract_scalar" | "json_value", [json, path]) => json_scalar(json, path, rewriter, span)?,
+        ("json_extract_scalar" | "json_value" | "string", [json]) if rewriter.semantics.adapter == "bigquery" => json_text(json, rewriter, span)?,
+        ("json_extract" | "json_query", [json]) if rewriter.semantics.adapter == "bigquery" => Some(json.clone()),
         ("json_extract_scalar" | "json_value", [json]) => json_scalar(json, &literal("$", span), rewriter, span)?,
         ("json_extract" | "json_query", [json, path]) => json_path(json, path, "json_get_json", rewriter, span)?,
         _ => None,
@@ -411,6 +413,14 @@ fn json_scalar(json: &Expr, path: &Expr, rewriter: &Rewriter, span: Span) -> Res
         return Ok(None);
     };
     Ok(expand("case when left(ltrim($1), 1) not in ('{', '[') then $2 end", &[whole, text], span))
+}
+
+/// The text of JSON that is a scalar. Members of `BigQuery`'s JSON are JSON too, `j.a`, where they are texts here already: what is
+/// no JSON stands for itself.
+fn json_text(json: &Expr, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+    let Some(json) = expand("cast($1 as varchar)", std::slice::from_ref(json), span) else { return Ok(None) };
+    let scalar = json_scalar(&json, &literal("$", span), rewriter, span)?;
+    Ok(scalar.and_then(|scalar| expand("case when try_parse_json($1) is null then $1 else $2 end", &[json, scalar], span)))
 }
 
 /// `count(distinct a, b)` counts the combinations without a NULL.
