@@ -39,7 +39,7 @@ use std::ops::{ControlFlow, Range};
 
 use deltalake::datafusion::sql::parser::Statement;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, DataType, DateTimeField, DollarQuotedString, Expr, Ident, Interval, JsonPath, JsonPathElem, Query, Select,
+    self, AccessExpr, BinaryOperator, DataType, DateTimeField, DollarQuotedString, Expr, Ident, Interval, JsonPath, JsonPathElem, Query, Select,
     SelectItem, Spanned, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
@@ -129,6 +129,14 @@ impl Rewriter {
 
 impl VisitorMut for Rewriter {
     type Break = Box<SqlError>;
+
+    fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<Self::Break> {
+        match statement {
+            ast::Statement::Delete(ast::Delete { selection: Some(condition), .. })
+            | ast::Statement::Update(ast::Update { selection: Some(condition), .. }) => flow(tuples::condition(condition, self)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         self.ordered_plainly.push(named::is_ordered_plainly(query));

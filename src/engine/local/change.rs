@@ -22,14 +22,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use deltalake::DeltaTable;
+use deltalake::arrow::array::Array as _;
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::common::DataFusionError;
+use deltalake::datafusion::execution::SendableRecordBatchStream;
 use deltalake::datafusion::execution::session_state::SessionState;
 use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::kernel::{Action, Metadata};
 use deltalake::logstore::object_store::ObjectStoreExt as _;
+use futures::TryStreamExt as _;
 use serde_json::{Value as Json, json};
 
 use self::layout::{Layout, layout};
+use self::spool::Writer;
 use super::super::{EngineError, TableWrite, WriteMode};
 use super::store::StagingStore;
 use super::warehouse::{Folder, entry};
@@ -111,6 +117,31 @@ fn session(engine: &LocalEngine) -> SessionState {
     optimizer.prefer_hash_join = true;
     optimizer.repartition_joins = false;
     session
+}
+
+/// Rows kept aside for a statement.
+pub(super) struct Kept {
+    pub(super) provider: Arc<dyn TableProvider>,
+    pub(super) rows: u64,
+    /// In how many rows each column is NULL.
+    pub(super) nulls: Vec<usize>,
+}
+
+/// Reads rows to their end and keeps them aside.
+///
+/// # Errors
+/// If the rows fail, or the spill folder can't be written.
+pub(super) async fn kept(engine: &LocalEngine, mut rows: SendableRecordBatchStream) -> Result<Kept, DataFusionError> {
+    let writer = Writer::new(rows.schema(), &engine.runtime);
+    let mut nulls = vec![0; rows.schema().fields().len()];
+    while let Some(batch) = rows.try_next().await? {
+        for (count, column) in nulls.iter_mut().zip(batch.columns()) {
+            *count += column.logical_null_count();
+        }
+        writer.push(batch)?;
+    }
+    let spool = writer.finish();
+    Ok(Kept { provider: spool.provider()?, rows: spool.rows(), nulls })
 }
 
 impl Change<'_> {

@@ -9,6 +9,7 @@ mod composed;
 mod describe;
 mod maintain;
 mod merge;
+mod related;
 mod rows;
 mod tables;
 mod temporary;

@@ -1,7 +1,7 @@
 //! Rows changed and removed by statements: delta-rs rewrites the files they touch, in one commit.
 //!
-//! delta-rs knows conditions on the row only. Subqueries are run first and replaced by what they yield; one that uses
-//! columns of the changed row is refused.
+//! delta-rs knows conditions on the row only. Subqueries that stand for themselves are run first and replaced by what they
+//! yield; what else a condition may have is for [`related`](super::related).
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use deltalake::datafusion::common::DFSchema;
 use deltalake::datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use deltalake::datafusion::logical_expr::Expr;
 use deltalake::datafusion::sql::sqlparser::ast::{
-    self, AssignmentTarget, FromTable, Query, TableFactor, TableWithJoins, Visit, VisitMut, Visitor, VisitorMut,
+    self, AssignmentTarget, FromTable, Query, TableFactor, TableWithJoins, UpdateTableFromKind, Visit, VisitMut, Visitor, VisitorMut,
 };
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 use futures::TryStreamExt as _;
@@ -23,42 +23,49 @@ use futures::TryStreamExt as _;
 use super::super::super::EngineError;
 use super::super::failure::{self, without_place};
 use super::super::{LocalEngine, catalog, rules};
+use super::related::{self, Related};
 use super::tables::{position, table_schema, typed};
 use super::{existing, relation_name, unknown};
 use crate::manifest::RelationName;
 use crate::sql::{self, quote_ident};
 
-/// How many values a subquery behind `in` may yield.
+/// How many values of a subquery are put in its place.
 const LONGEST_LIST: usize = 10_000;
 
 /// The table that a statement changes.
-struct Target {
-    relation: RelationName,
-    alias: Option<String>,
-    schema: SchemaRef,
-    state: SessionState,
+pub(super) struct Target {
+    pub(super) relation: RelationName,
+    pub(super) alias: Option<String>,
+    pub(super) schema: SchemaRef,
+    pub(super) state: SessionState,
 }
 
-/// `update t set c = e [where p]`.
+/// `update t set c = e [from u] [where p]`.
 pub(super) async fn update(engine: &LocalEngine, update: &ast::Update, text: &str) -> Result<(), EngineError> {
     let Some(target) = target(engine, &update.table).await? else { return Err(unknown(text)) };
-    if update.from.is_some() || update.returning.is_some() || update.limit.is_some() {
-        return Err(EngineError::Unsupported {
-            message: "`update ... from` is not available yet".into(),
-            help: Some("use a subquery in `set` and `where`".into()),
-        });
+    let beside: &[TableWithJoins] = match &update.from {
+        Some(UpdateTableFromKind::AfterSet(tables)) => tables,
+        Some(UpdateTableFromKind::BeforeSet(_)) => return Err(unknown(text)),
+        None => &[],
+    };
+    if update.returning.is_some() || update.limit.is_some() {
+        return Err(not_there("`returning` and `limit` of `update` are not available"));
     }
-    let Some(table) = engine.warehouse.open_table(&target.relation).await? else { return existing(engine, &target.relation).await.map(|_| ()) };
-    let mut builder = table.update().with_session_state(delta_session(&target.state));
+    let mut sets = Vec::new();
     for assignment in &update.assignments {
         let AssignmentTarget::ColumnName(column) = &assignment.target else { return Err(unknown(text)) };
         let name = column.0.last().and_then(|part| part.as_ident()).map(|part| part.value.clone()).unwrap_or_default();
-        let field = target.schema.field(position(&target.schema, &name, &target.relation)?);
-        let value = target.row_only(engine, &assignment.value).await?;
+        sets.push((position(&target.schema, &name, &target.relation)?, &assignment.value));
+    }
+    let related = Related { target: &target, beside, sets, condition: update.selection.as_ref() };
+    let Some((condition, sets)) = target.alone(engine, &related).await? else { return related::run(engine, &related).await };
+    let Some(table) = engine.warehouse.open_table(&target.relation).await? else { return existing(engine, &target.relation).await.map(|_| ()) };
+    let mut builder = table.update().with_session_state(delta_session(&target.state));
+    for (place, value) in sets {
+        let field = target.schema.field(place);
         builder = builder.with_update(quote_ident(field.name()), target.expression(&typed(&format!("({value})"), field))?);
     }
-    if let Some(condition) = &update.selection {
-        let condition = target.row_only(engine, condition).await?;
+    if let Some(condition) = condition {
         builder = builder.with_predicate(target.expression(&condition.to_string())?);
     }
     let table = match builder.await {
@@ -67,6 +74,10 @@ pub(super) async fn update(engine: &LocalEngine, update: &ast::Update, text: &st
     };
     engine.warehouse.remember(&target.relation, &table).await;
     Ok(())
+}
+
+fn not_there(message: &str) -> EngineError {
+    EngineError::Unsupported { message: message.into(), help: Some("name the rows by a condition".into()) }
 }
 
 /// What delta-rs says of a change that it refuses; of rows that break a rule of the table, with the rule.
@@ -80,21 +91,20 @@ pub(super) async fn refused(engine: &LocalEngine, relation: &RelationName, error
     failure::writing(error, relation)
 }
 
-/// `delete from t [where p]`.
+/// `delete from t [using u] [where p]`.
 pub(super) async fn delete(engine: &LocalEngine, delete: &ast::Delete, text: &str) -> Result<(), EngineError> {
     let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
     let [table] = tables.as_slice() else { return Err(unknown(text)) };
     let Some(target) = target(engine, table).await? else { return Err(unknown(text)) };
-    if delete.using.is_some() || delete.returning.is_some() || delete.limit.is_some() {
-        return Err(EngineError::Unsupported {
-            message: "`delete ... using` is not available yet".into(),
-            help: Some("use a subquery in `where`".into()),
-        });
+    if delete.returning.is_some() || delete.limit.is_some() {
+        return Err(not_there("`returning` and `limit` of `delete` are not available"));
     }
+    let beside = delete.using.as_deref().unwrap_or_default();
+    let related = Related { target: &target, beside, sets: Vec::new(), condition: delete.selection.as_ref() };
+    let Some((condition, _)) = target.alone(engine, &related).await? else { return related::run(engine, &related).await };
     let Some(table) = engine.warehouse.open_table(&target.relation).await? else { return existing(engine, &target.relation).await.map(|_| ()) };
     let mut builder = table.delete().with_session_state(delta_session(&target.state));
-    if let Some(condition) = &delete.selection {
-        let condition = target.row_only(engine, condition).await?;
+    if let Some(condition) = condition {
         builder = builder.with_predicate(target.expression(&condition.to_string())?);
     }
     let (table, _) = builder.await.map_err(|error| failure::writing(error, &target.relation))?;
@@ -130,40 +140,63 @@ pub(super) async fn first_number(engine: &LocalEngine, query: &str) -> Result<i6
 }
 
 impl Target {
+    /// What the statement calls the table.
+    pub(super) fn called(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.relation.identifier)
+    }
+
     fn expression(&self, text: &str) -> Result<Expr, EngineError> {
         let text = sql::canonical(text, self.schema.fields().iter().map(|field| field.name().as_str()));
         let schema = DFSchema::try_from(Arc::clone(&self.schema)).map_err(|error| failure::query(error, &text))?;
         sql::plan_expression(&self.state, &text, &schema).map_err(|error| without_place(failure::query(error, &text)))
     }
 
-    /// The expression with subqueries replaced by what they yield, and columns without their table.
-    async fn row_only(&self, engine: &LocalEngine, expression: &ast::Expr) -> Result<ast::Expr, EngineError> {
+    /// The condition and the values of a statement as expressions of the row alone; `None` where they need other rows.
+    async fn alone(&self, engine: &LocalEngine, related: &Related<'_>) -> Result<Option<Alone>, EngineError> {
+        if !related.beside.is_empty() {
+            return Ok(None);
+        }
+        let condition = match related.condition {
+            Some(condition) => match self.row_only(engine, condition).await? {
+                Some(condition) => Some(condition),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let mut sets = Vec::new();
+        for (column, value) in &related.sets {
+            let Some(value) = self.row_only(engine, value).await? else { return Ok(None) };
+            sets.push((*column, value));
+        }
+        Ok(Some((condition, sets)))
+    }
+
+    /// The expression with subqueries replaced by what they yield, and columns without their table; `None` where a subquery
+    /// uses columns of the row, or yields too much.
+    async fn row_only(&self, engine: &LocalEngine, expression: &ast::Expr) -> Result<Option<ast::Expr>, EngineError> {
         let mut found = Subqueries::default();
         let _ = Visit::visit(expression, &mut found);
         let mut values = HashMap::new();
         for query in found.queries {
-            let list = self.values(engine, &query).await?;
+            let Some(list) = self.values(engine, &query).await? else { return Ok(None) };
             values.insert(query, list);
         }
-        let own = [self.alias.as_deref().unwrap_or(&self.relation.identifier).to_lowercase()];
+        let own = [self.called().to_lowercase()];
         let mut replace = Replace { values, own, depth: 0, error: None };
         let mut expression = expression.clone();
         let _ = VisitMut::visit(&mut expression, &mut replace);
-        replace.error.map_or(Ok(expression), Err)
+        replace.error.map_or(Ok(Some(expression)), Err)
     }
 
-    /// The values of a query's only column, as expressions.
-    async fn values(&self, engine: &LocalEngine, query: &str) -> Result<Vec<ast::Expr>, EngineError> {
-        let rows = catalog::query(engine, query, &[]).await.map_err(|error| match without_place(error) {
-            EngineError::Sql(mut inner) => {
-                inner.notes.push("subqueries of `update` and `delete` are run by themselves: they can't use columns of the changed row".into());
-                EngineError::Sql(inner)
-            }
-            other => other,
-        })?;
-        let batches: Vec<RecordBatch> = rows.try_collect().await.map_err(|error| without_place(failure::query(error, query)))?;
+    /// The values of a query's only column, as expressions; `None` where it does not plan by itself, or there are too many.
+    async fn values(&self, engine: &LocalEngine, query: &str) -> Result<Option<Vec<ast::Expr>>, EngineError> {
+        let failed = |error| without_place(failure::query(error, query));
+        if matches!(catalog::bind_session(engine, query, &[]).await, Err(EngineError::Sql(_))) {
+            return Ok(None);
+        }
+        let mut rows = catalog::query(engine, query, &[]).await.map_err(without_place)?;
         let mut values = Vec::new();
-        for batch in &batches {
+        while let Some(batch) = rows.try_next().await.map_err(failed)? {
             let column = batch.column(0);
             let format = FormatOptions::default();
             let shown = ArrayFormatter::try_new(column, &format).map_err(|error| failure::query(error.into(), query))?;
@@ -173,15 +206,15 @@ impl Target {
                 values.push(self.state.sql_to_expr(&text, &dialect).map_err(|error| failure::query(error, query))?);
             }
             if values.len() > LONGEST_LIST {
-                return Err(EngineError::Unsupported {
-                    message: format!("a subquery of `update` or `delete` yields more than {LONGEST_LIST} rows"),
-                    help: Some("write the rows that stay with `create or replace table ... as`".into()),
-                });
+                return Ok(None);
             }
         }
-        Ok(values)
+        Ok(Some(values))
     }
 }
+
+/// A condition, and the values of columns by their places.
+type Alone = (Option<ast::Expr>, Vec<(usize, ast::Expr)>);
 
 fn literal(text: &str, data_type: &DataType) -> String {
     let quoted = format!("'{}'", text.replace('\'', "''"));

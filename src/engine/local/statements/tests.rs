@@ -86,9 +86,7 @@ async fn tables_are_made_filled_changed_and_dropped() {
         room.rows("delete from t where id = (select max(id) from t)").await;
         room.rows("update t set amount = (select 9.0) where name in (select 'B')").await;
         room.rows("delete from t where t.name = 'a' or exists (select 1 where false)").await;
-        assert!(
-            room.refused("delete from t where exists (select 1 from t x where x.id = t.id)").await.contains("can't use columns of the changed row")
-        );
+        room.rows("insert into t values (5, 'e', 1); delete from t where exists (select 1 from t x where x.id < t.id)").await;
         assert_eq!(room.rows("select * from \"alluvium\".\"main\".\"t\"").await, "[2,\"B\",\"9.00\"]");
         assert!(!room.refused("insert into t (name) values ('x')").await.is_empty());
         assert_eq!(room.rows("select count(*) from t").await, "[1]");
