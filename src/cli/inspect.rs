@@ -291,22 +291,20 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
     Ok(if failed { Exit::Failed } else { Exit::Fine })
 }
 
-/// The rows of a text as it stands: no project is read.
+/// The rows of a text as it stands: no template is rendered, and the project need not parse.
 async fn show_direct(options: &ShowOptions, session: &Session, sql: &str, streams: &Streams) -> Result<Exit, Stop> {
     let target = session.target()?;
-    let engine = session.engine(&target)?;
+    let (engine, unread) = session.statement_engine(&target)?;
     let file = session.sources.add("inline_query", sql);
-    match show_rows(options.rows(), sql, engine.as_ref(), session, Subject { what: "inline node", name: None, id: "" }, streams).await {
-        Ok(()) => Ok(Exit::Fine),
-        Err(EngineError::Sql(error)) => {
-            session.diagnosed(&super::sql::diagnostic(&error, file, 0));
-            Ok(Exit::Failed)
-        }
-        Err(error) => {
-            session.diagnosed(&error.diagnostic(&target.warehouse, Some((crate::base::Span::new(file, 0, sql.len()), "this query"))));
-            Ok(Exit::Failed)
-        }
-    }
+    let shown = show_rows(options.rows(), sql, engine.as_ref(), session, Subject { what: "inline node", name: None, id: "" }, streams).await;
+    let Err(error) = shown else { return Ok(Exit::Fine) };
+    let mut found = match error {
+        EngineError::Sql(error) => super::sql::diagnostic(&error, file, 0),
+        error => error.diagnostic(&target.warehouse, Some((crate::base::Span::new(file, 0, sql.len()), "this query"))),
+    };
+    super::sql::note_unread(&mut found, unread.as_deref());
+    session.diagnosed(&found);
+    Ok(Exit::Failed)
 }
 
 /// Shows one node, or says why it can't be shown.

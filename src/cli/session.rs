@@ -22,7 +22,7 @@ use crate::engine::local::{EngineOptions, LocalEngine};
 use crate::engine::{Engine, EngineError, FilesBinding};
 use crate::graph::Dag;
 use crate::jinja::{Invocation as TemplateInvocation, Warned};
-use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_sound, load_target, target_folder};
+use crate::load::{LoadOptions, ParsedProject, ProjectFile, Target, load, load_project_file, load_sound, load_target, project_file, target_folder};
 use crate::manifest::{ExternalSource, Node, NodeKind, TimeWindow};
 use crate::resolve::{Project, ResolveOptions, resolve, resolve_sound};
 use crate::sql::{FileCall, Semantics};
@@ -114,7 +114,7 @@ impl Session {
                 warehouse: global.warehouse.as_ref().map(|uri| absolute_uri(uri, &invocation.current_dir)),
                 vars: Map::new(),
                 threads: global.threads.map(usize::from),
-                memos: MemoUse { reads: global.is_on(Switch::PartialParse), writes: global.is_on(Switch::WriteJson) && command != "list" },
+                memos: MemoUse { reads: global.is_on(Switch::PartialParse), writes: global.is_on(Switch::WriteJson) && !matches!(command, "list" | "sql") },
                 needs_warehouse: !matches!(command, "check" | "lineage" | "list" | "parse" | "contract infer"),
                 target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },
@@ -208,12 +208,16 @@ impl Session {
     /// # Errors
     /// Everything that is wrong with the project, where nothing can be left out for it.
     pub(super) fn try_sound_project(&self) -> Result<Ready, Vec<Diagnostic>> {
-        let parsed = self.of_right_version(load_sound(&self.options, &self.sources)?)?;
-        let project = resolve_sound(Arc::new(parsed), &self.resolve, || self.read_ahead())?;
+        let project = self.sound(|| self.read_ahead())?;
         match Dag::build(&project) {
             Ok(dag) => Ok(Ready { project: Arc::new(project), dag }),
             Err(circles) => Err(project.warnings.into_iter().chain(circles).collect()),
         }
+    }
+
+    fn sound(&self, midway: impl FnOnce()) -> Result<Project, Vec<Diagnostic>> {
+        let parsed = self.of_right_version(load_sound(&self.options, &self.sources)?)?;
+        resolve_sound(Arc::new(parsed), &self.resolve, midway)
     }
 
     /// The project in another folder, as this one is loaded: same target, vars and profile.
@@ -373,10 +377,24 @@ impl Session {
         bound: impl Fn(&Node) -> bool,
     ) -> Result<Arc<dyn Engine>, Stop> {
         let engine = self.engine_in(target, folder)?;
-        for binding in project.nodes.values().filter(|node| bound(node)).filter_map(|node| files_binding(node, target.semantics())) {
-            engine.bind(binding);
-        }
+        bind_files(engine.as_ref(), project, target, bound);
         Ok(engine)
+    }
+
+    /// The engine for statements of the user's own, which need no project. Where there is one it knows its files, as
+    /// [`Session::project_engine`]; where that can't be read, the second value says why.
+    pub(super) fn statement_engine(&self, target: &Target) -> Result<(Arc<dyn Engine>, Option<String>), Stop> {
+        let engine = self.engine(target)?;
+        if project_file(&self.project_dir).is_none() {
+            return Ok((engine, None));
+        }
+        match self.sound(|| ()) {
+            Ok(project) => {
+                bind_files(engine.as_ref(), &project, target, |_| true);
+                Ok((engine, None))
+            }
+            Err(found) => Ok((engine, found.iter().find(|found| found.is_error()).map(|error| self.listed_line(error).trim().to_owned()))),
+        }
     }
 
     /// Begins to read what earlier checks kept, which takes as long as a good part of loading a project.
@@ -464,6 +482,13 @@ impl Session {
     /// The options as the artifacts record them.
     pub(super) fn arguments(&self) -> Map<String, Json> {
         self.resolve.invocation.arguments.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// Makes the files of a project's sources and external models readable under their names.
+fn bind_files(engine: &dyn Engine, project: &Project, target: &Target, bound: impl Fn(&Node) -> bool) {
+    for binding in project.nodes.values().filter(|node| bound(node)).filter_map(|node| files_binding(node, target.semantics())) {
+        engine.bind(binding);
     }
 }
 

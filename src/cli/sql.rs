@@ -1,4 +1,4 @@
-//! `sql`: statements against the target, without needing a project that parses.
+//! `sql`: statements against the target. A project that does not parse is none to them: its files are not known then.
 
 use std::io::Read as _;
 
@@ -8,7 +8,7 @@ use super::args::{Global, SqlOptions, Switch};
 use super::output::{JsonShape, print_rows};
 use super::session::{Session, Stop};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Diagnostic, FileId, Span};
+use crate::base::{Code, Diagnostic, FileId, Span};
 use crate::engine::{Engine, EngineError, SqlError};
 use crate::sql::{respelt_texts, split_statements};
 
@@ -44,7 +44,7 @@ async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams:
             return Ok(Exit::Failed);
         }
     };
-    let engine = session.engine(&target)?;
+    let (engine, unread) = session.statement_engine(&target)?;
     if ranges.is_empty() && options.output == super::args::RowsOutput::Json {
         streams.print(NO_ROWS);
     }
@@ -53,10 +53,12 @@ async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams:
         let last = at + 1 == ranges.len();
         if let Err(error) = one(options, engine.as_ref(), statement, last, streams).await {
             let whole = Span::new(file, range.start, range.start + statement.trim_end().len());
-            session.diagnosed(&match &error {
+            let mut found = match &error {
                 EngineError::Sql(error) if error.range.is_some() => diagnostic(error, file, range.start),
                 error => error.diagnostic(&target.warehouse, Some((whole, "this statement"))),
-            });
+            };
+            note_unread(&mut found, unread.as_deref());
+            session.diagnosed(&found);
             return Ok(Exit::Failed);
         }
     }
@@ -85,6 +87,12 @@ async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: b
         None => {}
     }
     Ok(())
+}
+
+/// A table that is not there may be one of the project's files, where those could not be looked up.
+pub(super) fn note_unread(found: &mut Diagnostic, unread: Option<&str>) {
+    let reason = unread.filter(|_| found.code == Code::UnknownTable);
+    found.notes.extend(reason.map(|reason| format!("sources of files are not known here, as the project can't be loaded: {reason}")));
 }
 
 pub(super) fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
