@@ -78,6 +78,19 @@ pub(super) struct Planned {
     pub doubts: Vec<Doubt>,
     /// What the values of each column need.
     pub needs: Vec<Need>,
+    /// That two columns of the result have one name, with which they have no place in a table.
+    pub twice: Option<Box<SqlError>>,
+}
+
+impl Planned {
+    /// Refuses two columns of one name, but for a test that keeps no rows: those are counted and nothing else.
+    pub(super) fn fit_for(self, node: &Node) -> Result<Self, Vec<SqlError>> {
+        let counted = node.test().is_some() && node.relation.is_none();
+        match self.twice {
+            Some(twice) if !counted => Err(vec![*twice]),
+            Some(_) | None => Ok(self),
+        }
+    }
 }
 
 impl Planner {
@@ -213,11 +226,9 @@ impl Planner {
             return Err(vec![error]);
         }
         let schema: Schema = plan.schema().as_arrow().clone();
-        if let Some(name) = repeated_column(&schema) {
-            let error = self.parse(&spelt).map_or_else(|error| *error, |statement| twice(name, &statement, &spelt));
-            return Err(vec![error]);
-        }
-        Ok(Planned { schema: Arc::new(schema), facts, doubts, needs })
+        let twice =
+            repeated_column(&schema).map(|name| self.parse(&spelt).map_or_else(|error| error, |statement| Box::new(twice(name, &statement, &spelt))));
+        Ok(Planned { schema: Arc::new(schema), facts, doubts, needs, twice })
     }
 
     async fn failures(&self, error: DataFusionError, state: &SessionState, sql: &str) -> Vec<SqlError> {

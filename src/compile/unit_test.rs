@@ -205,7 +205,8 @@ impl Ground<'_> {
             let shown = |error| self.of_value(unit, error).map_or_else(|| failed(compiled, error), |found| vec![found]);
             errors.iter().flat_map(shown).collect::<Vec<_>>()
         };
-        let schema = self.planner.plan(&compiled.sql, statement, (tables, files), called).await.map_err(all)?.schema;
+        let planned = self.planner.plan(&compiled.sql, statement, (tables, files), called).await;
+        let schema = planned.and_then(|planned| planned.fit_for(node)).map_err(all)?.schema;
         let (fields, expected) = expected(self.project, node, unit, &schema)?;
         if let Ok(statement) = self.planner.parse(&expected) {
             let wrong = self.planner.plan(&expected, statement, (Vec::new(), Vec::new()), Vec::new()).await.err().unwrap_or_default();
