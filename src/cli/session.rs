@@ -114,7 +114,10 @@ impl Session {
                 warehouse: global.warehouse.as_ref().map(|uri| absolute_uri(uri, &invocation.current_dir)),
                 vars: Map::new(),
                 threads: global.threads.map(usize::from),
-                memos: MemoUse { reads: global.is_on(Switch::PartialParse), writes: global.is_on(Switch::WriteJson) && !matches!(command, "list" | "sql") },
+                memos: MemoUse {
+                    reads: global.is_on(Switch::PartialParse),
+                    writes: global.is_on(Switch::WriteJson) && !matches!(command, "list" | "sql"),
+                },
                 needs_warehouse: !matches!(command, "check" | "lineage" | "list" | "parse" | "contract infer"),
                 target_path: global.target_path.as_ref().map(|path| project_dir.join(path).to_string_lossy().into_owned()),
             },

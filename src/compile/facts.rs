@@ -176,6 +176,9 @@ struct Missing {
     is_right: bool,
     /// Whether the other side may be missing too; never both in one row.
     full: bool,
+    /// Whether it is known that a row of the other side meets any number of rows of this one, as one order has many lines;
+    /// no longer once rows were grouped.
+    many: bool,
     /// What the column was before.
     before: Nulls,
 }

@@ -30,6 +30,9 @@ impl Walk<'_> {
         }
         // Only keys within the groups are still there: others lost their columns.
         let mut facts = project(&input, columns.into_iter());
+        for missing in facts.columns.iter_mut().filter_map(|column| column.missing.as_mut()) {
+            missing.many = false;
+        }
         facts.influence(by, FlowKind::Group);
         facts.conditions.insert(bounded(format!("group by {}", texts.join(", "))));
         let because = if count == 0 { "an aggregate over all rows gives one row" } else { "`group by` gives one row for each group" };
@@ -48,19 +51,23 @@ impl Walk<'_> {
         plain && function.params.filter.is_none() && function.params.args.first().is_some_and(|arg| self.nulls(arg, scope) == Nulls::Never)
     }
 
+    /// Rows that were made up because nothing matched stand among those that match: grouped by a column of theirs all of them
+    /// are one group, and counted they are 1 where there is nothing. Where each row matches one at most, they are rows like others.
     fn doubt_groups(&mut self, aggregate: &Aggregate, input: &Facts, scope: &Scope<'_>) {
-        let missing = |at: usize| input.columns.get(at).is_some_and(|column| column.nulls == Nulls::Made(NullMaker::OuterJoin));
-        for expr in &aggregate.group_expr {
-            if let Some(at) = scope.position(expr).filter(|at| missing(*at)) {
+        let missing = |at: usize| {
+            let made_up =
+                |column: &Column| column.nulls == Nulls::Made(NullMaker::OuterJoin) && column.missing.as_ref().is_some_and(|found| found.many);
+            input.columns.get(at).is_some_and(made_up)
+        };
+        let groups: Vec<(&Expr, Option<usize>)> = aggregate.group_expr.iter().map(|expr| (expr, scope.position(expr))).collect();
+        if !groups.iter().any(|(_, at)| at.is_some_and(|at| !missing(at))) {
+            for (expr, at) in groups.iter().filter_map(|(expr, at)| Some((*expr, at.filter(|at| missing(*at))?))) {
                 let column = scope.schema.field(at).name().clone();
                 let range = self.range(expr);
                 self.doubts.push(Doubt { kind: DoubtKind::GroupedByMissing { column }, range });
             }
-        }
-        let outer_joined = (0..input.columns.len()).any(missing);
-        let kept = aggregate.group_expr.iter().any(|expr| scope.position(expr).is_some_and(|at| !missing(at)));
-        if outer_joined && kept && aggregate.aggr_expr.iter().any(counts_rows) {
-            let range = aggregate.group_expr.first().and_then(|expr| self.range(expr));
+        } else if (0..input.columns.len()).any(missing) && aggregate.aggr_expr.iter().any(counts_rows) {
+            let range = groups.first().and_then(|(expr, _)| self.range(expr));
             self.doubts.push(Doubt { kind: DoubtKind::CountsMissing, range });
         }
     }

@@ -67,6 +67,11 @@ impl Walk<'_> {
         }
         self.joins += 1;
         narrow(&mut facts, (join.join_type, self.joins), width, &never);
+        let (of_left, of_right) = ((&left, &by.lefts), (&right, &by.rights));
+        let many = [meets_many(of_right, of_left), meets_many(of_left, of_right)];
+        for missing in facts.columns.iter_mut().filter_map(|column| column.missing.as_mut()).filter(|missing| missing.join == self.joins) {
+            missing.many = many[usize::from(missing.is_right)];
+        }
         // Rows of a side that must match have values where the condition asks for them.
         if matches!(join.join_type, JoinType::Inner | JoinType::Right) {
             left.present(&never.range(..width).copied().collect());
@@ -198,13 +203,19 @@ fn narrow(facts: &mut Facts, (kind, join): (JoinType, usize), width: usize, neve
             // A row that is there matched, unless rows of this side stay without a match too.
             let full = left_missing && right_missing;
             let before = if never.contains(&at) && !full { Nulls::Never } else { before };
-            column.missing = Some(Missing { join, is_right, full, before });
+            column.missing = Some(Missing { join, is_right, full, many: false, before });
             column.numbered = None;
         } else if !other && never.contains(&at) && !matches!(kind, JoinType::LeftAnti | JoinType::RightAnti) {
             here.insert(at);
         }
     }
     facts.present(&here);
+}
+
+/// Whether a row of one side meets any number of rows of the other, as far as it is known: its key is among what it is joined
+/// by, and the other side's is not.
+fn meets_many((one, one_by): (&Facts, &BTreeSet<usize>), (other, other_by): (&Facts, &BTreeSet<usize>)) -> bool {
+    one.key_within(one_by).is_some() && !other.keys.is_empty() && other.key_within(other_by).is_none()
 }
 
 /// The keys that a join leaves: those of a side whose rows meet one row of the other at most, and pairs of keys.
