@@ -3,6 +3,7 @@
 //!
 //! Functions that are only another spelling are no functions here but rules of [`super::rewrite`].
 
+mod age;
 pub(super) mod cast_of;
 pub(super) mod coalesce;
 mod date_math;
@@ -150,7 +151,7 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
     all.extend(zones::functions());
     all.extend(parse_time::functions());
     all.extend(sequence::functions());
-    all.extend([fingerprint::function(), quantiles::function(), strtok::function()]);
+    all.extend([age::function(), fingerprint::function(), quantiles::function(), strtok::function()]);
     all.extend(tried::functions());
     // Those that go by the values that are there, whatever the engine's own make of NULL.
     all.push(Arc::new(core::greatest().as_ref().clone().with_aliases(["greatest_ignore_nulls"])));

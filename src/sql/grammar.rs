@@ -6,7 +6,10 @@
 
 use std::any::TypeId;
 
-use deltalake::datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
+use deltalake::datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName,
+    UnaryOperator, Value,
+};
 use deltalake::datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use deltalake::datafusion::sql::sqlparser::keywords::{self, Keyword};
 use deltalake::datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -114,6 +117,9 @@ impl Dialect for Grammar {
             let root = if names == 1 { column.pop().map(Expr::Identifier) } else { Some(Expr::CompoundIdentifier(column)) };
             return root.map(|root| parser.parse_compound_expr(root, Vec::new()));
         }
+        if let Some(interval) = reckoned_interval(parser) {
+            return Some(Ok(interval));
+        }
         if parser.peek_token_ref().token != Token::Minus {
             return None;
         }
@@ -132,13 +138,71 @@ impl Dialect for Grammar {
                 Keyword::AND => BinaryOperator::And,
                 Keyword::OR => BinaryOperator::Or,
                 Keyword::DIV => BinaryOperator::MyIntegerDivide,
-                Keyword::IS => return distinct(parser, left, precedence),
+                Keyword::IS => return distinct(parser, left, precedence).or_else(|| is_json(parser, left).map(Ok)),
                 _ => return None,
             },
             _ => return None,
         };
         Some(chain(parser, left, &op, precedence))
     }
+}
+
+/// `interval a.b + 1 day`: any expression before a unit. Behind a text an operator is one between intervals, as in
+/// `interval '5 days' > interval '1 day'`.
+fn reckoned_interval(parser: &mut Parser) -> Option<Expr> {
+    let Token::Word(word) = &parser.peek_token_ref().token else { return None };
+    if word.keyword != Keyword::INTERVAL || word.quote_style.is_some() || matches!(parser.peek_nth_token_ref(1).token, Token::SingleQuotedString(_)) {
+        return None;
+    }
+    let read = |parser: &mut Parser| {
+        parser.expect_keyword_is(Keyword::INTERVAL)?;
+        let value = parser.parse_expr()?;
+        if !parser.next_token_is_temporal_unit() {
+            return Err(ParserError::ParserError("a unit is expected".to_owned()));
+        }
+        Ok((value, parser.parse_date_time_field()?))
+    };
+    let (value, unit) = parser.maybe_parse(read).ok().flatten()?;
+    Some(Expr::Interval(Interval {
+        value: Box::new(value),
+        leading_field: Some(unit),
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    }))
+}
+
+/// `is [not] json`, with the kind of value behind it, as the function of that name.
+fn is_json(parser: &mut Parser, left: &Expr) -> Option<Expr> {
+    let word = |at: usize| match &parser.peek_nth_token_ref(at).token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+        _ => String::new(),
+    };
+    let negated = word(1) == "not";
+    let at = if negated { 2 } else { 1 };
+    if word(at) != "json" {
+        return None;
+    }
+    let kind = Some(word(at + 1)).filter(|kind| ["value", "scalar", "array", "object"].contains(&kind.as_str()));
+    let span = parser.peek_nth_token_ref(at).span;
+    for _ in 0..=at + usize::from(kind.is_some()) {
+        parser.advance_token();
+    }
+    let mut name = Ident::new("is_json");
+    name.span = span;
+    let kind = kind.map(|kind| Expr::Value(Value::SingleQuotedString(kind).with_span(span)));
+    let args = std::iter::once(left.clone()).chain(kind).map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    let call = Expr::Function(Function {
+        name: ObjectName::from(vec![name]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    });
+    Some(if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(call) } } else { call })
 }
 
 /// The bracket that is open at the next word: between square ones a colon parts the ends of a slice, between curly ones a key

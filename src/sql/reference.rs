@@ -9,6 +9,7 @@ use crate::base::files::{read_text, write_text};
 
 /// Examples of functions that are functions, not rules.
 const FUNCTIONS: &[(&str, &str, &str)] = &[
+    ("calendar_age", "calendar_age(timestamp '2024-03-01 12:00:00', timestamp '2020-01-31 13:00:00')", "49 mons 23 hours"),
     ("array", "array(1, 2)", "[1, 2]"),
     ("at_time_zone", "timestamp '2024-07-01 12:00:00' at time zone 'Europe/Berlin' at time zone 'America/New_York'", "2024-07-01T06:00:00"),
     ("base64", "base64('abc')", "YWJj"),
@@ -42,6 +43,7 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("wall_time", "wall_time('1997-09-29 06:14:00-07:00')", "1997-09-29 06:14:00"),
     ("greatest", "greatest_ignore_nulls(1, null, 3)", "3"),
     ("least", "least_ignore_nulls(1, null, 3)", "1"),
+    ("is_json", "is_json('[1]', 'array')", "true"),
     ("json_as_text", "'{\"a\": {\"b\": 1}}' -> 'a' ->> 'b'", "1"),
     ("json_contains", "json_contains('{\"a\": 1}', 'a')", "true"),
     ("json_get_bool", "json_get_bool('{\"a\": true}', 'a')", "true"),
@@ -397,6 +399,18 @@ const QUERIES: &[(&str, &str)] = &[
     ("select length([1, 2]), length('größe'), len(map(['a'], [1]))", "2, 5, 1"),
     ("select 1.5, 3 / 2, arrow_typeof(1.5), arrow_typeof(date_trunc('month', date '2024-02-03'))", "1.5, 1, Float64, Timestamp(µs)"),
     ("select a is distinct from b and c = 1, a is not distinct from b or c = 1 from (values (1, 2, 1)) as t(a, b, c)", "true, true"),
+    (
+        "select '{\"a\": 1}' is json, 'x' is not json, '1' is json object, '1' is json scalar, cast(null as varchar) is json",
+        "true, true, false, true, NULL",
+    ),
+    ("select trim(both from ' a '), trim(leading from ' a ') || '.', trim(both 'x' from lower('XAX')), trim(from ' a ')", "a, a ., a, a"),
+    ("select date '2024-01-10' + interval 1 + 1 day, date '2024-01-10' - interval t.n * 2 month from (values (3)) as t(n)", "2024-01-12, 2023-07-10"),
+    ("select interval '5 days' > interval '1 day'", "true"),
+    (
+        "select a.x, b.y, c.z from (values (1), (2)) as a(x) left join (values (1, 5), (2, 6)) as b(x, y) join (values (5, 'c')) as c(y, z) on c.y = b.y on b.x = a.x order by 1",
+        "1, 5, c; 2, NULL, NULL",
+    ),
+    ("select extract(year from age(date '2024-03-01', date '2020-01-31')), extract(day from age(date '2020-01-31', date '2024-03-01'))", "4, -1"),
     ("select 1 / 0", "error: divide by zero error"),
     ("select dateadd(fortnight, 1, date '2024-01-01')", "error: `fortnight` is not a unit of time"),
     ("select date_format(date '2024-01-01', 'yyyy-ww')", "error: the letters `ww` of the pattern have no counterpart"),

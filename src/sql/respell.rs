@@ -1,8 +1,12 @@
 //! Words that the parser does not take where analysts write them, left out or replaced before it reads them. What stays keeps
 //! its place.
 
+mod joins;
+
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
+
+use joins::nested;
 
 /// What the function `exists(list, lambda)` is called for the parser, to which `exists` is the operator.
 pub(super) const EXISTS: &str = "any_of";
@@ -49,6 +53,7 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Some(Keyword::ARRAY) if words.get(at + 1).is_some_and(|next| next.token == Token::Lt) => typed_list(&mut words, at),
             Some(Keyword::ARRAY) if is_bare_type(&words, at, in_cast) => words[at].token = Token::make_word(JSON_ARRAY, None),
             Some(Keyword::ARRAY | Keyword::ROW) if opens(&words, at + 1) && is_type(&words, at, in_cast) => round_types(&mut words, at),
+            Some(Keyword::TRIM) if opens(&words, at + 1) => whole_trim(&mut words, at + 2),
             // Some functions have a syntax of their own, and can't be called by two names.
             _ if is_safe_call(&words, at) => {
                 let span = words[at].span;
@@ -86,7 +91,17 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
         at += 1;
     }
+    nested(&mut words);
     words
+}
+
+/// `trim(both from x)` says no letters: it is `trim(both x)` to the parser.
+fn whole_trim(words: &mut Vec<TokenWithSpan>, at: usize) {
+    let sided = matches!(keyword(words, at), Some(Keyword::BOTH | Keyword::LEADING | Keyword::TRAILING));
+    let from = if sided { at + 1 } else { at };
+    if keyword(words, from) == Some(Keyword::FROM) {
+        words.remove(from);
+    }
 }
 
 fn keyword(words: &[TokenWithSpan], at: usize) -> Option<Keyword> {
@@ -262,6 +277,35 @@ mod tests {
             read("select cast(x as array(row(a int, b array(int)))), array(select 1)"),
             "select cast ( x as array < struct < a int , b array < int > > > ) , array ( select 1 )"
         );
+    }
+
+    #[test]
+    fn joins_whose_conditions_stand_behind_each_other_are_nested() {
+        assert_eq!(
+            read("select 1 from a join b left join c on c.x = b.x on a.y = b.y where (a.z)"),
+            "select 1 from a join ( b left join c on c.x = b.x ) on a.y = b.y where ( a . z )"
+                .replace("c.x", "c . x")
+                .replace("b.x", "b . x")
+                .replace("a.y", "a . y")
+                .replace("b.y", "b . y")
+        );
+        assert_eq!(read("from a join b join c join d on 1 on 2 on 3"), "from a join ( b join ( c join d on 1 ) on 2 ) on 3");
+        assert_eq!(read("from a join b left join c using (x) using (y), d"), "from a join ( b left join c using ( x ) ) using ( y ) , d");
+        for plain in [
+            "from a join b on 1 join c on 2",
+            "from a join b left join c on 1",
+            "from a join ( b join c on 1 ) on 2",
+            "from a cross join b join c on 1",
+            "from a join b , c join d on 1",
+            "select distinct on ( a ) b from a join b on 1 order by 1",
+        ] {
+            assert_eq!(read(plain), plain);
+        }
+    }
+
+    #[test]
+    fn trim_of_no_letters_needs_no_from() {
+        assert_eq!(read("trim(both from x), trim(from x), trim(both 'y' from x)"), "trim ( both x ) , trim ( x ) , trim ( both 'y' from x )");
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! Values to JSON and back: `to_json`, `from_json`, `parse_json`, `try_parse_json`.
+//! Values to JSON and back: `to_json`, `from_json`, `parse_json`, `try_parse_json`; and what is JSON: `is_json`.
 
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder, new_null_array};
+use deltalake::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray, StringBuilder, new_null_array};
 use deltalake::arrow::compute::cast;
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use deltalake::arrow::json::ReaderBuilder;
 use deltalake::arrow::json::writer::{EncoderOptions, make_encoder};
 use deltalake::datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
-use deltalake::datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use deltalake::datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
 use serde_json::Value as Json;
 
 use super::plain::Plain;
@@ -20,6 +22,16 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         Plain { name: "to_json", signature: Signature::any(1, Volatility::Immutable), returns: |_| Ok(DataType::Utf8), run: to_json }.into_udf(),
         Plain { name: "to_json_string", signature: Signature::any(1, Volatility::Immutable), returns: |_| Ok(DataType::Utf8), run: to_json_string }
             .into_udf(),
+        Plain {
+            name: "is_json",
+            signature: Signature::one_of(
+                vec![TypeSignature::Exact(vec![DataType::Utf8]), TypeSignature::Exact(vec![DataType::Utf8, DataType::Utf8])],
+                Volatility::Immutable,
+            ),
+            returns: |_| Ok(DataType::Boolean),
+            run: |columns| Ok(is_json(columns)),
+        }
+        .into_udf(),
         Plain { name: "parse_json", signature: text(), returns: |_| Ok(DataType::Utf8), run: |columns| parsed(columns, true) }.into_udf(),
         Plain { name: "try_parse_json", signature: text(), returns: |_| Ok(DataType::Utf8), run: |columns| parsed(columns, false) }.into_udf(),
         Arc::new(ScalarUDF::from(FromJson { signature: Signature::exact(vec![DataType::Utf8, DataType::Utf8], Volatility::Immutable) })),
@@ -69,6 +81,23 @@ fn parsed(columns: &[ArrayRef], strict: bool) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(result.finish()))
+}
+
+/// Whether texts are JSON, of a kind that may be named.
+fn is_json(columns: &[ArrayRef]) -> ArrayRef {
+    let kinds = columns.get(1).map(AsArray::as_string::<i32>);
+    let found = columns[0].as_string::<i32>().iter().enumerate().map(|(row, text)| {
+        let (text, kind) = (text?, kinds.map_or("value", |kinds| kinds.value(row)));
+        let begins = text.trim_start().chars().next();
+        let of_kind = match kind {
+            "object" => begins == Some('{'),
+            "array" => begins == Some('['),
+            "scalar" => !matches!(begins, Some('{' | '[')),
+            _ => true,
+        };
+        Some(of_kind && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+    });
+    Arc::new(found.collect::<BooleanArray>())
 }
 
 fn shortened(text: &str) -> String {

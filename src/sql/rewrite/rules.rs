@@ -137,6 +137,8 @@ pub(crate) const RULES: &[Rule] = &[
     rule("epoch", 1, "date_part('epoch', $1)", "epoch(timestamp '1970-01-02 00:00:00')", "86400.0"),
     rule("yearweek", 1, "date_part('isoyear', $1) * 100 + date_part('week', $1)", "yearweek(date '2024-12-30')", "202501"),
     rule("century", 1, "cast(ceil(date_part('year', $1) / 100.0) as bigint)", "century(date '2000-12-31')", "20"),
+    rule("age", 1, "calendar_age(cast(current_date as timestamp), cast($1 as timestamp))", "age(current_date) = interval '0 days'", "true"),
+    rule("age", 2, "calendar_age(cast($1 as timestamp), cast($2 as timestamp))", "age(date '2024-03-01', date '2020-01-31')", "49 mons 1 days"),
     rule("dayname", 1, "to_char(cast($1 as date), '%a')", "dayname(date '2024-02-29')", "Thu"),
     rule("monthname", 1, "to_char(cast($1 as date), '%b')", "monthname(date '2024-02-29')", "Feb"),
     rule(
