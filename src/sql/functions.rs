@@ -25,6 +25,7 @@ mod plain;
 mod quantiles;
 mod regexp;
 mod sequence;
+mod series;
 mod strtok;
 mod sum;
 mod tried;
@@ -151,6 +152,7 @@ fn scalars() -> Vec<Arc<ScalarUDF>> {
     all.extend(zones::functions());
     all.extend(parse_time::functions());
     all.extend(sequence::functions());
+    all.extend(series::functions());
     all.extend([age::function(), fingerprint::function(), quantiles::function(), strtok::function()]);
     all.extend(tried::functions());
     // Those that go by the values that are there, whatever the engine's own make of NULL.

@@ -21,6 +21,8 @@ use super::semantics::{Division, Semantics};
 #[derive(Debug)]
 pub(super) struct Operators {
     pub(super) division: Division,
+    /// See [`Semantics::moved_dates_are_times`].
+    pub(super) moved_dates_are_times: bool,
 }
 
 impl ExprPlanner for Operators {
@@ -54,10 +56,12 @@ impl ExprPlanner for Operators {
             (BinaryOperator::Minus, left, right) if left.is_unsigned_integer() && right.is_unsigned_integer() => {
                 PlannerResult::Original(with(expr, |side| cast(side, DataType::Int64), |side| cast(side, DataType::Int64)))
             }
-            (BinaryOperator::Plus | BinaryOperator::Minus, DataType::Date32, DataType::Interval(_)) if has_time(&expr.right) => {
+            (BinaryOperator::Plus | BinaryOperator::Minus, DataType::Date32, DataType::Interval(_))
+                if self.moved_dates_are_times || has_time(&expr.right) =>
+            {
                 PlannerResult::Original(with(expr, at_midnight, same))
             }
-            (BinaryOperator::Plus, DataType::Interval(_), DataType::Date32) if has_time(&expr.left) => {
+            (BinaryOperator::Plus, DataType::Interval(_), DataType::Date32) if self.moved_dates_are_times || has_time(&expr.left) => {
                 PlannerResult::Original(with(expr, same, at_midnight))
             }
             (op, DataType::Boolean, number) if is_comparison(op) && number.is_numeric() => {

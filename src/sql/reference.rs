@@ -41,6 +41,12 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("list_quantiles", "list_quantiles([1, 1, 1, 4, 5, 6, 7, 8, 9, 10], 2)", "[1, 5, 10]"),
     ("strtok_to_array", "strtok_to_array('a;b;;c', ';')", "[a, b, c]"),
     ("wall_time", "wall_time('1997-09-29 06:14:00-07:00')", "1997-09-29 06:14:00"),
+    (
+        "generate_series",
+        "generate_series(date '2024-01-01', timestamp '2024-01-01 12:00:00', interval '12 hours')",
+        "[2024-01-01T00:00:00, 2024-01-01T12:00:00]",
+    ),
+    ("range", "range(date '2024-01-01', date '2024-01-03', interval '1 day')", "[2024-01-01, 2024-01-02]"),
     ("greatest", "greatest_ignore_nulls(1, null, 3)", "3"),
     ("least", "least_ignore_nulls(1, null, 3)", "1"),
     ("is_json", "is_json('[1]', 'array')", "true"),

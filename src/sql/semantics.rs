@@ -69,6 +69,9 @@ pub struct Semantics {
     pub drops_offsets: bool,
     /// Whether a text that is read as a time by a pattern may go on behind what the pattern asks for.
     pub times_may_go_on: bool,
+    /// Whether a date plus or minus an interval is a timestamp, whatever the interval; else only with hours or less, as in Snowflake,
+    /// Spark and `BigQuery`.
+    pub moved_dates_are_times: bool,
     /// Whether `upper`, `trim` and their like take numbers and times, as texts.
     pub takes_for_texts: bool,
 }
@@ -311,6 +314,7 @@ const OWN: Semantics = Semantics {
     day_names: DayNames::Short,
     drops_offsets: false,
     times_may_go_on: false,
+    moved_dates_are_times: false,
     takes_for_texts: false,
 };
 
@@ -324,6 +328,7 @@ const POSTGRES: Semantics = Semantics {
     unnamed: Unnamed::Figured,
     drops_offsets: true,
     times_may_go_on: true,
+    moved_dates_are_times: true,
     ..OWN
 };
 
@@ -452,6 +457,7 @@ const ADAPTERS: [Semantics; 28] = [
     Semantics { casts: IntegerCasts::Cut, ..MYSQL.called("doris") },
     Semantics {
         adapter: "duckdb",
+        moved_dates_are_times: true,
         value_columns: ValueColumns::ColFromZero,
         day_names: DayNames::Whole,
         drops_offsets: true,

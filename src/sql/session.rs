@@ -85,7 +85,7 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
     let planners = builder.expr_planners().get_or_insert_default();
     // Before DataFusion's own, which asks for the types of columns without looking whether they are there.
     planners.insert(0, Arc::new(Joined));
-    planners.push(Arc::new(Operators { division: options.semantics.division }));
+    planners.push(Arc::new(Operators { division: options.semantics.division, moved_dates_are_times: options.semantics.moved_dates_are_times }));
     match options.semantics.lists {
         ListBase::One => {}
         // Before DataFusion's own, which takes what it is given.
