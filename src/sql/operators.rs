@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion_functions_json::udfs::json_as_text_udf;
 use datafusion_spark::function::datetime as spark;
 use deltalake::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
-use deltalake::datafusion::common::tree_node::TreeNode as _;
+use deltalake::datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue, SchemaError, TableReference};
 use deltalake::datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr, TypePlanner};
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit, when};
@@ -83,25 +83,37 @@ impl ExprPlanner for Operators {
     }
 }
 
-/// `a || b`: a column that is not there is told with its place, by which it is looked for among the aliases.
+/// `a || b`: a column that is not there is told with its place, by which it is looked for among the aliases; and two values that
+/// are no texts, where the engine takes them for such.
 #[derive(Debug)]
-pub(super) struct Joined;
+pub(super) struct Joined {
+    pub(super) takes_for_texts: bool,
+}
 
 impl ExprPlanner for Joined {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        if expr.op == BinaryOperator::StringConcat {
-            for side in [&expr.left, &expr.right] {
-                if let Expr::Column(column) = side
-                    && !schema.has_column(column)
-                {
-                    let valid_fields = schema.columns();
-                    let missing = SchemaError::FieldNotFound { field: Box::new(column.clone()), valid_fields };
-                    return Err(DataFusionError::SchemaError(Box::new(missing), Box::new(None)));
+        if expr.op != BinaryOperator::StringConcat {
+            return Ok(PlannerResult::Original(expr));
+        }
+        for side in [&expr.left, &expr.right] {
+            side.apply(|part| match part {
+                Expr::Column(column) if !schema.has_column(column) => {
+                    let missing = SchemaError::FieldNotFound { field: Box::new(column.clone()), valid_fields: schema.columns() };
+                    Err(DataFusionError::SchemaError(Box::new(missing), Box::new(None)))
                 }
-            }
+                _ => Ok(TreeNodeRecursion::Continue),
+            })?;
+        }
+        let is_value = |side: &Expr| side.get_type(schema).is_ok_and(|found| found.is_numeric() || found.is_temporal() || found == DataType::Boolean);
+        if self.takes_for_texts && is_value(&expr.left) && is_value(&expr.right) {
+            return Ok(PlannerResult::Original(with(expr, as_text, as_text)));
         }
         Ok(PlannerResult::Original(expr))
     }
+}
+
+fn as_text(value: Expr) -> Expr {
+    cast(value, DataType::Utf8)
 }
 
 fn with(expr: RawBinaryExpr, left: impl FnOnce(Expr) -> Expr, right: impl FnOnce(Expr) -> Expr) -> RawBinaryExpr {

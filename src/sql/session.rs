@@ -84,7 +84,8 @@ pub fn session_state(options: &SessionOptions) -> SessionState {
     functions::register(&mut builder, options.semantics);
     let planners = builder.expr_planners().get_or_insert_default();
     // Before DataFusion's own, which asks for the types of columns without looking whether they are there.
-    planners.insert(0, Arc::new(Joined));
+    let takes_for_texts = matches!(options.semantics.adapter, "databricks" | "duckdb" | "snowflake" | "spark");
+    planners.insert(0, Arc::new(Joined { takes_for_texts }));
     planners.push(Arc::new(Operators { division: options.semantics.division, moved_dates_are_times: options.semantics.moved_dates_are_times }));
     match options.semantics.lists {
         ListBase::One => {}
