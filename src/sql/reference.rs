@@ -384,6 +384,8 @@ const QUERIES: &[(&str, &str)] = &[
         "2021-01-01T00:00:00, 2021-01-05T09:30:00, 2021-01-05, true",
     ),
     ("select * from (values (1)) as t(x) asof join (values (1)) as u(y) match_condition (t.x >= u.y)", "error: ASOF JOIN is not available"),
+    ("select * from (values (1)) as t(x) asof left join (values (1)) as u(y) on t.x >= u.y", "error: ASOF JOIN is not available"),
+    ("select cast('7', 'UInt8') + 1, cast('2024-01-01', 'Nullable(DateTime64(3))')", "8, 2024-01-01T00:00:00"),
     (
         "select sum(cast(x as decimal(38, 0))) from (values ('99999999999999999999999999999999999999'), ('1')) as t(x)",
         "error: decimal overflow: a sum is out of range for DECIMAL(38,0)",

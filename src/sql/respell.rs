@@ -6,6 +6,7 @@ mod joins;
 use deltalake::datafusion::sql::sqlparser::keywords::Keyword;
 use deltalake::datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
 
+use super::tokens::tokens;
 use joins::nested;
 
 /// What the function `exists(list, lambda)` is called for the parser, to which `exists` is the operator.
@@ -53,6 +54,7 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Some(Keyword::ARRAY) if words.get(at + 1).is_some_and(|next| next.token == Token::Lt) => typed_list(&mut words, at),
             Some(Keyword::ARRAY) if is_bare_type(&words, at, in_cast) => words[at].token = Token::make_word(JSON_ARRAY, None),
             Some(Keyword::ARRAY | Keyword::ROW) if opens(&words, at + 1) && is_type(&words, at, in_cast) => round_types(&mut words, at),
+            Some(Keyword::CAST) if opens(&words, at + 1) => quoted_type(&mut words, at + 1),
             Some(Keyword::TRIM) if opens(&words, at + 1) => whole_trim(&mut words, at + 2),
             // Some functions have a syntax of their own, and can't be called by two names.
             _ if is_safe_call(&words, at) => {
@@ -93,6 +95,21 @@ pub(super) fn respelt(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     }
     nested(&mut words);
     words
+}
+
+/// `cast(x, 'UInt8')` of `ClickHouse` as `cast(x as UInt8)`.
+fn quoted_type(words: &mut Vec<TokenWithSpan>, open: usize) {
+    let Some(end) = closing(words, open).filter(|end| *end > open + 3) else { return };
+    let TokenWithSpan { token: Token::SingleQuotedString(name), span } = &words[end - 1] else { return };
+    if words[end - 2].token != Token::Comma {
+        return;
+    }
+    let span = *span;
+    let Ok(named) = tokens(name) else { return };
+    let named = named.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+    let parts: Vec<TokenWithSpan> =
+        std::iter::once(Token::make_word("as", None)).chain(named.map(|token| token.token)).map(|token| TokenWithSpan::new(token, span)).collect();
+    words.splice(end - 2..end, parts);
 }
 
 /// `trim(both from x)` says no letters: it is `trim(both x)` to the parser.
@@ -248,7 +265,6 @@ fn map_type(words: &mut Vec<TokenWithSpan>, open: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::tokens::tokens;
 
     fn read(sql: &str) -> String {
         respelt(tokens(sql).unwrap()).iter().map(|word| word.token.to_string()).collect::<Vec<_>>().join(" ")
@@ -301,6 +317,11 @@ mod tests {
         ] {
             assert_eq!(read(plain), plain);
         }
+    }
+
+    #[test]
+    fn a_type_may_be_a_text() {
+        assert_eq!(read("cast(f(x, 'y'), 'Nullable(UInt8)'), f(x, 'y')"), "cast ( f ( x , 'y' ) as Nullable ( UInt8 ) ) , f ( x , 'y' )");
     }
 
     #[test]

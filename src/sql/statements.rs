@@ -57,6 +57,24 @@ fn comma_before_query(tokens: &[TokenWithSpan], sql: &str) -> Option<SqlError> {
     Some(error.range(offset(span.start.line, span.start.column)..offset(span.end.line, span.end.column)))
 }
 
+pub(super) const NO_ASOF: &str = "ASOF JOIN is not available";
+/// What to write in its place.
+pub(super) const INSTEAD_OF_ASOF: &str =
+    "join by a range, and keep the newest row by `qualify row_number() over (partition by .. order by .. desc) = 1`";
+
+/// `asof [left] join` as DuckDB has it, which the parser does not read.
+fn asof_join(tokens: &[TokenWithSpan], sql: &str) -> Option<SqlError> {
+    let words: Vec<&TokenWithSpan> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    let is = |at: usize, wanted: &[Keyword]| matches!(words.get(at).map(|word| &word.token), Some(Token::Word(word)) if wanted.contains(&word.keyword) && word.quote_style.is_none());
+    let kinds = [Keyword::LEFT, Keyword::RIGHT, Keyword::FULL, Keyword::INNER, Keyword::OUTER, Keyword::JOIN];
+    let at = (0..words.len()).find(|at| is(*at, &[Keyword::ASOF]) && is(at + 1, &kinds))?;
+    let text = SourceFile::new("", sql.into());
+    let offset = |line: u64, column: u64| text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize;
+    let span = words[at].span;
+    let error = SqlError::new(Code::SqlInvalid, NO_ASOF).help(INSTEAD_OF_ASOF);
+    Some(error.range(offset(span.start.line, span.start.column)..offset(span.end.line, span.end.column)))
+}
+
 fn ranges(tokens: &[TokenWithSpan], sql: &str) -> Vec<Range<usize>> {
     let text = SourceFile::new("", sql.into());
     let offset = |line: u64, column: u64| text.offset(u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX)) as usize;
@@ -96,7 +114,10 @@ pub fn parse_query(state: &SessionState, sql: &str) -> Result<Statement, Box<Sql
         // They are cut again, which is rarer than copying them for each text.
         Err(error) => {
             return Err(Box::new(
-                super::tokens::tokens(sql).ok().and_then(|tokens| comma_before_query(&tokens, sql)).unwrap_or_else(|| sql_error(&error, sql)),
+                super::tokens::tokens(sql)
+                    .ok()
+                    .and_then(|tokens| comma_before_query(&tokens, sql).or_else(|| asof_join(&tokens, sql)))
+                    .unwrap_or_else(|| sql_error(&error, sql)),
             ));
         }
     };

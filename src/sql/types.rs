@@ -145,6 +145,7 @@ impl Reader<'_> {
             "array" | "list" => return self.array(),
             "map" => return self.map(),
             "struct" | "row" => return self.structure(),
+            "nullable" | "lowcardinality" => return self.wrapped(),
             _ => {}
         }
         let name = self.long_name(name);
@@ -187,6 +188,13 @@ impl Reader<'_> {
             }
         }
         name
+    }
+
+    /// The type in the brackets: what `ClickHouse` says around it is about its storage, and about NULL, which every type has here.
+    fn wrapped(&mut self) -> Option<DataType> {
+        self.eat("(").then_some(())?;
+        let found = self.data_type()?;
+        self.eat(")").then_some(found)
     }
 
     fn array(&mut self) -> Option<DataType> {
@@ -272,14 +280,14 @@ fn scalar(name: &str, arguments: &[u32]) -> Option<DataType> {
         "smallint" | "short" | "int2" | "int16" | "utinyint" | "uint8" => DataType::Int16,
         "int" | "integer" | "int4" | "int32" | "usmallint" | "uint16" => DataType::Int32,
         "bigint" | "long" | "int8" | "int64" | "uinteger" | "uint32" => DataType::Int64,
-        "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "nchar" | "bpchar" | "uuid"
-        | "uniqueidentifier" => DataType::Utf8,
+        "string" | "text" | "varchar" | "char" | "character" | "character varying" | "char varying" | "nvarchar" | "nchar" | "bpchar"
+        | "fixedstring" | "uuid" | "uniqueidentifier" => DataType::Utf8,
         // Values of many shapes are JSON, as text.
         "json" | "jsonb" | "variant" | "object" | "super" if arguments.is_empty() => DataType::Utf8,
         "binary" | "varbinary" | "bytea" | "blob" | "bytes" => DataType::Binary,
         "date" => DataType::Date32,
-        "timestamp" | "timestamp_ntz" | "datetime" | "datetime2" | "smalldatetime" | "timestamp_s" | "timestamp_ms" | "timestamp_us"
-        | "timestamp_ns" => DataType::Timestamp(TimeUnit::Microsecond, None),
+        "timestamp" | "timestamp_ntz" | "datetime" | "datetime2" | "datetime64" | "smalldatetime" | "timestamp_s" | "timestamp_ms"
+        | "timestamp_us" | "timestamp_ns" => DataType::Timestamp(TimeUnit::Microsecond, None),
         "timestamptz" | "timestamp_ltz" | "timestamp_tz" | "datetimeoffset" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         "hugeint" if arguments.is_empty() => DataType::Decimal128(38, 0),
         // Unsigned numbers are not known to Delta: the next signed type that holds them.
@@ -317,6 +325,8 @@ mod tests {
             ("timestamp with time zone", "TIMESTAMPTZ"),
             ("timestamp(6) without time zone", "TIMESTAMP"),
             ("array<struct<a: int, b varchar(3)>>", "ARRAY<STRUCT<a: INTEGER, b: VARCHAR>>"),
+            ("LowCardinality(Nullable(String))", "VARCHAR"),
+            ("Array(Nullable(DateTime64(3)))", "ARRAY<TIMESTAMP>"),
             ("map<string, bigint[]>", "MAP<VARCHAR, ARRAY<BIGINT>>"),
         ] {
             assert_eq!(parse_type(name).map(|found| type_name(&found)), Ok(shown.to_owned()), "{name}");

@@ -359,7 +359,7 @@ fn written(value: &Expr, pattern: &Expr, rewriter: &Rewriter, span: Span) -> Res
     Ok(expand(&templates.join(" || "), &parts, span))
 }
 
-fn with_java(value: &Expr, pattern: &Expr, template: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
+pub(super) fn with_java(value: &Expr, pattern: &Expr, template: &str, rewriter: &Rewriter, span: Span) -> Result<Option<Expr>, Box<SqlError>> {
     let known = pattern_of(pattern, rewriter)?;
     Ok(expand(template, &[value.clone(), literal(&known, pattern.span())], span))
 }

@@ -4,13 +4,16 @@
 use deltalake::datafusion::sql::sqlparser::ast::{self, Expr, Ident, ObjectName, Spanned};
 use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::calls::{arguments, json_path, literal, strftime, text, word};
+use super::calls::{arguments, json_path, literal, strftime, text, with_java, word};
 use super::expand::{expand, name_of};
 use super::{Rewriter, dates, formats};
 use crate::sql::SqlError;
 
 pub(super) fn call(name: &str, arguments: &[Expr], span: Span, rewriter: &Rewriter) -> Result<Option<Expr>, Box<SqlError>> {
     Ok(match (name, arguments) {
+        ("format_datetime", [value, pattern]) if matches!(rewriter.semantics.adapter, "trino" | "athena") => {
+            with_java(value, pattern, "to_char(cast($1 as timestamp), $2)", rewriter, span)?
+        }
         ("format_date" | "format_datetime" | "format_timestamp", [pattern, value]) if text(pattern).is_some() => strftime(value, pattern, span),
         ("format_timestamp", [pattern, value, zone]) if text(pattern).is_some() => {
             let there = expand("from_utc_timestamp(cast($1 as timestamp), $2)", &[value.clone(), zone.clone()], span);

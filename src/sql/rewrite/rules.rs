@@ -83,6 +83,8 @@ pub(crate) const RULES: &[Rule] = &[
     rule("regexp_matches", 2, "regexp_like($1, $2)", "regexp_matches('abc', 'b')", "true"),
     // `c`, for letters that differ in case, is how it is without flags.
     rule("regexp_matches", 3, "regexp_like($1, $2, replace($3, 'c', ''))", "regexp_matches('aBc', 'b', 'i')", "true"),
+    rule("regexp_full_match", 2, "regexp_like($1, '^(?:' || $2 || ')$')", "regexp_full_match('abc', 'b')", "false"),
+    rule("regexp_full_match", 3, "regexp_like($1, '^(?:' || $2 || ')$', replace($3, 'c', ''))", "regexp_full_match('aBc', 'ab.', 'i')", "true"),
     rule("string_split", 2, "case when $1 = '' then [''] else string_to_array($1, $2) end", "string_split('a,b,,c', ',')", "[a, b, , c]"),
     rule("str_split", 2, "case when $1 = '' then [''] else string_to_array($1, $2) end", "str_split('a.b', '.')", "[a, b]"),
     rule("space", 1, "space(cast($1 as int))", "space(2) || '.'", "  ."),

@@ -14,6 +14,7 @@ use deltalake::datafusion::sql::sqlparser::tokenizer::Span;
 use super::Rewriter;
 use super::expand::{expand, name_of};
 use crate::sql::SqlError;
+use crate::sql::statements::{INSTEAD_OF_ASOF, NO_ASOF};
 
 /// `minus`, `fetch first`, `top` and `order by all` of one query.
 pub(super) fn query(query: &mut Query, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
@@ -205,8 +206,7 @@ fn has_call(item: &SelectItem) -> bool {
 pub(super) fn refused(select: &Select, rewriter: &Rewriter) -> Result<(), Box<SqlError>> {
     for join in select.from.iter().flat_map(|table| &table.joins) {
         if matches!(join.join_operator, ast::JoinOperator::AsOf { .. }) {
-            let help = "join by a range, and keep the newest row by `qualify row_number() over (partition by .. order by .. desc) = 1`";
-            return Err(rewriter.refuse("ASOF JOIN is not available", join.relation.span(), help));
+            return Err(rewriter.refuse(NO_ASOF, join.relation.span(), INSTEAD_OF_ASOF));
         }
         let bare =
             matches!(join.join_operator, ast::JoinOperator::Join(ast::JoinConstraint::None) | ast::JoinOperator::Inner(ast::JoinConstraint::None));
