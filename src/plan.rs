@@ -113,7 +113,7 @@ pub fn plan_node(node: &Node, compiled: &CompiledNode, options: &PlanOptions) ->
             return Ok(NodePlan { steps });
         }
         Materialization::Table | Materialization::Refreshed(_) | Materialization::Seed => {
-            steps.push(PlanStep::StageTable(table::table_write(node, relation, compiled, options)))
+            steps.push(PlanStep::StageTable(table::table_write(node, relation, compiled, options)));
         }
         Materialization::External => steps.push(PlanStep::StageFiles(table::files_write(node, relation, compiled, options)?)),
         Materialization::Ephemeral | Materialization::Test => return Ok(NodePlan::default()),
