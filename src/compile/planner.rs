@@ -15,8 +15,8 @@ use deltalake::datafusion::execution::session_state::{SessionState, SessionState
 use deltalake::datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, ScalarUDF, cast};
 use deltalake::datafusion::sql::parser::Statement;
 
-use super::ephemeral_cte;
 use super::division::divisions;
+use super::ephemeral_cte;
 use super::facts::{Doubt, Leaf, LeafFacts, NodeFacts, derive};
 use super::files::KnownFiles;
 use super::literals::{Need, needs};
