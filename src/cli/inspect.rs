@@ -11,7 +11,7 @@ use super::args::{CompileOptions, CompileOutput, Global, ListOptions, ListOutput
 use super::build::{counts, refuse_broken_rules};
 use super::output::{JsonShape, rows_text};
 use super::selecting::selected;
-use super::session::{Ready, Session, Stop, command};
+use super::session::{ProjectFiles, Ready, Session, Stop, command};
 use super::{Exit, Invocation, Streams, artifacts, state};
 use crate::base::{Diagnostic, Event, Heard, NodeOutcome, Severity, Shown, failure_message};
 use crate::compile::{Compilation, CompiledNode, CompiledProject, Surroundings, compile as compile_nodes};
@@ -294,15 +294,20 @@ async fn carry_out_show(options: &ShowOptions, global: &Global, session: &Sessio
 /// The rows of a text as it stands: no template is rendered, and the project need not parse.
 async fn show_direct(options: &ShowOptions, session: &Session, sql: &str, streams: &Streams) -> Result<Exit, Stop> {
     let target = session.target()?;
-    let (engine, unread) = session.statement_engine(&target)?;
+    let engine = session.engine(&target)?;
     let file = session.sources.add("inline_query", sql);
-    let shown = show_rows(options.rows(), sql, engine.as_ref(), session, Subject { what: "inline node", name: None, id: "" }, streams).await;
+    let subject = || Subject { what: "inline node", name: None, id: "" };
+    let mut files = ProjectFiles::new(session, &target, engine.as_ref());
+    let mut shown = show_rows(options.rows(), sql, engine.as_ref(), session, subject(), streams).await;
+    if shown.as_ref().is_err_and(|error| files.may_help(error)) {
+        shown = show_rows(options.rows(), sql, engine.as_ref(), session, subject(), streams).await;
+    }
     let Err(error) = shown else { return Ok(Exit::Fine) };
     let mut found = match error {
         EngineError::Sql(error) => super::sql::diagnostic(&error, file, 0),
         error => error.diagnostic(&target.warehouse, Some((crate::base::Span::new(file, 0, sql.len()), "this query"))),
     };
-    super::sql::note_unread(&mut found, unread.as_deref());
+    files.note_unread(&mut found);
     session.diagnosed(&found);
     Ok(Exit::Failed)
 }

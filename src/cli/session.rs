@@ -384,22 +384,6 @@ impl Session {
         Ok(engine)
     }
 
-    /// The engine for statements of the user's own, which need no project. Where there is one it knows its files, as
-    /// [`Session::project_engine`]; where that can't be read, the second value says why.
-    pub(super) fn statement_engine(&self, target: &Target) -> Result<(Arc<dyn Engine>, Option<String>), Stop> {
-        let engine = self.engine(target)?;
-        if project_file(&self.project_dir).is_none() {
-            return Ok((engine, None));
-        }
-        match self.sound(|| ()) {
-            Ok(project) => {
-                bind_files(engine.as_ref(), &project, target, |_| true);
-                Ok((engine, None))
-            }
-            Err(found) => Ok((engine, found.iter().find(|found| found.is_error()).map(|error| self.listed_line(error).trim().to_owned()))),
-        }
-    }
-
     /// Begins to read what earlier checks kept, which takes as long as a good part of loading a project.
     pub(super) fn read_ahead(&self) {
         let folder = self.options.target_path.clone().unwrap_or_else(|| target_folder(&self.project_dir));
@@ -485,6 +469,45 @@ impl Session {
     /// The options as the artifacts record them.
     pub(super) fn arguments(&self) -> Map<String, Json> {
         self.resolve.invocation.arguments.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// The files of the project for statements of the user's own, which need no project: it is read when a statement asks for a table
+/// that is not there.
+pub(super) struct ProjectFiles<'a> {
+    session: &'a Session,
+    target: &'a Target,
+    engine: &'a dyn Engine,
+    asked: bool,
+    /// Why the project can't be read.
+    unread: Option<String>,
+}
+
+impl<'a> ProjectFiles<'a> {
+    pub(super) fn new(session: &'a Session, target: &'a Target, engine: &'a dyn Engine) -> Self {
+        Self { session, target, engine, asked: false, unread: None }
+    }
+
+    /// Whether a statement that failed so is worth another try, as the project's files are known by now.
+    pub(super) fn may_help(&mut self, error: &EngineError) -> bool {
+        let is_missing = matches!(error, EngineError::Sql(error) if error.code == Code::UnknownTable);
+        if !is_missing || self.asked || project_file(&self.session.project_dir).is_none() {
+            return false;
+        }
+        self.asked = true;
+        match self.session.sound(|| ()) {
+            Ok(project) => bind_files(self.engine, &project, self.target, |_| true),
+            Err(found) => {
+                self.unread = found.iter().find(|found| found.is_error()).map(|error| self.session.listed_line(error).trim().to_owned());
+            }
+        }
+        self.unread.is_none()
+    }
+
+    /// A table that is not there may be one of the project's files, where those could not be looked up.
+    pub(super) fn note_unread(&self, found: &mut Diagnostic) {
+        let reason = self.unread.as_ref().filter(|_| found.code == Code::UnknownTable);
+        found.notes.extend(reason.map(|reason| format!("sources of files are not known here, as the project can't be loaded: {reason}")));
     }
 }
 

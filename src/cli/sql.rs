@@ -6,9 +6,9 @@ use futures::TryStreamExt as _;
 
 use super::args::{Global, SqlOptions, Switch};
 use super::output::{JsonShape, print_rows};
-use super::session::{Session, Stop};
+use super::session::{ProjectFiles, Session, Stop};
 use super::{Exit, Invocation, Streams};
-use crate::base::{Code, Diagnostic, FileId, Span};
+use crate::base::{Diagnostic, FileId, Span};
 use crate::engine::{Engine, EngineError, SqlError};
 use crate::sql::{respelt_texts, split_statements};
 
@@ -44,20 +44,25 @@ async fn carry_out(options: &SqlOptions, session: &Session, text: &str, streams:
             return Ok(Exit::Failed);
         }
     };
-    let (engine, unread) = session.statement_engine(&target)?;
+    let engine = session.engine(&target)?;
+    let mut files = ProjectFiles::new(session, &target, engine.as_ref());
     if ranges.is_empty() && options.output == super::args::RowsOutput::Json {
         streams.print(NO_ROWS);
     }
     for (at, range) in ranges.iter().enumerate() {
         let statement = text.get(range.clone()).unwrap_or_default();
         let last = at + 1 == ranges.len();
-        if let Err(error) = one(options, engine.as_ref(), statement, last, streams).await {
+        let mut done = one(options, engine.as_ref(), statement, last, streams).await;
+        if done.as_ref().is_err_and(|error| files.may_help(error)) {
+            done = one(options, engine.as_ref(), statement, last, streams).await;
+        }
+        if let Err(error) = done {
             let whole = Span::new(file, range.start, range.start + statement.trim_end().len());
             let mut found = match &error {
                 EngineError::Sql(error) if error.range.is_some() => diagnostic(error, file, range.start),
                 error => error.diagnostic(&target.warehouse, Some((whole, "this statement"))),
             };
-            note_unread(&mut found, unread.as_deref());
+            files.note_unread(&mut found);
             session.diagnosed(&found);
             return Ok(Exit::Failed);
         }
@@ -87,12 +92,6 @@ async fn one(options: &SqlOptions, engine: &dyn Engine, statement: &str, last: b
         None => {}
     }
     Ok(())
-}
-
-/// A table that is not there may be one of the project's files, where those could not be looked up.
-pub(super) fn note_unread(found: &mut Diagnostic, unread: Option<&str>) {
-    let reason = unread.filter(|_| found.code == Code::UnknownTable);
-    found.notes.extend(reason.map(|reason| format!("sources of files are not known here, as the project can't be loaded: {reason}")));
 }
 
 pub(super) fn diagnostic(error: &SqlError, file: FileId, offset: usize) -> Diagnostic {
