@@ -131,6 +131,10 @@ pub async fn compile_batch(
     done: &BTreeMap<NodeId, Compilation>,
     surroundings: &Arc<dyn Surroundings>,
 ) -> Compilation {
+    let late = project.found_late(node);
+    if !late.is_empty() {
+        return Compilation::Failed(late.to_vec().into());
+    }
     if matches!(node.kind, NodeKind::Seed { .. }) {
         let schema = surroundings.schema(node).await.filter(|_| !alters(node));
         return Compilation::Ready(Arc::new(without_sql(node, schema)));

@@ -11,7 +11,6 @@ use super::kept::{Asked, AskedSet};
 use crate::base::{Code, Diagnostic, Heard, Span};
 use crate::jinja::{HostError, Invocation, QueryTable, RefCall, RelationFacts, SourceCall, TemplateHost};
 use crate::load::config_key;
-
 use crate::manifest::{DocsBlock, Node, NodeRef, RelationName, SourceRef};
 
 /// What all templates of a project see alike.

@@ -201,6 +201,12 @@ impl Project {
         self.facts.docs.iter().map(|((package, name), block)| (package.as_str(), name.as_str(), block))
     }
 
+    /// What dbt finds to be wrong with a node only when it builds it.
+    #[must_use]
+    pub fn found_late(&self, node: &Node) -> &[Diagnostic] {
+        self.bodies.get(&node.id).map_or(&[], Body::wrong)
+    }
+
     /// Renders the SQL of a node, or of a text in the place of one.
     ///
     /// # Errors
