@@ -329,7 +329,6 @@ MEANT = {
     ],
     ("microbatch.md", "A full refresh begins the table anew with its first batch"): [("main.daily__dbt_backup", "", BACKUP)],
     ("test-options.md", "audit of another word"): [("main.customer", "", BEFORE_RUN)],
-    ("test-options.md", "An argument that a test does not take"): [("main.customer", "", BEFORE_RUN)],
     ("test-options.md", "store_failures_as: something else"): [("main.a", "", BEFORE_RUN), ("main.customer", "", BEFORE_RUN)],
     ("flags-environment.md", "Flags of the project file, as dbt reads them there"): [
         ("-- True False False False False", "-- True False False False False False", FLAGS_SHOWN),
