@@ -335,8 +335,6 @@ MEANT = {
         ("-- cautious True False 50", "-- cautious True False 50 json", FLAGS_SHOWN),
     ],
     ("paths.md", "A folder of the target in the project file"): [("Table with name b does not exist", FINE, "a name without a schema is looked up in that of the target")],
-    ("snapshots.md", "Refused: an unknown strategy"): [("main.delivery", "", BEFORE_RUN)],
-    ("snapshots.md", "Refused: `hard_deletes` of another name"): [("main.delivery", "", BEFORE_RUN)],
     ("snapshots.md", "Refused: `hard_deletes` beside `invalidate_hard_deletes`"): [("main.delivery", "", BEFORE_RUN)],
     ("unit-tests.md", "Incremental models, with this as an input"): [
         (' where id > (select max(id) from "alluvium"."main"."inc")', "", "for dbt the table is there before the first build"),

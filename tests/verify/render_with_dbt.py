@@ -333,6 +333,8 @@ class Dbt:
         with duckdb.connect(str(self.folder / "alluvium.duckdb")) as connection:
             try:
                 connection.execute("set timezone = 'UTC'")
+                # Views over files name them from the project's folder, where dbt was when it made them.
+                connection.execute("set file_search_path = '" + str(self.folder).replace("'", "''") + "'")
                 found = connection.execute(text)
                 if found is None or found.description is None:
                     return [], [], ""
